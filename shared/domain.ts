@@ -1,0 +1,126 @@
+import type { RunConfig } from './config.ts';
+
+/** What the store keeps and the services, the command line and the windows speak of. Times are milliseconds since 1970. */
+
+export type SkipReason = 'unreadable' | 'truncated' | 'too-small' | 'too-large' | 'duplicate' | 'empty' | 'unsupported';
+
+export interface Dataset {
+  id: number;
+  name: string;
+  folders: string[];
+  labels: 'none' | 'folders';
+  created_at: number;
+  scanned_at: number | null;
+  image_count: number;
+  skipped_count: number;
+}
+
+export interface ImageRow {
+  id: number;
+  dataset_id: number;
+  /** Which of the dataset's folders, by index. */
+  folder: number;
+  /** Path inside it, with forward slashes. */
+  path: string;
+  bytes: number;
+  /** Modification time, ms. */
+  mtime: number;
+  /** SHA-256 of the file, hexadecimal. */
+  hash: string;
+  /** Pixels after EXIF rotation. */
+  width: number;
+  height: number;
+  format: string;
+  /** Class folder, or null. */
+  label: string | null;
+  status: 'ok' | 'skipped' | 'vanished';
+  reason: SkipReason | null;
+  /** Words for a person: which file it duplicates, what the decoder said. */
+  detail: string | null;
+}
+
+export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finished' | 'stopped' | 'failed';
+
+export interface Run {
+  id: number;
+  name: string;
+  dataset_id: number;
+  preset: string | null;
+  config: RunConfig;
+  status: RunStatus;
+  /** Step that was finished last. */
+  step: number;
+  total_steps: number;
+  steps_per_epoch: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  /** Process that trains it, and when it last said so. */
+  pid: number | null;
+  heartbeat: number | null;
+  /** What another process asks of the trainer. */
+  request: 'pause' | 'stop' | null;
+  error: { kind: string; what: string; why: string; next: string } | null;
+  /** Backend, device and versions that it last ran on. */
+  runtime: Record<string, unknown> | null;
+}
+
+/** One row per step. Null where not measured at that step. */
+export interface Metric {
+  step: number;
+  epoch: number;
+  time: number;
+  loss: number;
+  top1: number;
+  top5: number;
+  /** Top-1 of the same queries asked for another image's keys: what position alone gives. */
+  top1_control: number | null;
+  grad_norm: number;
+  lr: number;
+  weight_decay: number;
+  momentum: number;
+  images_per_s: number;
+  /** Share of the step's time spent waiting for data. */
+  data_wait: number;
+  /** Images that failed and were replaced in this step. */
+  replaced: number;
+  rank_student: number | null;
+  rank_teacher: number | null;
+  cosine_student: number | null;
+  cosine_teacher: number | null;
+}
+
+export interface Checkpoint {
+  id: number;
+  run_id: number;
+  step: number;
+  epoch: number;
+  created_at: number;
+  /** Mean loss since the checkpoint before. */
+  loss: number | null;
+  has_optimizer: boolean;
+  is_best: boolean;
+  config: RunConfig;
+  /** Bytes of all its tensors. */
+  bytes: number;
+}
+
+/** Parts of a checkpoint; tensor names within a part are the published code's. */
+export type TensorPart = 'student' | 'teacher' | 'exp_avg' | 'exp_avg_sq';
+
+/** A tensor outside any backend: float32, row-major, in the published (PyTorch) layout. */
+export interface HostTensor {
+  shape: number[];
+  data: Float32Array;
+}
+export type StateDict = Map<string, HostTensor>;
+
+export interface Evaluation {
+  id: number;
+  checkpoint_id: number | null;
+  dataset_id: number;
+  task: 'knn' | 'linear' | 'lookup';
+  created_at: number;
+  /** Figures, with those of the untrained network beside them. */
+  result: Record<string, unknown>;
+}

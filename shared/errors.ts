@@ -1,0 +1,55 @@
+/**
+ * Errors that a user can meet. Each says what happened, why, and what to do next; `kind` is what code tells them
+ * apart by, and what crosses a process boundary.
+ */
+export type ErrorKind =
+  | 'bad-input' // an argument, option or configuration value that cannot be used
+  | 'not-found' // a dataset, run, checkpoint or file that is not there
+  | 'conflict' // a name taken, a run already running
+  | 'bad-file' // a file whose content cannot be read or is refused
+  | 'newer-format' // written by a newer version of this program
+  | 'data-vanished' // the image folder is gone during a run
+  | 'diverged' // a loss or gradient that is not finite
+  | 'no-backend' // no TensorFlow or WASM backend can be used
+  | 'canceled' // the user stopped it
+  | 'trainer-died' // the training process ended without a word
+  | 'internal'; // a fault of this program
+
+export class AppError extends Error {
+  readonly kind: ErrorKind;
+  /** Why it happened, one sentence; empty when `message` says it all. */
+  readonly why: string;
+  /** What the user can do, one sentence. */
+  readonly next: string;
+
+  constructor(kind: ErrorKind, what: string, why = '', next = '', options?: ErrorOptions) {
+    super(what, options);
+    this.name = 'AppError';
+    this.kind = kind;
+    this.why = why;
+    this.next = next;
+  }
+
+  toJSON(): ErrorReport {
+    return { kind: this.kind, what: this.message, why: this.why, next: this.next };
+  }
+}
+
+export interface ErrorReport {
+  kind: ErrorKind;
+  what: string;
+  why: string;
+  next: string;
+}
+
+/** Any thrown value as a report; what is not an `AppError` is a fault of this program. */
+export function toReport(error: unknown): ErrorReport {
+  if (error instanceof AppError) return error.toJSON();
+  const what = error instanceof Error ? error.message : String(error);
+  return { kind: 'internal', what, why: '', next: 'Please report this, with the command that you ran.' };
+}
+
+/** A report that came over a process boundary, as the error that it was. */
+export function fromReport(report: ErrorReport): AppError {
+  return new AppError(report.kind, report.what, report.why, report.next);
+}
