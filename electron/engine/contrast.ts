@@ -1,0 +1,86 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { RunConfig } from '../../shared/config.ts';
+
+/** How a batch of look-ups went; all over the masked patches. */
+export interface Lookup {
+  top1: number;
+  top5: number;
+  /** Top-1 of the same queries among another image's keys: what position alone gives. Null for a batch of one image. */
+  top1_control: number | null;
+}
+
+/**
+ * Every query against every key of its dictionary, over the temperature.
+ * @param queries @param keys `[batch, K, out]`, of unit length
+ * @returns `[batch, K, K]`, or for a dictionary of the whole batch `[batch, K, batch * K]`
+ */
+export function dictionaryLogits(queries: tf.Tensor3D, keys: tf.Tensor3D, config: RunConfig['contrast']): tf.Tensor3D {
+  const scale = 1 / config.temperature;
+  if (config.dictionary === 'image') return tf.mul(tf.matMul(queries, keys, false, true), scale);
+  const [batch, K, out] = queries.shape;
+  const flat = (x: tf.Tensor) => tf.reshape(x, [batch * K, out]) as tf.Tensor2D;
+  return tf.reshape(tf.mul(tf.matMul(flat(queries), flat(keys), false, true), scale), [batch, K, batch * K]);
+}
+
+/** The logit of the key at the query's own place: `[batch, K]`. */
+function positives(queries: tf.Tensor3D, keys: tf.Tensor3D, temperature: number): tf.Tensor2D {
+  return tf.mul(tf.sum(tf.mul(queries, keys), -1), 1 / temperature);
+}
+
+/**
+ * Denoising contrast (arXiv 2205.09616, eq. 3): the mean over masked patches of the cross-entropy of finding the key
+ * at the same place.
+ * @param mask `[batch, K]`, 1 = masked @returns a scalar
+ */
+export function contrastLoss(
+  queries: tf.Tensor3D,
+  keys: tf.Tensor3D,
+  mask: tf.Tensor2D,
+  config: RunConfig['contrast'],
+): tf.Scalar {
+  const logits = dictionaryLogits(queries, keys, config);
+  const entropy = tf.sub(tf.logSumExp(logits, -1), positives(queries, keys, config.temperature)); // [batch, K]
+  return tf.div(tf.sum(tf.mul(entropy, mask)), tf.sum(mask));
+}
+
+/**
+ * Rank of the right key for each query, 0 = found. A tie counts against the query, or a collapsed network, whose keys
+ * are all one, would find everything.
+ * @returns `[batch, K]`
+ */
+export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: RunConfig['contrast']): tf.Tensor2D {
+  return tf.tidy(() => {
+    const logits = dictionaryLogits(queries, keys, config);
+    const [batch, K, n] = logits.shape;
+    // The right key's logit is taken from the same product: computed anew it would differ in the last bit.
+    const place = new Float32Array(batch * K * n);
+    for (let i = 0; i < batch * K; i++) place[i * n + (n === K ? i % K : i)] = 1;
+    const own = tf.sum(tf.mul(logits, tf.tensor3d(place, [batch, K, n])), -1, true);
+    return tf.sub(tf.sum(tf.cast(tf.greaterEqual(logits, own), 'float32'), -1), 1) as tf.Tensor2D;
+  });
+}
+
+/** Top-1, top-5 and the control of a batch of look-ups. */
+export function lookup(
+  queries: tf.Tensor3D,
+  keys: tf.Tensor3D,
+  mask: tf.Tensor2D,
+  config: RunConfig['contrast'],
+): Lookup {
+  const share = (ranks: tf.Tensor2D, below: number) =>
+    tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), mask)), tf.sum(mask));
+  const values = tf.tidy(() => {
+    const ranks = lookupRanks(queries, keys, config);
+    const found = [share(ranks, 1), share(ranks, 5)];
+    const batch = keys.shape[0];
+    if (batch > 1) {
+      const others = tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]);
+      // The control is always within one image: with the whole batch as dictionary the right key would be there.
+      found.push(share(lookupRanks(queries, others, { ...config, dictionary: 'image' }), 1));
+    }
+    return tf.stack(found);
+  });
+  const [top1, top5, control] = values.dataSync();
+  values.dispose();
+  return { top1: top1!, top5: top5!, top1_control: control ?? null };
+}

@@ -1,0 +1,56 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
+import { patchesOf } from '../../shared/config.ts';
+import type { StateDict } from '../../shared/domain.ts';
+import { hostCopy } from './host.ts';
+import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
+import { project } from './projector.ts';
+import { encode, type Parameters } from './vit.ts';
+
+/** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
+export class FrozenNetwork {
+  readonly model: ModelConfig;
+  readonly projector: ProjectorConfig;
+  readonly #parameters: Map<string, tf.Tensor>;
+  readonly #buffers: Parameters;
+
+  /** @throws AppError bad-file where a tensor is missing or of another shape */
+  constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
+    this.model = model;
+    this.projector = projector;
+    const layout = new FlatLayout(parameterSpecs(model, projector));
+    const flat = tf.tensor1d(layout.fromState(state));
+    this.#parameters = layout.unflatten(flat);
+    flat.dispose();
+    this.#buffers = new Map(
+      bufferSpecs(projector).map(({ name, shape }) => [name, tf.tensor(requireTensor(state, name, shape).data, shape)]),
+    );
+  }
+
+  /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, 1 + K, dim]`, CLS first, row-major */
+  tokens(images: Float32Array): Float32Array {
+    return tf.tidy(() => hostCopy(encode(this.#parameters, this.model, this.#input(images), null)));
+  }
+
+  /**
+   * L2-normalised patch features: keys where nothing is masked, queries where something is.
+   * @param mask `[batch, K]`, 1 = masked, or null @returns `[batch, K, out]`; the caller owns it
+   */
+  features(images: Float32Array, mask: Float32Array | null): tf.Tensor3D {
+    return tf.tidy(() => {
+      const x = this.#input(images);
+      const m = mask ? tf.tensor2d(mask, [x.shape[0], patchesOf(this.model)]) : null;
+      const tokens = encode(this.#parameters, this.model, x, m);
+      return project(this.#parameters, this.projector, tokens, { kind: 'running', statistics: this.#buffers });
+    });
+  }
+
+  #input(images: Float32Array): tf.Tensor4D {
+    const side = this.model.image_size;
+    return tf.tensor4d(images, [images.length / (side * side * 3), side, side, 3]);
+  }
+
+  dispose(): void {
+    tf.dispose([...this.#parameters.values(), ...this.#buffers.values()]);
+  }
+}

@@ -1,0 +1,215 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
+import { gridOf, patchesOf } from '../../shared/config.ts';
+import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+
+/** How a parameter starts (`_init_weights` and `fix_init_weight` of modeling_pretrain.py). */
+type Init = { kind: 'constant'; value: number } | { kind: 'truncated-normal'; std: number; divideBy: number };
+
+export interface ParameterSpec {
+  /** The published name; the tensor has the published (PyTorch) layout. */
+  name: string;
+  shape: number[];
+  /** Whether weight decay applies (`get_parameter_groups` of optim_factory.py). */
+  decay: boolean;
+  init: Init;
+}
+
+/** Running statistics of a BatchNorm: state of a model that no gradient reaches. */
+export interface BufferSpec {
+  name: string;
+  shape: number[];
+  value: number;
+}
+
+const NO_DECAY = new Set(['pos_embed', 'cls_token']);
+
+/** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
+export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });
+
+/** Every trained tensor of a model, in the order of the published `named_parameters`. */
+export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): ParameterSpec[] {
+  const specs: ParameterSpec[] = [];
+  const { embed_dim: dim, patch_size: patch, depth, num_heads: heads, init_std: std } = model;
+  const hidden = Math.trunc(dim * model.mlp_ratio);
+  const add = (name: string, shape: number[], init: Init) => {
+    const decay = !(shape.length === 1 || name.endsWith('.bias') || NO_DECAY.has(name));
+    specs.push({ name, shape, decay, init });
+  };
+  const constant = (value: number): Init => ({ kind: 'constant', value });
+  const normal = (divideBy = 1): Init => ({ kind: 'truncated-normal', std, divideBy });
+
+  add('cls_token', [1, 1, dim], normal());
+  add('mask_token', [1, 1, dim], normal());
+  if (model.position === 'absolute') add('pos_embed', [1, patchesOf(model) + 1, dim], normal());
+  add('patch_embed.proj.weight', [dim, 3, patch, patch], normal());
+  add('patch_embed.proj.bias', [dim], constant(0));
+  if (model.position === 'shared-relative-bias') {
+    add('rel_pos_bias.relative_position_bias_table', [(2 * gridOf(model) - 1) ** 2 + 3, heads], constant(0));
+  }
+  for (let i = 0; i < depth; i++) {
+    const at = `blocks.${i}.`;
+    // Deeper residual branches start smaller, so that the sum of all of them keeps its scale.
+    const rescale = Math.sqrt(2 * (i + 1));
+    if (model.layer_scale_init > 0) {
+      add(`${at}gamma_1`, [dim], constant(model.layer_scale_init));
+      add(`${at}gamma_2`, [dim], constant(model.layer_scale_init));
+    }
+    add(`${at}norm1.weight`, [dim], constant(1));
+    add(`${at}norm1.bias`, [dim], constant(0));
+    add(`${at}attn.q_bias`, [dim], constant(0));
+    add(`${at}attn.v_bias`, [dim], constant(0));
+    add(`${at}attn.qkv.weight`, [3 * dim, dim], normal());
+    add(`${at}attn.proj.weight`, [dim, dim], normal(rescale));
+    add(`${at}attn.proj.bias`, [dim], constant(0));
+    add(`${at}norm2.weight`, [dim], constant(1));
+    add(`${at}norm2.bias`, [dim], constant(0));
+    add(`${at}mlp.fc1.weight`, [hidden, dim], normal());
+    add(`${at}mlp.fc1.bias`, [hidden], constant(0));
+    add(`${at}mlp.fc2.weight`, [dim, hidden], normal(rescale));
+    add(`${at}mlp.fc2.bias`, [dim], constant(0));
+  }
+  add('norm.weight', [dim], constant(1));
+  add('norm.bias', [dim], constant(0));
+  for (let l = 0; l < projector.layers; l++) {
+    const { linear, norm } = projectorIndex(l);
+    const last = l === projector.layers - 1;
+    const from = l === 0 ? dim : projector.hidden;
+    const to = last ? projector.out : projector.hidden;
+    add(`projectors.${linear}.weight`, [to, from], normal());
+    if (!last) {
+      add(`projectors.${norm}.weight`, [to], constant(1));
+      add(`projectors.${norm}.bias`, [to], constant(0));
+    }
+  }
+  return specs;
+}
+
+/** BatchNorm's running statistics, in the published order. */
+export function bufferSpecs(projector: ProjectorConfig): BufferSpec[] {
+  return Array.from({ length: projector.layers }, (_, l) => {
+    const at = `projectors.${projectorIndex(l).norm}`;
+    const width = l === projector.layers - 1 ? projector.out : projector.hidden;
+    return [
+      { name: `${at}.running_mean`, shape: [width], value: 0 },
+      { name: `${at}.running_var`, shape: [width], value: 1 },
+      { name: `${at}.num_batches_tracked`, shape: [], value: 0 },
+    ];
+  }).flat();
+}
+
+export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+/** A model's named tensors as one vector, so that optimizer and average are a few operations and not thousands. */
+export class FlatLayout {
+  readonly specs: readonly ParameterSpec[];
+  readonly sizes: number[];
+  readonly length: number;
+
+  constructor(specs: readonly ParameterSpec[]) {
+    this.specs = specs;
+    this.sizes = specs.map((s) => sizeOf(s.shape));
+    this.length = this.sizes.reduce((a, b) => a + b, 0);
+  }
+
+  /** The vector's parts by name, each in its published shape. The caller owns them. */
+  unflatten(flat: tf.Tensor1D): Map<string, tf.Tensor> {
+    const parts = tf.tidy(() => tf.split(flat, this.sizes).map((part, i) => tf.reshape(part, this.specs[i]!.shape)));
+    return new Map(this.specs.map((s, i) => [s.name, parts[i]!]));
+  }
+
+  /** 1 where weight decay applies, 0 elsewhere: `[length]`. */
+  decayMask(): tf.Tensor1D {
+    const mask = new Float32Array(this.length);
+    let at = 0;
+    this.specs.forEach((s, i) => {
+      if (s.decay) mask.fill(1, at, at + this.sizes[i]!);
+      at += this.sizes[i]!;
+    });
+    return tf.tensor1d(mask);
+  }
+
+  /**
+   * Reads a vector from named tensors; names that the layout does not have are the caller's business.
+   * @throws AppError bad-file where a tensor is missing or of another shape.
+   */
+  fromState(state: StateDict): Float32Array {
+    const flat = new Float32Array(this.length);
+    let at = 0;
+    for (const [i, spec] of this.specs.entries()) {
+      flat.set(requireTensor(state, spec.name, spec.shape).data, at);
+      at += this.sizes[i]!;
+    }
+    return flat;
+  }
+
+  toState(flat: Float32Array): StateDict {
+    const state: StateDict = new Map();
+    let at = 0;
+    for (const [i, spec] of this.specs.entries()) {
+      state.set(spec.name, { shape: spec.shape, data: flat.slice(at, at + this.sizes[i]!) });
+      at += this.sizes[i]!;
+    }
+    return state;
+  }
+}
+
+/** A tensor of a state by name. @throws AppError bad-file where it is missing or of another shape. */
+export function requireTensor(state: StateDict, name: string, shape: readonly number[]): HostTensor {
+  const found = state.get(name);
+  const next = 'Use weights made with the same model and projector sizes, or change the configuration to theirs.';
+  if (!found) throw new AppError('bad-file', `The weights have no tensor "${name}".`, '', next);
+  if (found.data.length !== sizeOf(shape) || found.shape.join() !== shape.join()) {
+    throw new AppError('bad-file', `"${name}" has the shape [${found.shape}], not [${shape}].`, '', next);
+  }
+  return found;
+}
+
+/** A source of uniform random numbers in [0, 1). */
+export interface Uniform {
+  next(): number;
+}
+
+/**
+ * A fresh state: every parameter as the published code starts it, and BatchNorm statistics at 0 and 1.
+ * @param random gives each parameter its own stream, by name, so that a change of one does not move the others
+ */
+export function initialState(
+  model: ModelConfig,
+  projector: ProjectorConfig,
+  random: (name: string) => Uniform,
+): StateDict {
+  const state: StateDict = new Map();
+  for (const { name, shape, init } of parameterSpecs(model, projector)) {
+    const data = new Float32Array(sizeOf(shape));
+    if (init.kind === 'constant') data.fill(init.value);
+    else fillTruncatedNormal(data, init.std, init.divideBy, random(name));
+    state.set(name, { shape, data });
+  }
+  for (const { name, shape, value } of bufferSpecs(projector)) {
+    state.set(name, { shape, data: new Float32Array(sizeOf(shape)).fill(value) });
+  }
+  return state;
+}
+
+/** Normal of the given standard deviation, redrawn outside one of it (`trunc_normal_(a=-std, b=std)`). */
+function fillTruncatedNormal(data: Float32Array, std: number, divideBy: number, random: Uniform): void {
+  let spare = Number.NaN;
+  const normal = () => {
+    if (!Number.isNaN(spare)) {
+      const value = spare;
+      spare = Number.NaN;
+      return value;
+    }
+    const radius = Math.sqrt(-2 * Math.log(1 - random.next())); // Box and Muller
+    const angle = 2 * Math.PI * random.next();
+    spare = radius * Math.sin(angle);
+    return radius * Math.cos(angle);
+  };
+  for (let i = 0; i < data.length; i++) {
+    let z = normal();
+    while (Math.abs(z) > 1) z = normal();
+    data[i] = (z * std) / divideBy;
+  }
+}

@@ -1,0 +1,44 @@
+import type { RunConfig } from '../../shared/config.ts';
+
+/**
+ * One value of the published `cosine_scheduler` (utils.py): linear warm-up over `warmup` steps (both ends included, as
+ * `np.linspace`), then half a cosine from `base` to `final`, which the last step does not quite reach.
+ */
+export function cosineSchedule(
+  step: number,
+  total: number,
+  base: number,
+  final: number,
+  warmup = 0,
+  start = 0,
+): number {
+  if (step < warmup) return warmup === 1 ? start : start + ((base - start) * step) / (warmup - 1);
+  const length = Math.max(1, total - warmup);
+  return final + 0.5 * (base - final) * (1 + Math.cos((Math.PI * Math.min(step - warmup, length)) / length));
+}
+
+export interface Rates {
+  lr: number;
+  weight_decay: number;
+  momentum: number;
+}
+
+/** Steps of warm-up, never more than all steps: the published code asserts that, we shorten. */
+export function warmupSteps(config: RunConfig, totalSteps: number, stepsPerEpoch: number): number {
+  const { warmup_steps, warmup_epochs } = config.optimizer;
+  const wanted = warmup_steps >= 0 ? warmup_steps : Math.trunc(warmup_epochs * stepsPerEpoch);
+  return Math.min(wanted, totalSteps);
+}
+
+/** Learning rate, weight decay and momentum of a step, counted from 0. */
+export function ratesAt(config: RunConfig, step: number, totalSteps: number, stepsPerEpoch: number): Rates {
+  const { lr, min_lr, warmup_lr, weight_decay, weight_decay_end } = config.optimizer;
+  const { schedule, start, end } = config.momentum;
+  const momentum =
+    schedule === 'none' ? 0 : schedule === 'constant' ? start : cosineSchedule(step, totalSteps, start, end);
+  return {
+    lr: cosineSchedule(step, totalSteps, lr, min_lr, warmupSteps(config, totalSteps, stepsPerEpoch), warmup_lr),
+    weight_decay: cosineSchedule(step, totalSteps, weight_decay, weight_decay_end ?? weight_decay),
+    momentum,
+  };
+}
