@@ -1,0 +1,99 @@
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Dataset } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { type Walk, walkFolders } from '../data/scan.ts';
+import type { Store } from '../store/store.ts';
+import { canceled, type ImportSummary, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
+
+export type { ImportProgress, ImportSummary, ScanOptions } from './dataset-scan.ts';
+
+export interface ImportOptions extends ScanOptions {
+  name: string;
+  folders: string[];
+  /** `folders`: the first folder below an imported one is an image's class. Default: as before, or `none`. */
+  labels?: 'none' | 'folders' | undefined;
+}
+
+/**
+ * Imports folders of images as a dataset, or imports it again where one of this name and these folders exists: then only
+ * added and changed files are opened. Nothing in the folders is touched. The first of equal files, by path, stays `ok`.
+ *
+ * Throws `AppError`: `bad-input` (no name, no folder, no image), `not-found` (a folder that is not there), `conflict`
+ * (the name is another dataset's), `canceled`.
+ */
+export async function importDataset(store: Store, options: ImportOptions): Promise<ImportSummary> {
+  const name = options.name.trim();
+  if (name === '') throw new AppError('bad-input', 'The dataset has no name.', '', 'Give it one, with --name.');
+  const folders = [...new Set(options.folders.map((folder) => resolve(folder)))];
+  if (folders.length === 0) {
+    throw new AppError('bad-input', 'No folder was given.', '', 'Name at least one folder of images.');
+  }
+  requireFolders(folders);
+
+  const existing = store.datasets.find(name);
+  if (existing && !sameSet(existing.folders, folders)) {
+    throw new AppError(
+      'conflict',
+      `A dataset named "${name}" exists with other folders.`,
+      `It holds ${existing.folders.join(', ')}.`,
+      'Choose another name, or import it again with its own folders.',
+    );
+  }
+  if (existing && options.labels && existing.labels !== options.labels) {
+    throw new AppError(
+      'conflict',
+      `The dataset "${name}" was imported with labels "${existing.labels}".`,
+      `This import asks for "${options.labels}".`,
+      'Choose another name, or leave the labels as they are.',
+    );
+  }
+  const walk = await find(existing?.folders ?? folders, options);
+  const dataset = existing ?? store.datasets.create({ name, folders, labels: options.labels ?? 'none' });
+  return reconcile(store, dataset, walk, options);
+}
+
+/**
+ * Looks again at the folders of a dataset: finds added, changed and vanished files, and opens only the first two.
+ * Throws as `importDataset`.
+ */
+export async function rescan(store: Store, dataset: Dataset, options: ScanOptions = {}): Promise<ImportSummary> {
+  requireFolders(dataset.folders);
+  return reconcile(store, dataset, await find(dataset.folders, options), options);
+}
+
+/** The first of a dataset's folders that is not there now, or null. */
+export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string | null {
+  return dataset.folders.find((folder) => !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) ?? null;
+}
+
+function requireFolders(folders: string[]) {
+  const missing = datasetFolderMissing({ folders });
+  if (missing === null) return;
+  const there = statSync(missing, { throwIfNoEntry: false }) !== undefined;
+  throw new AppError(
+    there ? 'bad-input' : 'not-found',
+    there ? `${missing} is a file, not a folder.` : `The folder ${missing} is not there.`,
+    '',
+    there ? 'Name the folder that it lies in.' : 'Check the spelling, or connect the disk that it lies on.',
+  );
+}
+
+async function find(folders: string[], { onProgress, signal }: ScanOptions): Promise<Walk> {
+  const say = throttle(onProgress);
+  const walk = await walkFolders(folders, {
+    signal,
+    onFound: (found, current) => say({ phase: 'finding', found, done: 0, total: 0, perSecond: 0, current }),
+  });
+  if (signal?.aborted) throw canceled('while its folders were listed');
+  if (walk.files.length > 0) return walk;
+  const closed = walk.closed.length > 0 ? `${walk.closed[0]} cannot be listed.` : '';
+  throw new AppError(
+    'bad-input',
+    `There are no images in ${folders.join(', ')}.`,
+    closed || `${walk.ignored} other files are there.`,
+    'Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP files, or connect the disk that it lies on.',
+  );
+}
+
+const sameSet = (a: string[], b: string[]) => a.length === b.length && a.every((folder) => b.includes(folder));
