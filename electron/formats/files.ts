@@ -1,0 +1,60 @@
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { AppError } from '../../shared/errors.ts';
+
+/** Bytes that can be read anywhere: an open file or a buffer. */
+export interface Source {
+  /** What messages call it. */
+  name: string;
+  size: number;
+  /** Fills `into` from `offset`. The caller has checked the bounds; a file that shrank meanwhile throws `bad-file`. */
+  read(offset: number, into: Uint8Array): void;
+  close(): void;
+}
+
+/** One system call moves less than 2 GiB. */
+const MAX_TRANSFER = 2 ** 30;
+
+export function openSource(file: string | Buffer): Source {
+  if (typeof file !== 'string') {
+    return {
+      name: 'The data',
+      size: file.byteLength,
+      read: (offset, into) => into.set(file.subarray(offset, offset + into.byteLength)),
+      close: () => {},
+    };
+  }
+  let fd: number;
+  try {
+    fd = openSync(file, 'r');
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'not-found' : 'bad-file';
+    const what = kind === 'not-found' ? `There is no file ${file}.` : `${file} cannot be opened.`;
+    throw new AppError(kind, what, kind === 'not-found' ? '' : message, 'Check the path.', { cause: error });
+  }
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    closeSync(fd);
+    throw new AppError('bad-file', `${file} is not a file.`, '', 'Name a file.');
+  }
+  return {
+    name: file,
+    size: stat.size,
+    read(offset, into) {
+      for (let done = 0; done < into.byteLength; ) {
+        const length = Math.min(MAX_TRANSFER, into.byteLength - done);
+        const read = readSync(fd, into, done, length, offset + done);
+        if (read === 0) throw new AppError('bad-file', `${file} became shorter while it was read.`, '', 'Try again.');
+        done += read;
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}
+
+/** Writes all of `bytes` at the file's position. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.byteLength; ) {
+    done += writeSync(fd, bytes, done, Math.min(MAX_TRANSFER, bytes.byteLength - done));
+  }
+}
