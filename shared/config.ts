@@ -210,6 +210,12 @@ export const dataSchema = z.strictObject({
 export const checkpointSchema = z.strictObject({
   every_steps: positiveInt().nullable().default(null).describe('steps between checkpoints; null to save by epochs'),
   every_epochs: positiveInt().default(20).describe('epochs between checkpoints (`save_ckpt_freq`)'),
+  every_minutes: z
+    .number()
+    .positive()
+    .nullable()
+    .default(15)
+    .describe('also save when so many minutes have passed, so that a kill loses little; null for never'),
   keep_last: positiveInt().default(2).describe('latest checkpoints kept with optimizer state'),
   keep_best: z.boolean().default(true).describe('keep the one with the lowest mean loss since the one before'),
   keep_every_epochs: positiveInt()

@@ -28,6 +28,21 @@ const smallData = {
 
 export const PRESETS: readonly Preset[] = [
   {
+    name: 'demo',
+    title: 'A few minutes on the sample images',
+    source: 'Found by experiment on the sample images, two cores',
+    meant_for: '`npm run demo`',
+    config: {
+      ...smallData,
+      model: { ...smallData.model, image_size: 64, patch_size: 8, embed_dim: 96, depth: 4, num_heads: 4 },
+      projector: { hidden: 256, out: 64 },
+      mask: { kind: 'random_mps32', ratio: 0.75, unit: 16 },
+      train: { batch_size: 64, steps: 400 },
+      data: { holdout: 0.15 },
+      checkpoint: { every_steps: 100 },
+    },
+  },
+  {
     name: 'small-cpu',
     title: 'Small ViT for one CPU (64 px, 8 px patches)',
     source: 'Measured here on photo tiles: docs/wallpaper-run.md',

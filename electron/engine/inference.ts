@@ -4,7 +4,7 @@ import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
-import { project } from './projector.ts';
+import { type NormMode, project } from './projector.ts';
 import { encode, type Parameters } from './vit.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
@@ -34,14 +34,19 @@ export class FrozenNetwork {
 
   /**
    * L2-normalised patch features: keys where nothing is masked, queries where something is.
-   * @param mask `[batch, K]`, 1 = masked, or null @returns `[batch, K, out]`; the caller owns it
+   * @param mask `[batch, K]`, 1 = masked, or null
+   * @param norm whether BatchNorm uses its running statistics, or the batch's as in training: an untrained network
+   *   has no running ones, so comparisons with it take the batch's
+   * @returns `[batch, K, out]`; the caller owns it
    */
-  features(images: Float32Array, mask: Float32Array | null): tf.Tensor3D {
+  features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
     return tf.tidy(() => {
       const x = this.#input(images);
       const m = mask ? tf.tensor2d(mask, [x.shape[0], patchesOf(this.model)]) : null;
       const tokens = encode(this.#parameters, this.model, x, m);
-      return project(this.#parameters, this.projector, tokens, { kind: 'running', statistics: this.#buffers });
+      const mode: NormMode =
+        norm === 'batch' ? { kind: 'batch', observe: () => {} } : { kind: 'running', statistics: this.#buffers };
+      return project(this.#parameters, this.projector, tokens, mode);
     });
   }
 

@@ -1,0 +1,59 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { defaultHome } from '../store/open.ts';
+import { Store } from '../store/store.ts';
+import { Output } from './output.ts';
+
+/** What every command works with. */
+export interface Context {
+  out: Output;
+  /** Path of the database. */
+  database: string;
+  store: Store;
+  signal: AbortSignal;
+}
+
+/** Where the database is: --home, CONMIM_HOME, or the user's data folder. */
+export function databasePath(command: Command): string {
+  const { home } = command.optsWithGlobals() as { home?: string };
+  const folder = resolve(home ?? process.env.CONMIM_HOME ?? defaultHome());
+  mkdirSync(folder, { recursive: true });
+  return join(folder, 'workbench.db');
+}
+
+/** Runs a command over an open store; errors become words and an exit code, Ctrl-C becomes an abort. */
+export function withStore<A extends unknown[]>(
+  action: (context: Context, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
+) {
+  return withOutput<A>(async (out, command, options, ...args) => {
+    const database = databasePath(command);
+    const store = Store.open(database);
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    process.once('SIGINT', abort);
+    try {
+      await action({ out, database, store, signal: controller.signal }, options, ...args);
+    } finally {
+      process.removeListener('SIGINT', abort);
+      store.close();
+    }
+  });
+}
+
+/** Runs a command that needs no store. */
+export function withOutput<A extends unknown[]>(
+  action: (out: Output, command: Command, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
+) {
+  return async (...all: unknown[]): Promise<void> => {
+    const command = all.at(-1) as Command;
+    const options = command.optsWithGlobals() as Record<string, unknown>;
+    const out = new Output(options.json === true);
+    try {
+      await action(out, command, options, ...(all.slice(0, -2) as A));
+    } catch (error) {
+      out.error(error);
+      process.exitCode = 1;
+    }
+  };
+}

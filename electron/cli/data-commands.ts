@@ -1,0 +1,122 @@
+import type { Command } from 'commander';
+import type { Dataset } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { importDataset } from '../services/datasets.ts';
+import { withStore } from './context.ts';
+import { wholeNumber } from './output.ts';
+import { table, when } from './words.ts';
+
+/** import, datasets, dataset. */
+export function addDataCommands(program: Command): void {
+  program
+    .command('import')
+    .description('import folders of images as a dataset, or find what changed in them; nothing is copied or changed')
+    .argument('<folders...>', 'folders, searched with all that is below them')
+    .requiredOption('--name <name>', 'name of the dataset')
+    .option('--labels <kind>', 'folders: each folder below the imported one is a class (for evaluation only)', 'none')
+    .option('--min-side <pixels>', 'smaller images are skipped', wholeNumber('--min-side', 1))
+    .option('--max-pixels <n>', 'images with more pixels are skipped', wholeNumber('--max-pixels', 1))
+    .action(
+      withStore<[string[]]>(async ({ out, store, signal }, options, folders) => {
+        const labels = options.labels as Dataset['labels'];
+        if (labels !== 'none' && labels !== 'folders') {
+          throw new AppError(
+            'bad-input',
+            `--labels is "folders" or "none", not "${labels}".`,
+            '',
+            'Did you mean "folders"?',
+          );
+        }
+        const summary = await importDataset(store, {
+          folders,
+          name: options.name as string,
+          labels,
+          ...(options.minSide !== undefined && { minSide: options.minSide as number }),
+          ...(options.maxPixels !== undefined && { maxPixels: options.maxPixels as number }),
+          onProgress: (p) =>
+            out.progress(`${p.done} of ${p.total} files, ${Math.round(p.perSecond)} files/s  ${p.current ?? ''}`),
+          signal,
+        });
+        const dataset = store.datasets.get(options.name as string);
+        const skipped = store.images.skipSummary(dataset.id);
+        const lines = [
+          `Dataset "${dataset.name}": ${dataset.image_count} images.`,
+          `${summary.added} added, ${summary.changed} changed, ${summary.vanished} vanished, ${summary.unchanged} unchanged.`,
+          ...(skipped.length > 0
+            ? [
+                `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. \`conmim dataset ${dataset.name} --skipped\` lists them.`,
+              ]
+            : []),
+        ];
+        out.result({ dataset, ...summary, skipped_by_reason: skipped }, lines.join('\n'));
+      }),
+    );
+
+  program
+    .command('datasets')
+    .description('list datasets')
+    .action(
+      withStore(({ out, store }) => {
+        const datasets = store.datasets.list();
+        const rows = datasets.map((d) => [
+          d.name,
+          d.image_count,
+          d.skipped_count,
+          d.labels,
+          when(d.scanned_at),
+          d.folders.join(', '),
+        ]);
+        out.result(
+          datasets,
+          datasets.length > 0
+            ? table(['name', 'images', 'skipped', 'labels', 'scanned', 'folders'], rows)
+            : 'No dataset yet: `conmim import FOLDER --name NAME` makes one.',
+        );
+      }),
+    );
+
+  program
+    .command('dataset')
+    .description('show a dataset: classes, and files that were skipped with the reason')
+    .argument('<name>')
+    .option('--skipped', 'list the skipped files')
+    .action(
+      withStore<[string]>(({ out, store }, options, name) => {
+        const dataset = store.datasets.get(name);
+        const classes = store.images.labels(dataset.id);
+        const reasons = store.images.skipSummary(dataset.id);
+        const skipped = options.skipped ? store.images.list(dataset.id, { status: 'skipped' }) : [];
+        const lines = [
+          `${dataset.name}: ${dataset.image_count} images in ${dataset.folders.join(', ')}`,
+          ...classes.map((c) => `  class ${c.label}: ${c.count}`),
+          ...reasons.map((r) => `  skipped, ${r.reason}: ${r.count}`),
+          ...skipped.map((s) => `  ${s.path}: ${s.reason}${s.detail ? ` (${s.detail})` : ''}`),
+        ];
+        out.result(
+          { ...dataset, classes, skipped_by_reason: reasons, ...(options.skipped ? { skipped } : {}) },
+          lines.join('\n'),
+        );
+      }),
+    );
+
+  program
+    .command('delete-dataset')
+    .description('forget a dataset; its files stay as they are')
+    .argument('<name>')
+    .action(
+      withStore<[string]>(({ out, store }, _, name) => {
+        const dataset = store.datasets.get(name);
+        const used = store.runs.list().filter((r) => r.dataset_id === dataset.id);
+        if (used.length > 0) {
+          throw new AppError(
+            'conflict',
+            `Dataset "${name}" is used by ${used.length} runs.`,
+            '',
+            `Delete them first: \`conmim delete ${used[0]!.id}\`.`,
+          );
+        }
+        store.datasets.delete(dataset.id);
+        out.result({ deleted: dataset }, `Dataset "${name}" is forgotten; its files are as they were.`);
+      }),
+    );
+}

@@ -1,0 +1,110 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { patchesOf } from '../../shared/config.ts';
+import { buildConfig } from '../services/configuration.ts';
+import { importDataset } from '../services/datasets.ts';
+import { evaluate } from '../services/evaluation.ts';
+import { drawLookups } from '../services/lookup-sheet.ts';
+import { createRun } from '../services/runs.ts';
+import { loadBackend } from '../trainer/backend.ts';
+import { imagesOf, isHeldOut } from '../trainer/training.ts';
+import { withStore } from './context.ts';
+import { evaluationWords } from './model-commands.ts';
+import { Output, wholeNumber } from './output.ts';
+import { train } from './run-commands.ts';
+import { duration, percent } from './words.ts';
+
+/** The project's folder: the built program stands one level deeper than its source. */
+const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url));
+const DATASET = 'sample';
+const SHEET_IMAGES = 16;
+const SHEET_ROWS = 6;
+
+/** demo. */
+export function addDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('import the sample images, pretrain a small ViT on them, and show what it learned')
+    .option('--steps <n>', 'optimizer steps', wholeNumber('--steps', 1))
+    .option('--out <folder>', 'where the contact sheet goes', 'demo')
+    .action(
+      withStore(async (context, options) => {
+        const { out, store, signal } = context;
+        const began = performance.now();
+        await importDataset(store, {
+          folders: [join(ROOT, 'resources', 'sample')],
+          name: DATASET,
+          labels: 'none',
+          onProgress: (p) => out.progress(`importing: ${p.done} of ${p.total}`),
+          signal,
+        });
+        const dataset = store.datasets.get(DATASET);
+        out.note(`Dataset "${DATASET}": ${dataset.image_count} images.`);
+        const { preset, config } = buildConfig(
+          'demo',
+          options.steps === undefined ? [] : [`train.steps=${options.steps}`],
+        );
+        const run = await train(
+          { ...context, out: new Quiet(out) },
+          createRun(store, { dataset: DATASET, config, preset: preset.name, name: 'demo' }),
+        );
+        if (run.status !== 'finished') {
+          out.result(run, `Run ${run.id} is ${run.status}: \`conmim resume ${run.id}\` goes on.`);
+          return;
+        }
+        await loadBackend();
+        const checkpoint = store.checkpoints.latest(run.id)!;
+        const lookup = await evaluate(store, { checkpoint: checkpoint.id, dataset: DATASET, task: 'lookup', signal });
+        const sheet = resolve(options.out as string, 'contact-sheet.png');
+        mkdirSync(dirname(sheet), { recursive: true });
+        const K = patchesOf(config.model);
+        const held = imagesOf(store, dataset, (image) => isHeldOut(image, config.data.holdout)).slice(0, SHEET_IMAGES);
+        await drawLookups({
+          config,
+          student: store.checkpoints.load(checkpoint.id, 'student'),
+          teacher: store.checkpoints.load(checkpoint.id, 'teacher'),
+          images: held.map(({ path }) => ({ path, title: path.slice(join(ROOT, 'resources', 'sample').length + 1) })),
+          rows: SHEET_ROWS,
+          seed: 0,
+          caption: [
+            `Run ${run.id}, step ${run.step}. ${lookup.test_images} held-out images: each masked patch is looked up among the ${K} patches of its image.`,
+            `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ${percent(1 / K)}.`,
+          ].join('\n'),
+          out: sheet,
+        });
+        const seconds = (performance.now() - began) / 1000;
+        const last = store.metrics.last(run.id)!;
+        const words = [
+          '',
+          `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds)}. What it learned:`,
+          `  loss ${last.loss.toFixed(3)} (uniform guessing: ln K = ${Math.log(K).toFixed(3)})`,
+          `  look-up on training views: top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(1 / K)}`,
+          '',
+          'On images that it never saw:',
+          evaluationWords(lookup),
+          '',
+          `Masked patches with their answers: ${sheet}`,
+          `Stored as run ${run.id}: \`npm run --silent conmim -- show ${run.id}\``,
+        ];
+        out.result({ run, last, lookup, contact_sheet: sheet, seconds }, words.join('\n'));
+      }),
+    );
+}
+
+/** The demo says its own result: that of the training inside is left out. */
+class Quiet extends Output {
+  readonly #to: Output;
+  constructor(to: Output) {
+    super(to.json);
+    this.#to = to;
+  }
+  override result(): void {}
+  override note(text: string): void {
+    this.#to.note(text);
+  }
+  override progress(text: string): void {
+    this.#to.progress(text);
+  }
+}

@@ -1,0 +1,152 @@
+import type { Command } from 'commander';
+import { AppError } from '../../shared/errors.ts';
+import { parseSetting } from '../services/configuration.ts';
+import { type EvaluationResult, evaluate, type Task } from '../services/evaluation.ts';
+import { replay } from '../services/replay.ts';
+import { doctor, formatDoctor } from '../services/runtime.ts';
+import { exportWeights, importWeights } from '../services/weights.ts';
+import type { Store } from '../store/store.ts';
+import { loadBackend } from '../trainer/backend.ts';
+import { withOutput, withStore } from './context.ts';
+import { wholeNumber } from './output.ts';
+import { percent, table } from './words.ts';
+
+const TASKS: readonly Task[] = ['knn', 'linear', 'lookup'];
+const collect = (value: string, all: string[]) => [...all, value];
+
+/** evaluate, export-weights, import-weights, replay, doctor. */
+export function addModelCommands(program: Command): void {
+  program
+    .command('evaluate')
+    .description('evaluate a checkpoint, beside the same network untrained')
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .requiredOption('--dataset <name>')
+    .requiredOption('--task <task>', TASKS.join(', '))
+    .option('--test-dataset <name>', 'test images; without it a fixed fifth of each class')
+    .option('--k <n>', 'neighbours of k-NN', wholeNumber('--k', 1), 20)
+    .action(
+      withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
+        const task = options.task as Task;
+        if (!TASKS.includes(task))
+          throw new AppError('bad-input', `There is no task "${task}".`, '', `Choose one of ${TASKS.join(', ')}.`);
+        await loadBackend();
+        const result = await evaluate(store, {
+          checkpoint: findCheckpoint(store, checkpoint),
+          dataset: options.dataset as string,
+          ...(options.testDataset !== undefined && { testDataset: options.testDataset as string }),
+          task,
+          k: options.k as number,
+          onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`),
+          signal,
+        });
+        out.result(result, evaluationWords(result));
+      }),
+    );
+
+  program
+    .command('export-weights')
+    .description("write a checkpoint's network under the published names")
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .argument('<file>', 'a .safetensors file')
+    .option('--network <which>', 'student or teacher', 'student')
+    .action(
+      withStore<[string, string]>(({ out, store }, options, checkpoint, file) => {
+        const network = options.network;
+        if (network !== 'student' && network !== 'teacher')
+          throw new AppError('bad-input', `--network is "student" or "teacher", not "${network}".`);
+        const tensors = exportWeights(store, findCheckpoint(store, checkpoint), file, network);
+        out.result({ file, network, tensors }, `${file}: ${tensors} tensors of the ${network}.`);
+      }),
+    );
+
+  program
+    .command('import-weights')
+    .description('read .safetensors or the published .pth as a checkpoint; a .pth is parsed, nothing in it is executed')
+    .argument('<file>')
+    .option('--name <name>', 'name of the run that holds it')
+    .option('--set <key=value>', 'what the file does not say, as model.num_heads=6', collect, [])
+    .action(
+      withStore<[string]>(({ out, store }, options, file) => {
+        const settings: Record<string, Record<string, unknown>> = {};
+        for (const { key, value } of (options.set as string[]).map(parseSetting)) {
+          const [section, field] = key.split('.') as [string, string];
+          settings[section] = { ...settings[section], [field]: value };
+        }
+        const { checkpoint, ignored, notes } = importWeights(store, file, options.name as string | undefined, settings);
+        const words = [`Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}.`, ...notes];
+        if (ignored.length > 0) words.push(`Not used by ConMIM and ignored: ${ignored.join(', ')}.`);
+        out.result({ checkpoint, ignored, notes }, words.join('\n'));
+      }),
+    );
+
+  program
+    .command('replay')
+    .description('run a parity folder and write what came out (result.json, gradients, final states, tokens)')
+    .argument('<folder>')
+    .argument('<out>')
+    .action(
+      withOutput<[string, string]>(async (out, _command, _options, folder, target) => {
+        const backend = await loadBackend();
+        const steps = replay(folder, target);
+        const rows = steps.map((s, i) => [
+          i,
+          s.loss.toFixed(6),
+          s.grad_norm_before_clip.toFixed(4),
+          s.lookup_top1.toFixed(4),
+        ]);
+        out.result({ backend: backend.name, steps }, table(['step', 'loss', 'gradient norm', 'look-up top-1'], rows));
+      }),
+    );
+
+  program
+    .command('doctor')
+    .description('versions, devices, what is used and why, and what would make it faster')
+    .action(
+      withOutput(async (out) => {
+        const report = await doctor();
+        out.result(report, formatDoctor(report));
+      }),
+    );
+}
+
+/** @throws AppError not-found */
+export function findCheckpoint(store: Store, text: string): number {
+  if (/^\d+$/.test(text)) return store.checkpoints.get(Number(text)).id;
+  const name = text.replace(/^run:/, '');
+  const run = store.runs.get(/^\d+$/.test(name) ? Number(name) : name);
+  const latest = store.checkpoints.latest(run.id);
+  if (!latest)
+    throw new AppError(
+      'not-found',
+      `Run "${run.name}" has no checkpoint yet.`,
+      '',
+      'Wait for its first one, or pause it: that writes one.',
+    );
+  return latest.id;
+}
+
+const NAMES: Record<string, string> = {
+  mean_pooled: 'mean-pooled patch tokens',
+  cls: 'CLS token',
+  mean_pooled_k1: 'mean-pooled patch tokens, one neighbour',
+  cls_k1: 'CLS token, one neighbour',
+  top1: 'top-1',
+  top5: 'top-5',
+  top1_control: "top-1 among another image's keys (position alone)",
+};
+
+export function evaluationWords(result: EvaluationResult): string {
+  const rows = Object.keys(result.trained).map((key) => [
+    NAMES[key] ?? key,
+    percent(result.trained[key]),
+    percent(result.untrained[key]),
+  ]);
+  const data =
+    result.train_images > 0
+      ? `${result.train_images} training and ${result.test_images} test images, ${result.classes} classes`
+      : `${result.test_images} images`;
+  return [
+    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${data}; chance ${percent(result.chance)}`,
+    table(['', 'trained', 'untrained'], rows),
+  ].join('\n');
+}

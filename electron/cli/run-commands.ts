@@ -1,0 +1,303 @@
+import type { Command } from 'commander';
+import { patchesOf } from '../../shared/config.ts';
+import type { Metric, Run } from '../../shared/domain.ts';
+import { AppError, fromReport } from '../../shared/errors.ts';
+import { PRESETS } from '../../shared/presets.ts';
+import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
+import { estimateCost } from '../services/estimate.ts';
+import { createRun, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
+import type { Context } from './context.ts';
+import { withOutput, withStore } from './context.ts';
+import { wholeNumber } from './output.ts';
+import { bytes, duration, percent, table, when } from './words.ts';
+
+const collect = (value: string, all: string[]) => [...all, value];
+/** Without a terminal a line of progress is written this often, ms. */
+const LINE_EVERY = 10_000;
+
+/** pretrain, runs, show, pause, resume, stop, delete, presets, settings. */
+export function addRunCommands(program: Command): void {
+  program
+    .command('pretrain')
+    .description('pretrain on a dataset; Ctrl-C pauses and saves')
+    .argument('[dataset]', 'name of the dataset')
+    .option('--preset <name>', 'recipe to start from (`conmim presets`)')
+    .option('--set <key=value>', 'change a setting (`conmim settings`); may be given again', collect, [])
+    .option('--epochs <n>', 'passes over the images', wholeNumber('--epochs', 1))
+    .option('--steps <n>', 'optimizer steps, in place of epochs', wholeNumber('--steps', 1))
+    .option('--name <name>', 'name of the run')
+    .option('--resume <run>', 'go on with a run')
+    .action(
+      withStore<[string | undefined]>(async (context, options, dataset) => {
+        const { store } = context;
+        if (options.resume !== undefined) {
+          await train(context, findRun(context, options.resume as string));
+          return;
+        }
+        if (!dataset)
+          throw new AppError(
+            'bad-input',
+            'Which dataset?',
+            '',
+            'Name one: `conmim pretrain DATASET`; `conmim datasets` lists them.',
+          );
+        if (options.epochs !== undefined && options.steps !== undefined)
+          throw new AppError('bad-input', '--epochs and --steps exclude each other.', '', 'Give one of them.');
+        const settings = [...(options.set as string[])];
+        if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
+        if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
+        const { preset, config } = buildConfig(options.preset as string | undefined, settings);
+        const run = createRun(store, {
+          dataset,
+          config,
+          preset: preset.name,
+          ...(options.name !== undefined && { name: options.name as string }),
+        });
+        await train(context, run);
+      }),
+    );
+
+  program
+    .command('resume')
+    .description('go on with a run that was paused, stopped or interrupted, exactly where its last checkpoint is')
+    .argument('<run>')
+    .action(withStore<[string]>(async (context, _, run) => train(context, findRun(context, run))));
+
+  program
+    .command('runs')
+    .description('list runs')
+    .action(
+      withStore(({ out, store }) => {
+        reconcile(store);
+        const runs = store.runs.list().map((run) => ({ ...run, last: store.metrics.last(run.id) }));
+        const rows = runs.map((r) => [
+          r.id,
+          r.name,
+          r.status,
+          `${r.step}/${r.total_steps}`,
+          r.last?.loss.toFixed(3) ?? '',
+          percentOr(r.last?.top1),
+          percentOr(r.last?.top1_control),
+          when(r.created_at),
+        ]);
+        out.result(
+          runs,
+          runs.length > 0
+            ? table(['run', 'name', 'status', 'step', 'loss', 'look-up', 'control', 'created'], rows)
+            : 'No run yet: `conmim pretrain DATASET` starts one.',
+        );
+      }),
+    );
+
+  program
+    .command('show')
+    .description('show a run: configuration, metrics, checkpoints, evaluations')
+    .argument('<run>')
+    .option('--metrics <n>', 'points of the curves, downsampled', wholeNumber('--metrics', 2), 20)
+    .action(
+      withStore<[string]>((context, options, id) => {
+        const { out, store } = context;
+        reconcile(store);
+        const run = findRun(context, id);
+        const checkpoints = store.checkpoints.list(run.id);
+        const metrics = store.metrics.sampled(run.id, options.metrics as number);
+        const evaluations = store.evaluations.list({ run_id: run.id });
+        const words = [
+          `Run ${run.id} "${run.name}" is ${run.status}, step ${run.step} of ${run.total_steps}.`,
+          ...(run.error ? [`  ${run.error.what}`, `  ${run.error.why}`, `  ${run.error.next}`] : []),
+          ...figures(run, store.metrics.last(run.id)),
+          '',
+          table(
+            ['step', 'loss', 'top-1', 'control', 'grad norm', 'rank of keys', 'images/s'],
+            metrics.map((m) => [
+              m.step,
+              m.loss.toFixed(3),
+              percentOr(m.top1),
+              percentOr(m.top1_control),
+              m.grad_norm.toFixed(2),
+              m.rank_teacher?.toFixed(1) ?? '',
+              m.images_per_s.toFixed(1),
+            ]),
+          ),
+          '',
+          checkpoints.length > 0
+            ? table(
+                ['checkpoint', 'step', 'loss', 'size', 'with optimizer', 'best'],
+                checkpoints.map((c) => [
+                  c.id,
+                  c.step,
+                  c.loss?.toFixed(3) ?? '',
+                  bytes(c.bytes),
+                  c.has_optimizer ? 'yes' : 'no',
+                  c.is_best ? 'best' : '',
+                ]),
+              )
+            : 'No checkpoint yet.',
+        ];
+        out.result({ ...run, metrics, checkpoints, evaluations }, words.join('\n'));
+      }),
+    );
+
+  for (const order of ['pause', 'stop'] as const) {
+    program
+      .command(order)
+      .description(
+        order === 'pause'
+          ? 'pause a run after the step it is in, with a checkpoint'
+          : 'end a run for good, with a checkpoint',
+      )
+      .argument('<run>')
+      .action(
+        withStore<[string]>(async (context, _, id) => {
+          const { out, store } = context;
+          requestRun(store, findRun(context, id).id, order);
+          const run = await waitUntilIdle(store, findRun(context, id).id, 120_000);
+          out.result(
+            run,
+            run.status === 'running'
+              ? `Run ${run.id} has been asked to ${order}; its step is not done yet.`
+              : `Run ${run.id} is ${run.status} at step ${run.step}.`,
+          );
+        }),
+      );
+  }
+
+  program
+    .command('delete')
+    .description('delete runs with their metrics and checkpoints, and give the space back')
+    .argument('<runs...>')
+    .action(
+      withStore<[string[]]>((context, _, ids) => {
+        const runs = ids.map((id) => findRun(context, id));
+        const freed = runs.reduce((sum, run) => sum + deleteRun(context.store, run.id), 0);
+        context.out.result(
+          { deleted: runs.map((r) => r.id), bytes_freed: freed },
+          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.`,
+        );
+      }),
+    );
+
+  program
+    .command('presets')
+    .description('list recipes; with --dataset, what each would cost on this machine')
+    .option('--dataset <name>', 'measure a short warm-up and estimate time and memory for this dataset')
+    .option('--preset <name>', 'only this one')
+    .action(
+      withStore(async ({ out, store }, options) => {
+        const chosen = PRESETS.filter((p) => options.preset === undefined || p.name === options.preset);
+        if (chosen.length === 0) buildConfig(options.preset as string, []); // says which is nearest
+        const rows = [];
+        for (const preset of chosen) {
+          const { config } = buildConfig(preset.name, []);
+          let cost = null;
+          if (options.dataset !== undefined) {
+            out.progress(`measuring ${preset.name}`);
+            cost = await estimateCost(
+              config,
+              store.images.count(store.datasets.get(options.dataset as string).id, 'ok'),
+            );
+          }
+          rows.push({ ...preset, cost });
+        }
+        const words = rows.map((r) =>
+          [
+            `${r.name}: ${r.title}`,
+            `  for: ${r.meant_for}`,
+            `  source: ${r.source}`,
+            ...(r.cost
+              ? [
+                  `  here: ${duration(r.cost.seconds)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})`,
+                ]
+              : []),
+          ].join('\n'),
+        );
+        out.result(rows, words.join('\n\n'));
+      }),
+    );
+
+  program
+    .command('settings')
+    .description('list every setting with its default and meaning')
+    .action(
+      withOutput((out) => {
+        const settings = configKeys().map((key) => ({ key, ...describeKey(key) }));
+        out.result(
+          settings,
+          settings.map((s) => `${s.key} = ${JSON.stringify(s.default)}\n    ${s.description}`).join('\n'),
+        );
+      }),
+    );
+}
+
+const percentOr = (share: number | null | undefined) => (share === null || share === undefined ? '' : percent(share));
+
+function findRun({ store }: Context, idOrName: string): Run {
+  reconcile(store);
+  return store.runs.get(/^\d+$/.test(idOrName) ? Number(idOrName) : idOrName);
+}
+
+/** The latest figures with what to hold them against. */
+export function figures(run: Run, last: Metric | null): string[] {
+  if (!last) return [];
+  const K = patchesOf(run.config.model);
+  return [
+    `  loss ${last.loss.toFixed(3)} (uniform guessing: ln K = ${Math.log(K).toFixed(3)}, K = ${K})`,
+    `  look-up top-1 ${percent(last.top1)}, top-5 ${percent(last.top5)} (chance ${percent(1 / K)}, ${percent(5 / K)})`,
+    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.top1_control)}`,
+  ];
+}
+
+/** Trains in a process of its own, shows how it goes, and says how it ended. */
+export async function train({ out, store, database, signal }: Context, run: Run): Promise<Run> {
+  let lineAt = 0;
+  let from = run.step;
+  const handle = startRun(store, database, run.id, (message) => {
+    switch (message.type) {
+      case 'started':
+        from = message.from_step;
+        out.note(
+          `Run ${run.id} "${run.name}": ${from > 0 ? `goes on from step ${from} of` : ''} ${message.total_steps} steps on ${message.backend.device} (${message.backend.name}). Ctrl-C pauses.`.replace(
+            '  ',
+            ' ',
+          ),
+        );
+        for (const warning of message.backend.warnings) out.note(warning);
+        break;
+      case 'notice':
+        out.note(message.text);
+        break;
+      case 'metric': {
+        const m = message.metric;
+        // A line of the last steps' mean would hide a step; it is the step's own figures.
+        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  look-up ${percent(m.top1)} (control ${percent(m.top1_control)})  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}  ${duration(remaining(run, m))} left`;
+        if (process.stderr.isTTY) out.progress(line);
+        else if (Date.now() - lineAt > LINE_EVERY) {
+          out.note(line);
+          lineAt = Date.now();
+        }
+        break;
+      }
+    }
+  });
+  const pause = () => {
+    out.note('Pausing: the step is finished and a checkpoint written.');
+    handle.pause();
+  };
+  signal.addEventListener('abort', pause, { once: true });
+  if (signal.aborted) pause();
+  const end = await handle.ended;
+  signal.removeEventListener('abort', pause);
+  const after = store.runs.get(run.id);
+  const last = store.metrics.last(run.id);
+  if (end.error) throw fromReport(end.error);
+  const words = [
+    `Run ${run.id} is ${after.status} at step ${after.step} of ${after.total_steps}.`,
+    ...figures(after, last),
+  ];
+  if (after.status === 'paused') words.push(`  \`conmim resume ${run.id}\` goes on.`);
+  out.result({ ...after, last, checkpoints: store.checkpoints.list(run.id) }, words.join('\n'));
+  return after;
+}
+
+const remaining = (run: Run, m: Metric) =>
+  ((run.total_steps - m.step) * run.config.train.batch_size * run.config.train.accumulation) / m.images_per_s;

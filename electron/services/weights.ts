@@ -1,0 +1,176 @@
+import { extname } from 'node:path';
+import { modelSchema, projectorSchema, type RunConfig } from '../../shared/config.ts';
+import type { Checkpoint, StateDict } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { bufferSpecs, parameterSpecs, requireTensor } from '../engine/parameters.ts';
+import { readPth } from '../formats/pth.ts';
+import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
+import type { Store } from '../store/store.ts';
+import { parseConfig } from './configuration.ts';
+
+/** Metadata key under which an exported file says its model and projector. */
+const CONFIG_KEY = 'conmim.config';
+
+/** Writes one network of a checkpoint under the published names. @returns the number of tensors */
+export function exportWeights(
+  store: Store,
+  checkpointId: number,
+  file: string,
+  network: 'student' | 'teacher',
+): number {
+  const checkpoint = store.checkpoints.get(checkpointId);
+  const tensors = store.checkpoints.load(checkpoint.id, network);
+  const { model, projector, augment } = checkpoint.config;
+  const config = JSON.stringify({ model, projector, augment: { mean: augment.mean, std: augment.std } });
+  writeSafetensors(file, tensors, { [CONFIG_KEY]: config, network, step: String(checkpoint.step), format: 'pt' });
+  return tensors.size;
+}
+
+export interface Imported {
+  checkpoint: Checkpoint;
+  /** Tensors of the file that a ConMIM model does not have, such as the unused `lm_head`. */
+  ignored: string[];
+  notes: string[];
+}
+
+/**
+ * Reads weights under the published names from .safetensors or .pth, and stores them as a checkpoint of a run of its
+ * own, so that whatever works on checkpoints works on them.
+ * @param settings what the file does not say, as `model.num_heads=6`
+ * @throws AppError bad-file, bad-input
+ */
+export function importWeights(
+  store: Store,
+  file: string,
+  name: string | undefined,
+  settings: Record<string, Record<string, unknown>>,
+): Imported {
+  const { tensors, metadata, notes } = readFile(file);
+  const config = configFor(tensors, metadata, settings, notes);
+  const wanted = new Map<string, readonly number[]>(
+    [...parameterSpecs(config.model, config.projector), ...bufferSpecs(config.projector)].map((s) => [s.name, s.shape]),
+  );
+  const state: StateDict = new Map();
+  for (const [tensor, shape] of wanted) {
+    if (!tensors.has(tensor) && tensor.startsWith('projectors.')) continue; // a fine-tuned file has none
+    state.set(tensor, requireTensor(tensors, tensor, shape));
+  }
+  const missing = [...wanted].filter(([t]) => !state.has(t));
+  if (missing.length > 0) {
+    notes.push('The file has no projector: tokens can be used, look-ups need one, so it starts untrained.');
+    for (const [tensor, shape] of missing) {
+      const size = shape.reduce((a, b) => a * b, 1);
+      state.set(tensor, {
+        shape: [...shape],
+        data: new Float32Array(size).fill(tensor.endsWith('running_var') ? 1 : 0),
+      });
+    }
+  }
+  const ignored = [...tensors.keys()].filter((t) => !wanted.has(t));
+  const run = store.runs.create({
+    name: name ?? `imported ${file.split(/[\\/]/).pop()}`,
+    dataset_id: null,
+    preset: null,
+    config,
+    total_steps: 0,
+    steps_per_epoch: 1,
+  });
+  store.runs.update(run.id, { status: 'finished', ended_at: Date.now() });
+  const checkpoint = store.checkpoints.save(
+    run.id,
+    { step: 0, epoch: 0, loss: null, config, state: { imported_from: file } },
+    { student: state, teacher: state },
+  );
+  return { checkpoint, ignored, notes };
+}
+
+function readFile(file: string): { tensors: StateDict; metadata: Record<string, string>; notes: string[] } {
+  switch (extname(file).toLowerCase()) {
+    case '.safetensors':
+      return { ...readSafetensors(file), notes: [] };
+    case '.pth':
+    case '.pt':
+    case '.bin': {
+      const { tensors, ignored } = readPth(file);
+      return { tensors, metadata: {}, notes: ignored.length > 0 ? [`Not read: ${ignored.join(', ')}.`] : [] };
+    }
+    default:
+      throw new AppError(
+        'bad-input',
+        `${file} is neither .safetensors nor .pth.`,
+        '',
+        'Name a file with one of these endings.',
+      );
+  }
+}
+
+/** Sizes from the tensors' own shapes; what shapes cannot say (heads, image size) from metadata, settings, or the usual. */
+function configFor(
+  tensors: StateDict,
+  metadata: Record<string, string>,
+  settings: Record<string, Record<string, unknown>>,
+  notes: string[],
+): RunConfig {
+  if (metadata[CONFIG_KEY]) {
+    let said: Record<string, Record<string, unknown>>;
+    try {
+      said = JSON.parse(metadata[CONFIG_KEY]);
+    } catch (error) {
+      throw new AppError('bad-file', 'The configuration inside the file is not JSON.', '', '', { cause: error });
+    }
+    return parseConfig(merge(withMask(said), settings));
+  }
+  const shape = (name: string) => tensors.get(name)?.shape;
+  const patch = shape('patch_embed.proj.weight');
+  if (!patch || patch.length !== 4) {
+    throw new AppError(
+      'bad-file',
+      'The file has no "patch_embed.proj.weight".',
+      'It does not hold a ConMIM or BEiT model.',
+      'Name a file written by the published code or by export-weights.',
+    );
+  }
+  const [embed_dim, , patch_size] = patch as [number, number, number, number];
+  const blocks = [...tensors.keys()].flatMap((t) => /^blocks\.(\d+)\./.exec(t)?.[1] ?? []).map(Number);
+  const table = shape('rel_pos_bias.relative_position_bias_table');
+  const positions = shape('pos_embed');
+  const grid = positions
+    ? Math.round(Math.sqrt(positions[1]! - 1))
+    : table
+      ? (Math.round(Math.sqrt(table[0]! - 3)) + 1) / 2
+      : 14;
+  const linears = [...tensors.keys()]
+    .flatMap((t) => /^projectors\.(\d+)\.weight$/.exec(t)?.[1] ?? [])
+    .map(Number)
+    .filter((i) => i % 3 === 0);
+  const layers = linears.length || projectorSchema.parse({}).layers;
+  const last = shape(`projectors.${3 * (layers - 1)}.weight`);
+  if (!table && settings.model?.num_heads === undefined)
+    notes.push(
+      'The file does not say how many heads there are: dimensions of 64 a head are assumed. Say otherwise with --set model.num_heads=N.',
+    );
+  const model = {
+    ...modelSchema.parse({}),
+    image_size: grid * patch_size,
+    patch_size,
+    embed_dim,
+    depth: Math.max(...blocks) + 1,
+    num_heads: table ? table[1]! : Math.max(1, Math.round(embed_dim / 64)),
+    mlp_ratio: (shape('blocks.0.mlp.fc1.weight')?.[0] ?? 4 * embed_dim) / embed_dim,
+    position: table ? 'shared-relative-bias' : positions ? 'absolute' : 'none',
+    layer_scale_init: tensors.get('blocks.0.gamma_1') ? 0.1 : 0,
+  };
+  const projector = last ? { layers, hidden: layers > 1 ? shape('projectors.0.weight')![0] : 4096, out: last[0] } : {};
+  return parseConfig(merge(withMask({ model, projector }), settings));
+}
+
+/** A mask unit that fits whatever sizes a file has. */
+function withMask(tree: Record<string, Record<string, unknown>>): Record<string, Record<string, unknown>> {
+  return { ...tree, mask: { kind: 'uniform' } };
+}
+
+function merge(tree: Record<string, Record<string, unknown>>, over: Record<string, Record<string, unknown>>) {
+  const out = { ...tree };
+  for (const [section, fields] of Object.entries(over)) out[section] = { ...out[section], ...fields };
+  return out;
+}

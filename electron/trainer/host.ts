@@ -1,0 +1,71 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { RunStatus } from '../../shared/domain.ts';
+import type { ErrorReport } from '../../shared/errors.ts';
+import type { TrainerMessage, TrainerOrder } from './protocol.ts';
+
+export interface TrainerEnd {
+  status: RunStatus;
+  step: number;
+  error: ErrorReport | null;
+}
+
+export interface TrainerHandle {
+  pid: number;
+  pause(): void;
+  stop(): void;
+  /** How it ended; a process that died without a word ends 'interrupted'. */
+  ended: Promise<TrainerEnd>;
+}
+
+/** Lines of the process's error output that are kept to explain a crash. */
+const KEPT_LINES = 20;
+
+/** Starts a process that trains a run, and watches it. */
+export function startTrainer(
+  database: string,
+  runId: number,
+  onMessage: (message: TrainerMessage) => void,
+): TrainerHandle {
+  const worker = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+  );
+  const child = fork(worker, [database, String(runId)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' },
+  });
+  let lines: string[] = [];
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    lines = [...lines, ...text.split('\n').filter(Boolean)].slice(-KEPT_LINES);
+  });
+  let end: TrainerEnd | null = null;
+  let step = 0;
+  child.on('message', (message: TrainerMessage) => {
+    if (message.type === 'metric') step = message.metric.step;
+    if (message.type === 'ended') end = { status: message.status, step: message.step, error: message.error };
+    onMessage(message);
+  });
+  const ended = new Promise<TrainerEnd>((resolve) => {
+    const died = (why: string) =>
+      resolve(
+        end ?? {
+          status: 'interrupted',
+          step,
+          error: {
+            kind: 'trainer-died',
+            what: `The process that trained run ${runId} ended without a word.`,
+            why: [why, ...lines.slice(-3)].join(' '),
+            next: `Nothing before its last checkpoint is lost: \`conmim resume ${runId}\` goes on from there.`,
+          },
+        },
+      );
+    child.once('error', (error) => died(error.message));
+    child.once('close', (code, signal) =>
+      died(signal ? `Signal ${signal}; out of memory does this.` : `Exit code ${code}.`),
+    );
+  });
+  const order = (type: TrainerOrder['type']) => {
+    if (child.connected) child.send({ type } satisfies TrainerOrder);
+  };
+  return { pid: child.pid!, pause: () => order('pause'), stop: () => order('stop'), ended };
+}

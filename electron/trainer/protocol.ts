@@ -1,0 +1,14 @@
+import type { Metric, RunStatus } from '../../shared/domain.ts';
+import type { ErrorReport } from '../../shared/errors.ts';
+import type { BackendInfo } from './backend.ts';
+
+/** What the trainer says to the process that started it. Gigabytes do not go this way: it writes them itself. */
+export type TrainerMessage =
+  | { type: 'started'; backend: BackendInfo; from_step: number; total_steps: number; K: number }
+  | { type: 'notice'; text: string }
+  | { type: 'metric'; metric: Metric }
+  | { type: 'checkpoint'; id: number; step: number; bytes: number }
+  | { type: 'ended'; status: RunStatus; step: number; error: ErrorReport | null };
+
+/** What it is told. */
+export type TrainerOrder = { type: 'pause' | 'stop' };

@@ -1,0 +1,91 @@
+import type { RunStatus } from '../../shared/domain.ts';
+import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
+import { Store } from '../store/store.ts';
+import { loadBackend } from './backend.ts';
+import type { TrainerMessage, TrainerOrder } from './protocol.ts';
+import { Training } from './training.ts';
+
+/**
+ * The process that trains: `worker DATABASE RUN`. A crash of native code in here ends a run and nothing else. Orders
+ * come as messages, or through the run's row from any other process.
+ */
+const [database, runId] = process.argv.slice(2) as [string, string];
+/** The row is asked for requests this often, ms. */
+const ASK_EVERY = 500;
+
+const say = (message: TrainerMessage) => {
+  if (process.connected) process.send!(message);
+};
+
+async function main(): Promise<void> {
+  const store = Store.open(database);
+  const run = store.runs.get(Number(runId));
+  if (!store.runs.claim(run.id, process.pid)) {
+    throw new AppError(
+      'conflict',
+      `Run ${run.id} is already being trained by another process.`,
+      '',
+      'Wait for it, or pause it first.',
+    );
+  }
+  let ordered: 'pause' | 'stop' | null = null;
+  process.on('message', (order: TrainerOrder) => {
+    ordered = order.type;
+  });
+  // The window or terminal that started it is gone: nothing is lost, the run pauses.
+  process.on('disconnect', () => {
+    ordered ??= 'pause';
+  });
+  process.on('SIGTERM', () => {
+    ordered ??= 'pause';
+  });
+  process.on('SIGINT', () => {}); // the terminal sends it to both; the parent decides
+
+  let askedAt = 0;
+  const request = () => {
+    if (ordered) return ordered;
+    if (Date.now() - askedAt < ASK_EVERY) return null;
+    askedAt = Date.now();
+    return store.runs.get(run.id).request;
+  };
+
+  let status: RunStatus = 'failed';
+  let error: ErrorReport | null = null;
+  let training: Training | null = null;
+  try {
+    store.runs.update(run.id, {
+      status: 'running',
+      request: null,
+      error: null,
+      started_at: run.started_at ?? Date.now(),
+      ended_at: null,
+    });
+    const backend = await loadBackend();
+    store.runs.update(run.id, { runtime: { ...backend } });
+    training = new Training(store, run, {
+      onMetric: (metric) => say({ type: 'metric', metric }),
+      onCheckpoint: (checkpoint) => say({ type: 'checkpoint', ...checkpoint }),
+      onNotice: (text) => say({ type: 'notice', text }),
+      request,
+    });
+    say({ type: 'started', backend, from_step: training.step, total_steps: run.total_steps, K: training.patches });
+    status = await training.train();
+  } catch (thrown) {
+    error = toReport(thrown);
+    // A folder that went away comes back: the run waits for it.
+    status = error.kind === 'data-vanished' ? 'paused' : 'failed';
+  }
+  const step = training?.step ?? run.step;
+  store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now() });
+  say({ type: 'ended', status, step, error });
+  store.close();
+}
+
+main().then(
+  () => process.disconnect?.(),
+  (thrown) => {
+    say({ type: 'ended', status: 'failed', step: 0, error: toReport(thrown) });
+    process.exitCode = 1;
+    process.disconnect?.();
+  },
+);
