@@ -32,6 +32,8 @@ export interface ContactRow {
 }
 
 export interface ContactOptions {
+  /** Lines under the heading, with the figures of the run; a line break starts a new line. */
+  caption?: string;
   heading?: string;
   /** `auto` uses the machine's fonts, and the built-in letters where there are none. */
   letters?: 'auto' | 'system' | 'built-in';
@@ -211,20 +213,14 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
  * the picture put together from the answers (green frame: the right place, orange: another), and some patches enlarged.
  *
  * @param out the PNG file to write
- * @param caption lines under the heading, with the figures of the run
  * @throws AppError `bad-input` where views, mask and answers of a row do not fit each other
  */
-export async function contactSheet(
-  rows: ContactRow[],
-  out: string,
-  caption = '',
-  options: ContactOptions = {},
-): Promise<void> {
+export async function contactSheet(rows: ContactRow[], out: string, options: ContactOptions = {}): Promise<void> {
   rows.forEach(check);
   const letters = options.letters ?? 'auto';
   const write = letters === 'system' || (letters === 'auto' && (await fontsWork())) ? systemText : builtInText;
 
-  const captions = caption.split('\n').filter((line) => line !== '');
+  const captions = (options.caption ?? '').split('\n').filter((line) => line !== '');
   let y = 44;
   let body = write(options.heading ?? 'What masked patches look up', MARGIN, y, 20, COLOR.ink, true);
   for (const line of captions) {

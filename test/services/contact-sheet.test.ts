@@ -110,8 +110,8 @@ describe('contactSheet', () => {
     async (letters) => {
       const one = join(folder, `one-${letters}.png`);
       const two = join(folder, `two-${letters}.png`);
-      await contactSheet([row(answers)], one, 'Top-1 33 % (chance 6 %)\nsecond line', { letters });
-      await contactSheet([row(answers), row(answers)], two, '', { letters });
+      await contactSheet([row(answers)], one, { letters, caption: 'Top-1 33 % (chance 6 %)\nsecond line' });
+      await contactSheet([row(answers), row(answers)], two, { letters });
       const a = await sharp(one).metadata();
       const b = await sharp(two).metadata();
       expect(a.format).toBe('png');
