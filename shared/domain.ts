@@ -44,7 +44,8 @@ export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finis
 export interface Run {
   id: number;
   name: string;
-  dataset_id: number;
+  /** Null for weights that were imported. */
+  dataset_id: number | null;
   preset: string | null;
   config: RunConfig;
   status: RunStatus;
@@ -123,4 +124,9 @@ export interface Evaluation {
   created_at: number;
   /** Figures, with those of the untrained network beside them. */
   result: Record<string, unknown>;
+}
+
+/** A source of uniform random numbers in [0, 1). */
+export interface Uniform {
+  next(): number;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { defaultHome } from '../store/open.ts';
+import { defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { Output } from './output.ts';
 

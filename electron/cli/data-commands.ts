@@ -48,7 +48,7 @@ export function addDataCommands(program: Command): void {
               ]
             : []),
         ];
-        out.result({ dataset, ...summary, skipped_by_reason: skipped }, lines.join('\n'));
+        out.result({ ...summary, dataset, skipped_by_reason: skipped }, lines.join('\n'));
       }),
     );
 

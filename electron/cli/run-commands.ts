@@ -61,7 +61,11 @@ export function addRunCommands(program: Command): void {
     .command('resume')
     .description('go on with a run that was paused, stopped or interrupted, exactly where its last checkpoint is')
     .argument('<run>')
-    .action(withStore<[string]>(async (context, _, run) => train(context, findRun(context, run))));
+    .action(
+      withStore<[string]>(async (context, _, run) => {
+        await train(context, findRun(context, run));
+      }),
+    );
 
   program
     .command('runs')

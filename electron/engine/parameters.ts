@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict, Uniform } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 
 /** How a parameter starts (`_init_weights` and `fix_init_weight` of modeling_pretrain.py). */
@@ -164,11 +164,6 @@ export function requireTensor(state: StateDict, name: string, shape: readonly nu
     throw new AppError('bad-file', `"${name}" has the shape [${found.shape}], not [${shape}].`, '', next);
   }
   return found;
-}
-
-/** A source of uniform random numbers in [0, 1). */
-export interface Uniform {
-  next(): number;
 }
 
 /**

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
+import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
 import { dictionaryLogits, lookupRanks } from '../engine/contrast.ts';
 import { hostCopy } from '../engine/host.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
-import { makeMask } from '../engine/masking.ts';
 import { type ContactRow, contactSheet } from './contact-sheet.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
 

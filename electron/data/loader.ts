@@ -1,0 +1,244 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
+import { AppError } from '../../shared/errors.ts';
+import { makeMask } from '../../shared/masking.ts';
+import type { ViewTask, WorkerReply, WorkerRequest } from './loader-worker.ts';
+import { permutation, stream } from './random.ts';
+
+export interface LoaderImage {
+  id: number;
+  /** Absolute. */
+  path: string;
+}
+
+export interface LoaderOptions {
+  images: readonly LoaderImage[];
+  /** Folders that hold them: where one is gone, the loader says so and does not count its images as broken. */
+  roots: readonly string[];
+  config: RunConfig;
+  /** Threads; 0 for half the cores. */
+  workers: number;
+  /** Micro-batch to begin with. */
+  startStep?: number;
+}
+
+/** A micro-batch; its content depends on configuration, images and index alone. */
+export interface Batch {
+  index: number;
+  epoch: number;
+  imageIds: Int32Array;
+  /** `[batch, side, side, 3]`, normalised. */
+  student: Float32Array;
+  teacher: Float32Array;
+  /** `[batch, K]`, 1 = masked. */
+  mask: Float32Array;
+  /** Images that failed and were replaced. */
+  replaced: number;
+  /** How long `next` waited for it, ms. */
+  waitMs: number;
+}
+
+export interface Failure {
+  id: number;
+  path: string;
+  message: string;
+}
+
+/** A replacement that fails too is replaced again, so often. */
+const REPLACEMENTS = 10;
+
+/** Decodes, crops and augments in worker threads, a bounded number of micro-batches ahead. */
+export class Loader {
+  readonly #options: LoaderOptions;
+  readonly #workers: Worker[];
+  readonly #waiting = new Map<number, (reply: WorkerReply) => void>();
+  readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
+  readonly #failures = new Map<number, Failure>();
+  #nextIndex: number;
+  #ticket = 0;
+  #broken: ((error: Error) => void) | null = null;
+  readonly #crash: Promise<never>;
+  #closed = false;
+
+  constructor(options: LoaderOptions) {
+    if (options.images.length === 0) throw new AppError('bad-input', 'There is no image to load.');
+    this.#options = options;
+    this.#nextIndex = options.startStep ?? 0;
+    const count = options.workers || Math.max(1, Math.floor(availableParallelism() / 2));
+    const file = new URL(
+      import.meta.url.endsWith('.ts') ? './loader-worker.ts' : './loader-worker.js',
+      import.meta.url,
+    );
+    this.#crash = new Promise((_, reject) => {
+      this.#broken = reject;
+    });
+    this.#crash.catch(() => {}); // it is raced against where somebody waits
+    this.#workers = Array.from({ length: count }, () => {
+      const worker = new Worker(file);
+      worker.on('message', (reply: WorkerReply) => {
+        this.#waiting.get(reply.ticket)?.(reply);
+        this.#waiting.delete(reply.ticket);
+      });
+      worker.on('error', (error) => this.#broken!(error));
+      worker.on('exit', (code) => {
+        if (!this.#closed)
+          this.#broken!(
+            new AppError('internal', `A thread that loads images ended with code ${code}.`, '', 'Resume the run.'),
+          );
+      });
+      return worker;
+    });
+  }
+
+  /** Micro-batches of an epoch: the last, incomplete one is left out, and there is always one (images are then repeated). */
+  static stepsPerEpoch(images: number, config: RunConfig): number {
+    return Math.max(1, Math.floor((images * config.train.crops_per_image) / config.train.batch_size));
+  }
+
+  /** The next micro-batch. @throws AppError data-vanished where a folder is gone; bad-file where most images fail */
+  async next(): Promise<Batch> {
+    const began = performance.now();
+    this.#fill();
+    const batch = await Promise.race([this.#queue.shift()!, this.#crash]);
+    const waitMs = performance.now() - began;
+    this.#fill();
+    return { ...batch, waitMs };
+  }
+
+  /** Images that could not be read, each once. */
+  failures(): Failure[] {
+    return [...this.#failures.values()];
+  }
+
+  /** Micro-batches being prepared or ready. */
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #fill(): void {
+    while (this.#queue.length < this.#options.config.data.queue) {
+      const batch = this.#prepare(this.#nextIndex++);
+      batch.catch(() => {}); // said by the `next` that comes to it
+      this.#queue.push(batch);
+    }
+  }
+
+  /** Which image stands at a slot of a micro-batch. */
+  #tasks(index: number): ViewTask[] {
+    const { images, config } = this.#options;
+    const { batch_size, crops_per_image, seed } = config.train;
+    const perEpoch = Loader.stepsPerEpoch(images.length, config);
+    const epoch = Math.floor(index / perEpoch);
+    const samples = images.length * crops_per_image;
+    const order = permutation(seed, epoch, samples);
+    const first = (index % perEpoch) * batch_size;
+    return Array.from({ length: batch_size }, (_, slot) => {
+      const at = first + slot;
+      const sample = order[at % samples]!;
+      const image = images[sample % images.length]!;
+      // Where a small dataset goes round within an epoch, its images are cropped anew.
+      const round = Math.floor(at / samples) * crops_per_image;
+      return { slot, id: image.id, path: image.path, epoch, crop: Math.floor(sample / images.length) + round };
+    });
+  }
+
+  async #prepare(index: number): Promise<Omit<Batch, 'waitMs'>> {
+    const { config, images } = this.#options;
+    const { model, train } = config;
+    const tasks = this.#tasks(index);
+    const epoch = tasks[0]!.epoch;
+    const bytes = train.batch_size * model.image_size ** 2 * 3 * 4;
+    const [student, teacher] = [new SharedArrayBuffer(bytes), new SharedArrayBuffer(bytes)];
+    const failed = new Set<number>();
+    let pending = tasks;
+    for (let attempt = 0; pending.length > 0; attempt++) {
+      const failures = await this.#send(pending, student, teacher);
+      for (const failure of failures) {
+        this.#checkFolders(failure);
+        failed.add(failure.slot);
+        this.#failures.set(failure.id, { id: failure.id, path: failure.path, message: failure.message });
+      }
+      if (failed.size > train.batch_size / 2 || attempt === REPLACEMENTS) {
+        const { path, message } = failures[0] ?? [...this.#failures.values()][0]!;
+        throw new AppError(
+          'bad-file',
+          `${failed.size} of ${train.batch_size} images of a batch cannot be read.`,
+          `The first is ${path}: ${message}`,
+          'Check the folder, import it again, and resume the run.',
+        );
+      }
+      pending = failures.map(({ slot }) => {
+        const image =
+          images[
+            stream(train.seed, epoch, index * train.batch_size + slot, `replacement ${attempt}`).int(images.length)
+          ]!;
+        const task: ViewTask = {
+          ...tasks[slot]!,
+          id: image.id,
+          path: image.path,
+          crop: tasks[slot]!.crop + (attempt + 1) * 1_000_000,
+        };
+        tasks[slot] = task;
+        return task;
+      });
+    }
+    const K = patchesOf(model);
+    const mask = new Float32Array(train.batch_size * K);
+    const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
+    for (const { slot, id, crop } of tasks)
+      mask.set(makeMask(config.mask, shape, stream(train.seed, epoch, id, `mask ${crop}`)), slot * K);
+    return {
+      index,
+      epoch,
+      imageIds: Int32Array.from(tasks, (t) => t.id),
+      student: new Float32Array(student),
+      teacher: new Float32Array(teacher),
+      mask,
+      replaced: failed.size,
+    };
+  }
+
+  /** An image always goes to the same thread, where its decoded pixels may still be. */
+  async #send(
+    tasks: ViewTask[],
+    student: SharedArrayBuffer,
+    teacher: SharedArrayBuffer,
+  ): Promise<WorkerReply['failures']> {
+    const { model, augment, views, train } = this.#options.config;
+    const shares = this.#workers.map((_, w) => tasks.filter((t) => t.id % this.#workers.length === w));
+    const replies = shares.map((share, w) => {
+      if (share.length === 0) return Promise.resolve<WorkerReply>({ ticket: 0, failures: [] });
+      const ticket = ++this.#ticket;
+      return new Promise<WorkerReply>((resolve) => {
+        this.#waiting.set(ticket, resolve);
+        this.#workers[w]!.postMessage({
+          ticket,
+          config: { model, augment, views, train },
+          tasks: share,
+          student,
+          teacher,
+        } satisfies WorkerRequest);
+      });
+    });
+    const failures = (await Promise.all(replies)).flatMap((r) => r.failures);
+    return failures.sort((a, b) => a.slot - b.slot);
+  }
+
+  #checkFolders(failure: WorkerReply['failures'][0]): void {
+    const gone = this.#options.roots.find((root) => failure.path.startsWith(root) && !existsSync(root));
+    if (gone === undefined) return;
+    throw new AppError(
+      'data-vanished',
+      `The folder ${gone} is gone.`,
+      'It was moved, renamed, or its disk is not connected.',
+      'Bring it back and resume the run: nothing is lost.',
+    );
+  }
+}

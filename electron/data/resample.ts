@@ -1,0 +1,121 @@
+import type { AugmentConfig } from '../../shared/config.ts';
+
+export interface Pixels {
+  /** RGB, `[height * width * 3]`. */
+  data: Uint8Array;
+  width: number;
+  height: number;
+}
+
+export interface Box {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+interface Filter {
+  support: number;
+  at(x: number): number;
+}
+
+const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
+/** Pillow's filters (Resample.c); its bicubic has a = -0.5. */
+const FILTERS: Record<AugmentConfig['interpolation'], Filter> = {
+  bilinear: { support: 1, at: (x) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: {
+    support: 2,
+    at(value) {
+      const a = -0.5;
+      const x = Math.abs(value);
+      if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+      return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+    },
+  },
+  lanczos: { support: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+};
+
+/** Bits after the point of a weight. */
+const PRECISION = 22;
+
+interface Weights {
+  /** Taps of an output pixel. */
+  taps: number;
+  /** First input pixel of each output pixel. */
+  first: Int32Array;
+  count: Int32Array;
+  /** `[out * taps]`, fixed point. */
+  values: Int32Array;
+}
+
+function weightsFor(input: number, output: number, filter: Filter): Weights {
+  const scale = input / output;
+  const stretch = Math.max(scale, 1); // a smaller output sees more input: no aliasing
+  const support = filter.support * stretch;
+  const taps = Math.ceil(support) * 2 + 1;
+  const weights: Weights = {
+    taps,
+    first: new Int32Array(output),
+    count: new Int32Array(output),
+    values: new Int32Array(output * taps),
+  };
+  const row = new Float64Array(taps);
+  for (let i = 0; i < output; i++) {
+    const centre = (i + 0.5) * scale;
+    const from = Math.max(0, Math.trunc(centre - support + 0.5));
+    const to = Math.min(input, Math.trunc(centre + support + 0.5));
+    let sum = 0;
+    for (let x = from; x < to; x++) {
+      row[x - from] = filter.at((x - centre + 0.5) / stretch);
+      sum += row[x - from]!;
+    }
+    for (let t = 0; t < to - from; t++) weights.values[i * taps + t] = Math.round((row[t]! / sum) * 2 ** PRECISION);
+    weights.first[i] = from;
+    weights.count[i] = to - from;
+  }
+  return weights;
+}
+
+/**
+ * A part of an image, resized to a square, as Pillow's `crop` and `resize` do it: across first, then down, each
+ * rounded to 8 bits. @returns RGB, `[size * size * 3]`
+ */
+export function resizedCrop(
+  image: Pixels,
+  box: Box,
+  size: number,
+  interpolation: AugmentConfig['interpolation'],
+): Uint8Array {
+  const filter = FILTERS[interpolation];
+  const across = weightsFor(box.width, size, filter);
+  const down = weightsFor(box.height, size, filter);
+  const middle = new Uint8ClampedArray(box.height * size * 3);
+  const half = 1 << (PRECISION - 1);
+  for (let y = 0; y < box.height; y++) {
+    const row = ((box.top + y) * image.width + box.left) * 3;
+    for (let x = 0, to = y * size * 3; x < size; x++, to += 3) {
+      let [r, g, b] = [half, half, half];
+      const n = across.count[x]!;
+      for (let t = 0, from = row + across.first[x]! * 3, w = x * across.taps; t < n; t++, from += 3, w++) {
+        const weight = across.values[w]!;
+        r += weight * image.data[from]!;
+        g += weight * image.data[from + 1]!;
+        b += weight * image.data[from + 2]!;
+      }
+      middle[to] = r >> PRECISION;
+      middle[to + 1] = g >> PRECISION;
+      middle[to + 2] = b >> PRECISION;
+    }
+  }
+  const out = new Uint8ClampedArray(size * size * 3);
+  const stride = size * 3;
+  for (let y = 0; y < size; y++) {
+    const [n, first, w] = [down.count[y]!, down.first[y]! * stride, y * down.taps];
+    for (let x = 0; x < stride; x++) {
+      let sum = half;
+      for (let t = 0, from = first + x; t < n; t++, from += stride) sum += down.values[w + t]! * middle[from]!;
+      out[y * stride + x] = sum >> PRECISION;
+    }
+  }
+  return new Uint8Array(out.buffer);
+}

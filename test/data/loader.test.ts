@@ -1,0 +1,113 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Batch, Loader } from '../../electron/data/loader.ts';
+import { runConfigSchema } from '../../shared/config.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'loader-'));
+const images = Array.from({ length: 12 }, (_, i) => ({ id: i + 1, path: join(root, `${i}.png`) }));
+beforeAll(async () => {
+  for (const [i, { path }] of images.entries()) {
+    const noise = Buffer.from(Uint8Array.from({ length: 40 * 30 * 3 }, (_, p) => (p * 37 + i * 101) % 256));
+    await sharp(noise, { raw: { width: 40, height: 30, channels: 3 } })
+      .png()
+      .toFile(path);
+  }
+});
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const config = (over: object = {}) =>
+  runConfigSchema.parse({
+    model: { image_size: 16, patch_size: 4 },
+    mask: { kind: 'uniform' },
+    train: { batch_size: 4, seed: 3 },
+    ...over,
+  });
+const options = (over: object = {}) => ({ images, roots: [root], config: config(), workers: 1, ...over });
+
+async function take(loader: Loader, n: number): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  try {
+    while (batches.length < n) batches.push(await loader.next());
+  } finally {
+    await loader.close();
+  }
+  return batches;
+}
+const content = ({ waitMs: _, ...batch }: Batch) => batch;
+
+test('batches do not depend on the number of threads, nor on where one begins', async () => {
+  const one = (await take(new Loader(options()), 7)).map(content);
+  const three = (await take(new Loader(options({ workers: 3 })), 7)).map(content);
+  const later = (await take(new Loader(options({ startStep: 4, workers: 2 })), 3)).map(content);
+  expect(three).toEqual(one);
+  expect(later).toEqual(one.slice(4));
+  expect(one.map((b) => b.epoch)).toEqual([0, 0, 0, 1, 1, 1, 2]);
+  for (const epoch of [0, 1]) {
+    const ids = one.filter((b) => b.epoch === epoch).flatMap((b) => [...b.imageIds]);
+    expect(ids.toSorted((a, b) => a - b)).toEqual(images.map((i) => i.id));
+  }
+  expect(one[0]!.student).not.toEqual(one[1]!.student);
+  expect(one[0]!.student.every(Number.isFinite)).toBe(true);
+  expect(one[0]!.mask.reduce((a, b) => a + b)).toBe(4 * 12); // 3/4 of 16 patches each
+});
+
+test('several crops of an image differ; few images are gone round', async () => {
+  const few = images.slice(0, 2);
+  expect(Loader.stepsPerEpoch(2, config())).toBe(1);
+  const [batch] = await take(new Loader(options({ images: few })), 1);
+  expect([...batch!.imageIds].sort()).toEqual([1, 1, 2, 2]);
+  const views = [0, 1, 2, 3].map((slot) => batch!.student.slice(slot * 768, (slot + 1) * 768).join());
+  expect(new Set(views).size).toBe(4);
+  expect(Loader.stepsPerEpoch(2, config({ train: { batch_size: 4, crops_per_image: 10 } }))).toBe(5);
+});
+
+test('an image that fails is replaced, counted and named', async () => {
+  const broken = join(root, 'broken.png');
+  writeFileSync(broken, 'no picture');
+  const some = [...images.slice(0, 7), { id: 99, path: broken }];
+  const run = async (workers: number) => {
+    const loader = new Loader(options({ images: some, workers }));
+    const batches = await take(loader, 2);
+    return { batches: batches.map(content), failures: loader.failures() };
+  };
+  const { batches, failures } = await run(1);
+  expect(failures.map((f) => f.path)).toEqual([broken]);
+  expect(batches[0]!.replaced + batches[1]!.replaced).toBe(1);
+  expect(batches.flatMap((b) => [...b.imageIds])).not.toContain(99);
+  expect((await run(2)).batches).toEqual(batches);
+});
+
+test('most images broken: an error that names one', async () => {
+  const broken = Array.from({ length: 6 }, (_, i) => ({ id: 200 + i, path: join(root, 'nothing', `${i}.png`) }));
+  const loader = new Loader(options({ images: [...broken, images[0]!] }));
+  await expect(take(loader, 2)).rejects.toMatchObject({ kind: 'bad-file', why: expect.stringContaining('nothing') });
+});
+
+test('a folder that is gone is said to be gone', async () => {
+  const loader = new Loader(options());
+  await loader.next();
+  const away = `${root}-away`;
+  renameSync(root, away);
+  try {
+    await expect(take(loader, 20)).rejects.toMatchObject({
+      kind: 'data-vanished',
+      message: expect.stringContaining(root),
+    });
+  } finally {
+    renameSync(away, root);
+  }
+});
+
+test('the queue is bounded, and waiting is measured', async () => {
+  const loader = new Loader(options({ config: config({ data: { queue: 2 } }) }));
+  const first = await loader.next();
+  expect(first.waitMs).toBeGreaterThan(0);
+  expect(loader.queued).toBe(2);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(loader.queued).toBe(2);
+  expect((await loader.next()).waitMs).toBeLessThan(first.waitMs);
+  await loader.close();
+});
