@@ -1,0 +1,286 @@
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../../electron/services/datasets.ts';
+import { Store } from '../../electron/store/store.ts';
+
+let root: string;
+let store: Store;
+beforeEach(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), 'conmim-import-')));
+  mkdirSync(join(root, 'images'));
+  store = Store.open(join(root, 'conmim.db'));
+});
+afterEach(() => {
+  store.close();
+  rmSync(root, { recursive: true });
+});
+
+const images = () => join(root, 'images');
+const put = (path: string, content: string | Buffer) => {
+  const absolute = join(images(), path);
+  mkdirSync(join(absolute, '..'), { recursive: true });
+  writeFileSync(absolute, content);
+  return absolute;
+};
+/** A PNG whose content follows from `shade`. */
+const picture = (shade: number, width = 24, height = 20) =>
+  sharp({ create: { width, height, channels: 3, background: { r: shade % 256, g: Math.floor(shade / 256), b: 7 } } })
+    .png()
+    .toBuffer();
+const run = (options: Partial<Parameters<typeof importDataset>[1]> = {}) =>
+  importDataset(store, { name: 'set', folders: [images()], ...options });
+const rows = (name = 'set') =>
+  Object.fromEntries(store.images.list(store.datasets.get(name).id).map((r) => [r.path, r]));
+
+describe('importDataset', () => {
+  it('records size, hash, time, label and format of each image, and changes nothing', async () => {
+    const file = put('cat/1.png', await picture(1));
+    utimesSync(file, 1e9, 1e9);
+    put(
+      'dog/old/2.jpg',
+      await sharp(await picture(2, 40, 30))
+        .jpeg()
+        .withMetadata({ orientation: 6 })
+        .toBuffer(),
+    );
+    put(
+      '3.webp',
+      await sharp(await picture(3))
+        .webp()
+        .toBuffer(),
+    );
+    put('notes.txt', 'no image');
+    const summary = await run({ labels: 'folders' });
+    expect(summary).toMatchObject({
+      added: 3,
+      changed: 0,
+      vanished: 0,
+      unchanged: 0,
+      duplicates: 0,
+      ignored: 1,
+      skipped: [],
+    });
+    expect(summary.classes).toEqual([
+      { label: 'cat', count: 1 },
+      { label: 'dog', count: 1 },
+    ]);
+    expect(summary.dataset).toMatchObject({
+      name: 'set',
+      folders: [images()],
+      labels: 'folders',
+      image_count: 3,
+      skipped_count: 0,
+    });
+    expect(summary.dataset.scanned_at).toBeGreaterThan(0);
+    expect(rows()).toMatchObject({
+      'cat/1.png': { status: 'ok', width: 24, height: 20, format: 'png', label: 'cat', mtime: 1e12, folder: 0 },
+      'dog/old/2.jpg': { status: 'ok', width: 30, height: 40, format: 'jpeg', label: 'dog' },
+      '3.webp': { status: 'ok', format: 'webp', label: null },
+    });
+    expect(rows()['cat/1.png']!.hash).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it('records every bad file with its reason', async () => {
+    put('good.png', await picture(1));
+    put('zero.jpg', '');
+    put('text.jpg', 'this is text');
+    put('tiny.png', await picture(2, 8, 8));
+    put(
+      'cut.jpg',
+      (
+        await sharp(await picture(3, 200, 200))
+          .jpeg()
+          .toBuffer()
+      ).subarray(0, -40),
+    );
+    put('cut.png', (await picture(4, 300, 300)).subarray(0, -20));
+    put('camera.heic', 'x');
+    put('big.png', await picture(5, 90, 90));
+    const summary = await run({ maxPixels: 8000 });
+    const reasons = Object.fromEntries(Object.entries(rows()).map(([path, row]) => [path, row.reason]));
+    expect(reasons).toEqual({
+      'good.png': null,
+      'zero.jpg': 'empty',
+      'text.jpg': 'unreadable',
+      'tiny.png': 'too-small',
+      'cut.jpg': 'too-large', // 200 x 200 by its header
+      'cut.png': 'too-large',
+      'camera.heic': 'unsupported',
+      'big.png': 'too-large',
+    });
+    for (const row of Object.values(rows()))
+      expect(row.status === 'skipped').toBe(row.detail !== null && row.reason !== null);
+    expect(summary.dataset).toMatchObject({ image_count: 1, skipped_count: 7 });
+    // A higher limit opens again what it concerns, and only that.
+    const again = await run({ maxPixels: 100_000 });
+    expect(again).toMatchObject({ added: 0, changed: 0, unchanged: 8, vanished: 0 });
+    expect(rows()).toMatchObject({
+      'big.png': { status: 'ok', reason: null },
+      'cut.jpg': { reason: 'truncated' },
+      'cut.png': { reason: 'truncated' },
+    });
+    await run({ minSide: 8 });
+    expect(rows()['tiny.png']).toMatchObject({ status: 'ok', width: 8 });
+  });
+
+  it.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
+    'opens a file again once it may be read (skipped as root, who may read any)',
+    async () => {
+      put('good.png', await picture(1));
+      const closed = put('closed.png', await picture(2));
+      chmodSync(closed, 0);
+      await run();
+      expect(rows()['closed.png']).toMatchObject({
+        reason: 'unreadable',
+        detail: 'no permission to read the file',
+        hash: '',
+      });
+      chmodSync(closed, 0o600);
+      await run();
+      expect(rows()['closed.png']).toMatchObject({ status: 'ok' });
+    },
+  );
+
+  it('finds added, changed, vanished and returned files', async () => {
+    for (let i = 0; i < 6; i++) put(`${i}.png`, await picture(i));
+    await run();
+    const before = rows();
+    put('0.png', await picture(100, 50, 50));
+    utimesSync(join(images(), '1.png'), 1e9, 1e9); // touched, same content
+    rmSync(join(images(), '2.png'));
+    put('new/6.png', await picture(6));
+    expect(await run()).toMatchObject({ added: 1, changed: 1, vanished: 1, unchanged: 4 });
+    const after = rows();
+    expect(after['0.png']).toMatchObject({ id: before['0.png']!.id, width: 50, status: 'ok' });
+    expect(after['1.png']).toMatchObject({ id: before['1.png']!.id, mtime: 1e12, hash: before['1.png']!.hash });
+    expect(after['2.png']).toMatchObject({ id: before['2.png']!.id, status: 'vanished' });
+    expect(await run()).toMatchObject({ added: 0, changed: 0, vanished: 0, unchanged: 6, filesPerSecond: 0 });
+    put('2.png', await picture(2));
+    expect(await rescan(store, store.datasets.get('set'))).toMatchObject({ added: 1, unchanged: 6, vanished: 0 });
+    expect(rows()['2.png']).toMatchObject({ id: before['2.png']!.id, status: 'ok' });
+  });
+
+  it('does not open what is unchanged', async () => {
+    const file = put('a.png', await picture(1));
+    utimesSync(file, 1e9, 1e9);
+    await run();
+    const content = await picture(1);
+    writeFileSync(file, Buffer.alloc(content.length)); // same size, and then the same time: nobody looks
+    utimesSync(file, 1e9, 1e9);
+    expect(await run()).toMatchObject({ unchanged: 1, changed: 0 });
+    expect(rows()['a.png']).toMatchObject({ status: 'ok' });
+  });
+
+  it('keeps the first of equal files by path, whatever the timing, and lets the next step in', async () => {
+    const same = await picture(1);
+    for (const path of ['z.png', 'b/x.png', 'b/y.png', 'm.png']) put(path, same);
+    for (let i = 2; i < 40; i++) put(`other/${i}.png`, await picture(i));
+    expect(await run()).toMatchObject({ duplicates: 3, added: 42, skipped: [{ reason: 'duplicate', count: 3 }] });
+    const status = () =>
+      Object.fromEntries(['b/x.png', 'b/y.png', 'm.png', 'z.png'].map((p) => [p, rows()[p]!.status]));
+    expect(status()).toEqual({ 'b/x.png': 'ok', 'b/y.png': 'skipped', 'm.png': 'skipped', 'z.png': 'skipped' });
+    expect(rows()['z.png']!.detail).toBe('same content as b/x.png');
+    await rm(join(images(), 'b/x.png'));
+    expect(await run()).toMatchObject({ duplicates: 2, vanished: 1 });
+    expect(status()).toEqual({ 'b/x.png': 'vanished', 'b/y.png': 'ok', 'm.png': 'skipped', 'z.png': 'skipped' });
+    expect(rows()['z.png']!.detail).toBe('same content as b/y.png');
+    put('a.png', same); // sorts before: it becomes the first
+    await run();
+    expect(rows()).toMatchObject({
+      'a.png': { status: 'ok' },
+      'b/y.png': { status: 'skipped', detail: 'same content as a.png' },
+    });
+  });
+
+  it('takes several folders, and finds duplicates across them', async () => {
+    const second = join(root, 'second');
+    mkdirSync(second);
+    put('1.png', await picture(1));
+    writeFileSync(join(second, '0.png'), await picture(1));
+    writeFileSync(join(second, '2.png'), await picture(2));
+    expect(await run({ folders: [images(), second, images()] })).toMatchObject({ added: 3, duplicates: 1 });
+    expect(rows()['0.png']).toMatchObject({ folder: 1, detail: `same content as ${images()}/1.png` });
+    expect(await run({ folders: [second, images()] })).toMatchObject({ unchanged: 3 });
+  });
+
+  it.skipIf(process.platform === 'win32')('keeps strange names', async () => {
+    const names = ['日本語 ü.png', 'new\nline.png', `q'uo"te%.png`, `${'n'.repeat(246)}.png`];
+    for (const [i, name] of names.entries()) put(name, await picture(i));
+    await run();
+    expect(Object.keys(rows()).sort()).toEqual([...names].sort());
+    expect(await run()).toMatchObject({ unchanged: 4 });
+  });
+
+  it('keeps what it read when canceled, and goes on from there', async () => {
+    for (let i = 0; i < 300; i++) put(`${i}.png`, await picture(i % 290));
+    const abort = new AbortController();
+    const onProgress = ({ phase }: ImportProgress) => phase === 'reading' && abort.abort();
+    await expect(run({ signal: abort.signal, onProgress })).rejects.toMatchObject({
+      kind: 'canceled',
+      next: expect.any(String),
+    });
+    const id = store.datasets.get('set').id;
+    const kept = store.images.list(id);
+    expect(kept.length).toBeGreaterThan(0);
+    expect(kept.length).toBeLessThan(300);
+    expect(store.datasets.get('set').scanned_at).toBeNull();
+    const totals: number[] = [];
+    const rest = await run({ onProgress: (p) => totals.push(p.total) });
+    expect(rest).toMatchObject({ added: 300 - kept.length, unchanged: kept.length, duplicates: 10 });
+    expect(totals.at(-1)).toBe(300 - kept.length);
+    // As one import that was never canceled.
+    await importDataset(store, { name: 'whole', folders: [images()] });
+    const plain = (name: string) => Object.values(rows(name)).map(({ id: _, dataset_id: __, ...row }) => row);
+    expect(plain('set')).toEqual(plain('whole'));
+  });
+
+  it('is canceled before it starts', async () => {
+    put('1.png', await picture(1));
+    await expect(run({ signal: AbortSignal.abort() })).rejects.toMatchObject({ kind: 'canceled' });
+    expect(store.datasets.find('set')).toBeNull();
+  });
+
+  it('tells its progress up to the last file', async () => {
+    for (let i = 0; i < 80; i++) put(`${i}.png`, await picture(i));
+    const seen: ImportProgress[] = [];
+    await run({ onProgress: (p) => seen.push({ ...p }) });
+    expect(seen.map((p) => p.done)).toEqual(seen.map((p) => p.done).sort((a, b) => a - b));
+    expect(seen.at(-1)).toMatchObject({ phase: 'reading', found: 80, done: 80, total: 80 });
+    expect(seen.at(-1)!.perSecond).toBeGreaterThan(0);
+    expect(seen.at(-1)!.current).toContain(images());
+  });
+
+  it('refuses what cannot be imported, and says what to do', async () => {
+    const refused = async (options: Parameters<typeof run>[0], kind: string) => {
+      const error = await run(options).catch((e) => e);
+      expect(error).toMatchObject({ name: 'AppError', kind });
+      expect(error.next).not.toBe('');
+    };
+    await refused({}, 'bad-input'); // an empty folder
+    expect(store.datasets.list()).toEqual([]);
+    await refused({ folders: [] }, 'bad-input');
+    await refused({ name: '  ' }, 'bad-input');
+    await refused({ folders: [join(root, 'absent')] }, 'not-found');
+    await refused({ folders: [put('file.png', await picture(1))] }, 'bad-input');
+    await run();
+    mkdirSync(join(root, 'second'));
+    await refused({ folders: [join(root, 'second')] }, 'conflict');
+    await refused({ labels: 'folders' }, 'conflict');
+  });
+
+  it('does not take an emptied or missing folder for vanished images', async () => {
+    put('1.png', await picture(1));
+    const { dataset } = await run();
+    expect(datasetFolderMissing(dataset)).toBeNull();
+    await rename(images(), join(root, 'elsewhere'));
+    expect(datasetFolderMissing(dataset)).toBe(images());
+    await expect(rescan(store, dataset)).rejects.toMatchObject({ kind: 'not-found' });
+    mkdirSync(images()); // a mount point without its disk
+    await expect(rescan(store, dataset)).rejects.toMatchObject({ kind: 'bad-input' });
+    expect(rows()['1.png']).toMatchObject({ status: 'ok' });
+  });
+});
