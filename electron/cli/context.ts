@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { defaultHome } from '../store/home.ts';
+import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { Output } from './output.ts';
 
@@ -14,12 +13,10 @@ export interface Context {
   signal: AbortSignal;
 }
 
-/** Where the database is: --home, CONMIM_HOME, or the user's data folder. */
-export function databasePath(command: Command): string {
+/** Where everything is kept: --home, CONMIM_HOME, or the user's data folder. */
+export function homeFolder(command: Command): string {
   const { home } = command.optsWithGlobals() as { home?: string };
-  const folder = resolve(home ?? process.env.CONMIM_HOME ?? defaultHome());
-  mkdirSync(folder, { recursive: true });
-  return join(folder, 'workbench.db');
+  return resolve(home ?? process.env.CONMIM_HOME ?? defaultHome());
 }
 
 /** Runs a command over an open store; errors become words and an exit code, Ctrl-C becomes an abort. */
@@ -27,7 +24,7 @@ export function withStore<A extends unknown[]>(
   action: (context: Context, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
 ) {
   return withOutput<A>(async (out, command, options, ...args) => {
-    const database = databasePath(command);
+    const database = databaseIn(homeFolder(command));
     const store = Store.open(database);
     const controller = new AbortController();
     const abort = () => controller.abort();

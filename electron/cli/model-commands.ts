@@ -7,7 +7,7 @@ import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import { withOutput, withStore } from './context.ts';
+import { homeFolder, withOutput, withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { percent, table } from './words.ts';
 
@@ -102,8 +102,8 @@ export function addModelCommands(program: Command): void {
     .command('doctor')
     .description('versions, devices, what is used and why, and what would make it faster')
     .action(
-      withOutput(async (out) => {
-        const report = await doctor();
+      withOutput(async (out, command) => {
+        const report = await doctor(homeFolder(command));
         out.result(report, formatDoctor(report));
       }),
     );
