@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { decodeImage, sniffFormat } from '../../electron/data/decode.ts';
 import { probeFile, probeImage } from '../../electron/data/probe.ts';
 import { AppError } from '../../shared/errors.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'conmim-decode-'));
 afterAll(() => rmSync(folder, { recursive: true }));

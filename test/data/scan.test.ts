@@ -2,9 +2,11 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probeFiles } from '../../electron/data/probe-pool.ts';
 import { labelOf, walkFolders } from '../../electron/data/scan.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 let root: string;
 beforeEach(() => {
