@@ -1,0 +1,213 @@
+import type { RunConfig } from '../../shared/config.ts';
+import type { Checkpoint, HostTensor, Metric, StateDict, TensorPart } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { type KeepPolicy, sortOut } from './keep-policy.ts';
+import { Metrics } from './metrics.ts';
+import { type Db, write } from './open.ts';
+import { giveBack } from './space.ts';
+
+export interface NewCheckpoint {
+  step: number;
+  epoch: number;
+  loss: number | null;
+  config: RunConfig;
+  /** What a resumption needs beside tensors, as JSON: seeds, counters. */
+  state: Record<string, unknown>;
+  /** Steps' metrics that are not stored yet. */
+  metrics?: Metric[];
+}
+
+type Row = Omit<Checkpoint, 'has_optimizer' | 'is_best' | 'config'> & {
+  has_optimizer: number;
+  is_best: number;
+  config: string;
+};
+
+const SELECT =
+  'SELECT id, run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, bytes FROM checkpoints';
+
+const toCheckpoint = (row: Row): Checkpoint => ({
+  ...row,
+  has_optimizer: row.has_optimizer === 1,
+  is_best: row.is_best === 1,
+  config: JSON.parse(row.config),
+});
+
+/** Without a copy. Tensors are little-endian in the file, as on every machine that Node runs on today. */
+const toBlob = (data: Float32Array) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+
+function fromBlob(blob: Buffer): Float32Array {
+  const aligned = blob.byteOffset % 4 === 0 ? blob : new Uint8Array(blob);
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}
+
+export class Checkpoints {
+  readonly #db: Db;
+  readonly #metrics: Metrics;
+
+  constructor(db: Db) {
+    this.#db = db;
+    this.#metrics = new Metrics(db);
+  }
+
+  /**
+   * Writes a checkpoint, the metrics given, and the run's step in one transaction, so that no half of it can exist; it
+   * is on the disk when this returns. A checkpoint of the same step is replaced and keeps its id.
+   * @throws AppError not-found, bad-input for a tensor that does not fit its shape
+   */
+  save(runId: number, checkpoint: NewCheckpoint, parts: Partial<Record<TensorPart, StateDict>>): Checkpoint {
+    const { step, epoch, loss, config, state, metrics = [] } = checkpoint;
+    const tensors = Object.entries(parts).flatMap(([part, dict]) =>
+      [...dict].map(([name, t]) => ({ part, name, ...t })),
+    );
+    for (const tensor of tensors) requireFits(tensor);
+    const saved = write(this.#db, () => {
+      const { changes } = this.#db.prepare('UPDATE runs SET step = ? WHERE id = ?').run(step, runId);
+      if (changes === 0)
+        throw new AppError('not-found', `There is no run ${runId}.`, 'It may have been deleted meanwhile.');
+      this.#metrics.add(runId, metrics);
+      const id = this.#db
+        .prepare(`
+          INSERT INTO checkpoints (run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, state, bytes)
+          VALUES (@runId, @step, @epoch, @now, @loss, @has_optimizer, 0, @config, @state, @bytes)
+          ON CONFLICT (run_id, step) DO UPDATE SET epoch = @epoch, created_at = @now, loss = coalesce(@loss, loss),
+            has_optimizer = @has_optimizer, config = @config, state = @state, bytes = @bytes
+          RETURNING id`)
+        .pluck()
+        .get({
+          runId,
+          step,
+          epoch,
+          now: Date.now(),
+          loss,
+          has_optimizer: parts.exp_avg && parts.exp_avg_sq ? 1 : 0,
+          config: JSON.stringify(config),
+          state: JSON.stringify(state),
+          bytes: tensors.reduce((sum, { data }) => sum + data.byteLength, 0),
+        }) as number;
+      this.#db.prepare('DELETE FROM tensors WHERE checkpoint_id = ?').run(id);
+      const insert = this.#db.prepare(
+        'INSERT INTO tensors (checkpoint_id, part, name, shape, data) VALUES (?, ?, ?, ?, ?)',
+      );
+      for (const { part, name, shape, data } of tensors)
+        insert.run(id, part, name, JSON.stringify(shape), toBlob(data));
+      this.#markBest(runId);
+      return this.get(id);
+    });
+    this.#db.pragma('wal_checkpoint(PASSIVE)'); // syncs the log
+    const { state: _, ...rest } = saved;
+    return rest;
+  }
+
+  /** @throws AppError not-found */
+  get(id: number): Checkpoint & { state: Record<string, unknown> } {
+    const row = this.#db.prepare(`${SELECT} WHERE id = ?`).get(id) as Row | undefined;
+    if (!row)
+      throw new AppError(
+        'not-found',
+        `There is no checkpoint ${id}.`,
+        '',
+        'List those of a run with `conmim show RUN`.',
+      );
+    const state = this.#db.prepare('SELECT state FROM checkpoints WHERE id = ?').pluck().get(id) as string;
+    return { ...toCheckpoint(row), state: JSON.parse(state) };
+  }
+
+  /** The one of the highest step; with optimizer state where a run is to go on from it. */
+  latest(runId: number, { withOptimizer = false }: { withOptimizer?: boolean } = {}): Checkpoint | null {
+    const row = this.#db
+      .prepare(`${SELECT} WHERE run_id = ? AND has_optimizer >= ? ORDER BY step DESC LIMIT 1`)
+      .get(runId, withOptimizer ? 1 : 0) as Row | undefined;
+    return row ? toCheckpoint(row) : null;
+  }
+
+  /** By step. */
+  list(runId: number): Checkpoint[] {
+    return (this.#db.prepare(`${SELECT} WHERE run_id = ? ORDER BY step`).all(runId) as Row[]).map(toCheckpoint);
+  }
+
+  /** One part's tensors, in the order in which they were saved. @throws AppError not-found where it is not kept */
+  load(id: number, part: TensorPart): StateDict {
+    const tensors: StateDict = new Map();
+    const rows = this.#db
+      .prepare('SELECT name, shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? ORDER BY id')
+      .iterate(id, part) as Iterable<{ name: string; shape: string; data: Buffer }>;
+    for (const { name, shape, data } of rows) tensors.set(name, { shape: JSON.parse(shape), data: fromBlob(data) });
+    if (tensors.size === 0) {
+      this.get(id);
+      throw new AppError(
+        'not-found',
+        `Checkpoint ${id} keeps no ${part} tensors.`,
+        'Older checkpoints keep weights only.',
+        'Use a later one.',
+      );
+    }
+    return tensors;
+  }
+
+  /** What is kept of it. */
+  tensorNames(id: number): { part: TensorPart; name: string; shape: number[] }[] {
+    const rows = this.#db.prepare('SELECT part, name, shape FROM tensors WHERE checkpoint_id = ? ORDER BY id').all(id);
+    return (rows as { part: TensorPart; name: string; shape: string }[]).map((row) => ({
+      ...row,
+      shape: JSON.parse(row.shape),
+    }));
+  }
+
+  /** @returns bytes given back to the disk @throws AppError not-found */
+  delete(id: number): number {
+    write(this.#db, () => {
+      const { run_id } = this.get(id);
+      this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
+      this.#markBest(run_id);
+    });
+    return giveBack(this.#db);
+  }
+
+  /**
+   * Deletes checkpoints that the policy does not keep, and the optimizer state of those that it keeps without
+   * (`sortOut` says which). Space of one checkpoint stays in the file, as the next one will take it; the rest is given
+   * back to the disk.
+   */
+  applyKeepPolicy(runId: number, policy: KeepPolicy): { deleted: number[]; stripped: number[] } {
+    const { remove, strip } = write(this.#db, () => {
+      const sorted = sortOut(this.list(runId), policy);
+      for (const id of sorted.remove) this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
+      for (const id of sorted.strip) this.#strip(id);
+      this.#markBest(runId);
+      return sorted;
+    });
+    if (remove.length + strip.length > 0) giveBack(this.#db, this.latest(runId)?.bytes);
+    return { deleted: remove, stripped: strip };
+  }
+
+  #strip(id: number): void {
+    this.#db.prepare(`DELETE FROM tensors WHERE checkpoint_id = ? AND part IN ('exp_avg', 'exp_avg_sq')`).run(id);
+    this.#db
+      .prepare(`
+        UPDATE checkpoints SET has_optimizer = 0,
+          bytes = (SELECT coalesce(sum(length(data)), 0) FROM tensors WHERE checkpoint_id = @id)
+        WHERE id = @id`)
+      .run({ id });
+  }
+
+  /** The lowest loss of those that are kept; the earliest of equals. */
+  #markBest(runId: number): void {
+    this.#db
+      .prepare(`
+        UPDATE checkpoints SET is_best = (id IS
+          (SELECT id FROM checkpoints WHERE run_id = @runId AND loss IS NOT NULL ORDER BY loss, step LIMIT 1))
+        WHERE run_id = @runId`)
+      .run({ runId });
+  }
+}
+
+function requireFits({ name, shape, data }: HostTensor & { name: string }): void {
+  const size = shape.reduce((a, b) => a * b, 1);
+  if (size !== data.length) {
+    throw new AppError(
+      'bad-input',
+      `Tensor "${name}" holds ${data.length} values; its shape [${shape}] needs ${size}.`,
+    );
+  }
+}

@@ -1,0 +1,67 @@
+import type { Dataset } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { requireFreeName, resolveId } from './names.ts';
+import { type Db, write } from './open.ts';
+
+type Row = Omit<Dataset, 'folders'> & { folders: string };
+
+const SELECT = `
+  SELECT d.*,
+    (SELECT count(*) FROM images i WHERE i.dataset_id = d.id AND i.status = 'ok') AS image_count,
+    (SELECT count(*) FROM images i WHERE i.dataset_id = d.id AND i.status = 'skipped') AS skipped_count
+  FROM datasets d`;
+
+const toDataset = (row: Row): Dataset => ({ ...row, folders: JSON.parse(row.folders) });
+
+export class Datasets {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** @throws AppError conflict where the name is taken, bad-input where it is a number or empty */
+  create({ name, folders, labels }: Pick<Dataset, 'name' | 'folders' | 'labels'>): Dataset {
+    return write(this.#db, () => {
+      requireFreeName(this.#db, 'dataset', name);
+      const { lastInsertRowid } = this.#db
+        .prepare('INSERT INTO datasets (name, folders, labels, created_at) VALUES (?, ?, ?, ?)')
+        .run(name, JSON.stringify(folders), labels, Date.now());
+      return this.get(Number(lastInsertRowid));
+    });
+  }
+
+  /** By id, digits of an id, or name. @throws AppError not-found, with near names */
+  get(idOrName: number | string): Dataset {
+    const id = resolveId(this.#db, 'dataset', idOrName);
+    return toDataset(this.#db.prepare(`${SELECT} WHERE d.id = ?`).get(id) as Row);
+  }
+
+  /** By exact name. */
+  find(name: string): Dataset | null {
+    const row = this.#db.prepare(`${SELECT} WHERE d.name = ?`).get(name) as Row | undefined;
+    return row ? toDataset(row) : null;
+  }
+
+  list(): Dataset[] {
+    return (this.#db.prepare(`${SELECT} ORDER BY d.id`).all() as Row[]).map(toDataset);
+  }
+
+  /** Forgets a dataset; its files are untouched. @throws AppError conflict while runs belong to it */
+  delete(id: number): void {
+    write(this.#db, () => {
+      const { name } = this.get(id);
+      const runs = this.#db.prepare('SELECT id FROM runs WHERE dataset_id = ? ORDER BY id').pluck().all(id);
+      if (runs.length > 0) {
+        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
+        throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
+      }
+      this.#db.prepare('DELETE FROM datasets WHERE id = ?').run(id);
+    });
+  }
+
+  /** Notes that a scan of its folders was completed now. */
+  markScanned(id: number): void {
+    write(this.#db, () => this.#db.prepare('UPDATE datasets SET scanned_at = ? WHERE id = ?').run(Date.now(), id));
+  }
+}

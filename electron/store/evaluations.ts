@@ -1,0 +1,35 @@
+import type { Evaluation } from '../../shared/domain.ts';
+import { type Db, write } from './open.ts';
+
+type Row = Omit<Evaluation, 'result'> & { result: string };
+const SELECT = 'SELECT id, checkpoint_id, dataset_id, task, created_at, result FROM evaluations';
+const toEvaluation = (row: Row): Evaluation => ({ ...row, result: JSON.parse(row.result) });
+
+export class Evaluations {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  add(evaluation: Pick<Evaluation, 'checkpoint_id' | 'dataset_id' | 'task' | 'result'>): Evaluation {
+    return write(this.#db, () => {
+      const { lastInsertRowid } = this.#db
+        .prepare(`
+          INSERT INTO evaluations (checkpoint_id, run_id, dataset_id, task, created_at, result)
+          VALUES (@checkpoint_id, (SELECT run_id FROM checkpoints WHERE id = @checkpoint_id), @dataset_id, @task, @now, @result)`)
+        .run({ ...evaluation, result: JSON.stringify(evaluation.result), now: Date.now() });
+      return toEvaluation(this.#db.prepare(`${SELECT} WHERE id = ?`).get(lastInsertRowid) as Row);
+    });
+  }
+
+  /** By age. Those of a run include those of checkpoints that are deleted by now. */
+  list({ checkpoint_id, run_id }: { checkpoint_id?: number; run_id?: number } = {}): Evaluation[] {
+    const rows = this.#db
+      .prepare(`
+        ${SELECT} WHERE (@checkpoint_id IS NULL OR checkpoint_id = @checkpoint_id) AND (@run_id IS NULL OR run_id = @run_id)
+        ORDER BY id`)
+      .all({ checkpoint_id: checkpoint_id ?? null, run_id: run_id ?? null }) as Row[];
+    return rows.map(toEvaluation);
+  }
+}

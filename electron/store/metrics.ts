@@ -1,0 +1,85 @@
+import type { Metric } from '../../shared/domain.ts';
+import { type Db, write } from './open.ts';
+
+/** Columns that a metric may lack, and those that are null in the file only where they were not a number. */
+const OPTIONAL = ['top1_control', 'rank_student', 'rank_teacher', 'cosine_student', 'cosine_teacher'] as const;
+const MEASURED = [
+  'loss',
+  'top1',
+  'top5',
+  'grad_norm',
+  'lr',
+  'weight_decay',
+  'momentum',
+  'images_per_s',
+  'data_wait',
+] as const;
+const AVERAGED = [...MEASURED, ...OPTIONAL];
+const COLUMNS = ['step', 'epoch', 'time', 'replaced', ...AVERAGED] as const;
+
+const INSERT = `INSERT OR REPLACE INTO metrics (run_id, ${COLUMNS.join(', ')})
+  VALUES (@run_id, ${COLUMNS.map((c) => `@${c}`).join(', ')})`;
+const SELECT = `SELECT ${COLUMNS.join(', ')} FROM metrics WHERE run_id = @runId`;
+
+/** SQLite has no NaN: it is stored as null. */
+function toMetric(row: Record<string, number | null>): Metric {
+  for (const column of MEASURED) row[column] ??= Number.NaN;
+  return row as unknown as Metric;
+}
+
+export class Metrics {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** Adds rows in one transaction; a row of a step that is there replaces it. */
+  add(runId: number, metrics: Metric | Metric[]): void {
+    const insert = this.#db.prepare(INSERT);
+    write(this.#db, () => {
+      for (const metric of [metrics].flat()) insert.run({ ...metric, run_id: runId });
+    });
+  }
+
+  /** Rows by step, of steps `from` to `to`, both included. */
+  list(runId: number, { from = 0, to = Number.MAX_SAFE_INTEGER }: { from?: number; to?: number } = {}): Metric[] {
+    return this.#db
+      .prepare(`${SELECT} AND step BETWEEN @from AND @to ORDER BY step`)
+      .all({ runId, from, to })
+      .map((row) => toMetric(row as Record<string, number | null>));
+  }
+
+  last(runId: number): Metric | null {
+    const row = this.#db.prepare(`${SELECT} ORDER BY step DESC LIMIT 1`).get({ runId });
+    return row ? toMetric(row as Record<string, number | null>) : null;
+  }
+
+  count(runId: number): number {
+    return this.#db.prepare('SELECT count(*) FROM metrics WHERE run_id = ?').pluck().get(runId) as number;
+  }
+
+  /** Forgets the steps after `step`: a run that resumes from there makes them again. @returns rows deleted */
+  deleteAfter(runId: number, step: number): number {
+    return write(
+      this.#db,
+      () => this.#db.prepare('DELETE FROM metrics WHERE run_id = ? AND step > ?').run(runId, step).changes,
+    );
+  }
+
+  /**
+   * At most `points` rows for a curve: each the mean of as many neighbouring steps, under the step of the last of them;
+   * `replaced` is their sum. What is measured at few steps is the mean of those, and null where there is none.
+   */
+  sampled(runId: number, points: number): Metric[] {
+    if (this.count(runId) <= points) return this.list(runId);
+    const means = AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ');
+    return this.#db
+      .prepare(`
+        SELECT max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced, ${means}
+        FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM metrics WHERE run_id = @runId)
+        GROUP BY bucket ORDER BY bucket`)
+      .all({ runId, points })
+      .map((row) => toMetric(row as Record<string, number | null>));
+  }
+}

@@ -1,0 +1,71 @@
+import { distance } from 'fastest-levenshtein';
+import { AppError } from '../../shared/errors.ts';
+import type { Db } from './open.ts';
+
+type Kind = 'dataset' | 'run';
+const TABLE = { dataset: 'datasets', run: 'runs' } as const;
+
+/** The id of a dataset or run by id, digits of an id, or name. @throws AppError not-found, with near names */
+export function resolveId(db: Db, kind: Kind, idOrName: number | string): number {
+  const byId = typeof idOrName === 'number' || /^\d+$/.test(idOrName);
+  const column = byId ? 'id' : 'name';
+  const found = db
+    .prepare(`SELECT id FROM ${TABLE[kind]} WHERE ${column} = ?`)
+    .pluck()
+    .get(byId ? Number(idOrName) : idOrName);
+  if (found !== undefined) return Number(found);
+  const names = db.prepare(`SELECT name FROM ${TABLE[kind]} ORDER BY id DESC`).pluck().all() as string[];
+  const near = nearest(String(idOrName), names);
+  const why =
+    names.length === 0
+      ? `There are no ${TABLE[kind]} yet.`
+      : near.length > 0
+        ? `Near: ${near.map((n) => `"${n}"`).join(', ')}.`
+        : `There are: ${names
+            .slice(0, 5)
+            .map((n) => `"${n}"`)
+            .join(', ')}${names.length > 5 ? ', …' : ''}.`;
+  const what = `There is no ${kind} ${byId ? idOrName : `"${idOrName}"`}.`;
+  throw new AppError('not-found', what, why, 'Check its name or number.');
+}
+
+/** Up to three names that a typing mistake could have meant. */
+function nearest(wanted: string, names: string[]): string[] {
+  const lower = wanted.toLowerCase();
+  return names
+    .map((name) => {
+      const other = name.toLowerCase();
+      const contains = lower !== '' && (other.includes(lower) || lower.includes(other));
+      return { name, off: contains ? 0 : distance(lower, other) };
+    })
+    .filter(({ off }) => off <= Math.max(2, wanted.length / 3))
+    .sort((a, b) => a.off - b.off)
+    .slice(0, 3)
+    .map(({ name }) => name);
+}
+
+/** Refuses a name that could not be told from an id, or is taken. */
+export function requireFreeName(db: Db, kind: Kind, name: string): void {
+  if (name.trim() === '' || /^\d+$/.test(name)) {
+    throw new AppError(
+      'bad-input',
+      `A ${kind} cannot be named "${name}".`,
+      'Numbers stand for ids.',
+      'Choose another name.',
+    );
+  }
+  if (isTaken(db, kind, name)) {
+    throw new AppError('conflict', `There is a ${kind} named "${name}" already.`, '', 'Choose another name.');
+  }
+}
+
+/** `base`, or `base 2`, `base 3`, …: the first that no other has. */
+export function freeName(db: Db, kind: Kind, base: string): string {
+  for (let i = 1; ; i++) {
+    const name = i === 1 ? base : `${base} ${i}`;
+    if (!isTaken(db, kind, name)) return name;
+  }
+}
+
+const isTaken = (db: Db, kind: Kind, name: string) =>
+  db.prepare(`SELECT 1 FROM ${TABLE[kind]} WHERE name = ?`).get(name) !== undefined;

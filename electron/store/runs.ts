@@ -1,0 +1,142 @@
+import { uptime } from 'node:os';
+import type { Run, RunStatus } from '../../shared/domain.ts';
+import { freeName, requireFreeName, resolveId } from './names.ts';
+import { type Db, write } from './open.ts';
+import { giveBack } from './space.ts';
+
+const JSON_COLUMNS = ['config', 'error', 'runtime'] as const;
+type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & { config: string; error: string | null; runtime: string | null };
+
+export type NewRun = Pick<Run, 'dataset_id' | 'preset' | 'config' | 'total_steps' | 'steps_per_epoch'> & {
+  name?: string;
+};
+
+const UPDATABLE = [
+  'name',
+  'status',
+  'step',
+  'started_at',
+  'ended_at',
+  'pid',
+  'heartbeat',
+  'request',
+  'error',
+  'runtime',
+] as const;
+export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
+
+/** A heartbeat older than this is of a process that hangs, or whose number another process has now; ms. */
+const STALE = 60 * 60 * 1000;
+
+const toRun = (row: Row): Run => ({
+  ...row,
+  config: JSON.parse(row.config),
+  error: row.error === null ? null : JSON.parse(row.error),
+  runtime: row.runtime === null ? null : JSON.parse(row.runtime),
+});
+
+export class Runs {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /**
+   * A queued run. Without a name it gets one after its dataset. `dataset_id` is null for imported weights.
+   * @throws AppError conflict where the name is taken, bad-input where it is a number or empty
+   */
+  create({ name, ...run }: NewRun): Run {
+    return write(this.#db, () => {
+      if (name !== undefined) requireFreeName(this.#db, 'run', name);
+      const dataset = this.#db.prepare('SELECT name FROM datasets WHERE id = ?').pluck().get(run.dataset_id);
+      const { lastInsertRowid } = this.#db
+        .prepare(`
+          INSERT INTO runs (name, dataset_id, preset, config, status, step, total_steps, steps_per_epoch, created_at)
+          VALUES (@name, @dataset_id, @preset, @config, 'queued', 0, @total_steps, @steps_per_epoch, @created_at)`)
+        .run({
+          ...run,
+          name: name ?? this.freeName(`${dataset ?? 'imported'} run`),
+          config: JSON.stringify(run.config),
+          created_at: Date.now(),
+        });
+      return this.get(Number(lastInsertRowid));
+    });
+  }
+
+  /** `base`, or `base 2`, `base 3`, …: the first that no run has. */
+  freeName(base: string): string {
+    return freeName(this.#db, 'run', base);
+  }
+
+  /** By id, digits of an id, or name. @throws AppError not-found, with near names */
+  get(idOrName: number | string): Run {
+    const id = resolveId(this.#db, 'run', idOrName);
+    return toRun(this.#db.prepare('SELECT * FROM runs WHERE id = ?').get(id) as Row);
+  }
+
+  list({ status }: { status?: RunStatus } = {}): Run[] {
+    const rows = this.#db
+      .prepare('SELECT * FROM runs WHERE @status IS NULL OR status = @status ORDER BY id')
+      .all({ status: status ?? null }) as Row[];
+    return rows.map(toRun);
+  }
+
+  /** Changes what is given. @throws AppError not-found; conflict for a name that is taken */
+  update(id: number, change: RunUpdate): void {
+    const columns = UPDATABLE.filter((column) => change[column] !== undefined);
+    if (columns.length === 0) return;
+    const values = columns.map((column) => {
+      const value = change[column];
+      return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
+    });
+    write(this.#db, () => {
+      const { name } = this.get(id);
+      if (change.name !== undefined && change.name !== name) requireFreeName(this.#db, 'run', change.name);
+      const set = columns.map((column) => `${column} = ?`).join(', ');
+      this.#db.prepare(`UPDATE runs SET ${set} WHERE id = ?`).run(...values, id);
+    });
+  }
+
+  /**
+   * Takes a run for the process `pid`, unless a living one has it; marks it running. Of several processes that try at
+   * once one gets it.
+   * @throws AppError not-found
+   */
+  claim(id: number, pid: number): boolean {
+    return write(this.#db, () => {
+      const run = this.get(id);
+      if (run.status === 'running' && run.pid !== pid && isHeld(run)) return false;
+      const now = Date.now();
+      this.update(id, { status: 'running', pid, heartbeat: now, request: null, error: null, ended_at: null });
+      if (run.started_at === null) this.update(id, { started_at: now });
+      return true;
+    });
+  }
+
+  /**
+   * Deletes a run with its metrics, checkpoints and evaluations.
+   * @returns bytes given back to the disk
+   * @throws AppError not-found
+   */
+  delete(id: number): number {
+    write(this.#db, () => {
+      this.get(id);
+      this.#db.prepare('DELETE FROM runs WHERE id = ?').run(id);
+    });
+    return giveBack(this.#db);
+  }
+}
+
+/** Whether the process that a row names lives. A heartbeat from before the machine started cannot be of it. */
+function isHeld({ pid, heartbeat }: Run): boolean {
+  if (pid === null || heartbeat === null) return false;
+  const now = Date.now();
+  if (heartbeat < now - uptime() * 1000 || heartbeat < now - STALE) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
