@@ -1,0 +1,63 @@
+#!/usr/bin/env node
+// Brings a bare clone to life, and runs what was asked for: needs Node 20 or later and nothing else. Everything that it
+// says goes to standard error, so that `conmim --json` has standard output for itself.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { build } from './bootstrap/build.mjs';
+import { Sentence, say } from './bootstrap/say.mjs';
+import { ensureNode } from './bootstrap/node.mjs';
+import { ensurePackages } from './bootstrap/packages.mjs';
+import { ROOT } from './bootstrap/paths.mjs';
+import { ensureTensorFlow } from './bootstrap/tensorflow.mjs';
+
+const USAGE = `node tools/bootstrap.mjs COMMAND
+  setup [--variant cpu|cuda]   Node, packages, TensorFlow, build: each skipped where it is there
+  test [arguments of vitest]   set up, and run all tests
+  check                        set up, and run the type checker and the linter
+  demo, replay, conmim …       set up, and run the program`;
+
+async function main([command, ...args]) {
+  if (!['setup', 'test', 'check', 'demo', 'replay', 'conmim'].includes(command)) throw new Sentence(USAGE);
+  const node = await ensureNode();
+  await ensurePackages(node);
+  const variant = command === 'setup' && args.includes('--variant') ? args[args.indexOf('--variant') + 1] : undefined;
+  await ensureTensorFlow({ node, variant, again: command === 'setup' });
+  const bin = (name, file) => join(ROOT, 'node_modules', name, file);
+  switch (command) {
+    case 'setup':
+      build(node);
+      say('Everything is set up. `npm run demo` shows what it does.');
+      return 0;
+    case 'check':
+      return (await run(node, [bin('typescript', 'bin/tsc'), '-p', ROOT])) || (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.']));
+    case 'test':
+      build(node); // the command line is tested as it is built
+      return run(node, [bin('vitest', 'vitest.mjs'), 'run', ...args]);
+    default:
+      build(node);
+      return run(node, [join(ROOT, 'out', 'electron', 'cli.js'), ...(command === 'conmim' ? [] : [command]), ...args], process.env.INIT_CWD);
+  }
+}
+
+/** Runs a program in this one's place: same streams, same signals, same exit code. */
+function run(node, args, cwd = ROOT) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(node, args, { stdio: 'inherit', cwd });
+    // A terminal sends Ctrl-C to the child itself; who signals only this process means the child.
+    process.on('SIGINT', () => {});
+    process.on('SIGTERM', () => child.kill('SIGTERM'));
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : code));
+  });
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error) => {
+    say(error instanceof Sentence ? error.message : (error.stack ?? String(error)));
+    process.exitCode = 1;
+  },
+);

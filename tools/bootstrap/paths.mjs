@@ -1,0 +1,20 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Shared by clones; electron/trainer/runtime-folder.ts reads the same place. */
+export const CACHE = process.env.XDG_CACHE_HOME
+  ? join(process.env.XDG_CACHE_HOME, 'conmim-workbench')
+  : process.platform === 'darwin'
+    ? join(homedir(), 'Library', 'Caches', 'conmim-workbench')
+    : process.platform === 'win32'
+      ? join(process.env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'conmim-workbench')
+      : join(homedir(), '.cache', 'conmim-workbench');
+
+/** Versions and checksums. */
+export const LOCK = JSON.parse(readFileSync(join(ROOT, 'tools', 'runtime.lock.json'), 'utf8'));
+
+export const PLATFORM = `${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`;
