@@ -5,10 +5,10 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { build } from './bootstrap/build.mjs';
-import { Sentence, say } from './bootstrap/say.mjs';
 import { ensureNode } from './bootstrap/node.mjs';
 import { ensurePackages } from './bootstrap/packages.mjs';
 import { ROOT } from './bootstrap/paths.mjs';
+import { Sentence, say } from './bootstrap/say.mjs';
 import { ensureTensorFlow } from './bootstrap/tensorflow.mjs';
 
 const USAGE = `node tools/bootstrap.mjs COMMAND
@@ -30,13 +30,20 @@ async function main([command, ...args]) {
       say('Everything is set up. `npm run demo` shows what it does.');
       return 0;
     case 'check':
-      return (await run(node, [bin('typescript', 'bin/tsc'), '-p', ROOT])) || (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.']));
+      return (
+        (await run(node, [bin('typescript', 'bin/tsc'), '-p', ROOT])) ||
+        (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.']))
+      );
     case 'test':
       build(node); // the command line is tested as it is built
       return run(node, [bin('vitest', 'vitest.mjs'), 'run', ...args]);
     default:
       build(node);
-      return run(node, [join(ROOT, 'out', 'electron', 'cli.js'), ...(command === 'conmim' ? [] : [command]), ...args], process.env.INIT_CWD);
+      return run(
+        node,
+        [join(ROOT, 'out', 'electron', 'cli.js'), ...(command === 'conmim' ? [] : [command]), ...args],
+        process.env.INIT_CWD,
+      );
   }
 }
 

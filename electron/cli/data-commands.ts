@@ -13,13 +13,13 @@ export function addDataCommands(program: Command): void {
     .description('import folders of images as a dataset, or find what changed in them; nothing is copied or changed')
     .argument('<folders...>', 'folders, searched with all that is below them')
     .requiredOption('--name <name>', 'name of the dataset')
-    .option('--labels <kind>', 'folders: each folder below the imported one is a class (for evaluation only)', 'none')
+    .option('--labels <kind>', 'folders: each folder below the imported one is a class (for evaluation only); none')
     .option('--min-side <pixels>', 'smaller images are skipped', wholeNumber('--min-side', 1))
     .option('--max-pixels <n>', 'images with more pixels are skipped', wholeNumber('--max-pixels', 1))
     .action(
       withStore<[string[]]>(async ({ out, store, signal }, options, folders) => {
-        const labels = options.labels as Dataset['labels'];
-        if (labels !== 'none' && labels !== 'folders') {
+        const labels = options.labels as Dataset['labels'] | undefined;
+        if (labels !== undefined && labels !== 'none' && labels !== 'folders') {
           throw new AppError(
             'bad-input',
             `--labels is "folders" or "none", not "${labels}".`,
@@ -30,11 +30,15 @@ export function addDataCommands(program: Command): void {
         const summary = await importDataset(store, {
           folders,
           name: options.name as string,
-          labels,
+          ...(labels !== undefined && { labels }),
           ...(options.minSide !== undefined && { minSide: options.minSide as number }),
           ...(options.maxPixels !== undefined && { maxPixels: options.maxPixels as number }),
           onProgress: (p) =>
-            out.progress(`${p.done} of ${p.total} files, ${Math.round(p.perSecond)} files/s  ${p.current ?? ''}`),
+            out.progress(
+              p.phase === 'finding'
+                ? `${p.found} files found`
+                : `${p.done} of ${p.total} files, ${Math.round(p.perSecond)} files/s  ${p.current ?? ''}`,
+            ),
           signal,
         });
         const dataset = store.datasets.get(options.name as string);

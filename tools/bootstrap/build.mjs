@@ -25,9 +25,14 @@ export function build(node) {
   const state = sourcesState();
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
   say('Building …');
-  for (const folder of ['shared', 'electron', '.tsbuildinfo']) rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
+  for (const folder of ['shared', 'electron', '.tsbuildinfo'])
+    rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
   mkdirSync(join(ROOT, 'out'), { recursive: true });
-  const tsc = spawnSync(node, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(ROOT, 'tsconfig.build.json')], { encoding: 'utf8' });
+  const tsc = spawnSync(
+    node,
+    [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(ROOT, 'tsconfig.build.json')],
+    { encoding: 'utf8' },
+  );
   if (tsc.status !== 0) throw new Sentence(`The build failed:\n${tsc.stdout}${tsc.stderr}`);
   writeFileSync(stamp, state);
 }

@@ -18,7 +18,9 @@ export function progress(title, total) {
       if (!tty) return;
       const share = total ? Math.min(1, bytes / total) : null;
       const bar = share === null ? '' : `[${'#'.repeat(Math.round(share * WIDTH)).padEnd(WIDTH, '.')}] `;
-      process.stderr.write(`\r\x1b[2K${title} ${bar}${bytes > 0 ? megabytes(bytes) : ''}${total && bytes > 0 ? ` of ${megabytes(total)}` : ''}`);
+      process.stderr.write(
+        `\r\x1b[2K${title} ${bar}${bytes > 0 ? megabytes(bytes) : ''}${total && bytes > 0 ? ` of ${megabytes(total)}` : ''}`,
+      );
     },
     done() {
       if (tty) process.stderr.write(`\r\x1b[2K${title}: done\n`);

@@ -36,9 +36,16 @@ function writeWhole(path, value) {
  * @param {{node: string, variant?: string, again: boolean}} options again: try even where an earlier try failed
  */
 export async function ensureTensorFlow({ node, variant, again }) {
-  if (variant !== undefined && !LOCK.tensorflow.variants[variant]) throw new Sentence(`There is no TensorFlow variant "${variant}": choose cpu or cuda.`);
+  if (variant !== undefined && !LOCK.tensorflow.variants[variant])
+    throw new Sentence(`There is no TensorFlow variant "${variant}": choose cpu or cuda.`);
   const now = read(choice);
-  if (now?.state === 'ready' && (variant ?? now.variant) === now.variant && now.folder === folderFor(now.variant) && existsSync(join(now.folder, 'runtime.json'))) return;
+  if (
+    now?.state === 'ready' &&
+    (variant ?? now.variant) === now.variant &&
+    now.folder === folderFor(now.variant) &&
+    existsSync(join(now.folder, 'runtime.json'))
+  )
+    return;
   if (now?.state === 'absent' && !again) return;
   try {
     const gpu = await hasNvidia();
@@ -51,7 +58,9 @@ export async function ensureTensorFlow({ node, variant, again }) {
     if (!(error instanceof Sentence)) throw error;
     mkdirSync(CACHE, { recursive: true });
     writeWhole(choice, { state: 'absent', why: error.message });
-    say(`${error.message}\nUntil then the WASM backend computes, some fifteen times slower; \`npm run setup\` tries again.`);
+    say(
+      `${error.message}\nUntil then the WASM backend computes, some fifteen times slower; \`npm run setup\` tries again.`,
+    );
   }
 }
 
@@ -61,7 +70,8 @@ async function hasNvidia() {
 
 async function setUp(node, variant, folder) {
   if (existsSync(join(folder, 'runtime.json'))) return;
-  if (PLATFORM !== LOCK.tensorflow.platform) throw new Sentence(`TensorFlow is set up on ${LOCK.tensorflow.platform} only, and this is ${PLATFORM}.`);
+  if (PLATFORM !== LOCK.tensorflow.platform)
+    throw new Sentence(`TensorFlow is set up on ${LOCK.tensorflow.platform} only, and this is ${PLATFORM}.`);
   const { wheels, bytes_needed, download_bytes } = LOCK.tensorflow.variants[variant];
   const python = await findPython();
   const compiler = await findCompiler();
@@ -80,14 +90,18 @@ async function findPython() {
   for (const name of ['python3', 'python']) {
     if ((await quietly(name, ['-m', 'pip', '--version'])).code === 0) return name;
   }
-  throw new Sentence('TensorFlow is fetched with Python and pip, which are missing: install them (Debian and Ubuntu: `apt install python3 python3-pip`), and run `npm run setup`.');
+  throw new Sentence(
+    'TensorFlow is fetched with Python and pip, which are missing: install them (Debian and Ubuntu: `apt install python3 python3-pip`), and run `npm run setup`.',
+  );
 }
 
 async function findCompiler() {
   for (const name of ['g++', 'clang++', 'c++']) {
     if ((await quietly(name, ['--version'])).code === 0) return name;
   }
-  throw new Sentence('A C++ compiler is missing: install one (Debian and Ubuntu: `apt install g++`), and run `npm run setup`.');
+  throw new Sentence(
+    'A C++ compiler is missing: install one (Debian and Ubuntu: `apt install g++`), and run `npm run setup`.',
+  );
 }
 
 /** What is taken from a wheel. */
@@ -112,13 +126,47 @@ async function fetchWheel(python, part, { name, version, file, sha256 }, bytes) 
   const requirements = join(download, 'requirements.txt');
   writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
   // The wheel is the same whatever Python this machine has: it is asked for by its own tags.
-  const [, , , pythonTag, abi, platforms] = file.match(/^(.+?)-(.+?)-(.+?)-(.+?)-(.+?)\.whl$/) ? ['', '', '', ...file.replace(/\.whl$/, '').split('-').slice(-3)] : [];
-  const args = ['-m', 'pip', 'download', '--no-deps', '--require-hashes', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off', '-q'];
-  args.push('--python-version', pythonTag.startsWith('cp') ? pythonTag.slice(2) : '311', '--implementation', pythonTag.startsWith('cp') ? 'cp' : 'py', '--abi', abi);
+  const [, , , pythonTag, abi, platforms] = file.match(/^(.+?)-(.+?)-(.+?)-(.+?)-(.+?)\.whl$/)
+    ? [
+        '',
+        '',
+        '',
+        ...file
+          .replace(/\.whl$/, '')
+          .split('-')
+          .slice(-3),
+      ]
+    : [];
+  const args = [
+    '-m',
+    'pip',
+    'download',
+    '--no-deps',
+    '--require-hashes',
+    '--only-binary=:all:',
+    '--no-cache-dir',
+    '--disable-pip-version-check',
+    '--progress-bar',
+    'off',
+    '-q',
+  ];
+  args.push(
+    '--python-version',
+    pythonTag.startsWith('cp') ? pythonTag.slice(2) : '311',
+    '--implementation',
+    pythonTag.startsWith('cp') ? 'cp' : 'py',
+    '--abi',
+    abi,
+  );
   for (const platform of platforms.split('.')) args.push('--platform', platform);
   args.push('-d', download, '-r', requirements);
   const env = { ...process.env, TMPDIR: download };
-  const { code, output } = await work(`${name} ${version}`, python, args, { cwd: CACHE, env, watch: download, total: bytes });
+  const { code, output } = await work(`${name} ${version}`, python, args, {
+    cwd: CACHE,
+    env,
+    watch: download,
+    total: bytes,
+  });
   const wheel = readdirSync(download).find((f) => f.endsWith('.whl'));
   if (code !== 0 || !wheel) throw new Sentence(downloadSentence(`${name} ${version}`, output));
   const unpacked = await work(`Unpacking ${name}`, python, ['-c', UNPACK, join(download, wheel), part]);
@@ -128,17 +176,34 @@ async function fetchWheel(python, part, { name, version, file, sha256 }, bytes) 
 }
 
 async function compile(compiler, node, part) {
-  const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await withoutLock(fetchNode));
+  const headers = existsSync(join(headersOf(node), 'node_api.h'))
+    ? headersOf(node)
+    : headersOf(await withoutLock(fetchNode));
   const common = ['-shared', '-fPIC', '-O2', '-std=c++17', '-DNAPI_VERSION=8', `-I${headers}`];
-  const sources = readdirSync(binding).filter((f) => f.endsWith('.cc')).map((f) => join(binding, f));
-  const libraries = ['-Ltensorflow', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', '-Wl,-rpath,$ORIGIN/tensorflow'];
+  const sources = readdirSync(binding)
+    .filter((f) => f.endsWith('.cc'))
+    .map((f) => join(binding, f));
+  const libraries = [
+    '-Ltensorflow',
+    '-l:libtensorflow_cc.so.2',
+    '-l:libtensorflow_framework.so.2',
+    '-Wl,-rpath,$ORIGIN/tensorflow',
+  ];
   const builds = [
     ['quiet.node', [...common, native]],
     ['tfjs_binding.node', [...common, '-Itensorflow/include', ...sources, ...libraries]],
   ];
   for (const [out, args] of builds) {
     const { code, output } = await work(`Compiling ${out}`, compiler, [...args, '-o', out], { cwd: part });
-    if (code !== 0) throw new Sentence(`The compiler could not build TensorFlow's binding (${output.split('\n').find((l) => /error/.test(l))?.slice(0, 200) ?? 'no message'}): install g++ 9 or later, and run \`npm run setup\`.`);
+    if (code !== 0)
+      throw new Sentence(
+        `The compiler could not build TensorFlow's binding (${
+          output
+            .split('\n')
+            .find((l) => /error/.test(l))
+            ?.slice(0, 200) ?? 'no message'
+        }): install g++ 9 or later, and run \`npm run setup\`.`,
+      );
   }
 }
 

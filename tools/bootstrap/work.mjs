@@ -1,6 +1,16 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { progress, Sentence, say } from './say.mjs';
 
@@ -44,7 +54,8 @@ export function quietly(command, args, { cwd, env } = {}) {
     const shell = process.platform === 'win32' && command === 'npm';
     const child = spawn(command, args, { cwd, env: env ?? process.env, stdio: ['ignore', 'pipe', 'pipe'], shell });
     let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => (output += text));
     child.once('error', (error) => resolve({ code: error.code === 'ENOENT' ? 127 : 1, output: error.message }));
     child.once('close', (code) => resolve({ code: code ?? 1, output }));
   });
@@ -54,7 +65,10 @@ export function quietly(command, args, { cwd, env } = {}) {
 export function fileHash(path, algorithm, encoding = 'hex') {
   return new Promise((resolve, reject) => {
     const hash = createHash(algorithm);
-    createReadStream(path).on('data', (part) => hash.update(part)).once('error', reject).once('end', () => resolve(hash.digest(encoding)));
+    createReadStream(path)
+      .on('data', (part) => hash.update(part))
+      .once('error', reject)
+      .once('end', () => resolve(hash.digest(encoding)));
   });
 }
 
@@ -65,14 +79,18 @@ export function needDisk(folder, bytes, what) {
   mkdirSync(folder, { recursive: true });
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < bytes) {
-    throw new Sentence(`${what} needs ${gigabytes(bytes)} GB in ${folder}, where ${gigabytes(bavail * bsize)} GB are free: make room, or set XDG_CACHE_HOME to a folder on another disk.`);
+    throw new Sentence(
+      `${what} needs ${gigabytes(bytes)} GB in ${folder}, where ${gigabytes(bavail * bsize)} GB are free: make room, or set XDG_CACHE_HOME to a folder on another disk.`,
+    );
   }
 }
 
 /** Why a download failed, as a sentence. */
 export function downloadSentence(what, output) {
-  if (/ENOSPC|No space left/i.test(output)) return `The disk is full: make room, and run the same command again to fetch ${what}.`;
-  if (/DO NOT MATCH|EINTEGRITY/i.test(output)) return `${what} is not what its checksum says: try again later, or check the mirror that you use.`;
+  if (/ENOSPC|No space left/i.test(output))
+    return `The disk is full: make room, and run the same command again to fetch ${what}.`;
+  if (/DO NOT MATCH|EINTEGRITY/i.test(output))
+    return `${what} is not what its checksum says: try again later, or check the mirror that you use.`;
   const last = output.trim().split('\n').at(-1) ?? '';
   return `${what} could not be fetched (${last.slice(0, 200)}): check the network or proxy, and run the same command again.`;
 }
