@@ -1,0 +1,201 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSafetensors } from '../../electron/formats/safetensors.ts';
+import { databaseIn } from '../../electron/store/home.ts';
+import { Store } from '../../electron/store/store.ts';
+
+/** The program as it is built, in a process of its own, as a user runs it. */
+const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
+const folder = mkdtempSync(join(tmpdir(), 'cli-'));
+const home = join(folder, 'home');
+const images = join(folder, 'images');
+const TINY = [
+  'model.image_size=32',
+  'model.patch_size=8',
+  'mask.unit=8',
+  'model.embed_dim=16',
+  'model.depth=1',
+  'model.num_heads=2',
+  'projector.hidden=16',
+  'projector.out=8',
+  'train.batch_size=4',
+  'checkpoint.every_steps=3',
+];
+const tiny = [...TINY, 'checkpoint.keep_last=2'].flatMap((s) => ['--set', s]);
+
+function conmim(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args, '--home', home], { encoding: 'utf8' });
+  return { status, stdout, stderr, json: () => JSON.parse(stdout) };
+}
+
+beforeAll(async () => {
+  for (const [c, name] of ['light', 'dark'].entries()) {
+    for (let i = 0; i < 10; i++) {
+      const noise = Buffer.from(
+        Uint8Array.from({ length: 48 * 48 * 3 }, (_, p) => (c === 0 ? 140 : 0) + ((p * (i + 3) * 7919) % 110)),
+      );
+      const { mkdirSync } = await import('node:fs');
+      mkdirSync(join(images, name), { recursive: true });
+      await sharp(noise, { raw: { width: 48, height: 48, channels: 3 } })
+        .png()
+        .toFile(join(images, name, `${i}.png`));
+    }
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the command line', () => {
+  test('import, with JSON and nothing else on standard output', () => {
+    const got = conmim('import', images, '--name', 'pictures', '--labels', 'folders', '--json');
+    expect(got.stderr).toBe('');
+    expect(got.json()).toMatchObject({ added: 20, dataset: { name: 'pictures', image_count: 20 } });
+    expect(conmim('dataset', 'pictures', '--json').json().classes).toEqual([
+      { label: 'dark', count: 10 },
+      { label: 'light', count: 10 },
+    ]);
+    expect(conmim('import', images, '--name', 'pictures', '--json').json()).toMatchObject({ added: 0, unchanged: 20 });
+  });
+
+  test.each([
+    [['pretrain', 'pictures', '--set', 'train.batchsize=4'], 'Did you mean "train.batch_size"?'],
+    [['pretrain', 'pictures', '--set', 'mask.ratio=1.5'], '1'],
+    [['pretrain', 'pictures', '--set', 'mask.kind=blok'], '"block"'],
+    [['pretrain', 'pictures', '--set', 'model.patch_size=7'], 'nearest: 63'],
+    [['pretrain', 'pictures', '--preset', 'smal-cpu'], '"small-cpu"'],
+    [['pretrain', 'picturs'], 'pictures'],
+    [['import', join(folder, 'nothing'), '--name', 'x'], 'nothing'],
+    [['export-weights', '999', 'x.safetensors'], '999'],
+  ])('refuses %j and says what works', (args, words) => {
+    const got = conmim(...args, '--json');
+    expect(got.status).toBe(1);
+    const { error } = got.json();
+    expect(`${error.what} ${error.why} ${error.next}`).toContain(words);
+  });
+
+  test('pretrain, show, evaluate, export, import: what is written comes back', () => {
+    const run = conmim('pretrain', 'pictures', ...tiny, '--steps', '7', '--name', 'first', '--json').json();
+    expect(run).toMatchObject({ status: 'finished', step: 7, total_steps: 7 });
+    expect(run.last.loss).toBeGreaterThan(0);
+    expect(run.last.top1_control).not.toBeNull();
+    expect(run.checkpoints.map((c: { step: number }) => c.step)).toContain(7);
+    const shown = conmim('show', 'first', '--json').json();
+    expect(shown.metrics.at(-1).step).toBe(7);
+
+    for (const task of ['knn', 'linear', 'lookup']) {
+      const result = conmim('evaluate', 'run:first', '--dataset', 'pictures', '--task', task, '--json').json();
+      expect(Object.keys(result.trained)).toEqual(Object.keys(result.untrained));
+      for (const value of Object.values(result.trained) as number[]) expect(value).toBeGreaterThanOrEqual(0);
+      // Bright and dark are told apart by any network at all.
+      if (task !== 'lookup') expect(result.trained.mean_pooled).toBe(1);
+    }
+
+    const file = join(folder, 'student.safetensors');
+    conmim('export-weights', 'run:first', file);
+    const imported = conmim('import-weights', file, '--name', 'again', '--json').json();
+    expect(imported.ignored).toEqual([]);
+    const back = join(folder, 'back.safetensors');
+    conmim('export-weights', String(imported.checkpoint.id), back);
+    expect(readSafetensors(back).tensors).toEqual(readSafetensors(file).tensors);
+  });
+
+  test('runs, delete: space is given back', () => {
+    expect(
+      conmim('runs', '--json')
+        .json()
+        .map((r: { name: string }) => r.name),
+    ).toContain('first');
+    expect(conmim('delete', 'first', '--json').json().bytes_freed).toBeGreaterThan(0);
+    expect(conmim('show', 'first').status).toBe(1);
+  });
+
+  test('replay writes what the issue names', () => {
+    const out = join(folder, 'replay');
+    conmim('replay', join(import.meta.dirname, '../fixtures/abspos'), out);
+    const { steps } = JSON.parse(readFileSync(join(out, 'result.json'), 'utf8'));
+    expect(steps[0].loss).toBeCloseTo(8.063128, 4);
+  });
+
+  test('doctor', () => {
+    const report = conmim('doctor', '--json').json();
+    expect(report.versions.node).toBe(process.versions.node);
+    expect(report.backend.why).not.toBe('');
+  });
+});
+
+/** Losses and final weights of a run. */
+function outcome(name: string) {
+  const store = Store.open(databaseIn(home));
+  try {
+    const run = store.runs.get(name);
+    const checkpoint = store.checkpoints.latest(run.id)!;
+    const parts = (['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const).map((p) =>
+      store.checkpoints.load(checkpoint.id, p),
+    );
+    return {
+      status: run.status,
+      step: checkpoint.step,
+      losses: store.metrics.list(run.id).map((m) => [m.step, m.loss, m.grad_norm, m.top1]),
+      parts,
+    };
+  } finally {
+    store.close();
+  }
+}
+
+test('killed at random moments and resumed: the same losses and weights, bit for bit', async () => {
+  conmim('import', images, '--name', 'pictures', '--labels', 'folders');
+  const settings = [...tiny, '--set', 'metrics.features_every=5'];
+  const steps = ['--steps', '60'];
+  expect(conmim('pretrain', 'pictures', ...settings, ...steps, '--name', 'whole').status).toBe(0);
+  let kills = 0;
+  let args = ['pretrain', 'pictures', ...settings, ...steps, '--name', 'killed'];
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const child = spawn(process.execPath, [CLI, ...args, '--home', home], { stdio: 'ignore' });
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+    // Start-up takes most of a second; the moment falls before, in and between steps.
+    const timer = setTimeout(() => killTrainer('killed'), 700 + Math.random() * 1500);
+    const code = await ended;
+    clearTimeout(timer);
+    if (code === 0) break;
+    kills++;
+    args = ['resume', 'killed'];
+  }
+  const [whole, killed] = [outcome('whole'), outcome('killed')];
+  expect(kills).toBeGreaterThan(0);
+  expect(killed.status).toBe('finished');
+  expect(killed.losses).toEqual(whole.losses);
+  expect(killed.parts).toEqual(whole.parts);
+  console.log(`killed ${kills} times`);
+}, 300_000);
+
+function killTrainer(name: string): void {
+  const store = Store.open(databaseIn(home));
+  try {
+    const { pid } = store.runs.get(name);
+    if (pid !== null) process.kill(pid, 'SIGKILL');
+  } catch {
+    // not created or already gone
+  } finally {
+    store.close();
+  }
+}
+
+test('pause from another process, and resume', async () => {
+  const child = spawn(
+    process.execPath,
+    [CLI, 'pretrain', 'pictures', ...tiny, '--steps', '100000', '--name', 'long', '--home', home],
+    { stdio: 'ignore' },
+  );
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  for (let i = 0; i < 200 && (conmim('show', 'long', '--json').json().step ?? 0) < 5; i++)
+    await new Promise((r) => setTimeout(r, 100));
+  const paused = conmim('pause', 'long', '--json').json();
+  await ended;
+  expect(paused.status).toBe('paused');
+  expect(outcome('long').step).toBe(paused.step);
+  expect(conmim('stop', 'long', '--json').json().status).toBe('stopped');
+}, 120_000);
