@@ -1,7 +1,146 @@
-import type { StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { BYTES_OF, toFloat32 } from './dtype.ts';
+import { openSource, type Source } from './files.ts';
+import { parsePickle } from './pickle.ts';
+import { type Pickled, Tensor } from './pickle-globals.ts';
+import { readDirectory, type StoredEntry } from './stored-zip.ts';
 
-/** Reading .pth is not written yet: it says so. */
-export function readPth(path: string): { tensors: StateDict; prefixKey: string | null; ignored: string[] } {
-  throw new AppError('bad-file', `${path} cannot be read yet.`, '', 'Save it as .safetensors with safetensors.torch.save_file, and import that.');
+export interface PthContent {
+  /** As float32, contiguous, in the file's order. */
+  tensors: StateDict;
+  /** Key of the file's dict under which the tensors were, or null where the dict itself is of tensors. */
+  prefixKey: string | null;
+  /** Names of what was there and is no tensor of the state: optimizer, arguments, counters. */
+  ignored: string[];
+}
+
+/** Where published files keep their weights, in order of preference. */
+const STATE_KEYS = ['model', 'state_dict', 'module'];
+/** That of a model with thousands of tensors is below a megabyte, with its optimizer's below ten. */
+const MAX_PICKLE = 64 * 2 ** 20;
+
+/**
+ * Weights of a file that torch.save (PyTorch 1.6 or later) wrote. Nothing in it is executed.
+ * @throws AppError `not-found`; `bad-file` for what is damaged, older, or asks for anything but tensors and containers
+ */
+export function readPth(path: string): PthContent {
+  const source = openSource(path);
+  try {
+    requireZip(source);
+    const entries = readDirectory(source);
+    const pickles = [...entries.keys()].filter((name) => /^([^/]+\/)?data\.pkl$/.test(name));
+    if (pickles.length !== 1) return refuse(path, 'It has no data.pkl, so torch.save did not write it.');
+    const folder = pickles[0]!.slice(0, -'data.pkl'.length);
+    if (readText(entries.get(`${folder}byteorder`)) === 'big') return refuse(path, 'Its numbers are big-endian.');
+    const pickle = entries.get(pickles[0]!)!;
+    if (pickle.size > MAX_PICKLE) return refuse(path, 'Its pickle is too large.');
+    const root = parsePickle(readWhole(pickle));
+
+    const { dict, prefixKey } = findState(path, root);
+    const tensors: StateDict = new Map();
+    const ignored =
+      prefixKey === null ? [] : [...(root as Map<Pickled, Pickled>).keys()].filter((k) => k !== prefixKey).map(String);
+    let bytes = 0;
+    for (const [name, value] of dict) {
+      if (typeof name !== 'string') return refuse(path, 'It has a tensor whose name is not text.');
+      if (!(value instanceof Tensor)) {
+        ignored.push(name);
+        continue;
+      }
+      // Names may share a storage; many could, and so ask for far more memory than the file is large.
+      bytes += 4 * value.shape.reduce((a, b) => a * b, 1);
+      if (bytes > 8 * source.size) return refuse(path, 'Its tensors are far larger than the file.');
+      const entry = entries.get(`${folder}data/${value.storage.key}`);
+      if (entry?.size !== value.storage.count * BYTES_OF[value.storage.dtype]) {
+        return refuse(path, `The numbers of "${name}" are missing or of another length.`);
+      }
+      tensors.set(name, readTensor(entry, value));
+    }
+    return { tensors, prefixKey, ignored };
+  } finally {
+    source.close();
+  }
+}
+
+function requireZip(source: Source): void {
+  const magic = Buffer.alloc(Math.min(4, source.size));
+  source.read(0, magic);
+  if (magic.equals(Buffer.from('PK\x03\x04'))) return;
+  if (magic[0] === 0x80) {
+    throw new AppError(
+      'bad-file',
+      `${source.name} is in the format of PyTorch before 1.6, which is not read.`,
+      '',
+      'Save it again with a current PyTorch: `torch.save(torch.load(FILE, map_location="cpu"), NEW_FILE)`.',
+    );
+  }
+  refuse(source.name, 'It is not an archive that torch.save wrote.');
+}
+
+function findState(path: string, root: Pickled): { dict: Map<Pickled, Pickled>; prefixKey: string | null } {
+  if (root instanceof Map) {
+    for (const key of STATE_KEYS) {
+      const dict = root.get(key);
+      if (dict instanceof Map && hasTensor(dict)) return { dict, prefixKey: key };
+    }
+    if (hasTensor(root)) return { dict: root, prefixKey: null };
+  }
+  const why = `It has no dict of tensors, neither under ${STATE_KEYS.map((k) => `"${k}"`).join(', ')} nor by itself.`;
+  return refuse(path, why);
+}
+
+const hasTensor = (dict: Map<Pickled, Pickled>) => [...dict.values()].some((value) => value instanceof Tensor);
+
+function readTensor(entry: StoredEntry, { storage, offset, shape, strides }: Tensor): HostTensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  if (count === 0) return { shape, data: new Float32Array(0) };
+  const span = 1 + shape.reduce((sum, size, i) => sum + (size - 1) * strides[i]!, 0);
+  const bytes = new Uint8Array(span * BYTES_OF[storage.dtype]);
+  entry.read(offset * BYTES_OF[storage.dtype], bytes);
+  const values = storage.dtype === 'F32' ? new Float32Array(bytes.buffer) : toFloat32(storage.dtype, bytes);
+  return { shape, data: isContiguous(shape, strides) ? values : gather(values, shape, strides) };
+}
+
+function isContiguous(shape: number[], strides: number[]): boolean {
+  let expected = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    if (shape[i] !== 1 && strides[i] !== expected) return false;
+    expected *= shape[i]!;
+  }
+  return true;
+}
+
+/** Elements of a strided view, row by row. */
+function gather(values: Float32Array, shape: number[], strides: number[]): Float32Array {
+  const out = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  const index = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < out.length; to++) {
+    out[to] = values[from]!;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      from += strides[axis]!;
+      if (++index[axis]! < shape[axis]!) break;
+      from -= strides[axis]! * shape[axis]!;
+      index[axis] = 0;
+    }
+  }
+  return out;
+}
+
+const readText = (entry: StoredEntry | undefined) => (entry && entry.size < 100 ? readWhole(entry).toString() : '');
+
+function readWhole(entry: StoredEntry): Buffer {
+  const bytes = Buffer.alloc(entry.size);
+  entry.read(0, bytes);
+  return bytes;
+}
+
+function refuse(path: string, why: string): never {
+  throw new AppError(
+    'bad-file',
+    `${path} cannot be read as PyTorch weights.`,
+    why,
+    'Use a file that torch.save wrote, with weights in it.',
+  );
 }
