@@ -19,6 +19,8 @@ export interface BackendInfo {
 }
 
 const require = createRequire(import.meta.url);
+// tfjs-core's build for Node registers no gradients; the whole package's does.
+require('@tensorflow/tfjs');
 let loaded: BackendInfo | null = null;
 
 /**

@@ -119,6 +119,20 @@ describe('the command line', () => {
     expect(steps[0].loss).toBeCloseTo(8.063128, 4);
   });
 
+  test('the WASM backend gives what the published code gives, too', () => {
+    const out = join(folder, 'replay-wasm');
+    const fixture = join(import.meta.dirname, '../fixtures/relpos');
+    const { status } = spawnSync(process.execPath, [CLI, 'replay', fixture, out], {
+      env: { ...process.env, CONMIM_BACKEND: 'wasm' },
+    });
+    expect(status).toBe(0);
+    const { steps } = JSON.parse(readFileSync(join(out, 'result.json'), 'utf8'));
+    const said = JSON.parse(readFileSync(join(fixture, 'fixture.json'), 'utf8'));
+    said.steps.forEach((want: { loss: number }, i: number) =>
+      expect(Math.abs(steps[i].loss / want.loss - 1)).toBeLessThan(1e-5),
+    );
+  });
+
   test('doctor', () => {
     const report = conmim('doctor', '--json').json();
     expect(report.versions.node).toBe(process.versions.node);
