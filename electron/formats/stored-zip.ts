@@ -80,7 +80,7 @@ export function readDirectory(source: Source): Map<string, StoredEntry> {
       return used <= wide.length ? u64(wide, used - 8) : refuse('Its directory is damaged.');
     };
     const size = field(24);
-    if (field(20) !== size) refuse(`"${name}" in it is damaged.`);
+    if (field(20) !== size || size > source.size) refuse(`"${name}" in it is damaged.`);
     const local = field(42);
     entries.set(name, entry(name, size, local));
     at = next;
