@@ -1,0 +1,65 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { Store } from '../../electron/store/store.ts';
+import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import type { ImageRow, Metric, StateDict } from '../../shared/domain.ts';
+
+/** A folder that is gone after the test. */
+export function scratch(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'conmim-store-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A store in a file of its own, with a dataset and a run. */
+export function newStore() {
+  const path = join(scratch(), 'workbench.sqlite');
+  const store = Store.open(path);
+  onTestFinished(() => store.close());
+  const dataset = store.datasets.create({ name: 'photos', folders: ['/a', '/b'], labels: 'folders' });
+  const run = store.runs.create({
+    dataset_id: dataset.id,
+    preset: null,
+    config: CONFIG,
+    total_steps: 100,
+    steps_per_epoch: 2,
+  });
+  return { path, store, dataset, run };
+}
+
+export const CONFIG: RunConfig = runConfigSchema.parse({});
+
+export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow, 'id' | 'dataset_id'> {
+  const same = { folder: 0, bytes: 10, mtime: 1.5, width: 3, height: 4, format: 'jpeg', label: null };
+  return { ...same, path, hash: `hash of ${path}`, status: 'ok', reason: null, detail: null, ...rest };
+}
+
+export function metric(step: number, rest: Partial<Metric> = {}): Metric {
+  return {
+    ...{ step, epoch: step / 2, time: 1000 + step, loss: 5 - step / 100, top1: 0.1, top5: 0.5, top1_control: null },
+    ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.99, images_per_s: 20, data_wait: 0.1, replaced: 0 },
+    ...{ rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null },
+    ...rest,
+  };
+}
+
+/** Tensors whose values tell the seed; 4 * 16 * 256 bytes of data in each of `count`. */
+export function state(seed: number, count = 4): StateDict {
+  return new Map(
+    Array.from({ length: count }, (_, i) => {
+      const data = Float32Array.from({ length: 16 * 256 }, (_, j) => Math.fround(Math.sin(seed * 31 + i * 7 + j)));
+      return [`blocks.${i}.weight`, { shape: [16, 256], data }];
+    }),
+  );
+}
+
+export function catchError(act: () => unknown): unknown {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
