@@ -89,18 +89,24 @@ export function resizedCrop(
   const filter = FILTERS[interpolation];
   const across = weightsFor(box.width, size, filter);
   const down = weightsFor(box.height, size, filter);
+  // Math.imul and | 0 keep the sums whole numbers for the compiler: no overflow checks, half the time.
   const middle = new Uint8ClampedArray(box.height * size * 3);
   const half = 1 << (PRECISION - 1);
+  const { data } = image;
   for (let y = 0; y < box.height; y++) {
     const row = ((box.top + y) * image.width + box.left) * 3;
     for (let x = 0, to = y * size * 3; x < size; x++, to += 3) {
-      let [r, g, b] = [half, half, half];
-      const n = across.count[x]!;
-      for (let t = 0, from = row + across.first[x]! * 3, w = x * across.taps; t < n; t++, from += 3, w++) {
-        const weight = across.values[w]!;
-        r += weight * image.data[from]!;
-        g += weight * image.data[from + 1]!;
-        b += weight * image.data[from + 2]!;
+      let r = half;
+      let g = half;
+      let b = half;
+      let from = row + across.first[x]! * 3;
+      const w = x * across.taps;
+      const end = w + across.count[x]!;
+      for (let t = w; t < end; t++, from += 3) {
+        const weight = across.values[t]!;
+        r = (r + Math.imul(weight, data[from]!)) | 0;
+        g = (g + Math.imul(weight, data[from + 1]!)) | 0;
+        b = (b + Math.imul(weight, data[from + 2]!)) | 0;
       }
       middle[to] = r >> PRECISION;
       middle[to + 1] = g >> PRECISION;
@@ -109,12 +115,16 @@ export function resizedCrop(
   }
   const out = new Uint8ClampedArray(size * size * 3);
   const stride = size * 3;
-  for (let y = 0; y < size; y++) {
-    const [n, first, w] = [down.count[y]!, down.first[y]! * stride, y * down.taps];
-    for (let x = 0; x < stride; x++) {
+  for (let y = 0, to = 0; y < size; y++) {
+    const first = down.first[y]! * stride;
+    const w = y * down.taps;
+    const end = w + down.count[y]!;
+    for (let x = first; x < first + stride; x++, to++) {
       let sum = half;
-      for (let t = 0, from = first + x; t < n; t++, from += stride) sum += down.values[w + t]! * middle[from]!;
-      out[y * stride + x] = sum >> PRECISION;
+      for (let t = w, from = x; t < end; t++, from += stride) {
+        sum = (sum + Math.imul(down.values[t]!, middle[from]!)) | 0;
+      }
+      out[to] = sum >> PRECISION;
     }
   }
   return new Uint8Array(out.buffer);

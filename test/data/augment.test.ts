@@ -69,11 +69,10 @@ describe('operations equal Pillow', () => {
     const want = await read(o.file);
     const got = apply(o);
     expect(got.length).toBe(want.data.length);
-    const off = got.reduce((sum, v, i) => sum + Math.abs(v - want.data[i]!), 0) / got.length;
     const changed = got.reduce((sum, v, i) => sum + (v === input.data[i] ? 0 : 1), 0);
     expect(changed).toBeGreaterThan(0);
-    // Asked for is 1.5, and 2.5 for hue and crop; what is reached is held (blur-1.0 alone is off, by 0.43).
-    expect(off).toBeLessThan(o.op === 'gaussian_blur' ? 0.5 : 0.05);
+    // A mean difference of 1.5 (hue and crop: 2.5) would do; what is reached is held: not one value differs.
+    expect(got.reduce((sum, v, i) => sum + Math.abs(v - want.data[i]!), 0)).toBe(0);
   });
 });
 
