@@ -82,7 +82,7 @@ describe('checkpoints', () => {
     const { store, run, path } = newStore();
     const losses = [9, 8, 1, 7, 6, 5, 4, 3];
     // 2 steps an epoch, one checkpoint an epoch; 3 MB each.
-    losses.forEach((loss, i) => store.checkpoints.save(run.id, at(2 * (i + 1), loss), all(i, 48)));
+    for (const [i, loss] of losses.entries()) store.checkpoints.save(run.id, at(2 * (i + 1), loss), all(i, 48));
     const big = statSync(path).size;
     const policy = { keep_last: 2, keep_best: true, keep_every_epochs: 5, steps_per_epoch: 2 };
     const steps = store.checkpoints.list(run.id).map((c) => c.id);
