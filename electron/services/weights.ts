@@ -1,4 +1,4 @@
-import { extname } from 'node:path';
+import { basename, extname } from 'node:path';
 import { modelSchema, projectorSchema, type RunConfig } from '../../shared/config.ts';
 import type { Checkpoint, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -68,7 +68,7 @@ export function importWeights(
   }
   const ignored = [...tensors.keys()].filter((t) => !wanted.has(t));
   const run = store.runs.create({
-    name: name ?? `imported ${file.split(/[\\/]/).pop()}`,
+    name: name ?? store.runs.freeName(`imported ${basename(file)}`),
     dataset_id: null,
     preset: null,
     config,
@@ -122,7 +122,7 @@ function configFor(
   }
   const shape = (name: string) => tensors.get(name)?.shape;
   const patch = shape('patch_embed.proj.weight');
-  if (!patch || patch.length !== 4) {
+  if (patch?.length !== 4) {
     throw new AppError(
       'bad-file',
       'The file has no "patch_embed.proj.weight".',

@@ -149,6 +149,8 @@ describe('the command line', () => {
   });
 });
 
+const KILLS = 8;
+
 /** Losses and final weights of a run. */
 function outcome(name: string) {
   const store = Store.open(databaseIn(home));
@@ -172,20 +174,18 @@ function outcome(name: string) {
 test('killed at random moments and resumed: the same losses and weights, bit for bit', async () => {
   conmim('import', images, '--name', 'pictures', '--labels', 'folders');
   const settings = [...tiny, '--set', 'metrics.features_every=5'];
-  const steps = ['--steps', '60'];
+  const steps = ['--steps', '90'];
   expect(conmim('pretrain', 'pictures', ...settings, ...steps, '--name', 'whole').status).toBe(0);
   let kills = 0;
   let args = ['pretrain', 'pictures', ...settings, ...steps, '--name', 'killed'];
-  for (let attempt = 0; attempt < 60; attempt++) {
+  for (;;) {
     const child = spawn(process.execPath, [CLI, ...args, '--home', home], { stdio: 'ignore' });
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    // Start-up takes most of a second; the moment falls before, in and between steps.
-    const timer = setTimeout(() => killTrainer('killed'), 700 + Math.random() * 1500);
-    const code = await ended;
-    clearTimeout(timer);
-    if (code === 0) break;
+    if (kills < KILLS) await killTrainer('killed', ended);
+    if ((await ended) === 0) break;
     kills++;
     args = ['resume', 'killed'];
+    expect(kills).toBeLessThanOrEqual(KILLS);
   }
   const [whole, killed] = [outcome('whole'), outcome('killed')];
   expect(kills).toBeGreaterThan(0);
@@ -195,13 +195,23 @@ test('killed at random moments and resumed: the same losses and weights, bit for
   console.log(`killed ${kills} times`);
 }, 300_000);
 
-function killTrainer(name: string): void {
+/** Waits until a process trains the run, and a random while more: the kill falls into start-up, a step, or a checkpoint. */
+async function killTrainer(name: string, ended: Promise<unknown>): Promise<void> {
+  const over = ended.then(() => true);
+  const wait = (ms: number) =>
+    Promise.race([over, new Promise<boolean>((resolve) => setTimeout(() => resolve(false), ms))]);
   const store = Store.open(databaseIn(home));
   try {
-    const { pid } = store.runs.get(name);
-    if (pid !== null) process.kill(pid, 'SIGKILL');
-  } catch {
-    // not created or already gone
+    for (;;) {
+      const run = store.runs.list().find((r) => r.name === name);
+      if (run?.status === 'running' && run.pid !== null) {
+        if (!(await wait(Math.random() * 1200))) process.kill(run.pid, 'SIGKILL');
+        return;
+      }
+      if (await wait(10)) return;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it was just done
   } finally {
     store.close();
   }

@@ -115,6 +115,7 @@ export async function locked(folder, act) {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
       const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
+      if (holder === process.pid) return act(); // within a step that holds it already
       if (!holder || !isAlive(holder)) {
         rmSync(lock, { force: true });
         continue;
