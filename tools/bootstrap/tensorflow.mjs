@@ -126,17 +126,10 @@ async function fetchWheel(python, part, { name, version, file, sha256 }, bytes) 
   const requirements = join(download, 'requirements.txt');
   writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
   // The wheel is the same whatever Python this machine has: it is asked for by its own tags.
-  const [, , , pythonTag, abi, platforms] = file.match(/^(.+?)-(.+?)-(.+?)-(.+?)-(.+?)\.whl$/)
-    ? [
-        '',
-        '',
-        '',
-        ...file
-          .replace(/\.whl$/, '')
-          .split('-')
-          .slice(-3),
-      ]
-    : [];
+  const [pythonTag, abi, platforms] = file
+    .replace(/\.whl$/, '')
+    .split('-')
+    .slice(-3);
   const args = [
     '-m',
     'pip',
@@ -176,9 +169,7 @@ async function fetchWheel(python, part, { name, version, file, sha256 }, bytes) 
 }
 
 async function compile(compiler, node, part) {
-  const headers = existsSync(join(headersOf(node), 'node_api.h'))
-    ? headersOf(node)
-    : headersOf(await withoutLock(fetchNode));
+  const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await fetchNode());
   const common = ['-shared', '-fPIC', '-O2', '-std=c++17', '-DNAPI_VERSION=8', `-I${headers}`];
   const sources = readdirSync(binding)
     .filter((f) => f.endsWith('.cc'))
@@ -205,10 +196,4 @@ async function compile(compiler, node, part) {
         }): install g++ 9 or later, and run \`npm run setup\`.`,
       );
   }
-}
-
-/** The cache is locked here already, by this very process: its own lock is lent for a moment. */
-async function withoutLock(act) {
-  rmSync(join(CACHE, '.lock'), { force: true });
-  return act();
 }
