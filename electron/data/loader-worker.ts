@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
+import { AppError } from '../../shared/errors.ts';
 import { decodeImage } from './decode.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
@@ -25,9 +26,18 @@ export interface WorkerRequest {
   teacher: SharedArrayBuffer;
 }
 
+export interface ViewFailure {
+  slot: number;
+  id: number;
+  path: string;
+  message: string;
+  /** Of the operating system, as ENOENT; null where the content is at fault. */
+  code: string | null;
+}
+
 export interface WorkerReply {
   ticket: number;
-  failures: { slot: number; id: number; path: string; message: string; code: string | null }[];
+  failures: ViewFailure[];
 }
 
 /** Bytes of decoded images that a worker keeps where each is cropped several times in an epoch. */
@@ -46,7 +56,7 @@ async function decoded(path: string, keep: boolean): Promise<Pixels> {
     return hit;
   }
   const image = await decodeImage(path);
-  if (keep && image.data.length <= CACHE_BYTES / 4) {
+  if (keep && !cache.has(path) && image.data.length <= CACHE_BYTES / 4) {
     cache.set(path, image);
     cached += image.data.length;
     for (const [old, { data }] of cache) {
@@ -58,13 +68,13 @@ async function decoded(path: string, keep: boolean): Promise<Pixels> {
   return image;
 }
 
-async function prepare(
+function prepare(
   { config, student, teacher }: WorkerRequest,
   task: ViewTask,
+  image: Pixels,
   tables: Float32Array[],
-): Promise<void> {
+): void {
   const side = config.model.image_size;
-  const image = await decoded(task.path, config.train.crops_per_image > 1);
   const draw = drawViews(image.width, image.height, config, (purpose) =>
     stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`),
   );
@@ -82,17 +92,37 @@ async function prepare(
   write(teacher, views.teacher);
 }
 
-parentPort!.on('message', async (request: WorkerRequest) => {
-  const { mean, std } = request.config.augment;
+function failureOf({ slot, id, path }: ViewTask, error: unknown): ViewFailure {
+  const { message, cause } = error as Error;
+  const why = error instanceof AppError ? error.why : '';
+  return { slot, id, path, message: why || message, code: (cause as NodeJS.ErrnoException | undefined)?.code ?? null };
+}
+
+async function serve(request: WorkerRequest): Promise<WorkerReply> {
+  const { tasks, config } = request;
+  const { mean, std } = config.augment;
   const tables = mean.map((m, c) => Float32Array.from({ length: 256 }, (_, v) => (v / 255 - m) / std[c]!));
-  const reply: WorkerReply = { ticket: request.ticket, failures: [] };
-  for (const task of request.tasks) {
+  const failures: ViewFailure[] = [];
+  const decode = (task: ViewTask | undefined) => {
+    const image = task && decoded(task.path, config.train.crops_per_image > 1);
+    image?.catch(() => {}); // said where it is awaited
+    return image;
+  };
+  let next = decode(tasks[0]);
+  for (const [i, task] of tasks.entries()) {
+    const current = next!;
+    next = decode(tasks[i + 1]); // in libuv's threads, while this one augments here
     try {
-      await prepare(request, task, tables);
+      prepare(request, task, await current, tables);
     } catch (error) {
-      const { message, code } = error as NodeJS.ErrnoException;
-      reply.failures.push({ slot: task.slot, id: task.id, path: task.path, message, code: code ?? null });
+      failures.push(failureOf(task, error));
     }
   }
-  parentPort!.postMessage(reply);
+  return { ticket: request.ticket, failures };
+}
+
+// One request after the other: the batch that is wanted first is ready first.
+let turn = Promise.resolve();
+parentPort!.on('message', (request: WorkerRequest) => {
+  turn = turn.then(async () => parentPort!.postMessage(await serve(request)));
 });

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { makeMask } from '../../shared/masking.ts';
-import type { ViewTask, WorkerReply, WorkerRequest } from './loader-worker.ts';
+import { ViewPool } from './loader-pool.ts';
+import type { ViewFailure, ViewTask } from './loader-worker.ts';
 import { permutation, stream } from './random.ts';
 
 export interface LoaderImage {
@@ -22,6 +22,8 @@ export interface LoaderOptions {
   workers: number;
   /** Micro-batch to begin with. */
   startStep?: number;
+  /** Ends the threads; who waits for a batch is told `canceled`. */
+  signal?: AbortSignal | undefined;
 }
 
 /** A micro-batch; its content depends on configuration, images and index alone. */
@@ -52,44 +54,20 @@ const REPLACEMENTS = 10;
 /** Decodes, crops and augments in worker threads, a bounded number of micro-batches ahead. */
 export class Loader {
   readonly #options: LoaderOptions;
-  readonly #workers: Worker[];
-  readonly #waiting = new Map<number, (reply: WorkerReply) => void>();
+  readonly #pool: ViewPool;
   readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
   readonly #failures = new Map<number, Failure>();
   #nextIndex: number;
-  #ticket = 0;
-  #broken: ((error: Error) => void) | null = null;
-  readonly #crash: Promise<never>;
-  #closed = false;
+  /** Of the epoch that was asked for last: a million images take a while to shuffle. */
+  #order: { epoch: number; samples: Uint32Array } | null = null;
 
   constructor(options: LoaderOptions) {
     if (options.images.length === 0) throw new AppError('bad-input', 'There is no image to load.');
     this.#options = options;
     this.#nextIndex = options.startStep ?? 0;
-    const count = options.workers || Math.max(1, Math.floor(availableParallelism() / 2));
-    const file = new URL(
-      import.meta.url.endsWith('.ts') ? './loader-worker.ts' : './loader-worker.js',
-      import.meta.url,
-    );
-    this.#crash = new Promise((_, reject) => {
-      this.#broken = reject;
-    });
-    this.#crash.catch(() => {}); // it is raced against where somebody waits
-    this.#workers = Array.from({ length: count }, () => {
-      const worker = new Worker(file);
-      worker.on('message', (reply: WorkerReply) => {
-        this.#waiting.get(reply.ticket)?.(reply);
-        this.#waiting.delete(reply.ticket);
-      });
-      worker.on('error', (error) => this.#broken!(error));
-      worker.on('exit', (code) => {
-        if (!this.#closed)
-          this.#broken!(
-            new AppError('internal', `A thread that loads images ended with code ${code}.`, '', 'Resume the run.'),
-          );
-      });
-      return worker;
-    });
+    this.#pool = new ViewPool(options.workers || Math.max(1, Math.floor(availableParallelism() / 2)));
+    if (options.signal?.aborted) void this.close();
+    options.signal?.addEventListener('abort', () => void this.close(), { once: true });
   }
 
   /** Micro-batches of an epoch: the last, incomplete one is left out, and there is always one (images are then repeated). */
@@ -97,11 +75,14 @@ export class Loader {
     return Math.max(1, Math.floor((images * config.train.crops_per_image) / config.train.batch_size));
   }
 
-  /** The next micro-batch. @throws AppError data-vanished where a folder is gone; bad-file where most images fail */
+  /**
+   * The next micro-batch. Throws `AppError`: data-vanished where a folder or most images of a batch are gone, bad-file
+   * where most cannot be read, internal where a thread died, canceled after `close`.
+   */
   async next(): Promise<Batch> {
     const began = performance.now();
     this.#fill();
-    const batch = await Promise.race([this.#queue.shift()!, this.#crash]);
+    const batch = await this.#queue.shift()!;
     const waitMs = performance.now() - began;
     this.#fill();
     return { ...batch, waitMs };
@@ -117,9 +98,9 @@ export class Loader {
     return this.#queue.length;
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  /** Ends the threads; resolves when they are gone. */
+  close(): Promise<void> {
+    return this.#pool.close();
   }
 
   #fill(): void {
@@ -137,7 +118,8 @@ export class Loader {
     const perEpoch = Loader.stepsPerEpoch(images.length, config);
     const epoch = Math.floor(index / perEpoch);
     const samples = images.length * crops_per_image;
-    const order = permutation(seed, epoch, samples);
+    if (this.#order?.epoch !== epoch) this.#order = { epoch, samples: permutation(seed, epoch, samples) };
+    const order = this.#order.samples;
     const first = (index % perEpoch) * batch_size;
     return Array.from({ length: batch_size }, (_, slot) => {
       const at = first + slot;
@@ -165,13 +147,14 @@ export class Loader {
         failed.add(failure.slot);
         this.#failures.set(failure.id, { id: failure.id, path: failure.path, message: failure.message });
       }
-      if (failed.size > train.batch_size / 2 || attempt === REPLACEMENTS) {
-        const { path, message } = failures[0] ?? [...this.#failures.values()][0]!;
+      if (failures.length > 0 && (failed.size > train.batch_size / 2 || attempt === REPLACEMENTS)) {
+        // A disk that is not connected can leave an empty folder where it was.
+        const gone = failures.every((f) => f.code === 'ENOENT');
         throw new AppError(
-          'bad-file',
-          `${failed.size} of ${train.batch_size} images of a batch cannot be read.`,
-          `The first is ${path}: ${message}`,
-          'Check the folder, import it again, and resume the run.',
+          gone ? 'data-vanished' : 'bad-file',
+          `${failed.size} of ${train.batch_size} images of a batch ${gone ? 'are gone' : 'cannot be read'}.`,
+          `The first is ${failures[0]!.path}: ${failures[0]!.message}`,
+          'Check the folder and its disk, import it again if files changed, and resume the run.',
         );
       }
       pending = failures.map(({ slot }) => {
@@ -206,32 +189,16 @@ export class Loader {
   }
 
   /** An image always goes to the same thread, where its decoded pixels may still be. */
-  async #send(
-    tasks: ViewTask[],
-    student: SharedArrayBuffer,
-    teacher: SharedArrayBuffer,
-  ): Promise<WorkerReply['failures']> {
+  async #send(tasks: ViewTask[], student: SharedArrayBuffer, teacher: SharedArrayBuffer): Promise<ViewFailure[]> {
     const { model, augment, views, train } = this.#options.config;
-    const shares = this.#workers.map((_, w) => tasks.filter((t) => t.id % this.#workers.length === w));
-    const replies = shares.map((share, w) => {
-      if (share.length === 0) return Promise.resolve<WorkerReply>({ ticket: 0, failures: [] });
-      const ticket = ++this.#ticket;
-      return new Promise<WorkerReply>((resolve) => {
-        this.#waiting.set(ticket, resolve);
-        this.#workers[w]!.postMessage({
-          ticket,
-          config: { model, augment, views, train },
-          tasks: share,
-          student,
-          teacher,
-        } satisfies WorkerRequest);
-      });
-    });
-    const failures = (await Promise.all(replies)).flatMap((r) => r.failures);
-    return failures.sort((a, b) => a.slot - b.slot);
+    const shares = Map.groupBy(tasks, (task) => task.id % this.#pool.size);
+    const answers = [...shares].map(([thread, share]) =>
+      this.#pool.send(thread, { config: { model, augment, views, train }, tasks: share, student, teacher }),
+    );
+    return (await Promise.all(answers)).flat().sort((a, b) => a.slot - b.slot);
   }
 
-  #checkFolders(failure: WorkerReply['failures'][0]): void {
+  #checkFolders(failure: ViewFailure): void {
     const gone = this.#options.roots.find((root) => failure.path.startsWith(root) && !existsSync(root));
     if (gone === undefined) return;
     throw new AppError(

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Batch, Loader } from '../../electron/data/loader.ts';
+import { ViewPool } from '../../electron/data/loader-pool.ts';
+import type { ViewTask } from '../../electron/data/loader-worker.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'loader-'));
@@ -80,10 +82,55 @@ test('an image that fails is replaced, counted and named', async () => {
   expect((await run(2)).batches).toEqual(batches);
 });
 
-test('most images broken: an error that names one', async () => {
-  const broken = Array.from({ length: 6 }, (_, i) => ({ id: 200 + i, path: join(root, 'nothing', `${i}.png`) }));
-  const loader = new Loader(options({ images: [...broken, images[0]!] }));
-  await expect(take(loader, 2)).rejects.toMatchObject({ kind: 'bad-file', why: expect.stringContaining('nothing') });
+test('most images broken, or gone: an error that names one', async () => {
+  const most = (ids: number[], path: (id: number) => string) => {
+    const some = ids.map((id) => ({ id, path: path(id) }));
+    return take(new Loader(options({ images: [...some, images[0]!] })), 2);
+  };
+  const ids = [201, 202, 203, 204, 205, 206];
+  const broken = join(root, 'most-broken.png');
+  writeFileSync(broken, 'no picture');
+  await expect(most(ids, () => broken)).rejects.toMatchObject({
+    kind: 'bad-file',
+    why: expect.stringContaining(broken),
+  });
+  await expect(most(ids, (id) => join(root, 'nothing', `${id}.png`))).rejects.toMatchObject({
+    kind: 'data-vanished',
+    why: expect.stringContaining('nothing'),
+  });
+});
+
+test('a thread that dies is an error, and so is every later call', async () => {
+  const pool = new ViewPool(1);
+  const { model, augment, views, train } = config();
+  const none = null as unknown as ViewTask; // a fault of the program, not of a file: the thread cannot go on
+  const request = {
+    config: { model, augment, views, train },
+    tasks: [none],
+    student: new SharedArrayBuffer(0),
+    teacher: new SharedArrayBuffer(0),
+  };
+  await expect(pool.send(0, request)).rejects.toMatchObject({ kind: 'internal' });
+  await expect(pool.send(0, request)).rejects.toMatchObject({ kind: 'internal' });
+  await pool.close();
+});
+
+test('closing, or a signal, wakes who waits and leaves no thread', async () => {
+  const threads = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort' || name === 'Worker');
+  const before = threads().length;
+  const stop = new AbortController();
+  const endings = [(loader: Loader) => void loader.close(), () => stop.abort()];
+  for (const end of endings) {
+    const loader = new Loader(options({ workers: 2, signal: stop.signal }));
+    await loader.next();
+    expect(threads().length).toBeGreaterThan(before);
+    const waiting = Promise.all([loader.next(), loader.next(), loader.next(), loader.next(), loader.next()]);
+    end(loader);
+    await expect(waiting).rejects.toMatchObject({ kind: 'canceled' });
+    await expect(loader.next()).rejects.toMatchObject({ kind: 'canceled' });
+    await loader.close();
+    expect(threads().length).toBe(before);
+  }
 });
 
 test('a folder that is gone is said to be gone', async () => {
