@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -38,7 +38,6 @@ beforeAll(async () => {
       const noise = Buffer.from(
         Uint8Array.from({ length: 48 * 48 * 3 }, (_, p) => (c === 0 ? 140 : 0) + ((p * (i + 3) * 7919) % 110)),
       );
-      const { mkdirSync } = await import('node:fs');
       mkdirSync(join(images, name), { recursive: true });
       await sharp(noise, { raw: { width: 48, height: 48, channels: 3 } })
         .png()
@@ -231,4 +230,62 @@ test('pause from another process, and resume', async () => {
   expect(paused.status).toBe('paused');
   expect(outcome('long').step).toBe(paused.step);
   expect(conmim('stop', 'long', '--json').json().status).toBe('stopped');
+}, 120_000);
+
+test('a loss that is not finite stops the run with its cause, and the last good checkpoint is kept', () => {
+  // A decay of 10 at a rate of 1 multiplies every weight by -9 a step: in some forty steps they overflow.
+  const blowUp = [
+    'optimizer.weight_decay=10',
+    'optimizer.lr=1',
+    'optimizer.warmup_steps=0',
+    'optimizer.clip_grad=null',
+  ];
+  const got = conmim(
+    'pretrain',
+    'pictures',
+    ...tiny,
+    ...blowUp.flatMap((s) => ['--set', s]),
+    '--steps',
+    '200',
+    '--name',
+    'diverges',
+    '--json',
+  );
+  expect(got.status).toBe(1);
+  const { error } = got.json();
+  expect(error.kind).toBe('diverged');
+  expect(error.next).toContain('optimizer.lr');
+  const run = outcome('diverges');
+  expect(run.status).toBe('failed');
+  for (const part of run.parts) for (const { data } of part.values()) expect(data.every(Number.isFinite)).toBe(true);
+});
+
+test('a folder that vanishes pauses the run; brought back, it goes on', async () => {
+  const away = `${images}-away`;
+  const child = spawn(
+    process.execPath,
+    [CLI, 'pretrain', 'pictures', ...tiny, '--steps', '1000000', '--name', 'vanishing', '--home', home],
+    { stdio: 'ignore' },
+  );
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  const shown = () => conmim('show', 'vanishing', '--json').json();
+  for (let i = 0; i < 200 && (shown().step ?? 0) < 3; i++) await new Promise((r) => setTimeout(r, 100));
+  renameSync(images, away);
+  try {
+    await ended;
+    const run = shown();
+    expect(run.status).toBe('paused');
+    expect(run.error).toMatchObject({ kind: 'data-vanished', what: expect.stringContaining(images) });
+    expect(outcome('vanishing').step).toBe(run.step); // all that was learned is kept
+  } finally {
+    renameSync(away, images);
+  }
+  const resumed = spawn(process.execPath, [CLI, 'resume', 'vanishing', '--home', home], { stdio: 'ignore' });
+  const done = new Promise((resolve) => resumed.once('close', resolve));
+  const before = shown().step;
+  for (let i = 0; i < 200 && shown().step <= before; i++) await new Promise((r) => setTimeout(r, 100));
+  conmim('pause', 'vanishing');
+  await done;
+  expect(shown().step).toBeGreaterThan(before);
+  expect(shown().error).toBeNull();
 }, 120_000);
