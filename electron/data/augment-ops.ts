@@ -35,7 +35,9 @@ export function contrast(rgb: Uint8Array, factor: number): void {
 /** `ImageEnhance.Color`. */
 export function saturation(rgb: Uint8Array, factor: number): void {
   for (let i = 0; i < rgb.length; i += 3) {
-    const [r, g, b] = [rgb[i]!, rgb[i + 1]!, rgb[i + 2]!];
+    const r = rgb[i]!;
+    const g = rgb[i + 1]!;
+    const b = rgb[i + 2]!;
     const grey = luma(r, g, b);
     set(rgb, i, blend(grey, r, factor), blend(grey, g, factor), blend(grey, b, factor));
   }
@@ -55,7 +57,9 @@ export const solarize = (rgb: Uint8Array, threshold: number) => mapValues(rgb, (
 export function hue(rgb: Uint8Array, turns: number): void {
   const shift = Math.trunc(turns * 255) & 255;
   for (let i = 0; i < rgb.length; i += 3) {
-    const [r, g, b] = [rgb[i]!, rgb[i + 1]!, rgb[i + 2]!];
+    const r = rgb[i]!;
+    const g = rgb[i + 1]!;
+    const b = rgb[i + 2]!;
     const most = r > g ? (r > b ? r : b) : g > b ? g : b;
     const least = r < g ? (r < b ? r : b) : g < b ? g : b;
     if (most === least) continue; // grey has no hue
