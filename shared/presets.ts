@@ -1,4 +1,4 @@
-import type { RunConfigInput } from './config.ts';
+import { MODEL_SIZES, type RunConfigInput } from './config.ts';
 
 /** A recipe: where it comes from, what it is for, what it costs. */
 export interface Preset {
@@ -11,13 +11,25 @@ export interface Preset {
   config: RunConfigInput;
 }
 
-const published = {
-  mask: { kind: 'random_mps32', ratio: 0.75, unit: 32 },
-  optimizer: { lr: 7.5e-4, warmup_epochs: 10, clip_grad: 1 },
-} satisfies RunConfigInput;
-
 const PUBLISHED_BATCH =
   'The published batch is 2,048 images over 32 GPUs; here it is 64 by 32 accumulated micro-batches, so BatchNorm sees 64 images as one published GPU did.';
+
+/** A recipe of the paper: what its README says of the model, and for the rest its pre-training command, which is for ViT-L. */
+function published(size: 'small' | 'base' | 'large', letter: string, epochs: number, layer_scale_init: number): Preset {
+  const rest = size === 'large' ? '' : '; values not named there are those of its ViT-L command';
+  return {
+    name: `conmim-${size}`,
+    title: `ConMIM ViT-${letter}/16, as published`,
+    source: `arXiv 2205.09616 and the published README (${epochs} epochs)${rest}. ${PUBLISHED_BATCH}`,
+    meant_for: 'ImageNet-1K and many GPUs',
+    config: {
+      model: { ...MODEL_SIZES[`vit-${size}`], layer_scale_init },
+      mask: { kind: 'random_mps32', ratio: 0.75, unit: 32 },
+      optimizer: { lr: 7.5e-4, warmup_epochs: 10, clip_grad: 1 },
+      train: { batch_size: 64, accumulation: 32, epochs },
+    },
+  };
+}
 
 /** Positions must be absolute and the rate high for few images: with the published relative bias, which starts at zero, nothing moves off ln K. */
 const smallData = {
@@ -76,39 +88,9 @@ export const PRESETS: readonly Preset[] = [
       checkpoint: { every_epochs: 10 },
     },
   },
-  {
-    name: 'conmim-small',
-    title: 'ConMIM ViT-S/16, as published',
-    source: `arXiv 2205.09616 and the published README (300 epochs); values not named there are those of its ViT-L command. ${PUBLISHED_BATCH}`,
-    meant_for: 'ImageNet-1K and several GPUs',
-    config: {
-      ...published,
-      model: { embed_dim: 384, depth: 12, num_heads: 6, layer_scale_init: 0.1 },
-      train: { batch_size: 64, accumulation: 32, epochs: 300 },
-    },
-  },
-  {
-    name: 'conmim-base',
-    title: 'ConMIM ViT-B/16, as published',
-    source: `arXiv 2205.09616 and the published README (800 epochs); values not named there are those of its ViT-L command. ${PUBLISHED_BATCH}`,
-    meant_for: 'ImageNet-1K and several GPUs',
-    config: {
-      ...published,
-      model: { embed_dim: 768, depth: 12, num_heads: 12, layer_scale_init: 0.1 },
-      train: { batch_size: 64, accumulation: 32, epochs: 800 },
-    },
-  },
-  {
-    name: 'conmim-large',
-    title: 'ConMIM ViT-L/16, as published',
-    source: `The published README's pre-training command (32 GPUs, 1,600 epochs). ${PUBLISHED_BATCH}`,
-    meant_for: 'ImageNet-1K and many GPUs',
-    config: {
-      ...published,
-      model: { embed_dim: 1024, depth: 24, num_heads: 16, layer_scale_init: 1e-5 },
-      train: { batch_size: 64, accumulation: 32, epochs: 1600 },
-    },
-  },
+  published('small', 'S', 300, 0.1),
+  published('base', 'B', 800, 0.1),
+  published('large', 'L', 1600, 1e-5),
 ];
 
 export const DEFAULT_PRESET = 'small-cpu';
