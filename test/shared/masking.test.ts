@@ -45,6 +45,27 @@ test('blocks: connected rectangles, about the ratio and never above it', () => {
   expect(new Set(counts).size).toBeGreaterThan(3);
 });
 
+test('blocks favour no side: places that a mirror or the diagonal exchanges are hidden equally often', () => {
+  const n = 3000;
+  const often = new Float64Array(196);
+  for (let image = 0; image < n; image++) {
+    mask({ kind: 'block', ratio: 0.4 }, image).forEach((v, i) => {
+      often[i]! += v / n;
+    });
+  }
+  const at = (y: number, x: number) => often[y * 14 + x]!;
+  const five = 5 * Math.sqrt(0.5 / n); // of a difference of two shares, at most
+  for (let y = 0; y < 14; y++) {
+    for (let x = 0; x < 14; x++) {
+      for (const other of [at(13 - y, x), at(y, 13 - x), at(x, y)])
+        expect(Math.abs(at(y, x) - other)).toBeLessThan(five);
+    }
+  }
+  // More rectangles cover the middle than a corner.
+  expect(at(6, 6)).toBeGreaterThan(at(0, 0) + five);
+  expect(at(0, 0)).toBeGreaterThan(0);
+});
+
 test('at least one patch is masked, and at least one is not', () => {
   const tiny = { grid: 2, patchSize: 8, imageSize: 16 };
   expect(count(mask({ kind: 'uniform', ratio: 0.01 }, 0, tiny))).toBe(1);
