@@ -146,9 +146,7 @@ export function addRunCommands(program: Command): void {
     program
       .command(order)
       .description(
-        order === 'pause'
-          ? 'pause a run after the step it is in, with a checkpoint'
-          : 'end a run for good, with a checkpoint',
+        order === 'pause' ? 'pause a run after the step it is in, with a checkpoint' : 'end a run, with a checkpoint',
       )
       .argument('<run>')
       .action(
