@@ -12,7 +12,9 @@ import { Sentence, say } from './bootstrap/say.mjs';
 import { ensureTensorFlow } from './bootstrap/tensorflow.mjs';
 
 const USAGE = `node tools/bootstrap.mjs COMMAND
-  setup [--variant cpu|cuda]   Node, packages, TensorFlow, build: each skipped where it is there
+  setup [--variant cpu|cuda] [--verify]
+                               Node, packages, TensorFlow, build: each skipped where it is there;
+                               --verify compares the checksum of every file of TensorFlow first
   test [arguments of vitest]   set up, and run all tests
   check                        set up, and run the type checker and the linter
   demo, replay, conmim …       set up, and run the program`;
@@ -22,7 +24,12 @@ async function main([command, ...args]) {
   const node = await ensureNode();
   await ensurePackages(node);
   const variant = command === 'setup' && args.includes('--variant') ? args[args.indexOf('--variant') + 1] : undefined;
-  await ensureTensorFlow({ node, variant, again: command === 'setup' });
+  await ensureTensorFlow({
+    node,
+    variant,
+    again: command === 'setup',
+    verify: command === 'setup' && args.includes('--verify'),
+  });
   const bin = (name, file) => join(ROOT, 'node_modules', name, file);
   switch (command) {
     case 'setup':

@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -7,12 +8,18 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describeFiles, isIntact } from '../../tools/bootstrap/tensorflow.mjs';
+import { fetchWheel, filesBelow } from '../../tools/bootstrap/wheels.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
 const ARGS = [join(ROOT, 'tools/bootstrap.mjs'), 'setup', '--variant', 'cpu'];
@@ -36,8 +43,13 @@ const real = (name: string) => {
   const path = spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim();
   symlinkSync(path, join(bin, name));
 };
-const env = () => ({ PATH: bin, HOME: folder, XDG_CACHE_HOME: join(folder, 'cache') });
-const setUp = () => spawnSync(process.execPath, ARGS, { encoding: 'utf8', env: env() });
+const env = () => ({
+  PATH: bin,
+  HOME: folder,
+  XDG_CACHE_HOME: join(folder, 'cache'),
+  PIP_INDEX_URL: 'http://127.0.0.1:9/simple', // where nobody answers
+});
+const setUp = (args = ARGS) => spawnSync(process.execPath, args, { encoding: 'utf8', env: env() });
 const choice = () => JSON.parse(readFileSync(join(cache, 'current.json'), 'utf8'));
 /** Passes for pip until it is asked to download. */
 const pip = (download: string) =>
@@ -46,9 +58,11 @@ const pip = (download: string) =>
 describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
   'what is missing is one sentence, and WASM goes on',
   () => {
-    test('no Python', () => {
+    test('no Python, and no network either', () => {
+      program('g++', 'exit 0');
       const { status, stdout, stderr } = setUp();
-      expect(stderr).toContain('apt install python3 python3-pip');
+      expect(stderr).toContain('check the network or proxy');
+      expect(stderr).toContain('With Python and pip installed');
       expect(stderr).toContain('WASM');
       expect(stderr).not.toContain('    at '); // no stack
       expect(stdout).toBe('');
@@ -101,5 +115,109 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')('interru
     pip('echo gone >&2; exit 1');
     expect(setUp().stderr).toContain('could not be fetched (gone)');
     expect(existsSync(lock)).toBe(false);
+  });
+});
+
+describe('a wheel', () => {
+  // A wheel is a ZIP archive; this one is made by hand, uncompressed.
+  const wheelOf = (files: Record<string, string>) => {
+    const parts: Buffer[] = [];
+    const central: Buffer[] = [];
+    let at = 0;
+    for (const [name, text] of Object.entries(files)) {
+      const data = Buffer.from(text);
+      const head = Buffer.alloc(30);
+      head.writeUInt32LE(0x04034b50, 0);
+      head.writeUInt32LE(crc32(data), 14);
+      head.writeUInt32LE(data.length, 18);
+      head.writeUInt32LE(data.length, 22);
+      head.writeUInt16LE(name.length, 26);
+      const entry = Buffer.alloc(46);
+      entry.writeUInt32LE(0x02014b50, 0);
+      head.copy(entry, 6, 4, 30);
+      entry.writeUInt32LE((0o100755 << 16) >>> 0, 38);
+      entry.writeUInt32LE(at, 42);
+      parts.push(head, Buffer.from(name), data);
+      central.push(entry, Buffer.from(name));
+      at += 30 + name.length + data.length;
+    }
+    const end = Buffer.alloc(22);
+    end.writeUInt32LE(0x06054b50, 0);
+    end.writeUInt16LE(Object.keys(files).length, 8);
+    end.writeUInt16LE(Object.keys(files).length, 10);
+    end.writeUInt32LE(Buffer.concat(central).length, 12);
+    end.writeUInt32LE(at, 16);
+    return Buffer.concat([...parts, ...central, end]);
+  };
+  const content = wheelOf({
+    'nvidia/nvcc/bin/ptxas': 'tool',
+    'tensorflow/libtensorflow_cc.so.2': 'library',
+    'tensorflow/python/keras.py': 'not needed',
+  });
+  const file = 'some_wheel-1.0-py3-none-manylinux_2_27_x86_64.whl';
+  const wheel = (sha256: string) => ({ name: 'some-wheel', version: '1.0', file, sha256, bytes: content.length });
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  let server: Server;
+  beforeEach(async () => {
+    server = createServer((request, response) => {
+      if (request.url === '/simple/some-wheel/') response.end(`<a href="../../files/${file}#sha256=0">${file}</a>`);
+      else if (request.url === `/files/${file}`) response.end(content);
+      else response.writeHead(404).end();
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    process.env.PIP_INDEX_URL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/simple/`;
+  });
+  afterEach(() => {
+    delete process.env.PIP_INDEX_URL;
+    server.close();
+  });
+
+  test('comes over plain HTTP where there is no pip; what is needed is unpacked, tools executable', async () => {
+    await fetchWheel(null, folder, wheel(sha256));
+    expect(filesBelow(folder).filter((f: string) => !f.endsWith('.done'))).toEqual([
+      'nvidia/nvcc/bin/ptxas',
+      'tensorflow/libtensorflow_cc.so.2',
+    ]);
+    expect(readFileSync(join(folder, 'tensorflow/libtensorflow_cc.so.2'), 'utf8')).toBe('library');
+    expect(statSync(join(folder, 'nvidia/nvcc/bin/ptxas')).mode & 0o111).not.toBe(0);
+    server.close(); // nobody is asked a second time
+    await fetchWheel(null, folder, wheel(sha256));
+  });
+
+  test('with another content than the locked one is refused, and nothing of it stays', async () => {
+    await expect(fetchWheel(null, folder, wheel('0'.repeat(64)))).rejects.toThrow('is not what its checksum says');
+    expect(existsSync(join(folder, 'tensorflow'))).toBe(false);
+  });
+
+  test('that the index does not list is said to be missing there', async () => {
+    await expect(fetchWheel(null, folder, { ...wheel(sha256), file: 'other.whl' })).rejects.toThrow(
+      'does not list other.whl',
+    );
+  });
+});
+
+describe('what stands in the cache', () => {
+  const write = (text: string) => writeFileSync(join(folder, 'library.so'), text);
+  const seal = async () =>
+    writeFileSync(join(folder, 'runtime.json'), JSON.stringify({ files: await describeFiles(folder) }));
+
+  test('is intact until a file is lost, cut short or, looked at thoroughly, changed', async () => {
+    expect(await isIntact(folder, false)).toBe(false);
+    write('as it was');
+    await seal();
+    expect(await isIntact(folder, true)).toBe(true);
+    write('as it IS.');
+    expect(await isIntact(folder, false)).toBe(true);
+    expect(await isIntact(folder, true)).toBe(false);
+    write('as it');
+    expect(await isIntact(folder, false)).toBe(false);
+    rmSync(join(folder, 'library.so'));
+    expect(await isIntact(folder, false)).toBe(false);
+  });
+
+  test('an unknown variant is refused', () => {
+    const { status, stderr } = setUp([ARGS[0]!, 'setup', '--variant', 'rocm']);
+    expect(stderr.trim()).toBe('There is no TensorFlow variant "rocm": choose cpu or cuda.');
+    expect(status).toBe(1);
   });
 });

@@ -1,16 +1,17 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchNode, headersOf } from './node.mjs';
 import { CACHE, LOCK, PLATFORM, ROOT } from './paths.mjs';
 import { Sentence, say } from './say.mjs';
-import { downloadSentence, locked, needDisk, quietly, work } from './work.mjs';
+import { fetchWheel, filesBelow, findPip } from './wheels.mjs';
+import { fileHash, locked, needDisk, quietly, work } from './work.mjs';
 
 // TensorFlow from its Python wheels, under TensorFlow.js's own N-API binding, which is plain C API and so works with
 // newer TensorFlows than the one it was released with. Everything for one variant stands in one folder:
 //   tfjs_binding.node, quiet.node   compiled here
 //   tensorflow/, nvidia/            from the wheels, side by side as TensorFlow's own search path wants them
-//   runtime.json                    written last: without it the folder is not complete
+//   runtime.json                    written last, with every file's checksum: without it the folder is not complete
 
 const choice = join(CACHE, 'current.json');
 const binding = join(ROOT, 'node_modules', '@tensorflow', 'tfjs-node-gpu', 'binding');
@@ -18,7 +19,8 @@ const native = join(ROOT, 'tools', 'native', 'quiet.cc');
 
 /** Changes with whatever the folder is made of, so that clones of different ages do not disturb each other. */
 function folderFor(variant) {
-  const hash = createHash('sha256').update(JSON.stringify(LOCK.tensorflow.variants[variant]));
+  const hash = createHash('sha256');
+  for (const { file, sha256 } of LOCK.tensorflow.variants[variant].wheels) hash.update(`${file} ${sha256}\n`);
   for (const file of readdirSync(binding).sort()) hash.update(readFileSync(join(binding, file)));
   hash.update(readFileSync(native));
   return join(CACHE, `tensorflow-${LOCK.tensorflow.version}-${variant}-${hash.digest('hex').slice(0, 12)}`);
@@ -33,9 +35,10 @@ function writeWhole(path, value) {
 
 /**
  * TensorFlow, ready to be loaded. Where it cannot be had the program goes on with WASM: a warning says why, once.
- * @param {{node: string, variant?: string, again: boolean}} options again: try even where an earlier try failed
+ * @param {{node: string, variant?: string, again: boolean, verify: boolean}} options
+ *   again: try even where an earlier try failed; verify: compare checksums of what is there, not sizes alone
  */
-export async function ensureTensorFlow({ node, variant, again }) {
+export async function ensureTensorFlow({ node, variant, again, verify }) {
   if (variant !== undefined && !LOCK.tensorflow.variants[variant])
     throw new Sentence(`There is no TensorFlow variant "${variant}": choose cpu or cuda.`);
   const now = read(choice);
@@ -43,16 +46,17 @@ export async function ensureTensorFlow({ node, variant, again }) {
     now?.state === 'ready' &&
     (variant ?? now.variant) === now.variant &&
     now.folder === folderFor(now.variant) &&
-    existsSync(join(now.folder, 'runtime.json'))
+    (await isIntact(now.folder, verify))
   )
     return;
   if (now?.state === 'absent' && !again) return;
   try {
     const gpu = await hasNvidia();
     const wanted = variant ?? now?.variant ?? (gpu ? 'cuda' : 'cpu');
-    const why = variant ? 'It was chosen.' : wanted === 'cuda' ? 'There is an NVIDIA GPU.' : 'No NVIDIA GPU was found.';
+    const found = gpu ? 'There is an NVIDIA GPU.' : 'No NVIDIA GPU was found.';
+    const why = variant ? 'It was chosen.' : (now?.variant && now.why) || found; // an earlier choice stays, with its reason
     const folder = folderFor(wanted);
-    await locked(CACHE, () => setUp(node, wanted, folder));
+    await locked(CACHE, () => setUp(node, wanted, folder, verify));
     writeWhole(choice, { state: 'ready', folder, variant: wanted, version: LOCK.tensorflow.version, why });
   } catch (error) {
     if (!(error instanceof Sentence)) throw error;
@@ -68,31 +72,49 @@ async function hasNvidia() {
   return (await quietly('nvidia-smi', ['-L'])).code === 0;
 }
 
-async function setUp(node, variant, folder) {
-  if (existsSync(join(folder, 'runtime.json'))) return;
+/**
+ * Whether a folder still holds what was put there: sizes at every start, contents when a set-up is asked to verify.
+ * @param {string} folder @param {boolean} thoroughly
+ */
+export async function isIntact(folder, thoroughly) {
+  const files = read(join(folder, 'runtime.json'))?.files;
+  if (!files) return false;
+  for (const { path, bytes, sha256 } of files) {
+    const at = join(folder, path);
+    if (statSync(at, { throwIfNoEntry: false })?.size !== bytes) return false;
+    if (thoroughly && (await fileHash(at, 'sha256')) !== sha256) return false;
+  }
+  return true;
+}
+
+/** @returns {Promise<{path: string, bytes: number, sha256: string}[]>} every file of a folder, but for marks of the set-up itself */
+export async function describeFiles(folder) {
+  const files = [];
+  for (const path of filesBelow(folder)) {
+    if (path.endsWith('.done') || path === 'runtime.json') continue;
+    const at = join(folder, path);
+    files.push({ path, bytes: statSync(at).size, sha256: await fileHash(at, 'sha256') });
+  }
+  return files;
+}
+
+async function setUp(node, variant, folder, verify) {
+  if (await isIntact(folder, verify)) return;
   if (PLATFORM !== LOCK.tensorflow.platform)
     throw new Sentence(`TensorFlow is set up on ${LOCK.tensorflow.platform} only, and this is ${PLATFORM}.`);
-  const { wheels, bytes_needed, download_bytes } = LOCK.tensorflow.variants[variant];
-  const python = await findPython();
+  const { wheels, bytes_needed } = LOCK.tensorflow.variants[variant];
+  const python = await findPip();
   const compiler = await findCompiler();
   needDisk(CACHE, bytes_needed, `TensorFlow (${variant})`);
   const part = `${folder}.part`;
   mkdirSync(part, { recursive: true });
-  for (const wheel of wheels) await fetchWheel(python, part, wheel, wheels.length === 1 ? download_bytes : null);
+  for (const wheel of wheels) await fetchWheel(python, part, wheel);
   await compile(compiler, node, part);
   rmSync(join(part, 'tensorflow', 'include'), { recursive: true, force: true });
-  writeWhole(join(part, 'runtime.json'), { version: LOCK.tensorflow.version, variant, wheels });
+  const files = await describeFiles(part);
+  writeWhole(join(part, 'runtime.json'), { version: LOCK.tensorflow.version, variant, wheels, files });
   rmSync(folder, { recursive: true, force: true });
   renameSync(part, folder);
-}
-
-async function findPython() {
-  for (const name of ['python3', 'python']) {
-    if ((await quietly(name, ['-m', 'pip', '--version'])).code === 0) return name;
-  }
-  throw new Sentence(
-    'TensorFlow is fetched with Python and pip, which are missing: install them (Debian and Ubuntu: `apt install python3 python3-pip`), and run `npm run setup`.',
-  );
 }
 
 async function findCompiler() {
@@ -102,70 +124,6 @@ async function findCompiler() {
   throw new Sentence(
     'A C++ compiler is missing: install one (Debian and Ubuntu: `apt install g++`), and run `npm run setup`.',
   );
-}
-
-/** What is taken from a wheel. */
-const UNPACK = `
-import sys, zipfile
-wheel, out = sys.argv[1:]
-keep = ('tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2', 'tensorflow/include/')
-with zipfile.ZipFile(wheel) as z:
-    for name in z.namelist():
-        nvidia = name.startswith('nvidia/') and ('/lib/' in name or '/bin/' in name or '/nvvm/' in name)
-        if name.startswith(keep) or nvidia:
-            z.extract(name, out)
-`;
-
-/** pip is the client: it knows the user's mirrors and proxies, and checks the checksum. */
-async function fetchWheel(python, part, { name, version, file, sha256 }, bytes) {
-  const marker = join(part, `.${file}.done`);
-  if (existsSync(marker)) return; // an earlier set-up came so far
-  const download = join(part, 'download');
-  rmSync(download, { recursive: true, force: true });
-  mkdirSync(download, { recursive: true });
-  const requirements = join(download, 'requirements.txt');
-  writeFileSync(requirements, `${name}==${version} --hash=sha256:${sha256}\n`);
-  // The wheel is the same whatever Python this machine has: it is asked for by its own tags.
-  const [pythonTag, abi, platforms] = file
-    .replace(/\.whl$/, '')
-    .split('-')
-    .slice(-3);
-  const args = [
-    '-m',
-    'pip',
-    'download',
-    '--no-deps',
-    '--require-hashes',
-    '--only-binary=:all:',
-    '--no-cache-dir',
-    '--disable-pip-version-check',
-    '--progress-bar',
-    'off',
-    '-q',
-  ];
-  args.push(
-    '--python-version',
-    pythonTag.startsWith('cp') ? pythonTag.slice(2) : '311',
-    '--implementation',
-    pythonTag.startsWith('cp') ? 'cp' : 'py',
-    '--abi',
-    abi,
-  );
-  for (const platform of platforms.split('.')) args.push('--platform', platform);
-  args.push('-d', download, '-r', requirements);
-  const env = { ...process.env, TMPDIR: download };
-  const { code, output } = await work(`${name} ${version}`, python, args, {
-    cwd: CACHE,
-    env,
-    watch: download,
-    total: bytes,
-  });
-  const wheel = readdirSync(download).find((f) => f.endsWith('.whl'));
-  if (code !== 0 || !wheel) throw new Sentence(downloadSentence(`${name} ${version}`, output));
-  const unpacked = await work(`Unpacking ${name}`, python, ['-c', UNPACK, join(download, wheel), part]);
-  if (unpacked.code !== 0) throw new Sentence(downloadSentence(`${name} ${version}`, unpacked.output));
-  rmSync(download, { recursive: true });
-  writeFileSync(marker, '');
 }
 
 async function compile(compiler, node, part) {
