@@ -12,6 +12,7 @@ export type ErrorKind =
   | 'diverged' // a loss or gradient that is not finite
   | 'no-backend' // no TensorFlow or WASM backend can be used
   | 'canceled' // the user stopped it
+  | 'no-connection' // a window lost the program behind it
   | 'trainer-died' // the training process ended without a word
   | 'internal'; // a fault of this program
 

@@ -1,0 +1,157 @@
+import { AppError, fromReport } from '../shared/errors.ts';
+import type { Answer, AppEvent, Channel, Input, Numbered, Result } from '../shared/ipc.ts';
+
+/** What the preload script gives a desktop window (electron/preload.ts). */
+export interface Bridge {
+  call(channel: string, input: unknown): Promise<Answer>;
+  listen(listener: (event: Numbered) => void): void;
+}
+declare global {
+  interface Window {
+    conmim?: Bridge;
+  }
+}
+
+type Listener = (event: AppEvent) => void;
+const listeners = new Set<Listener>();
+const tell = (event: AppEvent) => {
+  for (const listener of [...listeners]) listener(event);
+};
+
+/** Whether the window is connected to its program. Only the browser's window can lose it. */
+export type Connection = 'connecting' | 'connected' | 'lost' | 'refused';
+const connectionListeners = new Set<(state: Connection) => void>();
+let connection: Connection = 'connecting';
+function setConnection(state: Connection) {
+  connection = state;
+  for (const listener of connectionListeners) listener(state);
+}
+
+/** Tells the state of the connection now and whenever it changes. @returns ends it */
+export function onConnection(listener: (state: Connection) => void): () => void {
+  connectionListeners.add(listener);
+  listener(connection);
+  return () => connectionListeners.delete(listener);
+}
+
+/** A WebSocket to the program that served this page; it comes back by itself, and no event is lost between. */
+class Socket {
+  #socket: WebSocket | null = null;
+  #waiting = new Map<number, { send: string; sent: boolean; resolve: (a: Answer) => void }>();
+  #next = 1;
+  #seq = 0;
+  #session: string | null = null;
+  #delay = 250;
+
+  constructor() {
+    this.#connect();
+  }
+
+  #connect() {
+    const url = new URL('socket', location.href.split('#')[0]);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.searchParams.set('since', String(this.#seq));
+    if (this.#session) url.searchParams.set('session', this.#session);
+    const socket = new WebSocket(url);
+    this.#socket = socket;
+    let opened = false;
+    socket.onmessage = ({ data }) => {
+      const message = JSON.parse(data) as { id: number; answer: Answer } | Numbered | { session: string; seq: number };
+      if ('session' in message) {
+        opened = true;
+        this.#delay = 250;
+        const isOther = this.#session !== null && this.#session !== message.session;
+        if (this.#session === null || isOther) this.#seq = message.seq;
+        this.#session = message.session;
+        setConnection('connected');
+        if (isOther) tell({ type: 'resync' });
+        for (const call of this.#waiting.values()) {
+          if (!call.sent) socket.send(call.send);
+          call.sent = true;
+        }
+      } else if ('answer' in message) {
+        this.#waiting.get(message.id)?.resolve(message.answer);
+        this.#waiting.delete(message.id);
+      } else {
+        if (message.event.type !== 'resync' && message.seq <= this.#seq) return;
+        this.#seq = message.seq;
+        tell(message.event);
+      }
+    };
+    socket.onclose = async () => {
+      this.#socket = null;
+      // A call that was on its way may or may not have been done: only its caller can know whether to ask again.
+      for (const [id, call] of this.#waiting) {
+        if (!call.sent) continue;
+        this.#waiting.delete(id);
+        call.resolve({
+          ok: false,
+          error: {
+            kind: 'no-connection',
+            what: 'The connection was lost before the answer came.',
+            why: '',
+            next: 'It comes back by itself; then look whether it was done, and try again if not.',
+          },
+        });
+      }
+      if (!opened && (await isRefused())) return setConnection('refused');
+      setConnection('lost');
+      setTimeout(() => this.#connect(), this.#delay);
+      this.#delay = Math.min(5000, this.#delay * 2);
+    };
+  }
+
+  call(channel: string, input: unknown): Promise<Answer> {
+    return new Promise((resolve) => {
+      const id = this.#next++;
+      const send = JSON.stringify({ id, channel, input });
+      const ready = this.#socket?.readyState === WebSocket.OPEN && connection === 'connected';
+      this.#waiting.set(id, { send, sent: ready, resolve });
+      if (ready) this.#socket!.send(send);
+    });
+  }
+}
+
+/** Whether the program is there and does not know this window (its token is of an earlier start). */
+async function isRefused(): Promise<boolean> {
+  try {
+    return (await fetch('socket', { cache: 'no-store' })).status === 403;
+  } catch {
+    return false;
+  }
+}
+
+let transport: Pick<Bridge, 'call'>;
+if (window.conmim) {
+  transport = window.conmim;
+  window.conmim.listen(({ event }) => tell(event));
+  setConnection('connected');
+} else {
+  transport = new Socket();
+}
+
+/** Asks the program. @throws AppError with the words of the error */
+export async function call<C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> {
+  const answer = await transport.call(channel, input);
+  if (answer.ok) return answer.value as Result<C>;
+  throw fromReport(answer.error);
+}
+
+/** Hears events of one type. @returns ends it */
+export function on<T extends AppEvent['type']>(
+  type: T,
+  listener: (event: Extract<AppEvent, { type: T }>) => void,
+): () => void {
+  const hear: Listener = (event) => {
+    if (event.type === type) listener(event as Extract<AppEvent, { type: T }>);
+  };
+  listeners.add(hear);
+  return () => listeners.delete(hear);
+}
+
+/** Address of an image's thumbnail: its longer side is at most 256 pixels. */
+export const thumbnail = (image: number): string => `media/thumb/${image}`;
+/** Address of the whole image as the browser can show it: at most 2048 pixels a side. */
+export const picture = (image: number): string => `media/image/${image}`;
+
+export { AppError };

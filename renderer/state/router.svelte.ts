@@ -1,0 +1,57 @@
+/**
+ * The address holds what a window shows: `#/runs/3?from=100`. Reload, back and a second window show the same.
+ */
+export interface Route {
+  /** `['runs', '3']` */
+  parts: string[];
+  query: Record<string, string>;
+}
+
+function read(): Route {
+  const [path = '', search = ''] = location.hash.replace(/^#\/?/, '').split('?');
+  return {
+    parts: path.split('/').filter(Boolean).map(decodeURIComponent),
+    query: Object.fromEntries(new URLSearchParams(search)),
+  };
+}
+
+let current = $state<Route>(read());
+window.addEventListener('hashchange', () => {
+  current = read();
+});
+
+export const route = {
+  get parts() {
+    return current.parts;
+  },
+  get query() {
+    return current.query;
+  },
+  /** The id behind the screen's name, or null. */
+  get id(): number | null {
+    const id = Number(current.parts[1]);
+    return Number.isInteger(id) && id > 0 ? id : null;
+  },
+};
+
+/** The address of a screen, for links. Null and empty values are left out. */
+export function href(path: string, query: Record<string, string | number | null | undefined> = {}): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
+  }
+  const text = search.toString();
+  return `#/${path}${text ? `?${text}` : ''}`;
+}
+
+/** Goes to a screen. */
+export function go(path: string, query: Record<string, string | number | null | undefined> = {}): void {
+  location.hash = href(path, query);
+}
+
+/** Changes the query of the address without a step in the history: for sliders and search fields. */
+export function setQuery(changes: Record<string, string | number | null | undefined>): void {
+  const address = href(current.parts.map(encodeURIComponent).join('/'), { ...current.query, ...changes });
+  history.replaceState(null, '', address);
+  current = read();
+}

@@ -1,0 +1,43 @@
+import { fromReport } from '../../shared/errors.ts';
+import type { Task, TaskRef } from '../../shared/ipc.ts';
+import { call, on, onConnection } from '../api.ts';
+
+/** Long work that any window started, newest first. */
+export const tasks = $state<Task[]>([]);
+
+function put(task: Task) {
+  const at = tasks.findIndex((t) => t.id === task.id);
+  if (at >= 0) tasks[at] = task;
+  else tasks.unshift(task);
+}
+async function reload() {
+  const all = await call('tasks.list', {});
+  tasks.splice(0, tasks.length, ...all.toReversed());
+}
+on('task', ({ task }) => put(task));
+on('task-gone', ({ id }) => {
+  const at = tasks.findIndex((t) => t.id === id);
+  if (at >= 0) tasks.splice(at, 1);
+});
+on('resync', () => void reload().catch(() => {}));
+let known = false;
+onConnection((state) => {
+  if (state !== 'connected' || known) return;
+  known = true;
+  void reload().catch(() => {});
+});
+
+/** Waits for the end of a task. @throws AppError where it failed or was canceled */
+export function finished<T = unknown>({ task: id }: TaskRef): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const look = (task: Task | undefined) => {
+      if (!task || task.id !== id || task.status === 'running') return;
+      end();
+      if (task.status === 'done') resolve(task.result as T);
+      else reject(fromReport(task.error!));
+    };
+    const end = on('task', ({ task }) => look(task));
+    // It may have ended before this window heard of it.
+    void call('tasks.list', {}).then((all) => look(all.find((task) => task.id === id)), reject);
+  });
+}

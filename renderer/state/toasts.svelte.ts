@@ -1,0 +1,52 @@
+import type { ErrorReport } from '../../shared/errors.ts';
+import { type AppError, call } from '../api.ts';
+
+/** A message at the corner: a word on what was done, with its undo; or an error that belongs to no place on a screen. */
+export interface Toast {
+  key: number;
+  text: string;
+  error: ErrorReport | null;
+  action: { label: string; run: () => void } | null;
+}
+
+let next = 1;
+export const toasts = $state<Toast[]>([]);
+const SHOWN_MS = 10_000;
+
+export function dismiss(key: number): void {
+  const at = toasts.findIndex((toast) => toast.key === key);
+  if (at >= 0) toasts.splice(at, 1);
+}
+
+export function say(text: string, action: Toast['action'] = null): void {
+  const key = next++;
+  toasts.push({ key, text, error: null, action });
+  setTimeout(() => dismiss(key), SHOWN_MS);
+}
+
+/** Stays until it is closed. */
+export function sayError(error: unknown): void {
+  const report = (error as AppError).toJSON?.() ?? {
+    kind: 'internal',
+    what: String((error as Error).message ?? error),
+    why: '',
+    next: '',
+  };
+  if (toasts.some((toast) => toast.error?.what === report.what)) return;
+  toasts.push({ key: next++, text: report.what, error: report, action: null });
+}
+
+/** Says what was deleted, with a button that brings it back. */
+export function offerUndo({ undo, what }: { undo: string; what: string }): void {
+  say(what, { label: 'Undo', run: () => void attempt(() => call('undo.restore', { undo })) });
+}
+
+/** Does something; its error becomes a message. @returns its result, or undefined */
+export async function attempt<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    sayError(error);
+    return undefined;
+  }
+}

@@ -1,0 +1,401 @@
+import { z } from 'zod';
+import type { RunConfig, RunConfigInput } from './config.ts';
+import type { Checkpoint, Dataset, Evaluation, ImageRow, Metric, Run, RunStatus, SkipReason } from './domain.ts';
+import type { ErrorReport } from './errors.ts';
+
+/**
+ * The contract between a window and the process behind it: every channel with what it takes (validated once, where it
+ * arrives) and what it gives, and every event. Both sides are typed from this file. Every channel takes one object.
+ * Times are milliseconds since 1970, sizes bytes.
+ */
+
+// ------------------------------------------------------------------------------------------------ what is sent
+
+const id = z.number().int().positive();
+const text = z.string().max(10_000);
+const name = z.string().trim().min(1, 'must not be empty').max(200);
+const path = z.string().min(1).max(4096);
+const nothing = z.strictObject({});
+const byId = z.strictObject({ id });
+/** Settings over a preset, by dotted key: `{ 'train.batch_size': 32 }`. Values are checked as a configuration. */
+const changes = z.record(z.string().max(100), z.json());
+const recipe = { preset: name, changes };
+
+/** Declares a channel: `channel<Result>()(schema of the argument)`. */
+const channel =
+  <R>() =>
+  <S extends z.ZodType>(input: S): { input: S; result?: R } => ({ input });
+
+export const CHANNELS = {
+  // the window itself
+  'app.info': channel<AppInfo>()(nothing),
+  /** Electron: the system's dialog. Browser: refused with `not-found`, and the window shows `folders.list`. */
+  'folders.pick': channel<{ path: string | null }>()(nothing),
+  /** Folders of the machine that this process runs on. No path: the home folder. */
+  'folders.list': channel<FolderListing>()(z.strictObject({ path: path.nullable() })),
+
+  // datasets
+  'datasets.list': channel<DatasetRow[]>()(nothing),
+  'datasets.get': channel<DatasetDetail>()(byId),
+  'datasets.import': channel<TaskRef>()(
+    z.strictObject({ name, folders: z.array(path).min(1).max(100), labels: z.enum(['none', 'folders']).optional() }),
+  ),
+  /** The photographs and drawings that come with the program. */
+  'datasets.import-sample': channel<TaskRef>()(nothing),
+  'datasets.rescan': channel<TaskRef>()(byId),
+  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name })),
+  /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
+  'datasets.delete': channel<Undo>()(byId),
+  'images.page': channel<ImagePage>()(
+    z.strictObject({
+      dataset: id,
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(1000),
+      status: z.enum(['ok', 'skipped', 'vanished']).nullable(),
+      label: text.nullable(),
+      reason: text.nullable(),
+      /** Part of the path. */
+      search: text,
+      sort: z.enum(['path', 'bytes', 'pixels']),
+      descending: z.boolean(),
+    }),
+  ),
+  'images.get': channel<ImageDetail>()(byId),
+  /** Shows the file in the file manager of this machine; `shown` is false where that is not possible (browser). */
+  'images.reveal': channel<{ path: string; shown: boolean }>()(byId),
+
+  // recipes
+  'config.fields': channel<ConfigField[]>()(nothing),
+  'presets.list': channel<PresetRow[]>()(nothing),
+  'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe })),
+  'presets.delete': channel<Record<string, never>>()(z.strictObject({ name })),
+  /** Every problem of a configuration at once, and what follows from it. */
+  'config.check': channel<ConfigCheck>()(z.strictObject({ ...recipe, dataset: id.nullable() })),
+  /** Time, memory and disk, by measuring a few steps in a process of its own. The task's result is a `Cost`. */
+  'config.estimate': channel<TaskRef>()(z.strictObject({ ...recipe, dataset: id })),
+  /** What the loader would make of images: both views, and the mask. Pictures are data URLs. */
+  'lab.preview': channel<LabPreview[]>()(
+    z.strictObject({
+      ...recipe,
+      dataset: id,
+      images: z.array(id).max(12),
+      /** Which draw of the random numbers. */
+      draw: z.number().int().min(0),
+    }),
+  ),
+
+  // runs
+  'runs.list': channel<RunRow[]>()(nothing),
+  'runs.get': channel<RunDetail>()(byId),
+  /** At most `points` of the steps `from` to `to`; means of neighbouring steps where there are more. */
+  'runs.metrics': channel<Metric[]>()(
+    z.strictObject({
+      id,
+      points: z.number().int().min(2).max(5000),
+      from: z.number().int().min(0).nullable(),
+      to: z.number().int().min(0).nullable(),
+    }),
+  ),
+  /** Puts runs at the end of the queue: one, or one for each combination of the grid's values. */
+  'runs.create': channel<RunRow[]>()(
+    z.strictObject({
+      ...recipe,
+      dataset: id,
+      name: name.nullable(),
+      grid: z.array(z.strictObject({ key: z.string().max(100), values: z.array(z.json()).min(1).max(50) })).max(2),
+    }),
+  ),
+  'runs.pause': channel<RunRow>()(byId),
+  'runs.stop': channel<RunRow>()(byId),
+  /** Puts it at the end of the queue again, to go on from its last checkpoint. */
+  'runs.resume': channel<RunRow>()(byId),
+  /** Takes it out of the queue's order and puts it before another queued run; null for the end. */
+  'runs.move': channel<RunRow[]>()(z.strictObject({ id, before: id.nullable() })),
+  'runs.annotate': channel<RunRow>()(
+    z.strictObject({
+      id,
+      name: name.optional(),
+      notes: text.optional(),
+      tags: z.array(z.string().trim().min(1).max(50)).max(50).optional(),
+    }),
+  ),
+  'runs.delete': channel<Undo>()(z.strictObject({ ids: z.array(id).min(1).max(1000) })),
+  'checkpoints.delete': channel<{ bytes: number }>()(byId),
+  /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
+  'probes.get': channel<ProbeStrip>()(byId),
+  /** Computes what `probes.get` lacks. */
+  'probes.compute': channel<TaskRef>()(byId),
+
+  // evaluation and weights
+  'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
+  'evaluations.start': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      test_dataset: id.nullable(),
+      task: z.enum(['knn', 'linear', 'lookup']),
+      k: z.number().int().min(1).max(1000),
+    }),
+  ),
+  'weights.export': channel<{ path: string; bytes: number }>()(
+    z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name }),
+  ),
+
+  // runtime
+  'runtime.doctor': channel<TaskRef>()(nothing),
+  'runtime.install': channel<TaskRef>()(z.strictObject({ variant: z.enum(['cpu', 'cuda']) })),
+  'runtime.storage': channel<Storage>()(nothing),
+  'runtime.remove': channel<{ bytes: number }>()(z.strictObject({ path })),
+
+  // long work and undo
+  'tasks.list': channel<Task[]>()(nothing),
+  'tasks.cancel': channel<Record<string, never>>()(z.strictObject({ id: z.string().max(100) })),
+  'tasks.dismiss': channel<Record<string, never>>()(z.strictObject({ id: z.string().max(100) })),
+  'undo.restore': channel<Record<string, never>>()(z.strictObject({ undo: z.string().max(100) })),
+} as const;
+
+export type Channel = keyof typeof CHANNELS;
+export type Input<C extends Channel> = z.output<(typeof CHANNELS)[C]['input']>;
+export type Result<C extends Channel> = Exclude<(typeof CHANNELS)[C]['result'], undefined>;
+export const CHANNEL_NAMES = Object.keys(CHANNELS) as Channel[];
+
+/** How an answer crosses: an error stays an error, with its words. */
+export type Answer<R = unknown> = { ok: true; value: R } | { ok: false; error: ErrorReport };
+
+// ------------------------------------------------------------------------------------------------ events
+
+export type AppEvent =
+  | { type: 'task'; task: Task }
+  | { type: 'task-gone'; id: string }
+  /** A run is new or has changed. */
+  | { type: 'run'; run: RunRow }
+  /** Runs were deleted, restored or reordered: ask again. */
+  | { type: 'runs' }
+  | { type: 'metrics'; run: number; metrics: Metric[] }
+  | { type: 'checkpoint'; run: number }
+  | { type: 'datasets' }
+  | { type: 'evaluations' }
+  | { type: 'presets' }
+  | { type: 'usage'; usage: Usage }
+  | { type: 'notice'; text: string; run: number | null }
+  /** A command of the application menu. */
+  | { type: 'menu'; action: string }
+  /** Events were lost (the window slept for long): everything must be asked again. */
+  | { type: 'resync' };
+
+/** An event under its number: numbers rise by one, so that a window knows what it missed. */
+export interface Numbered {
+  seq: number;
+  event: AppEvent;
+}
+
+// ------------------------------------------------------------------------------------------------ what is given
+
+export interface AppInfo {
+  version: string;
+  shell: 'electron' | 'browser';
+  platform: string;
+  /** Where the database is. */
+  home: string;
+  host: string;
+}
+
+export interface FolderListing {
+  path: string;
+  parent: string | null;
+  folders: { name: string; path: string }[];
+  /** Files in it that look like images, counted up to 1000. */
+  images: number;
+}
+
+export interface DatasetRow extends Dataset {
+  classes: number;
+  vanished_count: number;
+  bytes: number;
+  runs: number;
+  /** One of its folders that is not there now. */
+  missing_folder: string | null;
+}
+
+export interface DatasetDetail extends DatasetRow {
+  labels_count: { label: string; count: number }[];
+  skipped: { reason: SkipReason; count: number }[];
+  /** Least, median and greatest, pixels. */
+  width: [number, number, number] | null;
+  height: [number, number, number] | null;
+  formats: { format: string; count: number }[];
+}
+
+/** Thumbnails are at `media/thumb/<image id>`: the server caches them. */
+export interface ImagePage {
+  total: number;
+  images: ImageRow[];
+}
+
+export interface ImageDetail extends ImageRow {
+  file: string;
+  /** Files of the dataset with the same content. */
+  same: { id: number; path: string }[];
+}
+
+/** A field of a configuration, for a form. */
+export interface ConfigField {
+  /** `section.field`. */
+  key: string;
+  kind: 'number' | 'integer' | 'boolean' | 'choice' | 'range' | 'numbers';
+  nullable: boolean;
+  choices: string[] | null;
+  min: number | null;
+  max: number | null;
+  /** Unit, meaning and source. */
+  description: string;
+  default: unknown;
+}
+
+export interface PresetRow {
+  name: string;
+  title: string;
+  source: string;
+  meant_for: string;
+  config: RunConfig;
+  /** Saved by the user. */
+  own: boolean;
+}
+
+export interface ConfigProblem {
+  /** Dotted key; empty for the whole. */
+  key: string;
+  message: string;
+  /** What to do: the nearest valid value. */
+  next: string;
+}
+
+export interface ConfigCheck {
+  /** Null where there are problems. */
+  config: RunConfig | null;
+  problems: ConfigProblem[];
+  /** Where it differs from the preset. */
+  differs: { key: string; preset: unknown; value: unknown }[];
+  /** Null where there are problems, or no dataset. */
+  plan: {
+    images: number;
+    steps: number;
+    steps_per_epoch: number;
+    /** Patches of an image: keys of its dictionary. */
+    K: number;
+    masked: number;
+    parameters: number;
+    checkpoint_bytes: number;
+    /** At most 200 points over the whole run. */
+    curves: { step: number[]; lr: number[]; weight_decay: number[]; momentum: number[] };
+  } | null;
+}
+
+export interface Cost {
+  /** Whole run. */
+  seconds: number;
+  images_per_s: number;
+  peak_memory: number;
+  checkpoint_bytes: number;
+  steps: number;
+  how: string;
+}
+
+export interface LabPreview {
+  image: number;
+  path: string;
+  width: number;
+  height: number;
+  /** Patches along a side. */
+  grid: number;
+  /** Row by row; true where the student sees the mask token. */
+  mask: boolean[];
+  student: string;
+  teacher: string;
+  /** What was drawn for the teacher, in words. */
+  drawn: string[];
+  crop: { left: number; top: number; width: number; height: number };
+}
+
+export interface RunRow extends Run {
+  dataset: string | null;
+  notes: string;
+  tags: string[];
+  /** Place in the queue, from 0; null where it is not in it. */
+  queue_position: number | null;
+  last: Metric | null;
+}
+
+export interface RunDetail extends RunRow {
+  checkpoints: Checkpoint[];
+  evaluations: Evaluation[];
+  metric_count: number;
+  /** Patches of an image: chance is 1/K, the uniform loss ln K. */
+  K: number;
+  differs: ConfigCheck['differs'];
+}
+
+/** The answer at one masked patch. */
+export interface ProbeAnswer {
+  /** Place in the grid, row by row. */
+  patch: number;
+  /** The key that the student found most like its query. */
+  best: number;
+  /** Rank of the true place, from 1. */
+  rank: number;
+}
+
+export interface ProbeStrip {
+  grid: number;
+  images: { image: number; path: string; picture: string; mask: boolean[] }[];
+  /** By step; the first is the untrained network (`checkpoint` null). `answers[i]` is of `images[i]`. */
+  columns: { checkpoint: number | null; step: number; answers: ProbeAnswer[][] | null }[];
+}
+
+export interface Storage {
+  home: { path: string; bytes: number; free: number };
+  runs: { id: number; name: string; checkpoints: number; bytes: number }[];
+  runtimes: { path: string; name: string; bytes: number; in_use: boolean }[];
+  thumbnails: { path: string; bytes: number };
+}
+
+export interface Usage {
+  /** 0 to 1, of all cores. */
+  cpu: number;
+  memory: { used: number; total: number };
+  /** Of the process that trains; null where none does. */
+  trainer: { run: number; cpu: number; memory: number } | null;
+  gpus: { name: string; use: number; memory_used: number; memory_total: number }[];
+}
+
+export interface Undo {
+  undo: string;
+  what: string;
+}
+
+export interface TaskRef {
+  task: string;
+}
+
+export type TaskKind = 'import' | 'rescan' | 'estimate' | 'evaluate' | 'probes' | 'doctor' | 'install';
+
+/** Long work that a window started. */
+export interface Task {
+  id: string;
+  kind: TaskKind;
+  title: string;
+  status: 'running' | 'done' | 'failed' | 'canceled';
+  /** What it does now. */
+  phase: string;
+  done: number;
+  /** 0 where not known. */
+  total: number;
+  started_at: number;
+  ended_at: number | null;
+  error: ErrorReport | null;
+  /** By kind: `ImportSummary`, `Cost`, evaluation, `DoctorReport`. */
+  result: unknown;
+  cancelable: boolean;
+}
+
+export type { RunConfig, RunConfigInput, RunStatus };
