@@ -64,6 +64,10 @@ export interface Run {
   error: { kind: string; what: string; why: string; next: string } | null;
   /** Backend, device and versions that it last ran on. */
   runtime: Record<string, unknown> | null;
+  notes: string;
+  tags: string[];
+  /** Runs in the queue are started one after the other, the least first; null where it is not in it. */
+  queue_position: number | null;
 }
 
 /** One row per step. Null where not measured at that step. */

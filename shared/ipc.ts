@@ -319,10 +319,6 @@ export interface LabPreview {
 
 export interface RunRow extends Run {
   dataset: string | null;
-  notes: string;
-  tags: string[];
-  /** Place in the queue, from 0; null where it is not in it. */
-  queue_position: number | null;
   last: Metric | null;
 }
 

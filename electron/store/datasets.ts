@@ -47,11 +47,25 @@ export class Datasets {
     return (this.#db.prepare(`${SELECT} ORDER BY d.id`).all() as Row[]).map(toDataset);
   }
 
+  /** @throws AppError conflict where the name is taken */
+  rename(id: number, name: string): Dataset {
+    return write(this.#db, () => {
+      if (this.get(id).name !== name) requireFreeName(this.#db, 'dataset', name);
+      this.#db.prepare('UPDATE datasets SET name = ? WHERE id = ?').run(name, id);
+      return this.get(id);
+    });
+  }
+
+  /** Runs that learned from a dataset. */
+  runs(id: number): number[] {
+    return this.#db.prepare('SELECT id FROM runs WHERE dataset_id = ? ORDER BY id').pluck().all(id) as number[];
+  }
+
   /** Forgets a dataset; its files are untouched. @throws AppError conflict while runs belong to it */
   delete(id: number): void {
     write(this.#db, () => {
       const { name } = this.get(id);
-      const runs = this.#db.prepare('SELECT id FROM runs WHERE dataset_id = ? ORDER BY id').pluck().all(id);
+      const runs = this.runs(id);
       if (runs.length > 0) {
         const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');

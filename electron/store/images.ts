@@ -1,4 +1,6 @@
 import type { ImageRow, SkipReason } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { Input } from '../../shared/ipc.ts';
 import { type Db, write } from './open.ts';
 
 /** Rows that `iterate` reads at a time. */
@@ -27,6 +29,8 @@ const UPSERT = `
       .join(', ')}`;
 
 type Status = ImageRow['status'];
+/** Conditions that are null or empty hold for all. */
+export type PageQuery = Omit<Input<'images.page'>, 'dataset'>;
 
 export class Images {
   readonly #db: Db;
@@ -69,6 +73,68 @@ export class Images {
         SELECT * FROM images WHERE dataset_id = @datasetId AND (@status IS NULL OR status = @status)
         ORDER BY folder, path LIMIT @limit OFFSET @offset`)
       .all({ datasetId, status: status ?? null, limit, offset }) as ImageRow[];
+  }
+
+  /** @throws AppError not-found */
+  get(id: number): ImageRow {
+    const row = this.#db.prepare('SELECT * FROM images WHERE id = ?').get(id) as ImageRow | undefined;
+    if (!row) throw new AppError('not-found', `There is no image ${id}.`, '', 'Its dataset may have been deleted.');
+    return row;
+  }
+
+  /** A page of the rows that meet every condition given, and how many there are in all. */
+  page(datasetId: number, query: PageQuery): { total: number; images: ImageRow[] } {
+    const order = { path: 'folder, path', bytes: 'bytes, id', pixels: 'width * height, id' }[query.sort];
+    const where = `dataset_id = @datasetId AND (@status IS NULL OR status = @status)
+      AND (@label IS NULL OR label = @label) AND (@reason IS NULL OR reason = @reason)
+      AND (@search = '' OR instr(lower(path), lower(@search)) > 0)`;
+    const { status, label, reason, search, limit, offset } = query;
+    const bound = { datasetId, status, label, reason, search };
+    const direction = query.descending ? order.replaceAll(/(?=,|$)/g, ' DESC') : order;
+    return {
+      total: this.#db.prepare(`SELECT count(*) FROM images WHERE ${where}`).pluck().get(bound) as number,
+      images: this.#db
+        .prepare(`SELECT * FROM images WHERE ${where} ORDER BY ${direction} LIMIT @limit OFFSET @offset`)
+        .all({ ...bound, limit, offset }) as ImageRow[],
+    };
+  }
+
+  /** Rows with the same content, whatever their status. */
+  sameAs({ dataset_id, hash, id }: ImageRow): { id: number; path: string }[] {
+    return this.#db
+      .prepare('SELECT id, path FROM images WHERE dataset_id = ? AND hash = ? AND id <> ? ORDER BY path LIMIT 100')
+      .all(dataset_id, hash, id) as { id: number; path: string }[];
+  }
+
+  /** What a person wants to know of a dataset's usable images. Sides: least, median, greatest. */
+  facts(datasetId: number): {
+    bytes: number;
+    vanished: number;
+    classes: number;
+    formats: { format: string; count: number }[];
+    width: [number, number, number] | null;
+    height: [number, number, number] | null;
+  } {
+    const ok = `FROM images WHERE dataset_id = @datasetId AND status = 'ok'`;
+    const one = (sql: string) => this.#db.prepare(sql).pluck().get({ datasetId }) as number;
+    const count = one(`SELECT count(*) ${ok}`);
+    const at = (side: string, n: number) =>
+      this.#db
+        .prepare(`SELECT ${side} ${ok} ORDER BY ${side} LIMIT 1 OFFSET ${n}`)
+        .pluck()
+        .get({ datasetId }) as number;
+    const sides = (side: string): [number, number, number] | null =>
+      count === 0 ? null : [at(side, 0), at(side, count >> 1), at(side, count - 1)];
+    return {
+      bytes: one(`SELECT coalesce(sum(bytes), 0) ${ok}`),
+      vanished: this.count(datasetId, 'vanished'),
+      classes: one(`SELECT count(DISTINCT label) ${ok}`),
+      formats: this.#db
+        .prepare(`SELECT format, count(*) AS count ${ok} GROUP BY format ORDER BY count DESC`)
+        .all({ datasetId }) as { format: string; count: number }[],
+      width: sides('width'),
+      height: sides('height'),
+    };
   }
 
   count(datasetId: number, status?: Status): number {

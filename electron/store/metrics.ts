@@ -71,15 +71,18 @@ export class Metrics {
    * At most `points` rows for a curve: each the mean of as many neighbouring steps, under the step of the last of them;
    * `replaced` is their sum. What is measured at few steps is the mean of those, and null where there is none.
    */
-  sampled(runId: number, points: number): Metric[] {
-    if (this.count(runId) <= points) return this.list(runId);
+  sampled(runId: number, points: number, { from = 0, to = Number.MAX_SAFE_INTEGER } = {}): Metric[] {
+    const range = { runId, from, to };
+    const inside = 'run_id = @runId AND step BETWEEN @from AND @to';
+    const count = this.#db.prepare(`SELECT count(*) FROM metrics WHERE ${inside}`).pluck().get(range) as number;
+    if (count <= points) return this.list(runId, { from, to });
     const means = AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ');
     return this.#db
       .prepare(`
         SELECT max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced, ${means}
-        FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM metrics WHERE run_id = @runId)
+        FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM metrics WHERE ${inside})
         GROUP BY bucket ORDER BY bucket`)
-      .all({ runId, points })
+      .all({ ...range, points })
       .map((row) => toMetric(row as Record<string, number | null>));
   }
 }

@@ -4,8 +4,13 @@ import { freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { giveBack } from './space.ts';
 
-const JSON_COLUMNS = ['config', 'error', 'runtime'] as const;
-type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & { config: string; error: string | null; runtime: string | null };
+const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags'] as const;
+type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & {
+  config: string;
+  tags: string;
+  error: string | null;
+  runtime: string | null;
+};
 
 export type NewRun = Pick<Run, 'dataset_id' | 'preset' | 'config' | 'total_steps' | 'steps_per_epoch'> & {
   name?: string;
@@ -22,6 +27,9 @@ const UPDATABLE = [
   'request',
   'error',
   'runtime',
+  'notes',
+  'tags',
+  'queue_position',
 ] as const;
 export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
 
@@ -31,6 +39,7 @@ const STALE = 60 * 60 * 1000;
 const toRun = (row: Row): Run => ({
   ...row,
   config: JSON.parse(row.config),
+  tags: JSON.parse(row.tags),
   error: row.error === null ? null : JSON.parse(row.error),
   runtime: row.runtime === null ? null : JSON.parse(row.runtime),
 });
@@ -80,6 +89,37 @@ export class Runs {
       .prepare('SELECT * FROM runs WHERE @status IS NULL OR status = @status ORDER BY id')
       .all({ status: status ?? null }) as Row[];
     return rows.map(toRun);
+  }
+
+  /** The queue: its runs in the order in which they are to be started. */
+  queued(): Run[] {
+    return (
+      this.#db.prepare('SELECT * FROM runs WHERE queue_position IS NOT NULL ORDER BY queue_position').all() as Row[]
+    ).map(toRun);
+  }
+
+  /** Puts a run into the queue before another, or at its end; if it is in it, it moves. */
+  enqueue(id: number, before: number | null = null): void {
+    write(this.#db, () => {
+      const others = this.queued().filter((run) => run.id !== id);
+      const found = others.findIndex((run) => run.id === before);
+      const at = found < 0 ? others.length : found;
+      const low = others[at - 1]?.queue_position ?? (others[at]?.queue_position ?? 0) - 2;
+      const high = others[at]?.queue_position ?? low + 2;
+      this.update(id, { queue_position: (low + high) / 2 });
+    });
+  }
+
+  /** What tells whether a run has changed, by id; cheap enough to be asked often. */
+  signatures(): Map<number, string> {
+    const rows = this.#db
+      .prepare(
+        `SELECT id, json_array(name, status, step, total_steps, request, error, notes, tags, queue_position, ended_at)
+         FROM runs`,
+      )
+      .raw()
+      .all() as [number, string][];
+    return new Map(rows);
   }
 
   /** Changes what is given. @throws AppError not-found; conflict for a name that is taken */

@@ -4,6 +4,8 @@ import { Evaluations } from './evaluations.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
 import { type Db, openDatabase } from './open.ts';
+import { Presets } from './presets.ts';
+import { Probes } from './probes.ts';
 import { Runs } from './runs.ts';
 
 /**
@@ -18,6 +20,8 @@ export class Store {
   readonly metrics: Metrics;
   readonly checkpoints: Checkpoints;
   readonly evaluations: Evaluations;
+  readonly presets: Presets;
+  readonly probes: Probes;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -29,11 +33,18 @@ export class Store {
     this.metrics = new Metrics(db);
     this.checkpoints = new Checkpoints(db);
     this.evaluations = new Evaluations(db);
+    this.presets = new Presets(db);
+    this.probes = new Probes(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */
   static open(path: string): Store {
     return new Store(path, openDatabase(path));
+  }
+
+  /** Changes whenever another connection, of this or another process, has written. */
+  version(): number {
+    return this.#db.pragma('data_version', { simple: true }) as number;
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { start } from './0001-start.ts';
+import { window } from './0002-window.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
-export const MIGRATIONS: readonly ((db: Database) => void)[] = [start];
+export const MIGRATIONS: readonly ((db: Database) => void)[] = [start, window];
