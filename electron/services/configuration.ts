@@ -1,16 +1,18 @@
 import { closest } from 'fastest-levenshtein';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { ConfigField, ConfigProblem } from '../../shared/ipc.ts';
 import { DEFAULT_PRESET, PRESETS, type Preset } from '../../shared/presets.ts';
 
 type Tree = { [key: string]: unknown };
 
-/** A preset by name. @throws AppError bad-input that names the nearest one */
-export function findPreset(name: string): Preset {
-  const preset = PRESETS.find((p) => p.name === name);
+/** A preset by name, among those of the program and others. @throws AppError bad-input that names the nearest one */
+export function findPreset(name: string, others: readonly Preset[] = []): Preset {
+  const all = [...PRESETS, ...others];
+  const preset = all.find((p) => p.name === name);
   if (preset) return preset;
-  const names = PRESETS.map((p) => p.name);
+  const names = all.map((p) => p.name);
   throw new AppError(
     'bad-input',
     `There is no preset "${name}".`,
@@ -70,6 +72,19 @@ export function parseSetting(setting: string): { key: string; value: unknown } {
   }
 }
 
+/** What a preset and settings over it say, as it is written, not checked yet. */
+export function withChanges(preset: Preset, changes: Readonly<Record<string, unknown>>): Tree {
+  const tree = structuredClone(preset.config) as Record<string, Tree>;
+  for (const [key, value] of Object.entries(changes)) {
+    const dot = key.indexOf('.');
+    const [section, field] = [key.slice(0, dot), key.slice(dot + 1)];
+    if (dot < 0)
+      (tree as Tree)[key] = value; // refused below as an unknown key
+    else tree[section] = { ...tree[section], [field]: value };
+  }
+  return tree;
+}
+
 /**
  * A complete configuration from a preset and settings over it.
  * @throws AppError bad-input for an unknown preset or key, or an impossible value, with the nearest valid one
@@ -77,29 +92,81 @@ export function parseSetting(setting: string): { key: string; value: unknown } {
 export function buildConfig(
   presetName: string | undefined,
   settings: readonly string[],
+  saved: readonly Preset[] = [],
 ): { preset: Preset; config: RunConfig } {
-  const preset = findPreset(presetName ?? DEFAULT_PRESET);
-  const tree = structuredClone(preset.config) as Record<string, Tree>;
-  for (const setting of settings) {
-    const { key, value } = parseSetting(setting);
-    const [section, field] = key.split('.') as [string, string];
-    tree[section] = { ...tree[section], [field]: value };
-  }
-  return { preset, config: parseConfig(tree) };
+  const preset = findPreset(presetName ?? DEFAULT_PRESET, saved);
+  const changes = Object.fromEntries(settings.map(parseSetting).map(({ key, value }) => [key, value]));
+  return { preset, config: parseConfig(withChanges(preset, changes)) };
 }
 
 /** A configuration from anything. @throws AppError bad-input with the nearest valid value */
 export function parseConfig(input: unknown): RunConfig {
+  const checked = checkConfig(input);
+  if (checked.config) return checked.config;
+  const { key, message, next } = checked.problems[0]!;
+  throw new AppError('bad-input', `${key || 'The configuration'} cannot be used: ${message}.`, '', next);
+}
+
+/** A configuration from anything, or every problem that it has. */
+export function checkConfig(input: unknown): { config: RunConfig | null; problems: ConfigProblem[] } {
   const parsed = runConfigSchema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  const key = issue.path.join('.');
-  throw new AppError(
-    'bad-input',
-    `${key || 'The configuration'} cannot be used: ${issue.message}.`,
-    '',
-    adviceFor(issue, input, key),
-  );
+  if (parsed.success) return { config: parsed.data, problems: [] };
+  const problems = parsed.error.issues.map((issue) => {
+    const key = issue.path.join('.');
+    return { key, message: issue.message, next: adviceFor(issue, input, key) };
+  });
+  return { config: null, problems };
+}
+
+/** Where a configuration differs from another, by dotted key. */
+export function differences(preset: RunConfig, config: RunConfig): { key: string; preset: unknown; value: unknown }[] {
+  const at = (tree: RunConfig, key: string) =>
+    key.split('.').reduce<unknown>((node, step) => (node as Tree)[step], tree);
+  return configKeys()
+    .map((key) => ({ key, preset: at(preset, key), value: at(config, key) }))
+    .filter((d) => JSON.stringify(d.preset) !== JSON.stringify(d.value));
+}
+
+/** What JSON Schema says of a field, as far as a form needs it. */
+interface FieldSchema {
+  type?: string;
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  prefixItems?: FieldSchema[];
+  anyOf?: FieldSchema[];
+}
+
+/** Every field of a configuration, as a form needs it: from the schema itself. */
+export function configFields(): ConfigField[] {
+  const schema = z.toJSONSchema(runConfigSchema, { io: 'input' }) as unknown as {
+    properties: Record<string, { properties: Record<string, FieldSchema> }>;
+  };
+  return configKeys().map((key) => {
+    const [section, name] = key.split('.') as [string, string];
+    const whole = schema.properties[section]!.properties[name]!;
+    const field = whole.anyOf?.find((part) => part.type !== 'null') ?? whole;
+    const items = field.prefixItems;
+    const limits = items?.[0] ?? field;
+    const isSafe = (n: number | undefined) => (n !== undefined && Math.abs(n) < Number.MAX_SAFE_INTEGER ? n : null);
+    return {
+      key,
+      kind: field.enum
+        ? 'choice'
+        : items
+          ? items.length === 2 && key.startsWith('augment.')
+            ? 'range'
+            : 'numbers'
+          : (field.type as 'number' | 'integer' | 'boolean'),
+      nullable: whole.anyOf?.some((part) => part.type === 'null') ?? false,
+      choices: field.enum ?? null,
+      min: isSafe(limits.minimum ?? limits.exclusiveMinimum),
+      max: isSafe(limits.maximum ?? limits.exclusiveMaximum),
+      ...describeKey(key),
+    };
+  });
 }
 
 function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string {

@@ -1,0 +1,54 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { RunConfig } from '../../shared/config.ts';
+import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
+import type { EvaluateOptions } from './evaluation.ts';
+
+/** Work that needs the engine, and so a process of its own. */
+export type Job =
+  | { kind: 'estimate'; config: RunConfig; batch: number }
+  | { kind: 'doctor'; home: string }
+  | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
+  | { kind: 'probes'; database: string; run: number };
+
+export type JobMessage =
+  | { type: 'progress'; done: number; total: number; phase: string }
+  | { type: 'result'; value: unknown }
+  | { type: 'error'; error: ErrorReport };
+
+export interface Measured {
+  images_per_s: number;
+  peak_memory: number;
+}
+
+export interface JobOptions {
+  onProgress?: (done: number, total: number, phase: string) => void;
+  signal?: AbortSignal;
+}
+
+/** Does a job to its end. @throws AppError as the work throws; canceled; trainer-died where its process is lost */
+export function runJob<T>(job: Job, { onProgress, signal }: JobOptions = {}): Promise<T> {
+  const worker = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './job-worker.ts' : './job-worker.js', import.meta.url),
+  );
+  const child = fork(worker, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const cancel = () => child.kill('SIGKILL');
+  signal?.addEventListener('abort', cancel);
+  return new Promise<T>((resolve, reject) => {
+    child.on('message', (message: JobMessage) => {
+      if (message.type === 'progress') onProgress?.(message.done, message.total, message.phase);
+      else if (message.type === 'result') resolve(message.value as T);
+      else reject(fromReport(message.error));
+    });
+    child.once('error', reject);
+    child.once('close', (code, ended) => {
+      signal?.removeEventListener('abort', cancel);
+      if (signal?.aborted) reject(new AppError('canceled', 'It was canceled.'));
+      const why = `${ended ?? `Exit code ${code}`}; too little memory does this.`;
+      reject(
+        new AppError('trainer-died', 'The process ended without a word.', why, 'Choose a smaller model or batch.'),
+      );
+    });
+    child.send(job, () => {}); // a process that is gone already says so by closing
+  });
+}

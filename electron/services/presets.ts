@@ -1,0 +1,103 @@
+import { gridOf, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { ConfigCheck, PresetRow } from '../../shared/ipc.ts';
+import { makeMask } from '../../shared/masking.ts';
+import { PRESETS, type Preset } from '../../shared/presets.ts';
+import { stream } from '../data/random.ts';
+import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
+import { ratesAt } from '../engine/schedule.ts';
+import type { Store } from '../store/store.ts';
+import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training.ts';
+import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
+
+/** Recipes that the user saved. */
+export const savedPresets = (store: Store): Preset[] =>
+  store.presets.list().map(({ name, title, based_on, config }) => ({
+    name,
+    title,
+    source: `Saved here, from ${based_on}`,
+    meant_for: '',
+    config,
+  }));
+
+export function listPresets(store: Store): PresetRow[] {
+  const row = (preset: Preset, own: boolean): PresetRow => ({
+    ...preset,
+    config: runConfigSchema.parse(preset.config),
+    own,
+  });
+  return [...PRESETS.map((p) => row(p, false)), ...savedPresets(store).map((p) => row(p, true))];
+}
+
+interface Recipe {
+  preset: string;
+  changes: Readonly<Record<string, unknown>>;
+}
+
+/** @throws AppError conflict for a name of the program's own; bad-input for values that cannot be used */
+export function savePreset(store: Store, recipe: Recipe & { name: string; title: string }): PresetRow {
+  if (PRESETS.some((p) => p.name === recipe.name))
+    throw new AppError('conflict', `"${recipe.name}" is a preset of the program.`, '', 'Choose another name.');
+  store.presets.save({
+    name: recipe.name,
+    title: recipe.title,
+    based_on: recipe.preset,
+    config: configOf(store, recipe),
+  });
+  return listPresets(store).find((p) => p.name === recipe.name)!;
+}
+
+/** @throws AppError bad-input with the first problem */
+export function configOf(store: Store, { preset, changes }: Recipe): RunConfig {
+  const { config, problems } = checkConfig(withChanges(findPreset(preset, savedPresets(store)), changes));
+  if (config) return config;
+  const { key, message, next } = problems[0]!;
+  throw new AppError('bad-input', `${key || 'The configuration'} cannot be used: ${message}.`, '', next);
+}
+
+/** Where a run's configuration differs from its preset; nothing where that is gone. */
+export function differsFromPreset(store: Store, preset: string | null, config: RunConfig): ConfigCheck['differs'] {
+  const found = [...PRESETS, ...savedPresets(store)].find((p) => p.name === preset);
+  return found ? differences(runConfigSchema.parse(found.config), config) : [];
+}
+
+const CURVE_POINTS = 200;
+
+/** Every problem of a recipe, where it differs from its preset, and what follows for a dataset. */
+export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | null }): ConfigCheck {
+  const preset = findPreset(recipe.preset, savedPresets(store));
+  const { config, problems } = checkConfig(withChanges(preset, recipe.changes));
+  if (!config) return { config, problems, differs: [], plan: null };
+  const differs = differences(runConfigSchema.parse(preset.config), config);
+  return { config, problems, differs, plan: recipe.dataset === null ? null : planOf(store, recipe.dataset, config) };
+}
+
+function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable<ConfigCheck['plan']> {
+  const dataset = store.datasets.get(datasetId);
+  const images =
+    config.data.holdout === 0
+      ? dataset.image_count // counting is enough, and quick with 100,000
+      : imagesOf(store, dataset, (image) => !isHeldOut(image, config.data.holdout)).length;
+  const perEpoch = stepsPerEpoch(images, config);
+  const steps = config.train.steps ?? config.train.epochs * perEpoch;
+  const shape = { grid: gridOf(config.model), patchSize: config.model.patch_size, imageSize: config.model.image_size };
+  const parameters = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
+  const count = Math.min(CURVE_POINTS, steps);
+  const at = Array.from({ length: count }, (_, i) => (count < 2 ? 0 : Math.round((i * (steps - 1)) / (count - 1))));
+  const rates = at.map((step) => ratesAt(config, step, steps, perEpoch));
+  return {
+    images,
+    steps,
+    steps_per_epoch: perEpoch,
+    K: patchesOf(config.model),
+    masked: makeMask(config.mask, shape, stream(0, 0, 0, 'plan')).reduce((sum, m) => sum + m, 0),
+    parameters,
+    checkpoint_bytes: 4 * 4 * parameters, // student, teacher and two moments, float32
+    curves: {
+      step: at,
+      lr: rates.map((r) => r.lr),
+      weight_decay: rates.map((r) => r.weight_decay),
+      momentum: rates.map((r) => r.momentum),
+    },
+  };
+}

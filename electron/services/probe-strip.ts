@@ -1,0 +1,142 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import sharp from 'sharp';
+import { gridOf, patchesOf } from '../../shared/config.ts';
+import type { ImageRow, Run, StateDict } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { ProbeAnswer, ProbeStrip } from '../../shared/ipc.ts';
+import { makeMask } from '../../shared/masking.ts';
+import { stream } from '../data/random.ts';
+import { dictionaryLogits, lookupRanks } from '../engine/contrast.ts';
+import { hostCopy } from '../engine/host.ts';
+import { FrozenNetwork } from '../engine/inference.ts';
+import type { Store } from '../store/store.ts';
+import { untrainedState } from '../trainer/training.ts';
+import { centrePixels, normalisePixels, stack } from './images.ts';
+
+/** Images that are shown; so many more keep them company, for BatchNorm takes a batch's statistics. */
+const SHOWN = 4;
+const ASKED = 16;
+/** Fixed, so that every checkpoint and every run on the same data is asked the same. */
+const SEED = 20230501;
+
+interface Probe {
+  rows: ImageRow[];
+  paths: string[];
+  masks: Uint8Array[];
+  /** Names what is asked. */
+  key: string;
+}
+
+/** The fixed images of a run and their masks. @throws AppError not-found for weights without a dataset */
+function probesOf(store: Store, run: Run): Probe {
+  if (run.dataset_id === null)
+    throw new AppError('not-found', 'These weights were imported and have no dataset to take images from.');
+  const dataset = store.datasets.get(run.dataset_id);
+  const rank = (image: ImageRow) => createHash('sha256').update(`${SEED} ${image.hash}`).digest('hex');
+  // By content, so that images that are added later change the choice as little as can be.
+  const rows: (readonly [string, ImageRow])[] = [];
+  for (const image of store.images.iterate(dataset.id, { status: 'ok' })) rows.push([rank(image), image]);
+  const chosen = rows
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, ASKED)
+    .map(([, image]) => image);
+  const { model, mask } = run.config;
+  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
+  return {
+    rows: chosen,
+    paths: chosen.map((image) => join(dataset.folders[image.folder]!, image.path)),
+    masks: chosen.map((image) =>
+      makeMask(mask, shape, stream(SEED, 0, Number.parseInt(image.hash.slice(0, 8), 16), 'probe')),
+    ),
+    key: createHash('sha256')
+      .update(chosen.map((image) => image.hash).join())
+      .digest('hex'),
+  };
+}
+
+/** What is known of the strip without computing. */
+export async function probeStrip(store: Store, runId: number): Promise<ProbeStrip> {
+  const run = store.runs.get(runId);
+  const probe = probesOf(store, run);
+  const answers = store.probes.list(runId, probe.key);
+  const checkpoints = new Map(store.checkpoints.list(runId).map((c) => [c.step, c.id]));
+  const side = run.config.model.image_size;
+  const images = await Promise.all(
+    probe.rows.slice(0, SHOWN).map(async (image, i) => {
+      const pixels = await centrePixels(probe.paths[i]!, side);
+      const png = await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
+        .png()
+        .toBuffer();
+      return {
+        image: image.id,
+        path: image.path,
+        picture: `data:image/png;base64,${png.toString('base64')}`,
+        mask: [...probe.masks[i]!].map(Boolean),
+      };
+    }),
+  );
+  const steps = [...new Set([0, ...answers.keys(), ...checkpoints.keys()])].sort((a, b) => a - b);
+  return {
+    grid: gridOf(run.config.model),
+    images,
+    columns: steps.map((step) => ({
+      checkpoint: checkpoints.get(step) ?? null,
+      step,
+      answers: answers.get(step) ?? null,
+    })),
+  };
+}
+
+/** Asks every checkpoint, and the untrained network, what was not asked yet. Needs a backend to be set. */
+export async function computeProbes(
+  store: Store,
+  runId: number,
+  onProgress: (done: number, total: number, phase: string) => void,
+): Promise<{ computed: number }> {
+  const run = store.runs.get(runId);
+  const probe = probesOf(store, run);
+  const known = store.probes.list(runId, probe.key);
+  const wanted = [
+    ...(known.has(0) ? [] : [{ step: 0, id: null }]),
+    ...store.checkpoints.list(runId).filter(({ step }) => !known.has(step)),
+  ];
+  const { model, augment } = run.config;
+  const pixels = await Promise.all(probe.paths.map((path) => centrePixels(path, model.image_size)));
+  const input = stack(pixels.map((p) => normalisePixels(p, augment)));
+  for (const [i, { step, id }] of wanted.entries()) {
+    onProgress(i, wanted.length, step === 0 ? 'the untrained network' : `step ${step}`);
+    const untrained = id === null ? untrainedState(run.config) : null;
+    const student = untrained ?? store.checkpoints.load(id!, 'student');
+    const teacher = untrained ?? store.checkpoints.load(id!, 'teacher');
+    store.probes.save(runId, step, probe.key, ask(run, student, teacher, input, probe.masks).slice(0, SHOWN));
+  }
+  onProgress(wanted.length, wanted.length, 'done');
+  return { computed: wanted.length };
+}
+
+/** Every masked patch's answer, by image. */
+function ask(run: Run, student: StateDict, teacher: StateDict, input: Float32Array, masks: Uint8Array[]) {
+  const { model, projector, contrast } = run.config;
+  const K = patchesOf(model);
+  const mask = new Float32Array(masks.length * K);
+  masks.forEach((m, i) => {
+    mask.set(m, i * K);
+  });
+  const networks = [student, teacher].map((state) => new FrozenNetwork(model, projector, state));
+  const within = { ...contrast, dictionary: 'image' } as const;
+  const queries = networks[0]!.features(input, mask, 'batch');
+  const keys = networks[1]!.features(input, null, 'batch');
+  const [ranks, best] = tf.tidy(() => [
+    hostCopy(lookupRanks(queries, keys, within)),
+    hostCopy(tf.cast(tf.argMax(dictionaryLogits(queries, keys, within), -1), 'float32')),
+  ]);
+  tf.dispose([queries, keys]);
+  for (const network of networks) network.dispose();
+  return masks.map((m, i) =>
+    [...m.keys()].flatMap((patch): ProbeAnswer[] =>
+      m[patch] ? [{ patch, best: best![i * K + patch]!, rank: 1 + ranks![i * K + patch]! }] : [],
+    ),
+  );
+}
