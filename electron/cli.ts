@@ -6,6 +6,7 @@ import { addDemoCommand } from './cli/demo-command.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
 import { addRunCommands } from './cli/run-commands.ts';
+import { addServeCommand } from './cli/serve-command.ts';
 
 const program = new Command('conmim')
   .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
@@ -21,6 +22,7 @@ addDataCommands(program);
 addRunCommands(program);
 addModelCommands(program);
 addDemoCommand(program);
+addServeCommand(program);
 // Options of the whole program may stand behind the command: `conmim runs --json`.
 for (const command of program.commands) {
   command

@@ -39,6 +39,7 @@ async function main([command, ...args]) {
     case 'check':
       return (
         (await run(node, [bin('typescript', 'bin/tsc'), '-p', ROOT])) ||
+        (await run(node, [bin('svelte-check', 'bin/svelte-check'), '--tsconfig', 'renderer/tsconfig.json'])) ||
         (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.']))
       );
     case 'test':

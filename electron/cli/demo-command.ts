@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import type { Metric } from '../../shared/domain.ts';
@@ -9,6 +8,7 @@ import { importDataset } from '../services/datasets.ts';
 import { evaluate } from '../services/evaluation.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
 import { createRun } from '../services/runs.ts';
+import { SAMPLES } from '../services/sample.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { imagesOf } from '../trainer/training.ts';
 import { withStore } from './context.ts';
@@ -17,10 +17,7 @@ import { Output, wholeNumber } from './output.ts';
 import { train } from './run-commands.ts';
 import { duration, percent } from './words.ts';
 
-/** The project's folder: the built program stands one level deeper than its source. */
-const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url));
-const SAMPLE = join(ROOT, 'resources', 'sample', 'photos');
-const DATASET = 'sample-photos';
+const DATASET = SAMPLES[0].name;
 /** The last steps, whose mean is said: a single batch of look-ups varies by some percent. */
 const LAST_STEPS = 20;
 const SHEET_IMAGES = 16;
@@ -38,9 +35,9 @@ export function addDemoCommand(program: Command): void {
         const { out, store, signal } = context;
         const began = performance.now();
         await importDataset(store, {
-          folders: [SAMPLE],
           name: DATASET,
-          labels: 'none',
+          folders: [SAMPLES[0].folder],
+          labels: SAMPLES[0].labels,
           onProgress: (p) => out.progress(`importing: ${p.done} of ${p.total}`),
           signal,
         });

@@ -110,16 +110,17 @@ export class Runs {
     });
   }
 
-  /** What tells whether a run has changed, by id; cheap enough to be asked often. */
-  signatures(): Map<number, string> {
+  /** What tells whether a run has changed, and its newest checkpoint, by id; cheap enough to be asked often. */
+  signatures(): Map<number, { signature: string; checkpoint: number | null }> {
     const rows = this.#db
       .prepare(
-        `SELECT id, json_array(name, status, step, total_steps, request, error, notes, tags, queue_position, ended_at)
+        `SELECT id, json_array(name, status, step, total_steps, request, error, notes, tags, queue_position, ended_at),
+           (SELECT max(c.id) FROM checkpoints c WHERE c.run_id = runs.id)
          FROM runs`,
       )
       .raw()
-      .all() as [number, string][];
-    return new Map(rows);
+      .all() as [number, string, number | null][];
+    return new Map(rows.map(([id, signature, checkpoint]) => [id, { signature, checkpoint }]));
   }
 
   /** Changes what is given. @throws AppError not-found; conflict for a name that is taken */

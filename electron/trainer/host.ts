@@ -14,6 +14,8 @@ export interface TrainerHandle {
   pid: number;
   pause(): void;
   stop(): void;
+  /** Lets it go on when this process ends. */
+  detach(): void;
   /** How it ended; a process that died without a word ends 'interrupted'. */
   ended: Promise<TrainerEnd>;
 }
@@ -32,6 +34,7 @@ export function startTrainer(
   );
   const child = fork(worker, [database, String(runId)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    detached: true, // a session of its own: a terminal that closes does not end it
     env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' },
   });
   let lines: string[] = [];
@@ -67,5 +70,11 @@ export function startTrainer(
   const order = (type: TrainerOrder['type']) => {
     if (child.connected) child.send({ type } satisfies TrainerOrder);
   };
-  return { pid: child.pid!, pause: () => order('pause'), stop: () => order('stop'), ended };
+  const detach = () => {
+    order('detach');
+    if (child.connected) child.disconnect();
+    child.stderr!.destroy();
+    child.unref();
+  };
+  return { pid: child.pid!, pause: () => order('pause'), stop: () => order('stop'), detach, ended };
 }

@@ -10,5 +10,5 @@ export type TrainerMessage =
   | { type: 'checkpoint'; id: number; step: number; bytes: number }
   | { type: 'ended'; status: RunStatus; step: number; error: ErrorReport | null };
 
-/** What it is told. */
-export type TrainerOrder = { type: 'pause' | 'stop' };
+/** What it is told. `detach`: who started it leaves, and it goes on alone. */
+export type TrainerOrder = { type: 'pause' | 'stop' | 'detach' };

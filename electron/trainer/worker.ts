@@ -29,12 +29,16 @@ async function main(): Promise<void> {
     );
   }
   let ordered: 'pause' | 'stop' | null = null;
-  process.on('message', (order: TrainerOrder) => {
-    ordered = order.type;
+  let isAlone = false;
+  process.on('message', ({ type }: TrainerOrder) => {
+    if (type === 'detach') {
+      isAlone = true;
+      process.stderr.on('error', () => {}); // nobody reads it any more
+    } else ordered = type;
   });
   // The window or terminal that started it is gone: nothing is lost, the run pauses.
   process.on('disconnect', () => {
-    ordered ??= 'pause';
+    if (!isAlone) ordered ??= 'pause';
   });
   process.on('SIGTERM', () => {
     ordered ??= 'pause';
@@ -82,10 +86,10 @@ async function main(): Promise<void> {
 }
 
 main().then(
-  () => process.disconnect?.(),
+  () => process.connected && process.disconnect(),
   (thrown) => {
     say({ type: 'ended', status: 'failed', step: 0, error: toReport(thrown) });
     process.exitCode = 1;
-    process.disconnect?.();
+    if (process.connected) process.disconnect();
   },
 );

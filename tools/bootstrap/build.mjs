@@ -5,34 +5,40 @@ import { join } from 'node:path';
 import { ROOT } from './paths.mjs';
 import { Sentence, say } from './say.mjs';
 
-const stamp = join(ROOT, 'out', '.built');
-
 /** What the sources are, by name, size and time: cheap enough for every start. */
-function sourcesState() {
+function sourcesState(folders, configuration) {
   const hash = createHash('sha256');
-  for (const folder of ['shared', 'electron']) {
+  for (const folder of folders) {
     for (const entry of readdirSync(join(ROOT, folder), { recursive: true }).sort()) {
-      if (!entry.endsWith('.ts')) continue;
+      if (!/\.(ts|svelte|css|html)$/.test(entry)) continue;
       const { size, mtimeMs } = statSync(join(ROOT, folder, entry));
       hash.update(`${folder}/${entry} ${size} ${mtimeMs}\n`);
     }
   }
-  return hash.update(readFileSync(join(ROOT, 'tsconfig.build.json'))).digest('hex');
+  return hash.update(readFileSync(join(ROOT, configuration))).digest('hex');
+}
+
+/** Does a part of the build where its sources have changed. @param {() => import('node:child_process').SpawnSyncReturns<string>} act */
+function when(changed, name, title, act) {
+  const stamp = join(ROOT, 'out', name);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === changed) return;
+  say(`${title} …`);
+  mkdirSync(join(ROOT, 'out'), { recursive: true });
+  const { status, stdout, stderr } = act();
+  if (status !== 0) throw new Sentence(`${title} failed:\n${stdout}${stderr}`);
+  writeFileSync(stamp, changed);
 }
 
 /** out/ from the sources, where they have changed. */
 export function build(node) {
-  const state = sourcesState();
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
-  say('Building …');
-  for (const folder of ['shared', 'electron', '.tsbuildinfo'])
-    rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
-  mkdirSync(join(ROOT, 'out'), { recursive: true });
-  const tsc = spawnSync(
-    node,
-    [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(ROOT, 'tsconfig.build.json')],
-    { encoding: 'utf8' },
+  const run = (file, args) =>
+    spawnSync(node, [join(ROOT, 'node_modules', file), ...args], { encoding: 'utf8', cwd: ROOT });
+  when(sourcesState(['shared', 'electron'], 'tsconfig.build.json'), '.built', 'Building', () => {
+    for (const folder of ['shared', 'electron', '.tsbuildinfo'])
+      rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
+    return run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
+  });
+  when(sourcesState(['shared', 'renderer'], 'renderer/vite.config.ts'), '.built-window', 'Building the window', () =>
+    run('vite/bin/vite.js', ['build', '--config', 'renderer/vite.config.ts', '--logLevel', 'error']),
   );
-  if (tsc.status !== 0) throw new Sentence(`The build failed:\n${tsc.stdout}${tsc.stderr}`);
-  writeFileSync(stamp, state);
 }

@@ -1,0 +1,293 @@
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { hostname, platform } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { patchesOf } from '../../shared/config.ts';
+import type { Dataset } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { DatasetRow, Input, TaskRef } from '../../shared/ipc.ts';
+import { configFields } from '../services/configuration.ts';
+import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
+import { estimateCost } from '../services/estimate.ts';
+import { listFolder } from '../services/folders.ts';
+import { installRuntime } from '../services/install.ts';
+import { runJob } from '../services/jobs.ts';
+import { labPreview } from '../services/lab.ts';
+import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
+import { probeStrip } from '../services/probe-strip.ts';
+import { deleteRun } from '../services/runs.ts';
+import { ROOT, SAMPLES } from '../services/sample.ts';
+import { removeStored, storageReport } from '../services/storage.ts';
+import type { TaskControl } from '../services/tasks.ts';
+import { exportWeights } from '../services/weights.ts';
+import type { Context, Handlers } from './program.ts';
+
+/** What each channel does; the work itself is the services'. */
+export function handlers(context: Context): Handlers {
+  return {
+    ...windowHandlers(context),
+    ...datasetHandlers(context),
+    ...recipeHandlers(context),
+    ...runHandlers(context),
+    ...checkpointHandlers(context),
+    ...runtimeHandlers(context),
+  };
+}
+
+type Part<P extends string> = Pick<Handlers, Extract<keyof Handlers, `${P}.${string}`>>;
+
+function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' | 'folders' | 'tasks' | 'undo'> {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  return {
+    'app.info': () => ({ version, shell: shell.kind, home, platform: platform(), host: hostname() }),
+    'folders.pick': async () => {
+      if (!shell.pickFolder) throw new AppError('not-found', 'This window has no dialog of the system.');
+      return { path: await shell.pickFolder() };
+    },
+    'folders.list': ({ path }) => listFolder(path),
+    'tasks.list': () => tasks.list(),
+    'tasks.cancel': ({ id }) => {
+      tasks.cancel(id);
+      return {};
+    },
+    'tasks.dismiss': ({ id }) => {
+      tasks.dismiss(id);
+      return {};
+    },
+    'undo.restore': ({ undo }) => {
+      deletions.restore(undo);
+      return {};
+    },
+  };
+}
+
+const shownProgress =
+  (progress: TaskControl['progress']) =>
+  ({ phase, found, done, total, perSecond, current }: ImportProgress) =>
+    phase === 'finding'
+      ? progress(found, 0, 'looking for files')
+      : progress(done, total, `${Math.round(perSecond)} files/s${current ? `, ${basename(current)}` : ''}`);
+
+function datasetHandlers({ shell, store, events, tasks, deletions }: Context): Part<'datasets' | 'images'> {
+  const changed = () => events.emit({ type: 'datasets' });
+  const row = (dataset: Dataset): DatasetRow => {
+    const { bytes, vanished, classes } = store.images.facts(dataset.id);
+    return {
+      ...dataset,
+      classes,
+      bytes,
+      vanished_count: vanished,
+      runs: store.datasets.runs(dataset.id).length,
+      missing_folder: datasetFolderMissing(dataset),
+    };
+  };
+  /** A task whose result is what was found, and the dataset's id. */
+  const scan = (kind: 'import' | 'rescan', title: string, work: (control: TaskControl) => Promise<unknown>): TaskRef =>
+    tasks.start(kind, title, async (control) => {
+      try {
+        return await work(control);
+      } finally {
+        changed();
+      }
+    });
+  const runImport = async (
+    { signal, progress }: TaskControl,
+    options: { name: string; folders: string[]; labels?: 'none' | 'folders' | undefined },
+  ) => {
+    const summary = await importDataset(store, { ...options, signal, onProgress: shownProgress(progress) });
+    return { ...summary, dataset: store.datasets.find(options.name.trim())!.id };
+  };
+  return {
+    'datasets.list': () =>
+      store.datasets
+        .list()
+        .filter(({ id }) => !deletions.isHidden('dataset', id))
+        .map(row),
+    'datasets.get': ({ id }) => {
+      const dataset = store.datasets.get(id);
+      const { width, height, formats } = store.images.facts(id);
+      return {
+        ...row(dataset),
+        labels_count: store.images.labels(id),
+        skipped: store.images.skipSummary(id),
+        width,
+        height,
+        formats,
+      };
+    },
+    'datasets.import': (input) => scan('import', `Importing ${input.name}`, (control) => runImport(control, input)),
+    'datasets.import-sample': () =>
+      scan('import', 'Importing the sample images', async (control) => {
+        const found = [];
+        for (const { name, folder, labels } of SAMPLES)
+          found.push(await runImport(control, { name, folders: [folder], labels }));
+        return found[0];
+      }),
+    'datasets.rescan': ({ id }) => {
+      const dataset = store.datasets.get(id);
+      return scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => ({
+        ...(await rescan(store, dataset, { signal, onProgress: shownProgress(progress) })),
+        dataset: id,
+      }));
+    },
+    'datasets.rename': ({ id, name }) => {
+      const dataset = store.datasets.rename(id, name);
+      changed();
+      return dataset;
+    },
+    'datasets.delete': ({ id }) => {
+      const { name } = store.datasets.get(id);
+      const runs = store.datasets.runs(id).filter((run) => !deletions.isHidden('run', run));
+      if (runs.length > 0) {
+        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
+        throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
+      }
+      return deletions.add(
+        'dataset',
+        [id],
+        `Dataset "${name}" is deleted; its files are untouched.`,
+        () => store.datasets.delete(id),
+        changed,
+      );
+    },
+    'images.page': ({ dataset, ...query }) => store.images.page(dataset, query),
+    'images.get': ({ id }) => {
+      const image = store.images.get(id);
+      const { folders } = store.datasets.get(image.dataset_id);
+      return { ...image, file: join(folders[image.folder]!, image.path), same: store.images.sameAs(image) };
+    },
+    'images.reveal': ({ id }) => {
+      const image = store.images.get(id);
+      const path = join(store.datasets.get(image.dataset_id).folders[image.folder]!, image.path);
+      return { path, shown: shell.reveal(path) };
+    },
+  };
+}
+
+function recipeHandlers({ store, events, tasks }: Context): Part<'config' | 'presets' | 'lab'> {
+  const changed = () => events.emit({ type: 'presets' });
+  return {
+    'config.fields': () => configFields(),
+    'config.check': (recipe) => checkRecipe(store, recipe),
+    'config.estimate': ({ dataset, ...recipe }) => {
+      const config = configOf(store, recipe);
+      const images = store.datasets.get(dataset).image_count;
+      return tasks.start('estimate', 'Measuring what a run costs', ({ signal }) =>
+        estimateCost(config, images, signal),
+      );
+    },
+    'presets.list': () => listPresets(store),
+    'presets.save': (recipe) => {
+      const saved = savePreset(store, recipe);
+      changed();
+      return saved;
+    },
+    'presets.delete': ({ name }) => {
+      store.presets.delete(name);
+      changed();
+      return {};
+    },
+    'lab.preview': ({ images, draw, ...recipe }) => labPreview(store, configOf(store, recipe), { images, draw }),
+  };
+}
+
+function runHandlers({ store, events, live, deletions }: Context): Part<'runs'> {
+  return {
+    'runs.list': () => live.rows(),
+    'runs.get': ({ id }) => {
+      const run = live.row(id);
+      return {
+        ...run,
+        checkpoints: store.checkpoints.list(id),
+        evaluations: store.evaluations.list({ run_id: id }),
+        metric_count: store.metrics.count(id),
+        K: patchesOf(run.config.model),
+        differs: differsFromPreset(store, run.preset, run.config),
+      };
+    },
+    'runs.metrics': ({ id, points, from, to }) =>
+      store.metrics.sampled(id, points, { ...(from !== null && { from }), ...(to !== null && { to }) }),
+    'runs.create': (input) => live.create(input),
+    'runs.pause': ({ id }) => live.request(id, 'pause'),
+    'runs.stop': ({ id }) => live.request(id, 'stop'),
+    'runs.resume': ({ id }) => live.resume(id),
+    'runs.move': ({ id, before }) => live.move(id, before),
+    'runs.annotate': (input) => live.annotate(input),
+    'runs.delete': ({ ids }) => {
+      const runs = ids.map((id) => store.runs.get(id));
+      const running = runs.find(({ status }) => status === 'running');
+      if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
+      const what =
+        runs.length === 1
+          ? `Run "${runs[0]!.name}" is deleted, with its checkpoints.`
+          : `${runs.length} runs are deleted, with their checkpoints.`;
+      return deletions.add(
+        'run',
+        ids,
+        what,
+        () => {
+          for (const id of ids) deleteRun(store, id);
+        },
+        () => events.emit({ type: 'runs' }),
+      );
+    },
+  };
+}
+
+function checkpointHandlers({
+  store,
+  events,
+  tasks,
+}: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights'> {
+  return {
+    'checkpoints.delete': ({ id }) => {
+      const { run_id } = store.checkpoints.get(id);
+      const bytes = store.checkpoints.delete(id);
+      events.emit({ type: 'checkpoint', run: run_id });
+      return { bytes };
+    },
+    'probes.get': ({ id }) => probeStrip(store, id),
+    'probes.compute': ({ id }) =>
+      tasks.start('probes', `Look-ups of ${store.runs.get(id).name}`, async ({ signal, progress }) => {
+        const result = await runJob(
+          { kind: 'probes', database: store.path, run: id },
+          { signal, onProgress: progress },
+        );
+        events.emit({ type: 'checkpoint', run: id });
+        return result;
+      }),
+    'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
+    'evaluations.start': ({ checkpoint, dataset, test_dataset, task, k }: Input<'evaluations.start'>) => {
+      const { run_id, step } = store.checkpoints.get(checkpoint);
+      const title = `${{ knn: 'k-NN', linear: 'Linear probe', lookup: 'Look-ups' }[task]} of ${store.runs.get(run_id).name}, step ${step}`;
+      const options = { checkpoint, dataset, task, k, ...(test_dataset !== null && { testDataset: test_dataset }) };
+      return tasks.start('evaluate', title, async ({ signal, progress }) => {
+        const result = await runJob(
+          { kind: 'evaluate', database: store.path, options },
+          { signal, onProgress: progress },
+        );
+        events.emit({ type: 'evaluations' });
+        return result;
+      });
+    },
+    'weights.export': ({ checkpoint, part, folder, file }) => {
+      if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
+      mkdirSync(folder, { recursive: true });
+      const path = resolve(folder, file.endsWith('.safetensors') ? file : `${file}.safetensors`);
+      if (statSync(path, { throwIfNoEntry: false }))
+        throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
+      exportWeights(store, checkpoint, path, part);
+      return { path, bytes: statSync(path).size };
+    },
+  };
+}
+
+function runtimeHandlers({ home, store, tasks, thumbnails }: Context): Part<'runtime'> {
+  return {
+    'runtime.doctor': () =>
+      tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob({ kind: 'doctor', home }, { signal })),
+    'runtime.install': ({ variant }) =>
+      tasks.start('install', `Setting up TensorFlow (${variant})`, (control) => installRuntime(variant, control)),
+    'runtime.storage': () => storageReport(store, home, thumbnails.folder),
+    'runtime.remove': async ({ path }) => ({ bytes: await removeStored(path, thumbnails.folder) }),
+  };
+}

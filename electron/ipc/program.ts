@@ -1,0 +1,94 @@
+import { AppError, toReport } from '../../shared/errors.ts';
+import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/ipc.ts';
+import { Events } from '../services/events.ts';
+import { LiveRuns } from '../services/live.ts';
+import { Tasks } from '../services/tasks.ts';
+import { Thumbnails } from '../services/thumbnails.ts';
+import { Deletions } from '../services/undo.ts';
+import type { Media, Program, Shell } from '../shell/shell.ts';
+import { databaseIn } from '../store/home.ts';
+import { Store } from '../store/store.ts';
+import { handlers } from './handlers.ts';
+
+/** What handlers work with. */
+export interface Context {
+  home: string;
+  shell: Shell;
+  store: Store;
+  events: Events;
+  tasks: Tasks;
+  live: LiveRuns;
+  deletions: Deletions;
+  thumbnails: Thumbnails;
+}
+
+export type Handlers = { [C in Channel]: (input: Input<C>) => Result<C> | Promise<Result<C>> };
+
+/** What a shell shows, and how it ends. */
+export interface OpenProgram extends Program {
+  readonly session: string;
+  readonly seq: number;
+  runningRuns(): { id: number; name: string; step: number; total_steps: number }[];
+  /** Runs that this program started pause, go on alone, or stop. */
+  close(mode: 'pause' | 'keep' | 'stop'): Promise<void>;
+}
+
+/** The program behind a window. @throws AppError as `Store.open` */
+export async function openProgram({ home, shell }: { home: string; shell: Shell }): Promise<OpenProgram> {
+  const store = Store.open(databaseIn(home));
+  const events = new Events();
+  const deletions = new Deletions();
+  const tasks = new Tasks(events);
+  const live = new LiveRuns(store, events, deletions);
+  const thumbnails = new Thumbnails(store, home);
+  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails });
+  return {
+    session: events.session,
+    get seq() {
+      return events.seq;
+    },
+    call: (channel, input) => answer(answers, channel, input),
+    since: (seq) => events.since(seq),
+    listen: (listener) => events.listen(listener),
+    media: (path) => media(thumbnails, path),
+    runningRuns: () => live.running().map(({ id, name, step, total_steps }) => ({ id, name, step, total_steps })),
+    async close(mode) {
+      await tasks.close();
+      await live.close(mode);
+      deletions.close();
+      store.close();
+    },
+  };
+}
+
+/** The one place where what a window sends is checked. Never rejects. */
+async function answer(answers: Handlers, channel: string, input: unknown): Promise<Answer> {
+  try {
+    if (!Object.hasOwn(CHANNELS, channel)) throw new AppError('bad-input', `There is no channel "${channel}".`);
+    const name = channel as Channel;
+    const parsed = CHANNELS[name].input.safeParse(input);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      const at = issue!.path.join('.');
+      throw new AppError('bad-input', `${at || 'The request'} cannot be used: ${issue!.message}.`);
+    }
+    const handle = answers[name] as (checked: unknown) => unknown;
+    return { ok: true, value: await handle(parsed.data) };
+  } catch (error) {
+    const report = toReport(error);
+    if (report.kind === 'internal') process.stderr.write(`${channel}: ${(error as Error).stack ?? error}\n`);
+    return { ok: false, error: report };
+  }
+}
+
+async function media(thumbnails: Thumbnails, path: string): Promise<Media> {
+  const [, kind, id] = /^(thumb|image)\/([1-9]\d{0,14})$/.exec(path) ?? [];
+  const nothing: Media = { status: 404, type: 'text/plain', body: new Uint8Array() };
+  if (!kind) return nothing;
+  try {
+    const body = kind === 'thumb' ? await thumbnails.thumbnail(Number(id)) : await thumbnails.picture(Number(id));
+    return { status: 200, type: 'image/webp', body };
+  } catch {
+    return nothing; // the window draws a sign in its place; the dataset's screen says what is missing
+  }
+}

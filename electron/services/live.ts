@@ -1,0 +1,219 @@
+import { basename } from 'node:path';
+import type { Run } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { Input, RunRow } from '../../shared/ipc.ts';
+import type { Store } from '../store/store.ts';
+import type { TrainerHandle } from '../trainer/host.ts';
+import type { Events } from './events.ts';
+import { configOf } from './presets.ts';
+import { createRun, reconcile, requestRun, startRun } from './runs.ts';
+import type { Deletions } from './undo.ts';
+import { UsageMeter } from './usage.ts';
+
+/** The store is looked at this often, ms: runs of other processes are seen as those of this one. */
+const LOOK_EVERY = 400;
+const USAGE_EVERY = 2000;
+/** Rows of a run that are sent at once. */
+const MOST_METRICS = 5000;
+/** How long a run may take to save itself when the program ends, ms. */
+const PATIENCE = 120_000;
+
+/** What windows see of runs, and the queue that starts one after the other. */
+export class LiveRuns {
+  readonly #store: Store;
+  readonly #events: Events;
+  readonly #deletions: Deletions;
+  readonly #handles = new Map<number, TrainerHandle>();
+  readonly #meter = new UsageMeter();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #known = new Map<number, { signature: string; checkpoint: number | null }>();
+  #version = -1;
+  /** Last step whose metrics were sent, by run that trains. */
+  readonly #sent = new Map<number, number>();
+  #isClosing = false;
+  #isMeasuring = false;
+
+  constructor(store: Store, events: Events, deletions: Deletions) {
+    this.#store = store;
+    this.#events = events;
+    this.#deletions = deletions;
+    reconcile(store);
+    this.#known = store.runs.signatures();
+    this.#timers.push(
+      setInterval(() => this.look(), LOOK_EVERY),
+      setInterval(() => void this.#tellUsage(), USAGE_EVERY),
+    );
+    this.look();
+  }
+
+  rows(): RunRow[] {
+    const datasets = new Map(this.#store.datasets.list().map(({ id, name }) => [id, name]));
+    return this.#store.runs
+      .list()
+      .filter(({ id }) => !this.#deletions.isHidden('run', id))
+      .map((run) => this.#row(run, run.dataset_id === null ? null : (datasets.get(run.dataset_id) ?? null)));
+  }
+
+  row(id: number): RunRow {
+    const run = this.#store.runs.get(id);
+    return this.#row(run, run.dataset_id === null ? null : this.#store.datasets.get(run.dataset_id).name);
+  }
+
+  /** Runs that a process trains now, whichever started it. */
+  running(): Run[] {
+    return this.#store.runs.list({ status: 'running' });
+  }
+
+  /** Puts runs at the end of the queue: one, or one for each combination of the grid's values. @throws AppError bad-input */
+  create({ preset, changes, dataset, name, grid }: Input<'runs.create'>): RunRow[] {
+    const combinations = grid.reduce<Record<string, unknown>[]>(
+      (all, { key, values }) => all.flatMap((one) => values.map((value) => ({ ...one, [key]: value }))),
+      [{}],
+    );
+    // Every combination is checked before the first run is made.
+    const configs = combinations.map((c) => configOf(this.#store, { preset, changes: { ...changes, ...c } }));
+    const base = name ?? `${this.#store.datasets.get(dataset).name} run`;
+    const runs = configs.map((config, i) => {
+      const words = Object.entries(combinations[i]!).map(
+        ([key, value]) => `${basename(key.replace('.', '/'))} ${value}`,
+      );
+      const wanted = words.length > 0 ? `${base}, ${words.join(', ')}` : name;
+      const free = wanted === null ? null : words.length > 0 ? this.#store.runs.freeName(wanted) : wanted;
+      const run = createRun(this.#store, { dataset, config, preset, ...(free !== null && { name: free }) });
+      this.#store.runs.enqueue(run.id);
+      return run.id;
+    });
+    this.look();
+    return runs.map((id) => this.row(id));
+  }
+
+  resume(id: number): RunRow {
+    const { status } = this.#store.runs.get(id);
+    if (status === 'running' || status === 'finished')
+      throw new AppError('conflict', `Run ${id} is ${status}.`, '', 'Start a new run to train longer.');
+    this.#store.runs.update(id, { status: 'queued', error: null });
+    this.#store.runs.enqueue(id);
+    this.look();
+    return this.row(id);
+  }
+
+  /** Pauses or stops a run, or takes it out of the queue. */
+  request(id: number, request: 'pause' | 'stop'): RunRow {
+    const run = this.#store.runs.get(id);
+    if (run.status === 'queued' && !this.#handles.has(id)) {
+      const status = request === 'stop' ? 'stopped' : 'paused';
+      this.#store.runs.update(id, { status, queue_position: null });
+    } else {
+      requestRun(this.#store, id, request);
+    }
+    this.look();
+    return this.row(id);
+  }
+
+  move(id: number, before: number | null): RunRow[] {
+    if (this.#store.runs.get(id).queue_position === null)
+      throw new AppError('conflict', `Run ${id} is not in the queue.`);
+    this.#store.runs.enqueue(id, before);
+    this.look();
+    this.#events.emit({ type: 'runs' });
+    return this.rows();
+  }
+
+  annotate({ id, name, notes, tags }: Input<'runs.annotate'>): RunRow {
+    this.#store.runs.update(id, {
+      ...(name !== undefined && { name }),
+      ...(notes !== undefined && { notes }),
+      ...(tags !== undefined && { tags: [...new Set(tags)] }),
+    });
+    this.look();
+    return this.row(id);
+  }
+
+  /** Sees what has changed, tells of it, and starts the next run where none trains. */
+  look(): void {
+    if (this.#isClosing) return;
+    reconcile(this.#store);
+    const version = this.#store.version();
+    const signatures = this.#store.runs.signatures();
+    for (const [id, { signature, checkpoint }] of signatures) {
+      const before = this.#known.get(id);
+      if (before?.signature !== signature) this.#tell(id);
+      if (before && before.checkpoint !== checkpoint) this.#events.emit({ type: 'checkpoint', run: id });
+    }
+    if ([...this.#known.keys()].some((id) => !signatures.has(id))) this.#events.emit({ type: 'runs' });
+    this.#known = signatures;
+    if (version !== this.#version) this.#tellMetrics();
+    this.#version = version;
+    this.#startNext();
+  }
+
+  /** Ends the watch; runs of this process pause, stop, or go on alone. */
+  async close(mode: 'pause' | 'keep' | 'stop'): Promise<void> {
+    this.#isClosing = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    const ends = [...this.#handles.values()].map((handle) => {
+      if (mode === 'keep') {
+        handle.detach();
+        return null;
+      }
+      handle[mode]();
+      return handle.ended;
+    });
+    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE).unref());
+    await Promise.race([Promise.all(ends), patience]);
+  }
+
+  #row(run: Run, dataset: string | null): RunRow {
+    return { ...run, dataset, last: this.#store.metrics.last(run.id) };
+  }
+
+  #tell(id: number) {
+    if (!this.#deletions.isHidden('run', id)) this.#events.emit({ type: 'run', run: this.row(id) });
+  }
+
+  #tellMetrics() {
+    const training = new Set(this.running().map(({ id }) => id));
+    for (const id of new Set([...training, ...this.#sent.keys()])) {
+      const last = this.#store.metrics.last(id)?.step ?? 0;
+      // The first look at a run: a window asks for what was before it. After a resume the later steps are made again.
+      const from = Math.min(this.#sent.get(id) ?? last, last);
+      if (last > from) {
+        const metrics = this.#store.metrics.list(id, { from: Math.max(from + 1, last - MOST_METRICS), to: last });
+        this.#events.emit({ type: 'metrics', run: id, metrics });
+      }
+      if (training.has(id)) this.#sent.set(id, last);
+      else this.#sent.delete(id);
+    }
+  }
+
+  #startNext() {
+    if (this.#handles.size > 0 || this.running().length > 0) return;
+    const next = this.#store.runs.queued().find(({ id }) => !this.#deletions.isHidden('run', id));
+    if (!next) return;
+    this.#store.runs.update(next.id, { queue_position: null });
+    try {
+      const handle = startRun(this.#store, this.#store.path, next.id, (message) => {
+        if (message.type === 'notice') this.#events.emit({ type: 'notice', text: message.text, run: next.id });
+      });
+      this.#handles.set(next.id, handle);
+      this.#sent.set(next.id, 0);
+      void handle.ended.then(() => {
+        this.#handles.delete(next.id);
+        this.look();
+      });
+    } catch (error) {
+      const { message } = error as Error;
+      this.#events.emit({ type: 'notice', text: message, run: next.id });
+    }
+    this.#tell(next.id);
+  }
+
+  async #tellUsage() {
+    if (!this.#events.hasListeners || this.#isMeasuring) return;
+    this.#isMeasuring = true;
+    const run = this.running().find(({ pid }) => pid !== null);
+    const usage = await this.#meter.measure(run ? { run: run.id, pid: run.pid! } : null);
+    this.#isMeasuring = false;
+    if (!this.#isClosing) this.#events.emit({ type: 'usage', usage });
+  }
+}

@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+import { AppError, toReport } from '../../shared/errors.ts';
+import type { Task, TaskKind, TaskRef } from '../../shared/ipc.ts';
+import type { Events } from './events.ts';
+
+/** Windows hear of progress this often, ms. */
+const TELL_EVERY = 150;
+/** Ended tasks that are remembered. */
+const KEPT = 50;
+
+export interface TaskControl {
+  signal: AbortSignal;
+  progress(done: number, total: number, phase: string): void;
+}
+
+/** Long work that a window started: it goes on when the window is closed, and every window sees it. */
+export class Tasks {
+  readonly #events: Events;
+  readonly #tasks = new Map<string, { task: Task; controller: AbortController; ended: Promise<void> }>();
+
+  constructor(events: Events) {
+    this.#events = events;
+  }
+
+  start(kind: TaskKind, title: string, work: (control: TaskControl) => Promise<unknown>): TaskRef {
+    const controller = new AbortController();
+    const task: Task = {
+      id: randomUUID(),
+      kind,
+      title,
+      status: 'running',
+      phase: '',
+      done: 0,
+      total: 0,
+      started_at: Date.now(),
+      ended_at: null,
+      error: null,
+      result: null,
+      cancelable: true,
+    };
+    let told = 0;
+    const tell = () => {
+      told = Date.now();
+      this.#events.emit({ type: 'task', task: { ...task } });
+    };
+    const end = (change: Partial<Task>) => {
+      Object.assign(task, change, { ended_at: Date.now() });
+      tell();
+      this.#forget();
+    };
+    const ended = Promise.resolve()
+      .then(() =>
+        work({
+          signal: controller.signal,
+          progress: (done, total, phase) => {
+            if (task.status !== 'running') return;
+            Object.assign(task, { done, total, phase });
+            if (Date.now() - told >= TELL_EVERY) tell();
+          },
+        }),
+      )
+      .then(
+        (result) => end({ status: 'done', result }),
+        (error) => {
+          const isCanceled = controller.signal.aborted;
+          end({
+            status: isCanceled ? 'canceled' : 'failed',
+            error: isCanceled ? new AppError('canceled', `${title}: canceled.`).toJSON() : toReport(error),
+          });
+        },
+      );
+    this.#tasks.set(task.id, { task, controller, ended });
+    tell();
+    return { task: task.id };
+  }
+
+  list(): Task[] {
+    return [...this.#tasks.values()].map(({ task }) => ({ ...task }));
+  }
+
+  /** @throws AppError not-found */
+  cancel(id: string): void {
+    this.#get(id).controller.abort();
+  }
+
+  /** Forgets a task that has ended. @throws AppError not-found, conflict while it works */
+  dismiss(id: string): void {
+    const { task } = this.#get(id);
+    if (task.status === 'running') throw new AppError('conflict', `${task.title} is going on.`, '', 'Cancel it first.');
+    this.#tasks.delete(id);
+    this.#events.emit({ type: 'task-gone', id });
+  }
+
+  /** Cancels everything, and waits until it has ended. */
+  async close(): Promise<void> {
+    for (const { controller } of this.#tasks.values()) controller.abort();
+    await Promise.all([...this.#tasks.values()].map(({ ended }) => ended));
+  }
+
+  #get(id: string) {
+    const found = this.#tasks.get(id);
+    if (!found) throw new AppError('not-found', 'This task is not known any more.');
+    return found;
+  }
+
+  #forget() {
+    const ended = [...this.#tasks.values()].filter(({ task }) => task.status !== 'running');
+    for (const { task } of ended.slice(0, Math.max(0, ended.length - KEPT))) {
+      this.#tasks.delete(task.id);
+      this.#events.emit({ type: 'task-gone', id: task.id });
+    }
+  }
+}

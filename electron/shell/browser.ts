@@ -1,0 +1,174 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { join, normalize, sep } from 'node:path';
+import { lookup } from 'mrmime';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AppError } from '../../shared/errors.ts';
+import type { Program, Shell } from './shell.ts';
+
+/** A browser has no dialog for folders of this machine: the window lists them itself. */
+export const browserShell: Shell = { kind: 'browser', reveal: () => false };
+
+export interface Served {
+  /** Address with its token: whoever has it is let in. */
+  url: string;
+  port: number;
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  program: Program & { readonly session: string; readonly seq: number };
+  /** Folder of the built window. */
+  files: string;
+  /** 0 for any that is free. */
+  port: number;
+}
+
+/** A window that hears nothing for so long is asked whether it is there, ms: a tunnel that died tells nobody. */
+const PING_EVERY = 15_000;
+const LARGEST_MESSAGE = 1 << 20;
+
+const CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'", // styles that are set on elements; no script comes this way
+  "img-src 'self' data: blob:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+const HEADERS = {
+  'content-security-policy': CSP,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/** The name alone is checked, against DNS rebinding: through a tunnel the port is another. */
+const isLocal = (host: string | undefined) => /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host ?? '');
+
+/**
+ * Serves the window over loopback to browsers that have the token.
+ * @throws AppError conflict where the port is taken
+ */
+export async function serve({ program, files, port }: ServeOptions): Promise<Served> {
+  const token = randomBytes(24).toString('base64url');
+  const isToken = (text: string | null | undefined) =>
+    text?.length === token.length && timingSafeEqual(Buffer.from(text), Buffer.from(token));
+  let cookie = '';
+  const isKnown = ({ headers }: IncomingMessage) =>
+    (headers.cookie ?? '')
+      .split('; ')
+      .some((one) => one.startsWith(`${cookie}=`) && isToken(one.slice(cookie.length + 1)));
+
+  const server = createServer((request, response) => {
+    void respond(request, response).catch(() => response.destroyed || response.writeHead(500).end());
+  });
+  async function respond(request: IncomingMessage, response: ServerResponse) {
+    const end = (status: number, text = '', headers: Record<string, string> = {}) =>
+      response.writeHead(status, { ...HEADERS, 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
+    if (!isLocal(request.headers.host)) return end(421, 'Only addresses of this machine are served.');
+    if (request.method !== 'GET' && request.method !== 'HEAD') return end(405);
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    if (url.searchParams.has('token')) {
+      if (!isToken(url.searchParams.get('token')))
+        return end(403, 'This token is of an earlier start of the program: open the address that it printed last.');
+      const value = `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`;
+      return end(303, '', { location: './', 'set-cookie': value }); // the token does not stay in the address
+    }
+    if (!isKnown(request)) return end(403, 'Open the address that the program printed: it holds the token.');
+    if (url.pathname === '/socket') return end(426);
+    if (url.pathname.startsWith('/media/')) {
+      const { status, type, body } = await program.media(url.pathname.slice('/media/'.length));
+      response.writeHead(status, { ...HEADERS, 'content-type': type, 'cache-control': 'private, max-age=3600' });
+      return response.end(body);
+    }
+    const path = normalize(join(files, url.pathname === '/' ? 'index.html' : decodeURIComponent(url.pathname)));
+    if (!path.startsWith(files + sep)) return end(404);
+    const content = await readFile(path).catch(() => null);
+    if (!content) return end(404);
+    const isHashed = url.pathname.startsWith('/assets/');
+    response.writeHead(200, {
+      ...HEADERS,
+      'content-type': lookup(path) ?? 'application/octet-stream',
+      'cache-control': isHashed ? 'private, max-age=31536000, immutable' : 'no-cache',
+    });
+    response.end(request.method === 'HEAD' ? undefined : content);
+  }
+
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST_MESSAGE });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    const { host, origin } = request.headers;
+    const isOwn = isLocal(host) && origin !== undefined && URL.parse(origin)?.host === host;
+    const url = new URL(request.url ?? '/', 'http://localhost');
+    if (!isOwn || !isKnown(request) || url.pathname !== '/socket') {
+      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (ws) => {
+      sockets.emit('connection', ws, request);
+      converse(ws, program, url.searchParams);
+    });
+  });
+  const answered = new WeakSet<WebSocket>();
+  sockets.on('connection', (ws) => {
+    answered.add(ws);
+    ws.on('pong', () => answered.add(ws));
+  });
+  const pinging = setInterval(() => {
+    for (const ws of sockets.clients) {
+      if (!answered.delete(ws)) ws.terminate();
+      else ws.ping();
+    }
+  }, PING_EVERY);
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new AppError('conflict', `Port ${port} is taken.`, '', 'Choose another one: --port 0 takes any.')
+          : error,
+      ),
+    );
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const bound = (server.address() as AddressInfo).port;
+  cookie = `conmim-${bound}`; // cookies are shared by all ports of a host
+  return {
+    url: `http://127.0.0.1:${bound}/?token=${token}`,
+    port: bound,
+    close: () =>
+      new Promise((resolve) => {
+        clearInterval(pinging);
+        for (const ws of sockets.clients) ws.terminate();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** One window: calls and answers, and every event from where it was. */
+function converse(ws: WebSocket, program: ServeOptions['program'], query: URLSearchParams): void {
+  const send = (message: unknown) => ws.readyState === ws.OPEN && ws.send(JSON.stringify(message));
+  send({ session: program.session, seq: program.seq });
+  if (query.get('session') === program.session) {
+    for (const event of program.since(Number(query.get('since')) || 0)) send(event);
+  }
+  const end = program.listen(send);
+  ws.on('close', end);
+  ws.on('error', () => ws.terminate());
+  ws.on('message', async (data) => {
+    let message: { id: number; channel: string; input: unknown };
+    try {
+      message = JSON.parse(String(data));
+      if (typeof message.id !== 'number' || typeof message.channel !== 'string') throw new Error('not a call');
+    } catch {
+      ws.close(1003, 'not a call');
+      return;
+    }
+    send({ id: message.id, answer: await program.call(message.channel, message.input) });
+  });
+}
