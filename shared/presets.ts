@@ -65,6 +65,9 @@ export const PRESETS: readonly Preset[] = [
     meant_for: 'Two cores and a few hundred to some ten thousand images; learns within minutes',
     config: {
       ...smallData,
+      // A run of half an hour loses dimensions with the demo's rate and teacher (docs/wallpaper-run.md).
+      optimizer: { ...smallData.optimizer, lr: 1e-3 },
+      momentum: { start: 0.996, end: 1 },
       model: { ...smallData.model, image_size: 64, patch_size: 8, embed_dim: 128, depth: 4, num_heads: 4 },
       projector: { hidden: 256, out: 64 },
       mask: { kind: 'random_mps32', ratio: 0.75, unit: 16 },
@@ -84,6 +87,7 @@ export const PRESETS: readonly Preset[] = [
       projector: { hidden: 2048, out: 256 },
       mask: { kind: 'random_mps32', ratio: 0.75, unit: 32 },
       optimizer: { ...smallData.optimizer, lr: 1e-3, warmup_steps: 100 },
+      momentum: { start: 0.996, end: 1 },
       train: { batch_size: 256, epochs: 100 },
       checkpoint: { every_epochs: 10 },
     },
