@@ -45,7 +45,8 @@ export function importWeights(
   name: string | undefined,
   settings: Record<string, Record<string, unknown>>,
 ): Imported {
-  const { tensors, metadata, notes } = readFile(file);
+  const { tensors: named, metadata, notes } = readFile(file);
+  const tensors = withoutWrapper(named);
   const config = configFor(tensors, metadata, settings, notes);
   const wanted = new Map<string, readonly number[]>(
     [...parameterSpecs(config.model, config.projector), ...bufferSpecs(config.projector)].map((s) => [s.name, s.shape]),
@@ -102,6 +103,13 @@ function readFile(file: string): { tensors: StateDict; metadata: Record<string, 
         'Name a file with one of these endings.',
       );
   }
+}
+
+/** Names without the `module.` that PyTorch's DistributedDataParallel puts before all of them. */
+function withoutWrapper(tensors: StateDict): StateDict {
+  const prefix = 'module.';
+  if (![...tensors.keys()].every((name) => name.startsWith(prefix))) return tensors;
+  return new Map([...tensors].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 
 /** Sizes from the tensors' own shapes; what shapes cannot say (heads, image size) from metadata, settings, or the usual. */
