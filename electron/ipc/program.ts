@@ -66,6 +66,7 @@ async function answer(answers: Handlers, channel: string, input: unknown): Promi
   try {
     if (!Object.hasOwn(CHANNELS, channel)) throw new AppError('bad-input', `There is no channel "${channel}".`);
     const name = channel as Channel;
+    if (!isPlain(input)) throw new AppError('bad-input', 'The request cannot be used: it is not an object.');
     const parsed = CHANNELS[name].input.safeParse(input);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
@@ -80,6 +81,10 @@ async function answer(answers: Handlers, channel: string, input: unknown): Promi
     return { ok: false, error: report };
   }
 }
+
+/** A Map or a Date is an object without keys to a schema, and would pass for an empty one. */
+const isPlain = (value: unknown) =>
+  typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 
 async function media(thumbnails: Thumbnails, path: string): Promise<Media> {
   const [, kind, id] = /^(thumb|image)\/([1-9]\d{0,14})$/.exec(path) ?? [];

@@ -14,7 +14,8 @@ const [database, runId] = process.argv.slice(2) as [string, string];
 const ASK_EVERY = 500;
 
 const say = (message: TrainerMessage) => {
-  if (process.connected) process.send!(message);
+  // Who listens may be gone before this process knows: a message that cannot be said is no reason to end.
+  if (process.connected) process.send!(message, undefined, undefined, () => {});
 };
 
 async function main(): Promise<void> {

@@ -1,0 +1,374 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
+import type { Shell } from '../../electron/shell/shell.ts';
+import type { AppEvent, Channel, Input, Result, Task } from '../../shared/ipc.ts';
+import { CHANNEL_NAMES } from '../../shared/ipc.ts';
+
+let home: string;
+let program: OpenProgram;
+const heard: AppEvent[] = [];
+const revealed: string[] = [];
+const shell: Shell = { kind: 'browser', reveal: (path) => revealed.push(path) > 0 };
+const open = async () => {
+  program = await openProgram({ home, shell });
+  program.listen(({ event }) => heard.push(event));
+};
+
+beforeEach(async () => {
+  home = mkdtempSync(join(tmpdir(), 'program-'));
+  heard.length = 0;
+  await open();
+});
+afterEach(async () => {
+  await program.close('stop');
+  rmSync(home, { recursive: true });
+});
+
+async function call<C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> {
+  const answer = await program.call(channel, input);
+  if (!answer.ok) throw Object.assign(new Error(answer.error.what), answer.error);
+  return answer.value as Result<C>;
+}
+async function ended({ task }: { task: string }): Promise<Task> {
+  for (;;) {
+    const found = (await call('tasks.list', {})).find(({ id }) => id === task)!;
+    if (found.status !== 'running') return found;
+    await new Promise((r) => setTimeout(r, 20));
+  }
+}
+const wait = async (what: () => boolean | Promise<boolean>) => {
+  const until = Date.now() + 60_000;
+  while (!(await what())) {
+    if (Date.now() > until) throw new Error(`waited in vain: ${what}`);
+    await new Promise((r) => setTimeout(r, 50));
+  }
+};
+
+/** Coloured noise, so that no two files are equal. */
+async function images(folder: string, names: string[]) {
+  mkdirSync(folder, { recursive: true });
+  for (const [i, name] of names.entries()) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    const side = 40 + i;
+    const pixels = Buffer.from(Uint8Array.from({ length: side * 32 * 3 }, (_, at) => (at * (i + 7)) % 251));
+    await sharp(pixels, { raw: { width: side, height: 32, channels: 3 } })
+      .png()
+      .toFile(join(folder, name));
+  }
+}
+async function dataset(names = ['a/one.png', 'a/two.png', 'b/three.png', 'b/four.png']) {
+  const folder = join(home, 'pictures');
+  await images(folder, names);
+  const task = await ended(await call('datasets.import', { name: 'pictures', folders: [folder], labels: 'folders' }));
+  expect(task.error).toBeNull();
+  return (task.result as { dataset: number }).dataset;
+}
+/** Small enough to train in a second. */
+const SMALL = {
+  preset: 'small-cpu',
+  changes: {
+    'model.image_size': 32,
+    'model.embed_dim': 16,
+    'model.depth': 1,
+    'model.num_heads': 1,
+    'projector.hidden': 16,
+    'projector.out': 8,
+    'train.batch_size': 2,
+    'train.steps': 6,
+    'augment.crop_scale': [0.5, 1],
+  },
+};
+
+describe('what a window sends is checked once, where it arrives', () => {
+  const WRONG: unknown[] = [
+    undefined,
+    null,
+    0,
+    'text',
+    [],
+    true,
+    { id: '1' },
+    { id: -1 },
+    { id: 1.5 },
+    { id: 1, extra: 1 },
+    { id: Number.NaN },
+    { path: 3 },
+    { path: '' },
+    { name: {}, folders: 'x' },
+    { ids: [] },
+    { ids: ['a'] },
+    { preset: 1, changes: 2 },
+    { preset: 'demo', changes: { a: () => 1 } },
+    { dataset: 1, offset: -1 },
+    { variant: 'rocm' },
+    { undo: 5 },
+    JSON.parse('{"__proto__": {"id": 1}, "x": 1}'),
+    { task: 'nothing', k: 0 },
+    new Map([['id', 1]]),
+    new Uint8Array(8),
+  ];
+  test.each(CHANNEL_NAMES)('%s answers wrong types with a typed error', async (channel) => {
+    for (const wrong of WRONG) {
+      const answer = await program.call(channel, wrong);
+      if (answer.ok) throw new Error(`${channel} took ${JSON.stringify(wrong)}`);
+      expect(answer.error.kind).toMatch(/^(bad-input|not-found|conflict)$/);
+      expect(answer.error.what).not.toBe('');
+    }
+  });
+
+  test('no such channel, nor one of the object itself', async () => {
+    for (const name of ['runs.explode', '', 'constructor', '__proto__', 'toString']) {
+      const answer = await program.call(name, {});
+      expect(answer).toMatchObject({ ok: false, error: { kind: 'bad-input' } });
+    }
+    expect(await program.call('datasets.list', {})).toEqual({ ok: true, value: [] });
+  });
+
+  test('what is well formed and not there is said to be not there', async () => {
+    for (const channel of ['datasets.get', 'images.get', 'runs.get', 'runs.pause', 'checkpoints.delete'] as const)
+      expect(await program.call(channel, { id: 999 })).toMatchObject({ ok: false, error: { kind: 'not-found' } });
+  });
+});
+
+describe('datasets', () => {
+  test('import, page, search, sort, thumbnail, rename, delete and undo', async () => {
+    const id = await dataset();
+    const detail = await call('datasets.get', { id });
+    expect(detail).toMatchObject({ image_count: 4, classes: 2, runs: 0, missing_folder: null });
+    expect(detail.labels_count).toEqual([
+      { label: 'a', count: 2 },
+      { label: 'b', count: 2 },
+    ]);
+    expect(detail.width).toEqual([40, 42, 43]);
+    const query = { dataset: id, offset: 0, limit: 10, status: null, label: null, reason: null, search: '' };
+    const page = await call('images.page', { ...query, sort: 'pixels', descending: true });
+    expect(page.images.map(({ path }) => path)).toEqual(['b/four.png', 'b/three.png', 'a/two.png', 'a/one.png']);
+    const found = await call('images.page', { ...query, search: 'THREE', sort: 'path', descending: false });
+    expect(found).toMatchObject({ total: 1, images: [{ path: 'b/three.png' }] });
+    const thumb = await program.media(`thumb/${found.images[0]!.id}`);
+    expect(await sharp(thumb.body).metadata()).toMatchObject({ format: 'webp', width: 42, height: 32 });
+    expect((await program.media('thumb/999')).status).toBe(404);
+    expect((await program.media('../workbench.sqlite')).status).toBe(404);
+
+    await call('datasets.rename', { id, name: 'renamed' });
+    const { undo } = await call('datasets.delete', { id });
+    expect(await call('datasets.list', {})).toEqual([]);
+    await call('undo.restore', { undo });
+    expect((await call('datasets.list', {})).map(({ name }) => name)).toEqual(['renamed']);
+  });
+
+  test('a deletion that was not undone is carried out at the end', async () => {
+    const id = await dataset();
+    await call('datasets.delete', { id });
+    await program.close('stop');
+    await open();
+    expect(await call('datasets.list', {})).toEqual([]);
+  });
+
+  test('an import that is canceled ends as canceled, and can be done again', async () => {
+    const folder = join(home, 'many');
+    await images(
+      folder,
+      Array.from({ length: 60 }, (_, i) => `${i}.png`),
+    );
+    const ref = await call('datasets.import', { name: 'many', folders: [folder] });
+    await call('tasks.cancel', { id: ref.task });
+    expect(await ended(ref)).toMatchObject({ status: 'canceled', error: { kind: 'canceled' } });
+    expect(await ended(await call('datasets.import', { name: 'many', folders: [folder] }))).toMatchObject({
+      status: 'done',
+    });
+  });
+
+  test('folders are listed, with the number of images in them', async () => {
+    await images(join(home, 'x'), ['one.png', 'two.png']);
+    const listing = await call('folders.list', { path: home });
+    expect(listing.folders.map(({ name }) => name)).toContain('x');
+    expect((await call('folders.list', { path: join(home, 'x') })).images).toBe(2);
+  });
+});
+
+describe('recipes', () => {
+  test('every problem at once, with what to do', async () => {
+    const check = await call('config.check', {
+      preset: 'small-cpu',
+      changes: { 'train.batch_size': 1, 'mask.ratio': 2, 'nonsense.key': 1 },
+      dataset: null,
+    });
+    expect(check.config).toBeNull();
+    expect(check.problems.map(({ key }) => key).sort()).toEqual(['', 'mask.ratio', 'train.batch_size']);
+    expect(check.problems.find(({ key }) => key === 'train.batch_size')!.next).toContain('2');
+  });
+
+  test('what follows: steps, masked patches, curves that end where they should', async () => {
+    const id = await dataset();
+    const { plan, differs } = await call('config.check', { ...SMALL, dataset: id });
+    expect(plan).toMatchObject({ images: 4, steps: 6, K: 16, masked: 12 });
+    expect(plan!.curves.momentum[0]).toBeCloseTo(0.996);
+    expect(plan!.curves.step.at(-1)).toBe(5);
+    expect(differs.map(({ key }) => key)).toContain('train.steps');
+  });
+
+  test('the fields of a form are those of the schema', async () => {
+    const fields = await call('config.fields', {});
+    const field = (key: string) => fields.find((f) => f.key === key)!;
+    expect(field('train.batch_size')).toMatchObject({ kind: 'integer', min: 2, max: 8192, default: 64 });
+    expect(field('views.teacher')).toMatchObject({ kind: 'choice', choices: ['strong', 'weak', 'same'] });
+    expect(field('augment.crop_scale')).toMatchObject({ kind: 'range', min: 0.001, max: 1 });
+    expect(field('optimizer.clip_grad')).toMatchObject({ kind: 'number', nullable: true });
+    expect(fields.every(({ description }) => description.length > 5)).toBe(true);
+  });
+
+  test("a saved preset is complete, can be used, and can be deleted; the program's own cannot be replaced", async () => {
+    await call('presets.save', { name: 'mine', title: 'Mine', ...SMALL });
+    const saved = (await call('presets.list', {})).find(({ name }) => name === 'mine')!;
+    expect(saved).toMatchObject({ own: true, config: { train: { steps: 6 } } });
+    expect((await call('config.check', { preset: 'mine', changes: {}, dataset: null })).differs).toEqual([]);
+    await expect(call('presets.save', { name: 'demo', title: '', ...SMALL })).rejects.toMatchObject({
+      kind: 'conflict',
+    });
+    await call('presets.delete', { name: 'mine' });
+    expect((await call('presets.list', {})).some(({ own }) => own)).toBe(false);
+  });
+
+  test('the lab shows what the loader makes: same crop, same seed, same mask', async () => {
+    const id = await dataset();
+    const { images: rows } = await call('images.page', {
+      ...{ dataset: id, offset: 0, limit: 2, status: 'ok', label: null, reason: null, search: '' },
+      ...{ sort: 'path', descending: false },
+    });
+    const ask = (changes: Record<string, never> | object, draw = 0) =>
+      call('lab.preview', {
+        preset: SMALL.preset,
+        changes: { ...SMALL.changes, ...changes },
+        dataset: id,
+        images: rows.map((row) => row.id),
+        draw,
+      });
+    const first = await ask({});
+    expect(first[0]!.mask.filter(Boolean)).toHaveLength(12);
+    expect(await ask({})).toEqual(first);
+    expect((await ask({}, 1))[0]!.crop).not.toEqual(first[0]!.crop);
+    const same = await ask({ 'views.teacher': 'same' });
+    expect(same[0]!.teacher).toBe(same[0]!.student);
+    expect(same[0]!.student).toBe(first[0]!.student);
+  });
+});
+
+describe('runs', () => {
+  test('a queue of two trains one after the other; metrics, checkpoints and probes arrive', async () => {
+    const id = await dataset();
+    const made = await call('runs.create', {
+      ...SMALL,
+      dataset: id,
+      name: 'ablation',
+      grid: [{ key: 'contrast.temperature', values: [0.1, 0.2] }],
+    });
+    expect(made.map(({ name }) => name)).toEqual(['ablation, temperature 0.1', 'ablation, temperature 0.2']);
+    let both = 0;
+    await wait(async () => {
+      const rows = await call('runs.list', {});
+      both = Math.max(both, rows.filter(({ status }) => status === 'running').length);
+      return rows.every(({ status }) => status === 'finished');
+    });
+    expect(both).toBe(1);
+    const run = await call('runs.get', { id: made[0]!.id });
+    expect(run).toMatchObject({ step: 6, metric_count: 6, K: 16, queue_position: null });
+    const steps = heard.flatMap((event) => (event.type === 'metrics' && event.run === run.id ? event.metrics : []));
+    expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(await call('runs.metrics', { id: run.id, points: 100, from: 3, to: 4 })).toHaveLength(2);
+
+    const before = await call('probes.get', { id: run.id });
+    expect(before.columns.map(({ answers }) => answers)).toEqual([null, null]);
+    expect(await ended(await call('probes.compute', { id: run.id }))).toMatchObject({ status: 'done' });
+    const { columns, images: probed } = await call('probes.get', { id: run.id });
+    for (const { answers } of columns) {
+      for (const [i, image] of answers!.entries()) {
+        const masked = [...probed[i]!.mask.keys()].filter((at) => probed[i]!.mask[at]);
+        expect(image.map(({ patch }) => patch)).toEqual(masked);
+        expect(image.every(({ rank, best }) => rank >= 1 && rank <= 16 && best >= 0 && best < 16)).toBe(true);
+        for (const { patch, best, rank } of image) if (rank === 1) expect(best).toBe(patch);
+      }
+    }
+    const evaluation = await ended(
+      await call('evaluations.start', {
+        ...{ checkpoint: run.checkpoints.at(-1)!.id, dataset: id, test_dataset: null, task: 'lookup', k: 20 },
+      }),
+    );
+    expect(evaluation).toMatchObject({ status: 'done', result: { chance: 1 / 16 } });
+    expect(await call('evaluations.list', { run: run.id })).toHaveLength(1);
+  });
+
+  test('the queue is reordered; a queued run is taken out of it, and put back', async () => {
+    const id = await dataset();
+    const long = { ...SMALL, changes: { ...SMALL.changes, 'train.steps': 100_000 } };
+    const [first] = await call('runs.create', { ...long, dataset: id, name: 'first', grid: [] });
+    const [second] = await call('runs.create', { ...SMALL, dataset: id, name: 'second', grid: [] });
+    const [third] = await call('runs.create', { ...SMALL, dataset: id, name: 'third', grid: [] });
+    const queue = async () =>
+      (await call('runs.list', {}))
+        .filter(({ queue_position }) => queue_position !== null)
+        .sort((a, b) => a.queue_position! - b.queue_position!)
+        .map(({ name }) => name);
+    expect(await queue()).toEqual(['second', 'third']);
+    await call('runs.move', { id: third!.id, before: second!.id });
+    expect(await queue()).toEqual(['third', 'second']);
+    expect(await call('runs.pause', { id: third!.id })).toMatchObject({ status: 'paused', queue_position: null });
+    await call('runs.resume', { id: third!.id });
+    expect(await queue()).toEqual(['second', 'third']);
+    await wait(async () => (await call('runs.get', { id: first!.id })).status === 'running');
+    await call('runs.stop', { id: first!.id });
+    await wait(async () => (await call('runs.list', {})).filter(({ status }) => status === 'finished').length === 2);
+    expect((await call('runs.get', { id: first!.id })).status).toBe('stopped');
+  });
+
+  test('a trainer that is killed leaves an interrupted run that says so and goes on', async () => {
+    const id = await dataset();
+    const changes = { ...SMALL.changes, 'train.steps': 100_000, 'checkpoint.every_steps': 5 };
+    const [run] = await call('runs.create', { ...SMALL, changes, dataset: id, name: 'killed', grid: [] });
+    await wait(async () => (await call('runs.get', { id: run!.id })).checkpoints.length > 0);
+    process.kill((await call('runs.get', { id: run!.id })).pid!, 'SIGKILL');
+    await wait(async () => (await call('runs.get', { id: run!.id })).status === 'interrupted');
+    const dead = await call('runs.get', { id: run!.id });
+    expect(dead.error).toMatchObject({ kind: 'trainer-died' });
+    await call('runs.resume', { id: run!.id });
+    await wait(async () => (await call('runs.get', { id: run!.id })).step > dead.step);
+    await call('runs.stop', { id: run!.id });
+    await wait(async () => (await call('runs.get', { id: run!.id })).status === 'stopped');
+  });
+
+  test('closing with "keep" lets a run go on alone; the next start sees it and can stop it', async () => {
+    const id = await dataset();
+    const changes = { ...SMALL.changes, 'train.steps': 1_000_000 };
+    const [run] = await call('runs.create', { ...SMALL, changes, dataset: id, name: 'alone', grid: [] });
+    await wait(async () => (await call('runs.get', { id: run!.id })).step > 0);
+    await program.close('keep');
+    await new Promise((r) => setTimeout(r, 500));
+    await open();
+    const then = await call('runs.get', { id: run!.id });
+    expect(then.status).toBe('running');
+    await wait(async () => (await call('runs.get', { id: run!.id })).step > then.step);
+    await call('runs.stop', { id: run!.id });
+    await wait(async () => (await call('runs.get', { id: run!.id })).status === 'stopped');
+  });
+
+  test('notes, tags and names; a taken name is refused', async () => {
+    const id = await dataset();
+    const changes = { ...SMALL.changes, 'train.steps': 2 };
+    const [a] = await call('runs.create', { ...SMALL, changes, dataset: id, name: 'a', grid: [] });
+    const [b] = await call('runs.create', { ...SMALL, changes, dataset: id, name: 'b', grid: [] });
+    expect(await call('runs.annotate', { id: a!.id, notes: 'good', tags: ['x', 'x', 'y'] })).toMatchObject({
+      notes: 'good',
+      tags: ['x', 'y'],
+    });
+    await expect(call('runs.annotate', { id: b!.id, name: 'a' })).rejects.toMatchObject({ kind: 'conflict' });
+    await wait(async () => (await call('runs.list', {})).every(({ status }) => status === 'finished'));
+    const { undo } = await call('runs.delete', { ids: [a!.id, b!.id] });
+    expect(await call('runs.list', {})).toEqual([]);
+    await call('undo.restore', { undo });
+    expect(await call('runs.list', {})).toHaveLength(2);
+  });
+});
