@@ -100,7 +100,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     await page.getByRole('combobox').fill('train.batch');
     await page.getByRole('option', { name: /train\.batch_size/ }).waitFor();
     await page.keyboard.press('Escape');
-    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await page.locator('dialog').waitFor({ state: 'detached' });
     await page.keyboard.press('?');
     await page.getByRole('dialog', { name: 'Keys' }).waitFor();
     expect(faults).toEqual([]);
