@@ -1,0 +1,204 @@
+import type { ConfigCheck, ConfigField, DatasetRow, PresetRow } from '../../../shared/ipc.ts';
+import { DEFAULT_PRESET } from '../../../shared/presets.ts';
+import { call, on } from '../../api.ts';
+import { route, setQuery } from '../../state/router.svelte.ts';
+import { Estimate } from './estimate.svelte.ts';
+import { type Axis, type Combination, combinations, MOST_RUNS, parseAxes, writeAxes } from './grid.ts';
+import { Live } from './live.svelte.ts';
+import { type Changes, type JsonValue, overPreset, parseChanges, problemsOf, valueAt, withChange } from './recipe.ts';
+
+/** Browsers refuse many changes of the address a second; a slider makes many. */
+const WRITE_DELAY = 250;
+
+interface Question {
+  preset: string;
+  changes: Changes;
+  dataset: number | null;
+}
+/** What was chosen when the screen was left: a link without a recipe comes back to it. */
+let left: (Question & { name: string; axes: Axis[] }) | null = null;
+
+const changesOf = (combination: Combination): Changes =>
+  Object.fromEntries(combination.map(({ key, value }) => [key, value]));
+
+/** What was said of each combination as it is now; null where not yet said. */
+export function combinationsOf({ gridChecker, combinations: all, changes }: Draft): (ConfigCheck | null)[] {
+  const { asked, answer } = gridChecker;
+  const key = (combination: Combination) => JSON.stringify(combination);
+  const said = new Map(asked?.changes === changes ? asked.combinations.map((c, i) => [key(c), answer![i]!]) : []);
+  return all.map((combination) => said.get(key(combination)) ?? null);
+}
+
+/** A run that is being put together: what is chosen, what the program says of it, and the address that holds it. */
+export class Draft {
+  fields = $state.raw<ConfigField[]>([]);
+  presets = $state.raw<PresetRow[]>([]);
+  datasets = $state.raw<DatasetRow[] | null>(null);
+  failed = $state.raw<Error | null>(null);
+
+  datasetId = $state<number | null>(left?.dataset ?? null);
+  presetName = $state(left?.preset ?? DEFAULT_PRESET);
+  changes = $state.raw<Changes>(left?.changes ?? {});
+  axes = $state.raw<Axis[]>(left?.axes ?? []);
+  name = $state(left?.name ?? '');
+
+  readonly checker = new Live<Question, ConfigCheck>((input) =>
+    call('config.check', { ...input, changes: { ...input.changes } }),
+  );
+  readonly estimate = new Estimate();
+  /** What the program says of each combination of an ablation. */
+  readonly gridChecker = new Live<Question & { combinations: Combination[] }, ConfigCheck[]>(
+    ({ combinations: all, preset, changes, dataset }) =>
+      Promise.all(
+        all.map((combination) =>
+          call('config.check', { preset, dataset, changes: { ...changes, ...changesOf(combination) } }),
+        ),
+      ),
+  );
+
+  dataset = $derived(this.datasets?.find(({ id }) => id === this.datasetId) ?? null);
+  preset = $derived(this.presets.find(({ name }) => name === this.presetName) ?? null);
+  check = $derived(this.checker.answer);
+  problems = $derived(this.check?.problems ?? []);
+  plan = $derived(this.check?.plan ?? null);
+  combinations = $derived(combinations(this.axes));
+  /** Why it cannot be started; empty where it can. */
+  hindrance = $derived.by(() => {
+    if (!this.dataset) return 'Choose a dataset.';
+    if (!this.preset) return 'Choose a preset.';
+    if (this.dataset.image_count === 0) return 'This dataset has no usable images.';
+    if (this.combinations.length > MOST_RUNS) return `At most ${MOST_RUNS} runs at once.`;
+    if (this.combinations.length > 0)
+      return combinationsOf(this).every((check) => check?.config) ? '' : 'Not every run of the ablation can be used.';
+    if (this.problems.length > 0) return 'Some settings cannot be used.';
+    return '';
+  });
+
+  #seen = '';
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** While a component is made: it ends with it. */
+  constructor() {
+    const ends = [
+      on('datasets', () => void this.#loadDatasets()),
+      on('presets', () => void this.#loadPresets()),
+      on('resync', () => this.load()),
+    ];
+    this.load();
+    $effect(() => this.#readAddress(route.query));
+    $effect(() => this.#writeLater());
+    $effect(() => {
+      if (!this.preset) return;
+      this.checker.ask({ preset: this.presetName, changes: this.changes, dataset: this.dataset?.id ?? null });
+    });
+    $effect(() => {
+      const { combinations: all, presetName: preset, changes, dataset } = this;
+      if (this.preset && all.length > 0 && all.length <= MOST_RUNS)
+        this.gridChecker.ask({ combinations: all, preset, changes, dataset: dataset?.id ?? null });
+    });
+    $effect(() => {
+      const { answer, asked } = this.checker;
+      if (answer?.config && answer.plan && asked?.dataset)
+        this.estimate.ask(answer.config, { ...asked, changes: { ...asked.changes }, dataset: asked.dataset });
+    });
+    $effect(() => () => {
+      for (const end of ends) end();
+      clearTimeout(this.#timer);
+      this.checker.end();
+      this.gridChecker.end();
+      this.estimate.end();
+      const { presetName: preset, changes, datasetId: dataset, name, axes } = this;
+      left = { preset, changes, dataset, name, axes };
+    });
+  }
+
+  load = (): void => {
+    this.failed = null;
+    void this.#loadDatasets();
+    void this.#loadPresets();
+    void this.#guard(async () => {
+      this.fields = await call('config.fields', {});
+    });
+  };
+
+  value = (key: string): JsonValue => (this.preset ? valueAt(this.preset, this.changes, key) : null);
+
+  set = (key: string, value: JsonValue): void => {
+    if (this.preset) this.changes = withChange(this.preset, this.changes, key, value);
+  };
+
+  reset = (key: string): void => {
+    const { [key]: _, ...rest } = this.changes;
+    this.changes = rest;
+  };
+
+  resetAll = (): void => {
+    this.changes = {};
+  };
+
+  problemsOf = (key: string) => problemsOf(this.problems, key);
+
+  /** What was changed stays changed, over the other preset. */
+  choosePreset = (name: string): void => {
+    const preset = this.presets.find((p) => p.name === name);
+    if (!preset) return;
+    this.presetName = name;
+    this.changes = overPreset(preset, this.changes);
+  };
+
+  async #guard(act: () => Promise<void>) {
+    try {
+      await act();
+    } catch (error) {
+      this.failed = error as Error;
+    }
+  }
+
+  #loadDatasets = () =>
+    this.#guard(async () => {
+      this.datasets = await call('datasets.list', {});
+      const usable = this.datasets.filter(({ image_count }) => image_count > 0);
+      this.datasetId ??= (usable.at(-1) ?? this.datasets.at(-1))?.id ?? null;
+    });
+
+  #loadPresets = () =>
+    this.#guard(async () => {
+      this.presets = await call('presets.list', {});
+    });
+
+  #readAddress(query: Record<string, string>) {
+    if (route.parts[0] !== 'new') return;
+    const text = JSON.stringify([query.dataset, query.preset, query.set, query.grid]);
+    if (text === this.#seen) return;
+    this.#seen = text;
+    const dataset = Number(query.dataset);
+    if (Number.isInteger(dataset) && dataset > 0) this.datasetId = dataset;
+    if (query.preset || query.set) {
+      this.presetName = query.preset ?? DEFAULT_PRESET;
+      this.changes = parseChanges(query.set);
+    }
+    if (query.grid) this.axes = parseAxes(query.grid);
+    this.#write(); // a link may have said a part only
+  }
+
+  #writeLater() {
+    // Read here, so that the effect runs again when any of them changes.
+    void [this.datasetId, this.presetName, this.changes, this.axes];
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#write(), WRITE_DELAY);
+  }
+
+  #write() {
+    if (route.parts[0] !== 'new') return;
+    const set = Object.keys(this.changes).length > 0 ? JSON.stringify(this.changes) : null;
+    const grid = writeAxes(this.axes);
+    const query = { dataset: this.datasetId, preset: this.presetName, set, grid };
+    this.#seen = JSON.stringify([
+      query.dataset === null ? undefined : String(query.dataset),
+      query.preset,
+      set ?? undefined,
+      grid ?? undefined,
+    ]);
+    setQuery(query);
+  }
+}
