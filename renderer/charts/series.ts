@@ -1,0 +1,56 @@
+/** Arithmetic of curves: no drawing, so that it can be tested. Values that were not measured are null. */
+export type Values = readonly (number | null)[];
+
+/**
+ * Exponential moving average, corrected for its start as Adam's moments are; what is null stays null.
+ * @param weight of what was before, 0 (none) to below 1
+ */
+export function smooth(values: Values, weight: number): (number | null)[] {
+  if (weight <= 0) return [...values];
+  let mean = 0;
+  let sum = 0;
+  return values.map((value) => {
+    if (value === null || !Number.isFinite(value)) return null;
+    mean = weight * mean + (1 - weight) * value;
+    sum = weight * sum + (1 - weight);
+    return mean / sum;
+  });
+}
+
+/** A curve in words, for who cannot see it. */
+export function summary(label: string, values: Values, format: (value: number) => string): string {
+  const known = values.filter((value): value is number => value !== null && Number.isFinite(value));
+  if (known.length === 0) return `${label}: nothing measured yet`;
+  let [least, most] = [known[0]!, known[0]!];
+  for (const value of known) {
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  return `${label}: last ${format(known.at(-1)!)}, least ${format(least)}, greatest ${format(most)}`;
+}
+
+/** Curves on a common axis: every place that any of them has, in order. Places that one lacks are undefined there. */
+export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
+  x: number[];
+  y: (number | null | undefined)[][];
+} {
+  const x = [...new Set(curves.flatMap((curve) => [...curve.x]))].sort((a, b) => a - b);
+  const at = new Map(x.map((value, i) => [value, i]));
+  const y = curves.map((curve) => {
+    const row: (number | null | undefined)[] = Array(x.length).fill(undefined);
+    curve.x.forEach((value, i) => {
+      row[at.get(value)!] = curve.y[i];
+    });
+    return row;
+  });
+  return { x, y };
+}
+
+/** A table as CSV (RFC 4180): what holds a comma, a quote or a line end is quoted. */
+export function csv(header: readonly string[], rows: readonly (readonly unknown[])[]): string {
+  const cell = (value: unknown) => {
+    const text = value === null || value === undefined ? '' : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return `${[header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
+}

@@ -1,0 +1,50 @@
+import type { RunRow } from '../../shared/ipc.ts';
+import { call, on, onConnection } from '../api.ts';
+
+/** Every run, by id, as it is now. */
+const rows = $state<Record<number, RunRow>>({});
+let isKnown = $state(false);
+let error = $state.raw<Error>();
+
+async function reload(): Promise<void> {
+  try {
+    const all = await call('runs.list', {});
+    const ids = new Set(all.map(({ id }) => String(id)));
+    for (const id of Object.keys(rows)) if (!ids.has(id)) delete rows[Number(id)];
+    for (const run of all) rows[run.id] = run;
+    isKnown = true;
+    error = undefined;
+  } catch (thrown) {
+    error = thrown as Error;
+  }
+}
+on('run', ({ run }) => {
+  rows[run.id] = run;
+});
+on('metrics', ({ run, metrics }) => {
+  const row = rows[run];
+  const last = metrics.at(-1);
+  if (row && last) rows[run] = { ...row, last, step: Math.max(row.step, last.step) };
+});
+on('runs', () => void reload());
+on('resync', () => void reload());
+onConnection((state) => {
+  if (state === 'connected' && !isKnown) void reload();
+});
+
+export const runs = {
+  /** Newest first. */
+  get all(): RunRow[] {
+    return Object.values(rows).sort((a, b) => b.id - a.id);
+  },
+  get(id: number): RunRow | undefined {
+    return rows[id];
+  },
+  get isKnown() {
+    return isKnown;
+  },
+  get error() {
+    return error;
+  },
+  reload,
+};
