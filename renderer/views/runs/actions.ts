@@ -1,0 +1,24 @@
+import type { RunRow } from '../../../shared/ipc.ts';
+import { call } from '../../api.ts';
+import { attempt, offerUndo } from '../../state/toasts.svelte.ts';
+
+/** What can be done with a run in its state; one thing is the next one. */
+export const canPause = (run: RunRow) =>
+  run.status === 'running' || (run.status === 'queued' && run.queue_position !== null);
+export const canStop = (run: RunRow) => canPause(run) || run.status === 'paused' || run.status === 'interrupted';
+export const canResume = (run: RunRow) =>
+  run.dataset_id !== null &&
+  run.queue_position === null &&
+  ['queued', 'paused', 'interrupted', 'stopped', 'failed'].includes(run.status);
+
+export const pause = (run: RunRow) => attempt(() => call('runs.pause', { id: run.id }));
+export const stop = (run: RunRow) => attempt(() => call('runs.stop', { id: run.id }));
+export const resume = (run: RunRow) => attempt(() => call('runs.resume', { id: run.id }));
+export const remove = (ids: number[]) => attempt(async () => offerUndo(await call('runs.delete', { ids })));
+
+/** Time that is left, ms, from what the last step took; null where it cannot be said. */
+export function timeLeft(run: RunRow): number | null {
+  if (run.status !== 'running' || !run.last || !(run.last.images_per_s > 0)) return null;
+  const { batch_size, accumulation } = run.config.train;
+  return ((run.total_steps - run.step) * batch_size * accumulation * 1000) / run.last.images_per_s;
+}
