@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest';
+import { chartSvg, ticks } from '../../renderer/views/compare/svg.ts';
+import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
+import type { Evaluation } from '../../shared/domain.ts';
+import type { RunRow } from '../../shared/ipc.ts';
+
+const run = (id: number, name: string, loss: number | null): RunRow =>
+  ({
+    id,
+    name,
+    status: 'finished',
+    dataset: 'tiles',
+    preset: 'demo',
+    step: 10,
+    tags: [],
+    notes: '',
+    last: loss === null ? null : { loss, top1: 0.5, top1_control: null, images_per_s: 9 },
+  }) as unknown as RunRow;
+const evaluation: Evaluation = {
+  ...{ id: 1, checkpoint_id: 1, dataset_id: 1, task: 'knn', created_at: 0 },
+  result: {
+    ...{
+      checkpoint: { id: 1, run_id: 2, step: 10 },
+      dataset: 'tiles',
+      test_dataset: 'test',
+      test_images: 5,
+      chance: 0.1,
+    },
+    ...{ trained: { cls: 0.7 }, untrained: { cls: 0.4 } },
+  },
+};
+
+test('figures of evaluations stand beside those of the untrained network, under their run', () => {
+  const { columns, rows } = tableOf([run(1, 'a', 1), run(2, 'b', 2)], [evaluation]);
+  const key = 'k-NN, CLS token, tiles → test';
+  expect(columns.map((column) => column.key)).toContain(key);
+  expect(rows.map(({ cells }) => [cells[key] ?? null, cells[`${key} untrained`] ?? null])).toEqual([
+    [null, null],
+    [0.7, 0.4],
+  ]);
+});
+
+test('rows are filtered by every word and sorted by figure or by name with its numbers; what lacks one comes last', () => {
+  const { rows } = tableOf([run(1, 'run 10', 3), run(2, 'run 9', 1), run(3, 'other', null), run(4, 'run 11', 2)], []);
+  const names = (...args: [string, string, boolean]) => arrange(rows, ...args).map(({ name }) => name);
+  expect(names('', 'loss', false)).toEqual(['run 9', 'run 11', 'run 10', 'other']);
+  expect(names('', 'loss', true)).toEqual(['run 10', 'run 11', 'run 9', 'other']);
+  expect(names('RUN tiles', 'name', false)).toEqual(['run 9', 'run 10', 'run 11']);
+});
+
+test('500 runs are sorted and filtered quickly (the time is printed)', () => {
+  const many = Array.from({ length: 500 }, (_, i) => run(i + 1, `run ${(i * 7919) % 500}`, Math.sin(i)));
+  const began = performance.now();
+  const { rows } = tableOf(many, []);
+  const sorted = arrange(rows, 'run', 'loss', true);
+  console.log(`500 runs: ${(performance.now() - began).toFixed(1)} ms`);
+  expect(sorted).toHaveLength(500);
+  expect(sorted[0]!.cells.loss as number).toBeGreaterThan(sorted[499]!.cells.loss as number);
+});
+
+test('only settings that differ', () => {
+  const configs = [
+    { train: { steps: 1, seed: 0 }, mask: { ratio: 0.5 } },
+    { train: { steps: 2, seed: 0 }, mask: { ratio: 0.5 } },
+  ];
+  expect(differing(configs)).toEqual([{ key: 'train.steps', values: [1, 2] }]);
+});
+
+test('a chart for a paper: round ticks, gaps left out, names escaped', () => {
+  expect(ticks(0, 1)).toEqual([0, 0.2, 0.4, 0.6000000000000001, 0.8, 1]);
+  expect(ticks(0, 6000, 8)).toEqual([0, 1000, 2000, 3000, 4000, 5000, 6000]);
+  const { svg } = chartSvg('Loss', 'step', 'nats', [{ label: 'a < b', x: [0, 1, 2], y: [1, null, 3] }]);
+  expect(svg).toContain('a &lt; b');
+  expect(/<polyline[^>]*points="([^"]*)"/.exec(svg)![1]!.split(' ')).toHaveLength(2);
+});
