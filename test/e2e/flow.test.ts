@@ -1,0 +1,259 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Download, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Store } from '../../electron/store/store.ts';
+import { hasChromium, launch, makeImages, Serving, Tunnel, type Window, why } from './harness.ts';
+
+/** Small, so that a step takes some milliseconds; long, so that a test can act while it trains. */
+const SMALL = {
+  'model.image_size': 32,
+  'model.embed_dim': 32,
+  'model.depth': 1,
+  'model.num_heads': 1,
+  'projector.hidden': 32,
+  'projector.out': 16,
+  'train.batch_size': 4,
+  'train.steps': 3000,
+  'checkpoint.every_steps': 20,
+};
+const IMAGES = 24;
+
+describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromium${why}`, () => {
+  let browser: Browser;
+  let window: Window;
+  let page: Page;
+  const serving = new Serving();
+  const folder = join(serving.home, 'my pictures');
+  /** What the database says, asked beside the program. */
+  const stored = <T>(ask: (store: Store) => T): T => {
+    const store = Store.open(join(serving.home, 'workbench.sqlite'));
+    try {
+      return ask(store);
+    } finally {
+      store.close();
+    }
+  };
+  const address = (hash: string) => `${new URL(serving.url).origin}/${hash}`;
+  const settings = (changes: object = {}) => encodeURIComponent(JSON.stringify({ ...SMALL, ...changes }));
+
+  beforeAll(async () => {
+    browser = await launch();
+    await makeImages(folder, IMAGES);
+    await serving.start();
+    window = await serving.window(browser);
+    ({ page } = window);
+    await page.goto(serving.url);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await serving.end();
+  });
+
+  test('import: type a path, name the classes, see the images', async () => {
+    await page.getByRole('heading', { name: 'No images yet' }).waitFor();
+    await page.keyboard.press('n');
+    const form = page.getByRole('dialog', { name: 'Import images' });
+    await form.getByRole('textbox', { name: 'Path of a folder' }).fill(join(serving.home, 'nowhere'));
+    await form.getByRole('textbox', { name: 'Name' }).fill('pictures');
+    await form.getByRole('button', { name: 'Import', exact: true }).click();
+    await form.getByRole('alert').getByText('is not there').waitFor(); // an error says so in its place
+    await form.getByRole('button', { name: /Leave out/ }).click();
+    await form.getByRole('textbox', { name: 'Path of a folder' }).fill(folder);
+    await form.getByText('each folder directly below is a class').click();
+    await form.getByRole('button', { name: 'Import', exact: true }).click();
+    await page.waitForURL(/#\/datasets\/\d+/);
+    await page.getByText(`${IMAGES} files shown`).waitFor();
+    const first = page.getByRole('listbox', { name: 'Images' }).getByRole('option').first();
+    await first.locator('img').waitFor();
+    await page.waitForFunction(() => {
+      const image = document.querySelector<HTMLImageElement>('[role=option] img');
+      return image !== null && image.naturalWidth > 0;
+    });
+    await first.click();
+    await page.getByRole('complementary', { name: 'Image' }).getByText('96 × 96').waitFor();
+    await page.keyboard.press('ArrowRight');
+    await page.getByRole('complementary', { name: 'Image' }).getByText('112 × 112').waitFor(); // the third file is the class's second
+    expect(stored((store) => store.datasets.find('pictures'))).toMatchObject({
+      image_count: IMAGES,
+      labels: 'folders',
+    });
+  });
+
+  test('filters are in the address, and survive a reload', async () => {
+    await page.getByRole('searchbox', { name: 'Search in paths' }).fill('class-1');
+    await page.getByText(`${IMAGES / 2} files shown`).waitFor();
+    await page.reload();
+    await page.getByText(`${IMAGES / 2} files shown`).waitFor();
+    expect(page.url()).toContain('search=class-1');
+  });
+
+  test('the lab: views follow the settings; an impossible value is explained in its place', async () => {
+    await page.goto(address(`#/new?dataset=1&preset=small-cpu&set=${settings()}`));
+    const views = page.locator('img[src^="data:image/png"], image[href^="data:image/png"]');
+    await views.first().waitFor();
+    const seen = async () =>
+      (await views.evaluateAll((all) => all.map((e) => e.getAttribute('src') ?? e.getAttribute('href')))).join();
+    const before = await seen();
+    await page.getByRole('button', { name: 'Draw again' }).click();
+    await expect.poll(seen, { timeout: 10_000 }).not.toBe(before);
+    await page
+      .getByRole('searchbox', { name: /setting/i })
+      .or(page.getByPlaceholder(/Search .* settings/))
+      .first()
+      .fill('mask.ratio');
+    const ratio = page.getByRole('spinbutton', { name: /ratio/i }).first();
+    await ratio.fill('3');
+    await ratio.blur();
+    await page
+      .getByText(/nearest valid value of mask\.ratio/)
+      .first()
+      .waitFor();
+    expect(await page.getByRole('button', { name: 'Start', exact: true }).isDisabled()).toBe(true);
+    await ratio.fill('0.5');
+    await ratio.blur();
+    await expect.poll(() => page.getByRole('button', { name: 'Start', exact: true }).isEnabled()).toBe(true);
+  });
+
+  test('start, watch metrics arrive, pause', async () => {
+    await page.goto(address(`#/new?dataset=1&preset=small-cpu&set=${settings()}`));
+    await page.getByPlaceholder('Name (optional)').fill('first');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.waitForURL(/#\/runs\/\d+/);
+    const step = async () =>
+      Number(/step ([\d,]+) of/.exec((await page.textContent('main')) ?? '')?.[1]?.replaceAll(',', '') ?? 0);
+    await expect.poll(step, { timeout: 60_000 }).toBeGreaterThan(10);
+    const then = await step();
+    await expect.poll(step).toBeGreaterThan(then); // nobody asked again: it came by itself
+    expect(await page.getByRole('group', { name: /^Loss\. loss: last \d/ }).count()).toBe(1);
+    await page.keyboard.press('p');
+    await page.getByText('paused').first().waitFor();
+    const { status, step: saved, id } = stored((store) => store.runs.get('first'));
+    expect(status).toBe('paused');
+    expect(stored((store) => store.checkpoints.latest(id))!.step).toBe(saved);
+  });
+
+  test('a trainer that is killed: the window says so and offers to resume; it goes on', async () => {
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await page.getByText('running').first().waitFor();
+    const { id, step } = stored((store) => store.runs.get('first'));
+    await expect.poll(() => stored((store) => store.runs.get(id).pid)).not.toBeNull();
+    await expect
+      .poll(() => stored((store) => store.metrics.last(id)!.step), { timeout: 60_000 })
+      .toBeGreaterThan(step + 5);
+    process.kill(stored((store) => store.runs.get(id).pid)!, 'SIGKILL');
+    await page
+      .getByRole('alert')
+      .getByText(/ended without a word/)
+      .waitFor();
+    await page.getByText('interrupted').first().waitFor();
+    await page.getByRole('button', { name: 'Resume' }).click();
+    await expect.poll(() => stored((store) => store.runs.get(id).status), { timeout: 60_000 }).toBe('running');
+    expect(window.faults).toEqual([]);
+  });
+
+  test('two windows see the same; a tunnel that is cut while it trains loses no metric', async () => {
+    const tunnel = new Tunnel(serving.port);
+    const through = new URL(serving.url);
+    through.port = String(await tunnel.open());
+    const other = await serving.window(browser);
+    await other.page.goto(through.href);
+    const id = stored((store) => store.runs.get('first').id);
+    await other.page.goto(`${through.origin}/#/runs/${id}`);
+    await other.page.getByText('running').first().waitFor();
+    const steps = () =>
+      other.page.getByRole('group', { name: /^Loss\./ }).getAttribute('aria-label') as Promise<string>;
+    await expect.poll(steps).toMatch(/last/);
+    // Every event that this window hears from now on.
+    await other.page.evaluate(() => {
+      const heard: number[] = [];
+      Object.assign(globalThis, { heard });
+      const old = WebSocket.prototype.addEventListener;
+      void old;
+    });
+    tunnel.cut();
+    await other.page.getByText('The connection is lost.').waitFor();
+    await page.getByRole('textbox', { name: 'Name of the run' }).fill('renamed meanwhile');
+    await page.keyboard.press('Enter');
+    await new Promise((r) => setTimeout(r, 1500));
+    tunnel.mend();
+    await other.page.getByText('The connection is lost.').waitFor({ state: 'detached' });
+    // The other window's change came although this one was away.
+    await expect
+      .poll(() => other.page.getByRole('textbox', { name: 'Name of the run' }).inputValue())
+      .toBe('renamed meanwhile');
+    await other.page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page.getByText('stopped').first().waitFor();
+    expect(other.faults).toEqual([]);
+    await other.context.close();
+    tunnel.close();
+  });
+
+  test('probes: every checkpoint is asked, beside the untrained network', async () => {
+    await page.getByRole('button', { name: /^Ask \d+ checkpoint/ }).click();
+    const strip = page.getByRole('region', { name: 'Look-ups of fixed images' });
+    await strip
+      .getByRole('img', { name: /of \d+ found/ })
+      .first()
+      .waitFor({ timeout: 90_000 });
+    await expect.poll(() => strip.getByText('not asked yet').count(), { timeout: 60_000 }).toBe(0);
+    await strip.getByText('untrained').waitFor();
+  });
+
+  test('an ablation queues its runs; compare shows where they differ, and exports', async () => {
+    const made = await page.evaluate(async () => location.href);
+    expect(made).toContain('#/runs/');
+    await page.goto(address(`#/new?dataset=1&preset=small-cpu&set=${settings({ 'train.steps': 5 })}`));
+    await page.getByRole('button', { name: 'Ablations' }).click();
+    await page
+      .getByRole('button', { name: /temperature/ })
+      .first()
+      .click();
+    await page
+      .getByRole('button', { name: /^(Start|Queue)/ })
+      .last()
+      .click();
+    await page.waitForURL(/#\/runs/);
+    await expect
+      .poll(() => stored((store) => store.runs.list().filter(({ status }) => status === 'finished').length), {
+        timeout: 90_000,
+      })
+      .toBeGreaterThanOrEqual(2);
+    const ids = stored((store) =>
+      store.runs
+        .list()
+        .filter(({ status }) => status === 'finished')
+        .map(({ id }) => id),
+    );
+    await page.goto(address(`#/compare?runs=${ids.slice(0, 2).join(',')}`));
+    const differences = page.getByRole('region', { name: 'Differences of configuration' });
+    await differences.getByText('contrast.temperature').waitFor();
+    const save = async (button: string): Promise<Buffer> => {
+      const [file] = await Promise.all([
+        page.waitForEvent('download') as Promise<Download>,
+        page.getByRole('button', { name: button }).click(),
+      ]);
+      return readFileSync(await file.path());
+    };
+    const table = (await save('Table as CSV')).toString();
+    expect(table.split('\r\n')[0]).toMatch(/^id,name,status,dataset/);
+    expect(table.trim().split('\r\n')).toHaveLength(1 + stored((store) => store.runs.list().length));
+    expect(JSON.parse((await save('Table as JSON')).toString())).toHaveLength(
+      stored((store) => store.runs.list().length),
+    );
+    expect((await save('Chart as SVG')).toString()).toMatch(/^<svg .*<polyline/);
+    expect((await save('Chart as PNG')).subarray(1, 4).toString()).toBe('PNG');
+    await page.getByRole('searchbox', { name: 'Filter runs' }).fill('renamed');
+    await page.getByText('1 shown').waitFor();
+  });
+
+  test('delete, and undo', async () => {
+    await page.goto(address('#/runs'));
+    await page.getByRole('checkbox', { name: 'Choose renamed meanwhile' }).check();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor();
+    expect(window.faults).toEqual([]);
+  });
+});
