@@ -17,6 +17,12 @@ const MEASURED = [
 const AVERAGED = [...MEASURED, ...OPTIONAL];
 const COLUMNS = ['step', 'epoch', 'time', 'replaced', ...AVERAGED] as const;
 
+/** Steps of a block: the first holds steps 1 to 20. */
+const BLOCK = 20;
+/** Columns of one row made of several. */
+const MEANS = `max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced,
+  ${AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ')}`;
+
 const INSERT = `INSERT OR REPLACE INTO metrics (run_id, ${COLUMNS.join(', ')})
   VALUES (@run_id, ${COLUMNS.map((c) => `@${c}`).join(', ')})`;
 const SELECT = `SELECT ${COLUMNS.join(', ')} FROM metrics WHERE run_id = @runId`;
@@ -61,28 +67,59 @@ export class Metrics {
 
   /** Forgets the steps after `step`: a run that resumes from there makes them again. @returns rows deleted */
   deleteAfter(runId: number, step: number): number {
-    return write(
-      this.#db,
-      () => this.#db.prepare('DELETE FROM metrics WHERE run_id = ? AND step > ?').run(runId, step).changes,
-    );
+    return write(this.#db, () => {
+      this.#db
+        .prepare('DELETE FROM metric_blocks WHERE run_id = ? AND block >= ?')
+        .run(runId, Math.floor(step / BLOCK));
+      return this.#db.prepare('DELETE FROM metrics WHERE run_id = ? AND step > ?').run(runId, step).changes;
+    });
   }
 
   /**
    * At most `points` rows for a curve: each the mean of as many neighbouring steps, under the step of the last of them;
-   * `replaced` is their sum. What is measured at few steps is the mean of those, and null where there is none.
+   * `replaced` is their sum. What is measured at few steps is the mean of those, and null where there is none. Where
+   * there are very many steps, they are taken in blocks of twenty, so that an end may hold some steps more or fewer.
    */
   sampled(runId: number, points: number, { from = 0, to = Number.MAX_SAFE_INTEGER } = {}): Metric[] {
-    const range = { runId, from, to };
-    const inside = 'run_id = @runId AND step BETWEEN @from AND @to';
-    const count = this.#db.prepare(`SELECT count(*) FROM metrics WHERE ${inside}`).pluck().get(range) as number;
-    if (count <= points) return this.list(runId, { from, to });
-    const means = AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ');
+    const { first, last } = this.#db
+      .prepare(
+        `SELECT (SELECT min(step) FROM metrics WHERE run_id = @runId AND step >= @from) AS first,
+                (SELECT max(step) FROM metrics WHERE run_id = @runId AND step <= @to) AS last`,
+      )
+      .get({ runId, from, to }) as { first: number | null; last: number | null };
+    if (first === null || last === null || last < first) return [];
+    const steps = last - first + 1;
+    if (steps <= points) return this.list(runId, { from, to });
+    const isLong = steps > points * BLOCK;
+    if (isLong) this.#makeBlocks(runId);
+    const [table, column, low, high] = isLong
+      ? ['metric_blocks', 'block', Math.floor((first - 1) / BLOCK), Math.floor((last - 1) / BLOCK)]
+      : ['metrics', 'step', first, last];
     return this.#db
       .prepare(`
-        SELECT max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced, ${means}
-        FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM metrics WHERE ${inside})
+        SELECT ${MEANS}
+        FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM ${table}
+              WHERE run_id = @runId AND ${column} BETWEEN @low AND @high)
         GROUP BY bucket ORDER BY bucket`)
-      .all({ ...range, points })
+      .all({ runId, points, low, high })
       .map((row) => toMetric(row as Record<string, number | null>));
+  }
+
+  /** Blocks of steps that are complete and have none yet. */
+  #makeBlocks(runId: number) {
+    write(this.#db, () => {
+      const next = this.#db
+        .prepare('SELECT coalesce(max(block) + 1, 0) FROM metric_blocks WHERE run_id = ?')
+        .pluck()
+        .get(runId) as number;
+      const end = Math.floor((this.last(runId)?.step ?? 0) / BLOCK);
+      if (end <= next) return;
+      this.#db
+        .prepare(`
+          INSERT INTO metric_blocks (run_id, block, ${COLUMNS.join(', ')})
+          SELECT @runId, (step - 1) / ${BLOCK}, ${MEANS} FROM metrics
+          WHERE run_id = @runId AND step > @from AND step <= @to GROUP BY (step - 1) / ${BLOCK}`)
+        .run({ runId, from: next * BLOCK, to: end * BLOCK });
+    });
   }
 }

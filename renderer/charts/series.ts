@@ -34,6 +34,10 @@ export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
   x: number[];
   y: (number | null | undefined)[][];
 } {
+  const [first] = curves;
+  // Curves of one run: nothing to align, and this is done several times a second.
+  if (first && curves.every((curve) => curve.x === first.x))
+    return { x: [...first.x], y: curves.map(({ y }) => [...y]) };
   const x = [...new Set(curves.flatMap((curve) => [...curve.x]))].sort((a, b) => a - b);
   const at = new Map(x.map((value, i) => [value, i]));
   const y = curves.map((curve) => {

@@ -11,6 +11,8 @@ export class Pages {
   total = $state(0);
   /** Of the query: another one begins anew. */
   key = $state('');
+  /** Rises when everything in sight must be asked again. */
+  version = $state(0);
   readonly #pages = $state<Record<number, ImageRow[]>>({});
   readonly #asked = new Set<number>();
   #query: ImageQuery | null = null;
@@ -26,6 +28,7 @@ export class Pages {
       this.total = 0;
     }
     this.key = key;
+    this.version++;
     void this.#ask(0);
   }
 
@@ -33,8 +36,15 @@ export class Pages {
     return this.#pages[Math.floor(index / PAGE)]?.[index % PAGE];
   }
 
+  /** The image at a place, asked for where it is not known yet. */
+  async fetch(index: number): Promise<ImageRow | undefined> {
+    await this.#ask(Math.floor(index / PAGE));
+    return this.at(index);
+  }
+
   /** Images `from` to before `to` are in sight. */
   want(from: number, to: number): void {
+    this.version;
     for (let page = Math.floor(from / PAGE); page * PAGE < Math.min(to, this.total); page++) void this.#ask(page);
   }
 

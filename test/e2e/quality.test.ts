@@ -1,0 +1,222 @@
+import { join } from 'node:path';
+import axe from 'axe-core';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Store } from '../../electron/store/store.ts';
+import { runConfigSchema } from '../../shared/config.ts';
+import type { Metric } from '../../shared/domain.ts';
+import { hasChromium, launch, makeImages, Serving, why } from './harness.ts';
+
+const SMALL = {
+  ...{ 'model.image_size': 32, 'model.embed_dim': 32, 'model.depth': 1, 'model.num_heads': 1 },
+  ...{ 'projector.hidden': 32, 'projector.out': 16, 'train.batch_size': 4, 'train.steps': 100_000 },
+};
+const metric = (step: number): Metric => ({
+  ...{
+    step,
+    epoch: step / 100,
+    time: 1e12 + step * 50,
+    loss: 4 - 2 * (1 - Math.exp(-step / 3e5)) + Math.sin(step) / 10,
+  },
+  ...{ top1: 0.5, top5: 0.8, top1_control: 0.2, grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.996 },
+  ...{ images_per_s: 100, data_wait: 0, replaced: 0, rank_student: null, rank_teacher: step % 50 === 0 ? 30 : null },
+  ...{ cosine_student: null, cosine_teacher: null },
+});
+
+/** The longest tasks of the page's main thread while something goes on, ms. */
+async function longTasks(page: Page, during: () => Promise<void>): Promise<number[]> {
+  await page.evaluate(() => {
+    const found: number[] = [];
+    new PerformanceObserver((list) => found.push(...list.getEntries().map((entry) => entry.duration))).observe({
+      type: 'longtask',
+    });
+    Object.assign(globalThis, { longTasks: found });
+  });
+  await during();
+  return page.evaluate(() => (globalThis as unknown as { longTasks: number[] }).longTasks.sort((a, b) => b - a));
+}
+
+describe.skipIf(!hasChromium)(`the window for everybody, and with much in it, in Chromium${why}`, () => {
+  let browser: Browser;
+  const serving = new Serving();
+  const address = (hash: string) => `${new URL(serving.url).origin}/${hash}`;
+  const open = async (hash: string, options = {}) => {
+    const window = await serving.window(browser, options);
+    await window.page.goto(serving.url);
+    await window.page.goto(address(hash));
+    await window.page.getByRole('heading', { level: 1 }).first().waitFor();
+    return window;
+  };
+  const LONG =
+    'A name that is far longer than any place it stands in, as names of experiments come to be over the years';
+
+  beforeAll(async () => {
+    const store = Store.open(join(serving.home, 'workbench.sqlite'));
+    const folder = join(serving.home, 'pictures');
+    await makeImages(folder, 12);
+    // 100,000 rows over 12 files: the grid does not know the difference.
+    const dataset = store.datasets.create({ name: LONG, folders: [folder], labels: 'folders' });
+    const rows = Array.from({ length: 100_000 }, (_, i) => ({
+      ...{
+        folder: 0,
+        path: `class-${i % 2}/image ${String(i).padStart(3, '0')}.png`,
+        bytes: 1000 + i,
+        mtime: 1,
+        hash: `${i % 12}`.padStart(64, '0'),
+      },
+      ...{
+        width: 96,
+        height: 96,
+        format: 'png',
+        label: `class-${i % 2}`,
+        status: 'ok' as const,
+        reason: null,
+        detail: null,
+      },
+    }));
+    for (let i = 0; i < rows.length; i += 10_000) store.images.upsertMany(dataset.id, rows.slice(i, i + 10_000));
+    const real = store.datasets.create({ name: 'real', folders: [folder], labels: 'none' });
+    store.images.upsertMany(
+      real.id,
+      rows.slice(0, 12).map((row, i) => ({ ...row, hash: `${i}`.repeat(64).slice(0, 64) })),
+    );
+    const config = runConfigSchema.parse({ model: { image_size: 32, embed_dim: 32, depth: 1, num_heads: 1 } });
+    const run = (name: string, step: number) => {
+      const made = store.runs.create({
+        name,
+        dataset_id: dataset.id,
+        preset: 'demo',
+        config,
+        total_steps: step,
+        steps_per_epoch: 100,
+      });
+      store.runs.update(made.id, { status: 'finished', step });
+      return made.id;
+    };
+    const id = run(LONG, 1_000_000);
+    for (let from = 1; from <= 1_000_000; from += 50_000)
+      store.metrics.add(
+        id,
+        Array.from({ length: 50_000 }, (_, i) => metric(from + i)),
+      );
+    for (let i = 0; i < 499; i++) store.metrics.add(run(`run number ${i}`, 10), metric(i + 1));
+    store.close();
+    browser = await launch();
+    await serving.start();
+  }, 240_000);
+  afterAll(async () => {
+    await browser?.close();
+    await serving.end();
+  });
+
+  describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
+    test.each([
+      ['#/datasets', 'Datasets'],
+      ['#/datasets/1?image=1', LONG],
+      ['#/new?dataset=1&preset=small-cpu', 'New run'],
+      ['#/new?dataset=1&preset=small-cpu&tab=ablations', 'New run'],
+      ['#/runs', 'Runs'],
+      ['#/runs/1', LONG],
+      ['#/compare?runs=1,2', 'Compare'],
+      ['#/runtime', 'Runtime'],
+    ])('axe finds nothing serious on %s', async (hash) => {
+      const { page, context, faults } = await open(hash, { colorScheme, viewport: { width: 1024, height: 700 } });
+      await page.waitForTimeout(1200);
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate(() =>
+        (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] }),
+      );
+      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      expect(
+        serious.map(
+          ({ id, nodes }) =>
+            `${id}: ${nodes
+              .slice(0, 3)
+              .map(({ html }) => html.slice(0, 160))
+              .join(' | ')}`,
+        ),
+      ).toEqual([]);
+      // Nothing sticks out of a small window.
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(1024);
+      expect(faults).toEqual([]);
+      await context.close();
+    });
+  });
+
+  test('100,000 images: any of them is reached, and scrolling keeps few in the document (times are printed)', async () => {
+    const { page, context } = await open('#/datasets/1');
+    await page.getByText('100,000 files shown').waitFor();
+    const grid = page.getByRole('listbox', { name: 'Images' });
+    const tasks = await longTasks(page, async () => {
+      for (let i = 0; i < 20; i++) {
+        await grid.evaluate((view, part) => view.scrollTo(0, (view.scrollHeight * part) / 20), i);
+        await page.waitForTimeout(100);
+      }
+    });
+    console.log(`scrolling 100,000 images: tasks over 50 ms: ${tasks.map((t) => t.toFixed(0)).join(', ') || 'none'}`);
+    expect(await grid.getByRole('option').count()).toBeLessThan(300);
+    await grid.focus();
+    await page.keyboard.press('End');
+    await grid.evaluate((view) => view.scrollTo(0, view.scrollHeight));
+    await grid.getByRole('option', { name: /image 99999\.png/ }).waitFor();
+    await context.close();
+  });
+
+  test('a million points: the curve comes downsampled, zoom asks for its part (times are printed)', async () => {
+    const { page, context } = await open('#/runs/1');
+    const began = performance.now();
+    await page.getByRole('group', { name: /^Loss\. loss: last/ }).waitFor();
+    console.log(`a million points: first curve after ${(performance.now() - began).toFixed(0)} ms`);
+    await page.goto(address('#/runs/1?from=500000&to=500100'));
+    await expect
+      .poll(() => page.getByRole('group', { name: /^Loss/ }).getAttribute('aria-label'), { timeout: 10_000 })
+      .toContain(Number(metric(500_100).loss.toPrecision(3)).toString());
+    await page.getByRole('button', { name: 'Whole run' }).click();
+    expect(page.url()).not.toContain('from=');
+    await context.close();
+  });
+
+  test('500 runs are sorted and filtered within 200 ms (times are printed)', async () => {
+    const { page, context } = await open('#/compare');
+    await page.getByText('500 shown').waitFor();
+    const measure = (act: string) =>
+      page.evaluate(async (what) => {
+        const began = performance.now();
+        if (what === 'sort')
+          [...document.querySelectorAll<HTMLButtonElement>('th button')]
+            .find((b) => b.textContent!.startsWith('Loss'))!
+            .click();
+        else {
+          const input = document.querySelector<HTMLInputElement>('input[aria-label="Filter runs"]')!;
+          input.value = 'number 4';
+          input.dispatchEvent(new Event('input', { bubbles: true }));
+        }
+        // Two frames: the change is on the screen then.
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        return performance.now() - began;
+      }, act);
+    const times = { sort: await measure('sort'), again: await measure('sort'), filter: await measure('filter') };
+    await page.getByText('175 shown').waitFor();
+    console.log(
+      `500 runs: ${Object.entries(times)
+        .map(([what, ms]) => `${what} ${ms.toFixed(0)} ms`)
+        .join(', ')}`,
+    );
+    await context.close();
+  });
+
+  test('the window stays free while a run trains (the longest task is printed)', async () => {
+    const { page, context, faults } = await open(
+      `#/new?dataset=2&preset=small-cpu&set=${encodeURIComponent(JSON.stringify(SMALL))}`,
+    );
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await page.waitForURL(/#\/runs\/\d+/);
+    await page.getByText('running').first().waitFor();
+    const tasks = await longTasks(page, () => page.waitForTimeout(8000));
+    console.log(`while a run is watched: tasks over 50 ms: ${tasks.map((t) => t.toFixed(0)).join(', ') || 'none'}`);
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await page.getByText('stopped').first().waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
