@@ -2,6 +2,7 @@
 // Brings a bare clone to life, and runs what was asked for: needs Node 20 or later and nothing else. Everything that it
 // says goes to standard error, so that `conmim --json` has standard output for itself.
 import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { build } from './bootstrap/build.mjs';
@@ -17,10 +18,11 @@ const USAGE = `node tools/bootstrap.mjs COMMAND
                                --verify compares the checksum of every file of TensorFlow first
   test [arguments of vitest]   set up, and run all tests
   check                        set up, and run the type checker and the linter
+  start                        set up, and open the window
   demo, replay, conmim …       set up, and run the program`;
 
 async function main([command, ...args]) {
-  if (!['setup', 'test', 'check', 'demo', 'replay', 'conmim'].includes(command)) throw new Sentence(USAGE);
+  if (!['setup', 'test', 'check', 'start', 'demo', 'replay', 'conmim'].includes(command)) throw new Sentence(USAGE);
   const node = await ensureNode();
   await ensurePackages(node);
   const variant = command === 'setup' && args.includes('--variant') ? args[args.indexOf('--variant') + 1] : undefined;
@@ -45,6 +47,9 @@ async function main([command, ...args]) {
     case 'test':
       build(node); // the command line is tested as it is built
       return run(node, [bin('vitest', 'vitest.mjs'), 'run', ...args]);
+    case 'start':
+      build(node);
+      return start(node);
     default:
       build(node);
       return run(
@@ -53,6 +58,22 @@ async function main([command, ...args]) {
         process.env.INIT_CWD,
       );
   }
+}
+
+/** The desktop application where Electron's binary is installed, else the same window in the browser. */
+function start(node) {
+  const folder = join(ROOT, 'node_modules', 'electron');
+  const named = join(folder, 'path.txt'); // written when the binary was fetched; asking the package would fetch it
+  const binary = process.env.ELECTRON_OVERRIDE_DIST_PATH
+    ? join(process.env.ELECTRON_OVERRIDE_DIST_PATH, process.platform === 'win32' ? 'electron.exe' : 'electron')
+    : existsSync(named)
+      ? join(folder, 'dist', readFileSync(named, 'utf8').trim())
+      : null;
+  if (binary && existsSync(binary)) return run(binary, [ROOT]);
+  say(
+    "Electron's binary is not installed, so the window opens in your browser. To have the desktop application: `node node_modules/electron/install.js`, then `npm start` again.",
+  );
+  return run(node, [join(ROOT, 'out', 'electron', 'cli.js'), 'serve', '--open']);
 }
 
 /** Runs a program in this one's place: same streams, same signals, same exit code. */

@@ -5,6 +5,7 @@ import { AppError, fromReport } from '../../shared/errors.ts';
 import { PRESETS } from '../../shared/presets.ts';
 import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
 import { estimateCost } from '../services/estimate.ts';
+import { savedPresets } from '../services/presets.ts';
 import { createRun, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
 import type { Context } from './context.ts';
 import { withOutput, withStore } from './context.ts';
@@ -46,7 +47,7 @@ export function addRunCommands(program: Command): void {
         const settings = [...(options.set as string[])];
         if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
-        const { preset, config } = buildConfig(options.preset as string | undefined, settings);
+        const { preset, config } = buildConfig(options.preset as string | undefined, settings, savedPresets(store));
         const run = createRun(store, {
           dataset,
           config,

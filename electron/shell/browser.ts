@@ -6,6 +6,7 @@ import { join, normalize, sep } from 'node:path';
 import { lookup } from 'mrmime';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError } from '../../shared/errors.ts';
+import { HEADERS } from './policy.ts';
 import type { Program, Shell } from './shell.ts';
 
 /** A browser has no dialog for folders of this machine: the window lists them itself. */
@@ -29,23 +30,6 @@ export interface ServeOptions {
 /** A window that hears nothing for so long is asked whether it is there, ms: a tunnel that died tells nobody. */
 const PING_EVERY = 15_000;
 const LARGEST_MESSAGE = 1 << 20;
-
-const CSP = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'", // styles that are set on elements; no script comes this way
-  "img-src 'self' data: blob:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-const HEADERS = {
-  'content-security-policy': CSP,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-resource-policy': 'same-origin',
-};
 
 /** The name alone is checked, against DNS rebinding: through a tunnel the port is another. */
 const isLocal = (host: string | undefined) => /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host ?? '');

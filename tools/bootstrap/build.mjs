@@ -10,7 +10,7 @@ function sourcesState(folders, configuration) {
   const hash = createHash('sha256');
   for (const folder of folders) {
     for (const entry of readdirSync(join(ROOT, folder), { recursive: true }).sort()) {
-      if (!/\.(ts|svelte|css|html)$/.test(entry)) continue;
+      if (!/\.(c?ts|svelte|css|html)$/.test(entry)) continue;
       const { size, mtimeMs } = statSync(join(ROOT, folder, entry));
       hash.update(`${folder}/${entry} ${size} ${mtimeMs}\n`);
     }

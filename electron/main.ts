@@ -1,0 +1,65 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { app, type BrowserWindow, dialog } from 'electron';
+import { toReport } from '../shared/errors.ts';
+import { openProgram } from './ipc/program.ts';
+import { ROOT } from './services/sample.ts';
+import { payAttention } from './shell/attention.ts';
+import { connect, electronShell, guard, openWindow, registerScheme, serveFiles } from './shell/electron.ts';
+import { setMenu } from './shell/menu.ts';
+import { askBeforeQuitting } from './shell/quit.ts';
+import { defaultHome } from './store/home.ts';
+
+/** The desktop application. */
+const home = process.env.CONMIM_HOME ?? defaultHome();
+mkdirSync(home, { recursive: true });
+app.setPath('userData', join(home, 'desktop')); // Chromium's own files; and one application for each home
+let window: BrowserWindow | null = null;
+
+if (app.requestSingleInstanceLock()) {
+  registerScheme();
+  app.whenReady().then(start).catch(fail);
+} else {
+  app.quit(); // the one that is there shows itself
+}
+
+async function start(): Promise<void> {
+  guard();
+  const program = await openProgram({ home, shell: electronShell(() => window) });
+  connect(program);
+  serveFiles(program, join(ROOT, 'out', 'renderer'));
+  askBeforeQuitting(program, () => window);
+  setMenu((action) => void tell(action));
+  payAttention(
+    program,
+    () => window,
+    (run) => void tell(`go:runs/${run}`),
+  );
+  app.on('second-instance', () => void show());
+  app.on('activate', () => void show());
+  app.on('window-all-closed', () => process.platform !== 'darwin' && app.quit());
+
+  async function show(): Promise<BrowserWindow> {
+    if (!window) {
+      const preload = join(import.meta.dirname, 'preload.cjs');
+      window = await openWindow(program, preload, join(home, 'window.json'));
+      window.on('closed', () => {
+        window = null;
+      });
+    }
+    if (window.isMinimized()) window.restore();
+    window.focus();
+    return window;
+  }
+  /** An action of the menu, to the window that carries it out. */
+  async function tell(action: string): Promise<void> {
+    (await show()).webContents.send('conmim:event', { seq: 0, event: { type: 'menu', action } });
+  }
+  await show();
+}
+
+function fail(error: unknown): void {
+  const { what, why, next } = toReport(error);
+  dialog.showErrorBox(what, [why, next].filter(Boolean).join('\n\n'));
+  app.exit(1);
+}
