@@ -126,6 +126,23 @@ export const CHANNELS = {
   /** Computes what `probes.get` lacks. */
   'probes.compute': channel<TaskRef>()(byId),
 
+  // what it learned
+  /** One image's look-ups at a checkpoint. No mask: one of the run's generator, by `draw`. */
+  'explore.lookup': channel<LookupView>()(
+    z.strictObject({
+      checkpoint: id,
+      image: id,
+      mask: z.array(z.boolean()).max(65_536).nullable(),
+      draw: z.number().int().min(0),
+      /** Asks the network as it was before training. */
+      untrained: z.boolean(),
+    }),
+  ),
+  /** Where, and on what, look-ups are right, over many images. The task's result is a `LookupAccuracy`. */
+  'explore.accuracy': channel<TaskRef>()(
+    z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
+  ),
+
   // evaluation and weights
   'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
   'evaluations.start': channel<TaskRef>()(
@@ -348,6 +365,43 @@ export interface ProbeStrip {
   columns: { checkpoint: number | null; step: number; answers: ProbeAnswer[][] | null }[];
 }
 
+/** One image's look-ups. A patch is its place in the grid, row by row. */
+export interface LookupView {
+  grid: number;
+  /** What the networks saw: the middle square, as a data URL. */
+  picture: string;
+  path: string;
+  step: number;
+  temperature: number;
+  mask: boolean[];
+  answers: {
+    patch: number;
+    /** Rank of the true place, from 1. */
+    rank: number;
+    /** The same among another image's keys. */
+    control_rank: number;
+    /** The five most likely places, the likeliest first. */
+    top5: number[];
+    /** Of the K places, in ten-thousandths. */
+    chances: number[];
+    /** Nats; ln K is guessing. */
+    entropy: number;
+  }[];
+  /** Whose BatchNorm statistics were used, in words. */
+  how: string;
+}
+
+export interface LookupAccuracy {
+  grid: number;
+  images: number;
+  /** Look-ups that found their place, by place: share, and of how many. Null where nothing was masked. */
+  places: { top1: number | null; control: number | null; n: number }[];
+  /** By how much happens in a patch: quarters, from plain to rich. */
+  content: { from: number; to: number; top1: number; control: number; n: number }[];
+  trained: { top1: number; control: number };
+  untrained: { top1: number; control: number };
+}
+
 export interface Storage {
   home: { path: string; bytes: number; free: number };
   runs: { id: number; name: string; checkpoints: number; bytes: number }[];
@@ -373,7 +427,7 @@ export interface TaskRef {
   task: string;
 }
 
-export type TaskKind = 'import' | 'rescan' | 'estimate' | 'evaluate' | 'probes' | 'doctor' | 'install';
+export type TaskKind = 'accuracy' | 'import' | 'rescan' | 'estimate' | 'evaluate' | 'probes' | 'doctor' | 'install';
 
 /** Long work that a window started. */
 export interface Task {

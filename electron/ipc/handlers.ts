@@ -29,6 +29,7 @@ export function handlers(context: Context): Handlers {
     ...recipeHandlers(context),
     ...runHandlers(context),
     ...checkpointHandlers(context),
+    ...exploreHandlers(context),
     ...runtimeHandlers(context),
   };
 }
@@ -277,6 +278,19 @@ function checkpointHandlers({
         throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
       exportWeights(store, checkpoint, path, part);
       return { path, bytes: statSync(path).size };
+    },
+  };
+}
+
+function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
+  return {
+    'explore.lookup': (input) => explore.lookup(input),
+    'explore.accuracy': (input) => {
+      const { run_id, step } = store.checkpoints.get(input.checkpoint);
+      const title = `Where look-ups of ${store.runs.get(run_id).name}, step ${step}, are right`;
+      return tasks.start('accuracy', title, ({ signal, progress }) =>
+        explore.accuracy(input, { signal, onProgress: progress }),
+      );
     },
   };
 }

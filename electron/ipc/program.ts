@@ -1,6 +1,7 @@
 import { AppError, toReport } from '../../shared/errors.ts';
 import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/ipc.ts';
 import { Events } from '../services/events.ts';
+import { ExploreHost } from '../services/explore-host.ts';
 import { LiveRuns } from '../services/live.ts';
 import { Tasks } from '../services/tasks.ts';
 import { Thumbnails } from '../services/thumbnails.ts';
@@ -20,6 +21,7 @@ export interface Context {
   live: LiveRuns;
   deletions: Deletions;
   thumbnails: Thumbnails;
+  explore: ExploreHost;
 }
 
 export type Handlers = { [C in Channel]: (input: Input<C>) => Result<C> | Promise<Result<C>> };
@@ -41,7 +43,8 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
   const tasks = new Tasks(events);
   const live = new LiveRuns(store, events, deletions);
   const thumbnails = new Thumbnails(store, home);
-  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails });
+  const explore = new ExploreHost(store.path);
+  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore });
   return {
     session: events.session,
     get seq() {
@@ -54,6 +57,7 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
     runningRuns: () => live.running().map(({ id, name, step, total_steps }) => ({ id, name, step, total_steps })),
     async close(mode) {
       await tasks.close();
+      explore.close();
       await live.close(mode);
       deletions.close();
       store.close();

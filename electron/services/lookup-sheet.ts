@@ -1,13 +1,10 @@
-import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
-import { dictionaryLogits, lookupRanks } from '../engine/contrast.ts';
-import { hostCopy } from '../engine/host.ts';
-import { FrozenNetwork } from '../engine/inference.ts';
 import { type ContactRow, contactSheet } from './contact-sheet.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
+import { bestOf, LookupPair } from './lookups.ts';
 
 export interface SheetOptions {
   config: RunConfig;
@@ -31,22 +28,9 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
   const masks = images.map((_, i) =>
     makeMask(config.mask, { grid, patchSize: patch_size, imageSize: side }, stream(options.seed, 0, i, 'sheet mask')),
   );
-  const mask = new Float32Array(images.length * K);
-  masks.forEach((m, i) => {
-    mask.set(m, i * K);
-  });
-  const networks = [options.student, options.teacher].map(
-    (state) => new FrozenNetwork(config.model, config.projector, state),
-  );
-  const within = { ...config.contrast, dictionary: 'image' } as const;
-  const queries = networks[0]!.features(input, mask, 'batch');
-  const keys = networks[1]!.features(input, null, 'batch');
-  const [ranks, chances] = tf.tidy(() => [
-    hostCopy(lookupRanks(queries, keys, within)),
-    hostCopy(tf.softmax(dictionaryLogits(queries, keys, within))),
-  ]);
-  tf.dispose([queries, keys]);
-  for (const network of networks) network.dispose();
+  const pair = new LookupPair(config, options);
+  const answers = pair.ask(input, masks);
+  pair.dispose();
   const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
     title: image.title,
     student: pixels[i]!,
@@ -56,9 +40,9 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
     mask: masks[i]!,
     answers: [...masks[i]!.keys()].flatMap((patch) => {
       if (!masks[i]![patch]) return [];
-      const own = chances!.subarray((i * K + patch) * K, (i * K + patch + 1) * K);
-      const answer = own.indexOf(Math.max(...own));
-      return [{ patch, answer, probability: own[answer]!, rank: 1 + ranks![i * K + patch]! }];
+      const query = i * K + patch;
+      const { patch: answer, probability } = bestOf(answers, query);
+      return [{ patch, answer, probability, rank: 1 + answers.ranks[query]! }];
     }),
   }));
   await contactSheet(rows, options.out, { caption: options.caption });

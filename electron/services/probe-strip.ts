@@ -1,19 +1,16 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import * as tf from '@tensorflow/tfjs-core';
 import sharp from 'sharp';
-import { gridOf, patchesOf } from '../../shared/config.ts';
+import { gridOf } from '../../shared/config.ts';
 import type { ImageRow, Run, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { ProbeAnswer, ProbeStrip } from '../../shared/ipc.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
-import { dictionaryLogits, lookupRanks } from '../engine/contrast.ts';
-import { hostCopy } from '../engine/host.ts';
-import { FrozenNetwork } from '../engine/inference.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
+import { bestOf, LookupPair } from './lookups.ts';
 
 /** Images that are shown; so many more keep them company, for BatchNorm takes a batch's statistics. */
 const SHOWN = 4;
@@ -27,6 +24,12 @@ interface Probe {
   masks: Uint8Array[];
   /** Names what is asked. */
   key: string;
+}
+
+/** Images that keep another company in a batch: fixed, so that it is always the same. @returns their paths */
+export function companyOf(store: Store, run: Run, without: number): string[] {
+  const { rows, paths } = probesOf(store, run);
+  return paths.filter((_, i) => rows[i]!.id !== without).slice(0, ASKED - 1);
 }
 
 /** The fixed images of a run and their masks. @throws AppError not-found for weights without a dataset */
@@ -110,33 +113,26 @@ export async function computeProbes(
     const untrained = id === null ? untrainedState(run.config) : null;
     const student = untrained ?? store.checkpoints.load(id!, 'student');
     const teacher = untrained ?? store.checkpoints.load(id!, 'teacher');
-    store.probes.save(runId, step, probe.key, ask(run, student, teacher, input, probe.masks).slice(0, SHOWN));
+    store.probes.save(runId, step, probe.key, ask(run, { student, teacher }, input, probe.masks).slice(0, SHOWN));
   }
   onProgress(wanted.length, wanted.length, 'done');
   return { computed: wanted.length };
 }
 
 /** Every masked patch's answer, by image. */
-function ask(run: Run, student: StateDict, teacher: StateDict, input: Float32Array, masks: Uint8Array[]) {
-  const { model, projector, contrast } = run.config;
-  const K = patchesOf(model);
-  const mask = new Float32Array(masks.length * K);
-  masks.forEach((m, i) => {
-    mask.set(m, i * K);
-  });
-  const networks = [student, teacher].map((state) => new FrozenNetwork(model, projector, state));
-  const within = { ...contrast, dictionary: 'image' } as const;
-  const queries = networks[0]!.features(input, mask, 'batch');
-  const keys = networks[1]!.features(input, null, 'batch');
-  const [ranks, best] = tf.tidy(() => [
-    hostCopy(lookupRanks(queries, keys, within)),
-    hostCopy(tf.cast(tf.argMax(dictionaryLogits(queries, keys, within), -1), 'float32')),
-  ]);
-  tf.dispose([queries, keys]);
-  for (const network of networks) network.dispose();
-  return masks.map((m, i) =>
-    [...m.keys()].flatMap((patch): ProbeAnswer[] =>
-      m[patch] ? [{ patch, best: best![i * K + patch]!, rank: 1 + ranks![i * K + patch]! }] : [],
-    ),
+function ask(
+  { config }: Run,
+  states: { student: StateDict; teacher: StateDict },
+  input: Float32Array,
+  masks: Uint8Array[],
+) {
+  const pair = new LookupPair(config, states);
+  const answers = pair.ask(input, masks);
+  pair.dispose();
+  return masks.map((mask, i) =>
+    [...mask.keys()].flatMap((patch): ProbeAnswer[] => {
+      const query = i * answers.K + patch;
+      return mask[patch] ? [{ patch, best: bestOf(answers, query).patch, rank: 1 + answers.ranks[query]! }] : [];
+    }),
   );
 }

@@ -17,7 +17,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
   test('every screen opens by its key, says its name, and throws nothing', async () => {
     const { page, context, faults } = await serving.window(browser);
     await page.goto(serving.url);
-    const names = ['Datasets', 'New run', 'Runs', 'Compare', 'Runtime'];
+    const names = ['Datasets', 'New run', 'Runs', 'Compare', 'Explore', 'Runtime'];
     for (const [i, name] of names.entries()) {
       await page.keyboard.press(`Alt+${i + 1}`);
       await page.getByRole('heading', { level: 1 }).first().waitFor();
@@ -25,7 +25,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
       expect(await page.getByRole('link', { name }).getAttribute('aria-current')).toBe('page');
     }
     await page.goBack();
-    await page.waitForFunction(() => document.title.startsWith('Compare'));
+    await page.waitForFunction(() => document.title.startsWith('Explore'));
     expect(faults).toEqual([]);
     await context.close();
   });

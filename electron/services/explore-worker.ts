@@ -1,0 +1,28 @@
+import { toReport } from '../../shared/errors.ts';
+import { Store } from '../store/store.ts';
+import { loadBackend } from '../trainer/backend.ts';
+import { Explorer } from './explore.ts';
+import type { ExploreMessage, ExploreRequest } from './explore-host.ts';
+
+/** The process that answers look-ups: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
+const store = Store.open(process.argv[2]!);
+const explorer = new Explorer(store);
+const ready = loadBackend();
+
+const say = (message: ExploreMessage) => process.send!(message, undefined, undefined, () => {});
+// One after the other: they share the backend, and the newest of a window is the only one that is still wanted.
+let turn: Promise<unknown> = ready;
+process.on('message', ({ id, ask }: ExploreRequest) => {
+  turn = turn
+    .catch(() => {})
+    .then(async () => {
+      await ready;
+      if (ask.kind === 'lookup') return explorer.lookup(ask.input);
+      return explorer.accuracy(ask.input, (done, total, phase) => say({ id, type: 'progress', done, total, phase }));
+    })
+    .then(
+      (value) => say({ id, type: 'result', value }),
+      (error) => say({ id, type: 'error', error: toReport(error) }),
+    );
+});
+process.once('disconnect', () => process.exit());
