@@ -25,8 +25,9 @@ export class LookupPair {
    * BatchNorm takes the batch's statistics, as in training, so images keep each other company.
    * @param images `[batch, side, side, 3]`, normalised
    * @param masks each `[K]`, 1 = masked
+   * @param full what the teacher sees, where that is another view of the images
    */
-  ask(images: Float32Array, masks: readonly Uint8Array[]): LookupAnswers {
+  ask(images: Float32Array, masks: readonly Uint8Array[], full = images): LookupAnswers {
     const K = patchesOf(this.config.model);
     const mask = new Float32Array(masks.length * K);
     masks.forEach((one, i) => {
@@ -35,7 +36,7 @@ export class LookupPair {
     // The picture that is read is of one image, whatever the run's dictionary was.
     const within = { ...this.config.contrast, dictionary: 'image' } as const;
     const queries = this.#student.features(images, mask, 'batch');
-    const keys = this.#teacher.features(images, null, 'batch');
+    const keys = this.#teacher.features(full, null, 'batch');
     const [chances, ranks, controlRanks] = tf.tidy(() => {
       const batch = masks.length;
       const others = batch > 1 ? tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]) : keys;

@@ -47,15 +47,8 @@ function channelsLast({ shape, data }: HostTensor): Float32Array {
   return out;
 }
 
-/**
- * Runs a parity folder and writes what came out: `result.json`, `gradients.step0`, `student.final`, `teacher.final`
- * and `tokens.eval` (.safetensors; tokens of the student after the last step for the last batch's `student_input`,
- * nothing masked). Needs a backend to be set.
- * @throws AppError not-found, bad-file
- */
-export function replay(folder: string, out: string): ReplayStep[] {
-  const fixture = readFixture(folder);
-  const config: EngineConfig = {
+function configOf(fixture: ReturnType<typeof readFixture>): EngineConfig {
+  return {
     model: modelSchema.parse({ ...pickModel(fixture) }),
     projector: fixture.projector,
     contrast: { temperature: fixture.temperature, dictionary: 'image' },
@@ -67,6 +60,30 @@ export function replay(folder: string, out: string): ReplayStep[] {
       clip_grad: fixture.optimizer.clip_grad_norm,
     },
   };
+}
+
+/** The networks and the first batch of a fixture, to ask them another way. Images are `[batch, side, side, 3]`. */
+export function firstBatch(folder: string) {
+  const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
+  const batch = load('batch.step0');
+  return {
+    config: configOf(readFixture(folder)),
+    states: { student: load('student.init'), teacher: load('teacher.init') },
+    student: channelsLast(batch.get('student_input')!),
+    teacher: channelsLast(batch.get('teacher_input')!),
+    mask: batch.get('mask')!,
+  };
+}
+
+/**
+ * Runs a parity folder and writes what came out: `result.json`, `gradients.step0`, `student.final`, `teacher.final`
+ * and `tokens.eval` (.safetensors; tokens of the student after the last step for the last batch's `student_input`,
+ * nothing masked). Needs a backend to be set.
+ * @throws AppError not-found, bad-file
+ */
+export function replay(folder: string, out: string): ReplayStep[] {
+  const fixture = readFixture(folder);
+  const config = configOf(fixture);
   const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
   mkdirSync(out, { recursive: true });
   const write = (name: string, tensors: StateDict) => writeSafetensors(join(out, `${name}.safetensors`), tensors);

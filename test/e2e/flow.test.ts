@@ -192,6 +192,42 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await strip.getByText('untrained').waitFor();
   });
 
+  test('explore: a patch is chosen, a mask drawn by hand, the untrained network asked', async () => {
+    await page
+      .getByRole('region', { name: 'Checkpoints' })
+      .getByRole('link', { name: /^Look-ups of step/ })
+      .first()
+      .click();
+    const all = page.getByRole('region', { name: 'All look-ups' });
+    await all.getByText(/of 12 found/).waitFor({ timeout: 60_000 });
+    const one = page.getByRole('region', { name: 'One look-up' });
+    await one.getByText('probability of each of the 16 keys').waitFor();
+    // Patches are unmasked with the pointer, until one is left.
+    await page.getByRole('button', { name: 'Unmask' }).click();
+    const student = page.getByRole('region', { name: 'What the student sees' }).locator('svg');
+    const box = (await student.boundingBox())!;
+    const at = (x: number, y: number) =>
+      [box.x + ((x + 0.5) / 4) * box.width, box.y + ((y + 0.5) / 4) * box.height] as const;
+    await page.mouse.move(...at(0, 0));
+    await page.mouse.down();
+    for (let i = 1; i < 16; i++) await page.mouse.move(...at(i % 4, Math.floor(i / 4)), { steps: 4 });
+    await page.mouse.up();
+    await page.getByRole('button', { name: 'Mask', exact: true }).click();
+    await page.mouse.click(...at(2, 1));
+    await all.getByText(/of 1 found/).waitFor();
+    await page.getByRole('button', { name: 'Choose a patch' }).click();
+    await page.mouse.click(...at(2, 1));
+    await page.getByRole('heading', { name: 'Patch at row 2, column 3' }).waitFor();
+    const figures = page.getByRole('region', { name: 'Figures' });
+    const trained = await figures.textContent();
+    await page.getByRole('button', { name: 'Untrained network' }).click();
+    await expect.poll(() => figures.textContent()).toContain('before training');
+    expect(await figures.textContent()).not.toBe(trained);
+    await page.getByRole('button', { name: 'Measure over many images' }).click();
+    await page.getByText(/content is worth/).waitFor({ timeout: 60_000 });
+    expect(window.faults).toEqual([]);
+  });
+
   test('an ablation queues its runs; compare shows where they differ, and exports', async () => {
     await page.goto(address(`#/new?dataset=1&preset=small-cpu&set=${settings({ 'train.steps': 5 })}`));
     await page.getByRole('tab', { name: /Ablations/ }).click();

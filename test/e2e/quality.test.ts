@@ -118,6 +118,7 @@ describe.skipIf(!hasChromium)(`the window for everybody, and with much in it, in
       ['#/runs', 'Runs'],
       ['#/runs/1', LONG],
       ['#/compare?runs=1,2', 'Compare'],
+      ['#/explore', 'Explore'],
       ['#/runtime', 'Runtime'],
     ])('axe finds nothing serious on %s', async (hash) => {
       const { page, context, faults } = await open(hash, { colorScheme, viewport: { width: 1024, height: 700 } });

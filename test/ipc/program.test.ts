@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
-import type { AppEvent, Channel, Input, Result, Task } from '../../shared/ipc.ts';
+import type { AppEvent, Channel, Input, LookupAccuracy, Result, Task } from '../../shared/ipc.ts';
 import { CHANNEL_NAMES } from '../../shared/ipc.ts';
 
 let home: string;
@@ -281,8 +281,8 @@ describe('runs', () => {
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await call('runs.metrics', { id: run.id, points: 100, from: 3, to: 4 })).toHaveLength(2);
 
-    const before = await call('probes.get', { id: run.id });
-    expect(before.columns.map(({ answers }) => answers)).toEqual([null, null]);
+    const unasked = await call('probes.get', { id: run.id });
+    expect(unasked.columns.map(({ answers }) => answers)).toEqual([null, null]);
     expect(await ended(await call('probes.compute', { id: run.id }))).toMatchObject({ status: 'done' });
     const { columns, images: probed } = await call('probes.get', { id: run.id });
     for (const { answers } of columns) {
@@ -293,6 +293,33 @@ describe('runs', () => {
         for (const { patch, best, rank } of image) if (rank === 1) expect(best).toBe(patch);
       }
     }
+    // A look-up as the window asks it: with the generator's mask, with one's own, and of the untrained network.
+    const image = probed[0]!.image;
+    const ask = { checkpoint: run.checkpoints.at(-1)!.id, image, draw: 0, untrained: false };
+    const view = await call('explore.lookup', { ...ask, mask: null });
+    expect(view.answers).toHaveLength(12);
+    for (const { chances, top5, entropy, patch, rank } of view.answers) {
+      expect(chances.reduce((a, b) => a + b, 0) / 10_000).toBeCloseTo(1, 2);
+      expect(entropy).toBeLessThanOrEqual(Math.log(16) + 1e-6);
+      expect(chances[top5[0]!]).toBe(Math.max(...chances));
+      if (rank === 1) expect(top5[0]).toBe(patch);
+    }
+    const own = view.mask.map((_, i) => i === 5);
+    expect((await call('explore.lookup', { ...ask, mask: own })).answers.map(({ patch }) => patch)).toEqual([5]);
+    const before = await call('explore.lookup', { ...ask, mask: null, untrained: true });
+    expect(before.step).toBe(0);
+    expect(before.answers.map(({ chances }) => chances)).not.toEqual(view.answers.map(({ chances }) => chances));
+    await expect(call('explore.lookup', { ...ask, mask: [true] })).rejects.toMatchObject({ kind: 'bad-input' });
+    const accuracy = await ended(
+      await call('explore.accuracy', { checkpoint: ask.checkpoint, dataset: id, images: 4 }),
+    );
+    expect(accuracy.error).toBeNull();
+    const found = accuracy.result as LookupAccuracy;
+    expect(found.places.reduce((sum, { n }) => sum + n, 0)).toBe(4 * 12);
+    expect(found.content.reduce((sum, { n }) => sum + n, 0)).toBe(4 * 12);
+    const byPlace = found.places.reduce((sum, { top1, n }) => sum + (top1 ?? 0) * n, 0) / 48;
+    expect(byPlace).toBeCloseTo(found.trained.top1, 6);
+
     const evaluation = await ended(
       await call('evaluations.start', {
         ...{ checkpoint: run.checkpoints.at(-1)!.id, dataset: id, test_dataset: null, task: 'lookup', k: 20 },

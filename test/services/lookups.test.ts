@@ -1,0 +1,55 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { bestOf, LookupPair } from '../../electron/services/lookups.ts';
+import { firstBatch, replay } from '../../electron/services/replay.ts';
+import { loadBackend } from '../../electron/trainer/backend.ts';
+
+await loadBackend();
+const FIXTURES = join(import.meta.dirname, '../fixtures');
+
+describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', (fixture) => {
+  const folder = join(FIXTURES, fixture);
+  const { config, states, student, teacher, mask } = firstBatch(folder);
+  const [batch, K] = mask.shape as [number, number];
+  const masks = Array.from({ length: batch }, (_, i) => Uint8Array.from(mask.data.subarray(i * K, (i + 1) * K)));
+  const pair = new LookupPair(config, states);
+  const answers = pair.ask(student, masks, teacher);
+  const masked = masks.flatMap((one, i) => [...one.keys()].filter((patch) => one[patch]).map((patch) => i * K + patch));
+
+  test('are right as often as replay says, and as the published code says', () => {
+    const out = mkdtempSync(join(tmpdir(), 'replay-'));
+    const [first] = replay(folder, out);
+    rmSync(out, { recursive: true });
+    const said = JSON.parse(readFileSync(join(folder, 'fixture.json'), 'utf8')).steps[0].lookup_top1;
+    const top1 = masked.filter((query) => answers.ranks[query] === 0).length / masked.length;
+    expect(top1).toBeCloseTo(first!.lookup_top1, 6);
+    expect(top1).toBeCloseTo(said, 6);
+  });
+
+  test('the probabilities of a query sum to one; the best is the true place where the rank says so', () => {
+    for (const query of masked) {
+      const own = answers.chances.subarray(query * K, (query + 1) * K);
+      expect(own.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 4);
+      const { patch, probability } = bestOf(answers, query);
+      expect(probability).toBe(Math.max(...own));
+      if (answers.ranks[query] === 0) expect(patch).toBe(query % K);
+      // Rank 0 is found: as many keys are likelier as the rank says, ties but for one another.
+      const likelier = own.filter((p) => p > own[query % K]!).length;
+      expect(likelier).toBeLessThanOrEqual(answers.ranks[query]!);
+    }
+  });
+
+  test('the control asks the next image: a batch of equal images has none', () => {
+    const side = student.length / batch;
+    const equal = new Float32Array(student.length);
+    for (let i = 0; i < batch; i++) equal.set(student.subarray(0, side), i * side);
+    const same = pair.ask(
+      equal,
+      Array.from({ length: batch }, () => masks[0]!),
+    );
+    expect(same.controlRanks).toEqual(same.ranks);
+    expect(answers.controlRanks).not.toEqual(answers.ranks);
+  });
+});
