@@ -16,8 +16,10 @@ function read(): Route {
 }
 
 let current = $state<Route>(read());
+let visits = $state(0);
 window.addEventListener('hashchange', () => {
   current = read();
+  visits++;
 });
 
 export const route = {
@@ -26,6 +28,10 @@ export const route = {
   },
   get query() {
     return current.query;
+  },
+  /** Rises when a link is followed, even to the address that is there; not when a screen changes its own query. */
+  get visits() {
+    return visits;
   },
   /** The id behind the screen's name, or null. */
   get id(): number | null {

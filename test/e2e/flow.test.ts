@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
@@ -225,6 +226,11 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     expect(await figures.textContent()).not.toBe(trained);
     await page.getByRole('button', { name: 'Measure over many images' }).click();
     await page.getByText(/content is worth/).waitFor({ timeout: 60_000 });
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+    expect(
+      violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id),
+    ).toEqual([]);
     expect(window.faults).toEqual([]);
   });
 

@@ -114,6 +114,18 @@ try {
     await shoot('probes');
     await at('compare?runs=1,2&metric=top1', () => page.getByRole('group', { name: /^Look-up/ }).waitFor());
     await shoot('compare');
+    await at('explore?run=1&image=3&patch=27', () =>
+      page
+        .getByText(/of 48 found/)
+        .first()
+        .waitFor({ timeout: 60_000 }),
+    );
+    await shoot('explore');
+    await page.getByRole('button', { name: 'Measure over many images' }).click();
+    await page.getByText(/content is worth/).waitFor({ timeout: 60_000 });
+    await page.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
+    await page.waitForTimeout(500);
+    await shoot('explore-accuracy');
     await at('runtime', () => page.getByText('Computes with').waitFor({ timeout: 60_000 }));
     await shoot('runtime');
     await context.close();

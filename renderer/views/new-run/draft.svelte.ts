@@ -75,6 +75,7 @@ export class Draft {
   });
 
   #seen = '';
+  #visits = route.visits;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** While a component is made: it ends with it. */
@@ -169,8 +170,10 @@ export class Draft {
   #readAddress(query: Record<string, string>) {
     if (route.parts[0] !== 'new') return;
     const text = JSON.stringify([query.dataset, query.preset, query.set, query.grid]);
-    if (text === this.#seen) return;
+    if (text === this.#seen && route.visits === this.#visits) return;
     this.#seen = text;
+    this.#visits = route.visits;
+    clearTimeout(this.#timer); // what was typed last and not written yet gives way to the link
     const dataset = Number(query.dataset);
     if (Number.isInteger(dataset) && dataset > 0) this.datasetId = dataset;
     if (query.preset || query.set) {
