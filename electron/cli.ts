@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '../shared/errors.ts';
 import { addDataCommands } from './cli/data-commands.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
+import { addExploreCommands } from './cli/explore-commands.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
 import { addRunCommands } from './cli/run-commands.ts';
@@ -21,6 +22,7 @@ const program = new Command('conmim')
 addDataCommands(program);
 addRunCommands(program);
 addModelCommands(program);
+addExploreCommands(program);
 addDemoCommand(program);
 addServeCommand(program);
 // Options of the whole program may stand behind the command: `conmim runs --json`.

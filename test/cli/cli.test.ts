@@ -92,6 +92,25 @@ describe('the command line', () => {
       if (task !== 'lookup') expect(result.trained.mean_pooled).toBe(1);
     }
 
+    const sheet = join(folder, 'sheets', 'lookups.png');
+    const looked = conmim(
+      'lookups',
+      'run:first',
+      '--dataset',
+      'pictures',
+      '--images',
+      '8',
+      '--png',
+      sheet,
+      '--json',
+    ).json();
+    expect(looked.places.reduce((sum: number, { n }: { n: number }) => sum + n, 0)).toBeGreaterThan(0);
+    expect(looked.untrained.top1).toBeGreaterThanOrEqual(0);
+    expect(readFileSync(sheet).subarray(1, 4).toString()).toBe('PNG');
+    const one = conmim('lookups', 'run:first', '--dataset', 'pictures', '--image', '.', '--json').json();
+    expect(one.answers).toHaveLength(one.mask.filter(Boolean).length);
+    expect(conmim('lookups', 'run:first', '--dataset', 'pictures', '--image', 'nowhere').stderr).toContain('nowhere');
+
     const file = join(folder, 'student.safetensors');
     conmim('export-weights', 'run:first', file);
     const imported = conmim('import-weights', file, '--name', 'again', '--json').json();

@@ -1,0 +1,128 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { AppError } from '../../shared/errors.ts';
+import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
+import { Explorer } from '../services/explore.ts';
+import { drawLookups } from '../services/lookup-sheet.ts';
+import type { Store } from '../store/store.ts';
+import { loadBackend } from '../trainer/backend.ts';
+import { imagesOf } from '../trainer/training.ts';
+import { withStore } from './context.ts';
+import { findCheckpoint } from './model-commands.ts';
+import { wholeNumber } from './output.ts';
+import { percent, table } from './words.ts';
+
+const SHEET_ROWS = 8;
+
+/** lookups. */
+export function addExploreCommands(program: Command): void {
+  program
+    .command('lookups')
+    .description('where, and on what, look-ups of masked patches are right; of one image, every answer')
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .requiredOption('--dataset <name>')
+    .option('--images <n>', 'so many images are asked', wholeNumber('--images', 2), 128)
+    .option('--image <path>', 'one image of the dataset, by its path in its folder')
+    .option(
+      '--draw <n>',
+      'which of the masks that the run’s generator draws (with --image)',
+      wholeNumber('--draw', 0),
+      0,
+    )
+    .option('--untrained', 'ask the network as it was before training (with --image)')
+    .option('--png <file>', 'also draw a contact sheet of masked patches with their answers')
+    .action(
+      withStore<[string]>(async ({ out, store }, options, text) => {
+        const checkpoint = findCheckpoint(store, text);
+        const dataset = store.datasets.get(options.dataset as string).id;
+        await loadBackend();
+        const explorer = new Explorer(store);
+        const image = options.image === undefined ? null : findImage(store, dataset, options.image as string);
+        const result =
+          image === null
+            ? await explorer.accuracy({ checkpoint, dataset, images: options.images as number }, (done, total) =>
+                out.progress(`${done} of ${total} images`),
+              )
+            : await explorer.lookup({
+                ...{ checkpoint, image, mask: null, draw: options.draw as number },
+                untrained: options.untrained === true,
+              });
+        const sheet = options.png === undefined ? null : resolve(options.png as string);
+        if (sheet) await draw(store, checkpoint, dataset, sheet);
+        const words = 'places' in result ? accuracyWords(result) : viewWords(result);
+        out.result({ ...result, contact_sheet: sheet }, sheet ? `${words}\nContact sheet: ${sheet}` : words);
+      }),
+    );
+}
+
+function findImage(store: Store, dataset: number, path: string): number {
+  const { images } = store.images.page(dataset, {
+    ...{ offset: 0, limit: 5, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },
+  });
+  const found = images.find((image) => image.path === path) ?? images[0];
+  if (!found)
+    throw new AppError('not-found', `The dataset has no usable image "${path}".`, '', 'Give its path in its folder.');
+  return found.id;
+}
+
+async function draw(store: Store, checkpoint: number, datasetId: number, out: string): Promise<void> {
+  const { config, step } = store.checkpoints.get(checkpoint);
+  const images = imagesOf(store, store.datasets.get(datasetId), () => true).slice(0, 2 * SHEET_ROWS);
+  mkdirSync(dirname(out), { recursive: true });
+  await drawLookups({
+    config,
+    student: store.checkpoints.load(checkpoint, 'student'),
+    teacher: store.checkpoints.load(checkpoint, 'teacher'),
+    images: images.map(({ path }) => ({ path, title: path.split(/[\\/]/).at(-1)! })),
+    rows: SHEET_ROWS,
+    seed: 1,
+    caption: `step ${step}`,
+    out,
+  });
+}
+
+function accuracyWords({ grid, images, trained, untrained, content, places }: LookupAccuracy): string {
+  const row = (y: number) =>
+    places
+      .slice(y * grid, (y + 1) * grid)
+      .map(({ top1 }) => (top1 === null ? '  –' : `${Math.round(top1 * 100)}`.padStart(3)))
+      .join(' ');
+  return [
+    `Over ${images} images look-ups find ${percent(trained.top1)}; asked for another image's keys, ${percent(trained.control)}: content is worth ${percent(trained.top1 - trained.control)}.`,
+    `Untrained: ${percent(untrained.top1)} and ${percent(untrained.control)}; chance ${percent(1 / grid ** 2)}.`,
+    '',
+    'Found by place, percent:',
+    ...Array.from({ length: grid }, (_, y) => row(y)),
+    '',
+    table(
+      ['patches', 'brightness varies by', 'found', 'control', 'n'],
+      content.map((quarter, i) => [
+        ['plainest quarter', 'second', 'third', 'richest quarter'][i]!,
+        `${quarter.from.toFixed(0)} to ${quarter.to.toFixed(0)}`,
+        percent(quarter.top1),
+        percent(quarter.control),
+        quarter.n,
+      ]),
+    ),
+  ].join('\n');
+}
+
+function viewWords({ path, grid, answers, step, how }: LookupView): string {
+  const right = answers.filter(({ rank }) => rank === 1).length;
+  const place = (patch: number) => `${Math.floor(patch / grid) + 1}, ${(patch % grid) + 1}`;
+  return [
+    `${path}, step ${step}: ${right} of ${answers.length} masked patches found. ${how}`,
+    table(
+      ['row, column', 'rank', 'found at', 'probability', 'of the true place', 'entropy'],
+      answers.map(({ patch, rank, top5, chances, entropy }) => [
+        place(patch),
+        rank,
+        place(top5[0]!),
+        percent(chances[top5[0]!]! / 10_000),
+        percent(chances[patch]! / 10_000),
+        entropy.toFixed(2),
+      ]),
+    ),
+  ].join('\n');
+}
