@@ -40,6 +40,17 @@ test('figures of evaluations stand beside those of the untrained network, under 
   ]);
 });
 
+test('checkpoints of a run that were evaluated have lines of their own, the newest is the run’s', () => {
+  const older = structuredClone(evaluation);
+  Object.assign(older.result, { checkpoint: { id: 0, run_id: 2, step: 4 }, trained: { cls: 0.5 } });
+  const { rows } = tableOf([run(2, 'b', 2)], [older, evaluation]);
+  const key = 'k-NN, CLS token, tiles → test';
+  expect(rows.map(({ name, cells }) => [name, cells.step, cells[key], cells.loss ?? null])).toEqual([
+    ['b', 10, 0.7, 2],
+    ['b, checkpoint of step 4', 4, 0.5, null],
+  ]);
+});
+
 test('rows are filtered by every word and sorted by figure or by name with its numbers; what lacks one comes last', () => {
   const { rows } = tableOf([run(1, 'run 10', 3), run(2, 'run 9', 1), run(3, 'other', null), run(4, 'run 11', 2)], []);
   const names = (...args: [string, string, boolean]) => arrange(rows, ...args).map(({ name }) => name);

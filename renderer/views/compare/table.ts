@@ -4,7 +4,9 @@ import { evaluationFigures } from '../runs/figures.ts';
 
 /** A line of the table: figures by column, ready to be sorted; null where there is none. */
 export interface Row {
+  /** The run. */
   id: number;
+  key: string;
   name: string;
   cells: Record<string, string | number | null>;
   /** Everything that the filter looks at, lower case. */
@@ -29,15 +31,22 @@ const FIXED: Column[] = [
   { key: 'images_per_s', title: 'Images/s', kind: 'number' },
 ];
 
-/** The table of runs: their last metrics, and the newest of each kind of evaluation beside the untrained network's. */
-export function tableOf(runs: readonly RunRow[], evaluations: readonly (Evaluation & { run_id?: number | null })[]) {
+type Cells = Record<string, number | null>;
+
+/**
+ * The table: a line for each run, with its last metrics and the figures of the newest checkpoint that was evaluated, and
+ * one for each other checkpoint that was. Figures of the untrained network stand beside each.
+ */
+export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluation[]) {
   const columns = new Map(FIXED.map((column) => [column.key, column]));
-  const figures = new Map<number, Record<string, number | null>>();
+  /** By run, then by step. */
+  const figures = new Map<number, Map<number, Cells>>();
   for (const evaluation of evaluations) {
-    const run = evaluation.run_id ?? (evaluation.result as { checkpoint?: { run_id?: number } }).checkpoint?.run_id;
-    if (run === undefined || run === null) continue;
-    const cells = figures.get(run) ?? {};
-    figures.set(run, cells);
+    const { run_id, step } = (evaluation.result as { checkpoint: { run_id: number; step: number } }).checkpoint;
+    const steps = figures.get(run_id) ?? new Map<number, Cells>();
+    figures.set(run_id, steps);
+    const cells = steps.get(step) ?? {};
+    steps.set(step, cells);
     for (const { task, on, label, trained, untrained } of evaluationFigures(evaluation)) {
       const title = `${task}, ${label}, ${on}`;
       columns.set(title, { key: title, title, kind: 'percent' });
@@ -46,10 +55,19 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly (Evaluati
       cells[`${title} untrained`] = untrained;
     }
   }
-  const rows = runs.map((run): Row => {
+  const rows = runs.flatMap((run): Row[] => {
     const { id, name, status, dataset, preset, step, last, tags, notes } = run;
-    const cells = { name, status, dataset, preset, step, ...measured(last), ...figures.get(id) };
-    return { id, name, cells, text: `${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`.toLowerCase() };
+    const text = `${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`.toLowerCase();
+    const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
+    const row = (key: string, label: string, cells: Row['cells']): Row => ({ id, key, name: label, cells, text });
+    const of = { status, dataset, preset };
+    return [
+      row(`${id}`, name, { name, ...of, step, ...measured(last), ...steps[0]?.[1] }),
+      ...steps.slice(1).map(([at, cells]) => {
+        const label = `${name}, checkpoint of step ${at.toLocaleString('en')}`;
+        return row(`${id} ${at}`, label, { name: label, ...of, step: at, ...cells });
+      }),
+    ];
   });
   return { columns: [...columns.values()], rows };
 }
