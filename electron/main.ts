@@ -1,11 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { app, type BrowserWindow, dialog } from 'electron';
+import { app, dialog } from 'electron';
 import { toReport } from '../shared/errors.ts';
 import { openProgram } from './ipc/program.ts';
 import { ROOT } from './services/sample.ts';
 import { payAttention } from './shell/attention.ts';
-import { connect, electronShell, guard, openWindow, registerScheme, serveFiles } from './shell/electron.ts';
+import {
+  connect,
+  electronShell,
+  guard,
+  type OpenWindow,
+  openWindow,
+  registerScheme,
+  serveFiles,
+} from './shell/electron.ts';
 import { setMenu } from './shell/menu.ts';
 import { askBeforeQuitting } from './shell/quit.ts';
 import { defaultHome } from './store/home.ts';
@@ -14,7 +22,8 @@ import { defaultHome } from './store/home.ts';
 const home = process.env.CONMIM_HOME ?? defaultHome();
 mkdirSync(home, { recursive: true });
 app.setPath('userData', join(home, 'desktop')); // Chromium's own files; and one application for each home
-let window: BrowserWindow | null = null;
+let open: OpenWindow | null = null;
+const window = () => open?.window ?? null;
 
 if (app.requestSingleInstanceLock()) {
   registerScheme();
@@ -25,35 +34,30 @@ if (app.requestSingleInstanceLock()) {
 
 async function start(): Promise<void> {
   guard();
-  const program = await openProgram({ home, shell: electronShell(() => window) });
+  const program = await openProgram({ home, shell: electronShell(window) });
   connect(program);
   serveFiles(program, join(ROOT, 'out', 'renderer'));
-  askBeforeQuitting(program, () => window);
+  askBeforeQuitting(program, window);
   setMenu((action) => void tell(action));
-  payAttention(
-    program,
-    () => window,
-    (run) => void tell(`go:runs/${run}`),
-  );
+  payAttention(program, window, (run) => void tell(`go:runs/${run}`));
   app.on('second-instance', () => void show());
   app.on('activate', () => void show());
   app.on('window-all-closed', () => process.platform !== 'darwin' && app.quit());
 
-  async function show(): Promise<BrowserWindow> {
-    if (!window) {
-      const preload = join(import.meta.dirname, 'preload.cjs');
-      window = await openWindow(program, preload, join(home, 'window.json'));
-      window.on('closed', () => {
-        window = null;
+  async function show(): Promise<OpenWindow> {
+    if (!open) {
+      open = await openWindow(program, join(import.meta.dirname, 'preload.cjs'), join(home, 'window.json'));
+      open.window.on('closed', () => {
+        open = null;
       });
     }
-    if (window.isMinimized()) window.restore();
-    window.focus();
-    return window;
+    if (open.window.isMinimized()) open.window.restore();
+    open.window.focus();
+    return open;
   }
   /** An action of the menu, to the window that carries it out. */
   async function tell(action: string): Promise<void> {
-    (await show()).webContents.send('conmim:event', { seq: 0, event: { type: 'menu', action } });
+    (await show()).tell({ type: 'menu', action });
   }
   await show();
 }

@@ -2,10 +2,21 @@
 // checked where it arrives (electron/ipc/program.ts). The names of messages stand in electron/shell/electron.ts too.
 const { contextBridge, ipcRenderer, webUtils } = require('electron') as typeof import('electron');
 
+// Events come over a port of their own, a new one for every page: metrics by the thousand do not wait behind calls.
+const listeners: ((event: unknown) => void)[] = [];
+const early: unknown[] = [];
+ipcRenderer.on('conmim:events', ({ ports: [port] }) => {
+  port!.onmessage = ({ data }) => {
+    if (listeners.length === 0) early.push(data);
+    for (const listener of listeners) listener(data);
+  };
+});
+
 contextBridge.exposeInMainWorld('conmim', {
   call: (channel: string, input: unknown): Promise<unknown> => ipcRenderer.invoke('conmim:call', channel, input),
   listen: (listener: (event: unknown) => void): void => {
-    ipcRenderer.on('conmim:event', (_, event: unknown) => listener(event));
+    listeners.push(listener);
+    for (const event of early.splice(0)) listener(event);
   },
   /** Where a file lies that was dropped on the window. */
   pathOf: (file: File): string => webUtils.getPathForFile(file),

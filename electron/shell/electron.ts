@@ -1,8 +1,20 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, normalize, sep } from 'node:path';
-import { app, BrowserWindow, dialog, ipcMain, protocol, screen, session, shell } from 'electron';
+import {
+  app,
+  BrowserWindow,
+  dialog,
+  ipcMain,
+  MessageChannelMain,
+  type MessagePortMain,
+  protocol,
+  screen,
+  session,
+  shell,
+} from 'electron';
 import { lookup } from 'mrmime';
+import type { AppEvent } from '../../shared/ipc.ts';
 import { HEADERS } from './policy.ts';
 import type { Program, Shell } from './shell.ts';
 import { FIRST_SIZE, LEAST_SIZE, readWindowState, writeWindowState } from './window-state.ts';
@@ -83,7 +95,7 @@ export function connect(program: Program): void {
 }
 
 /** Opens the window as it was left. @param stateFile where its place is kept */
-export async function openWindow(program: Program, preload: string, stateFile: string): Promise<BrowserWindow> {
+export async function openWindow(program: Program, preload: string, stateFile: string): Promise<OpenWindow> {
   const displays = screen.getAllDisplays().map(({ workArea }) => workArea);
   const state = readWindowState(stateFile, displays);
   const window = new BrowserWindow({
@@ -113,8 +125,15 @@ export async function openWindow(program: Program, preload: string, stateFile: s
   window.on('move', keepSoon);
   window.on('close', keep);
 
-  const end = program.listen((event) => {
-    if (!window.isDestroyed()) window.webContents.send('conmim:event', event);
+  let port: MessagePortMain | null = null;
+  const end = program.listen((event) => port?.postMessage(event));
+  // Every page that is loaded, a reloaded one too, gets a port of its own.
+  window.webContents.on('did-finish-load', () => {
+    port?.close();
+    const channel = new MessageChannelMain();
+    port = channel.port1;
+    port.start();
+    window.webContents.postMessage('conmim:events', null, [channel.port2]);
   });
   window.on('closed', () => {
     if (timer) clearTimeout(timer);
@@ -131,5 +150,11 @@ export async function openWindow(program: Program, preload: string, stateFile: s
     if (response === 0 && !window.isDestroyed()) window.reload();
   });
   await window.loadURL(`${ORIGIN}/index.html`);
-  return window;
+  return { window, tell: (event) => port?.postMessage({ seq: 0, event }) };
+}
+
+export interface OpenWindow {
+  window: BrowserWindow;
+  /** An event for this window alone. */
+  tell(event: AppEvent): void;
 }

@@ -157,6 +157,24 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
     await app.page.getByRole('dialog', { name: 'Keys' }).waitFor();
   });
 
+  test('events come over a port; a page that is reloaded gets another, and its predecessor none', async () => {
+    const count = () =>
+      app.page.evaluate(() => {
+        const heard = { count: 0 };
+        Object.assign(globalThis, { heard });
+        (globalThis as unknown as { conmim: { listen(f: () => void): void } }).conmim.listen(() => {
+          heard.count++;
+        });
+      });
+    const heard = () => app.page.evaluate(() => (globalThis as unknown as { heard: { count: number } }).heard.count);
+    await count();
+    await poll(async () => (await heard()) > 0); // the machine's usage, every two seconds
+    await app.page.reload();
+    await app.page.getByRole('heading', { level: 1 }).first().waitFor();
+    await count();
+    await poll(async () => (await heard()) > 0);
+  });
+
   test('a second start shows the first window and ends', async () => {
     const second = await App.launch(home, { window: false });
     expect(await second.ended).toBe(0);

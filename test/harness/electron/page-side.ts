@@ -11,13 +11,23 @@ export function preloadWorld(preload: (require: Any, module: Any, exports: Any) 
   const listeners = new Map<string, ((event: Any, ...args: Any[]) => void)[]>();
   const waiting = new Map<number, { resolve: (value: Any) => void; reject: (error: Error) => void }>();
   const exposed: Any[] = [];
+  const ports = new Map<number, MessagePort>();
   let next = 1;
   const fire = (type: string, detail: Any) => document.dispatchEvent(new CustomEvent(type, { detail }));
 
   world.__fromMain = (text: string) => {
     const message = JSON.parse(text);
+    if (message.type === 'port') {
+      ports.get(message.id)?.postMessage(message.data);
+      return;
+    }
     if (message.type === 'event') {
-      for (const listener of listeners.get(message.channel) ?? []) listener({}, ...message.args);
+      const given = (message.ports ?? []).map((id: number) => {
+        const { port1, port2 } = new MessageChannel();
+        ports.set(id, port1);
+        return port2;
+      });
+      for (const listener of listeners.get(message.channel) ?? []) listener({ ports: given }, ...message.args);
       return;
     }
     const call = waiting.get(message.id);

@@ -42,6 +42,43 @@ async function answered(kind: string, args: Any[]): Promise<Any> {
   return answers.shift();
 }
 
+// ---- message ports
+export class MessagePortMain extends EventEmitter {
+  peer: MessagePortMain | null = null;
+  /** Where messages go once this end was given to a page. */
+  relay: ((data: Any) => void) | null = null;
+  #queue: Any[] | null = [];
+  #isClosed = false;
+
+  postMessage(data: Any): void {
+    const copy = structuredClone(data);
+    if (!this.#isClosed) setImmediate(() => this.peer!.deliver(copy));
+  }
+  deliver(data: Any): void {
+    if (this.relay) this.relay(data);
+    else if (this.#queue) this.#queue.push(data);
+    else this.emit('message', { data, ports: [] });
+  }
+  start(): void {
+    const waiting = this.#queue ?? [];
+    this.#queue = null;
+    for (const data of waiting) this.deliver(data);
+  }
+  close(): void {
+    this.#isClosed = true;
+    this.peer!.emit('close');
+  }
+}
+export class MessageChannelMain {
+  readonly port1 = new MessagePortMain();
+  readonly port2 = new MessagePortMain();
+  constructor() {
+    this.port1.peer = this.port2;
+    this.port2.peer = this.port1;
+  }
+}
+let nextPort = 1;
+
 // ---- protocol
 const schemes = new Map<string, (request: Request) => Promise<Response> | Response>();
 const privileged = new Map<string, Any>();
@@ -192,8 +229,14 @@ class WebContents extends EventEmitter {
   world: number | null = null;
   openHandler: ((details: { url: string }) => { action: string }) | null = null;
 
-  send(channel: string, ...args: Any[]): void {
-    this.toPage({ type: 'event', channel, args: structuredClone(args) });
+  /** Ports are given away: a page has the other end. */
+  postMessage(channel: string, message: Any, transfer: MessagePortMain[]): void {
+    const ids = transfer.map(() => nextPort++);
+    this.toPage({ type: 'event', channel, args: [message], ports: ids });
+    transfer.forEach((port, i) => {
+      port.relay = (data) => this.toPage({ type: 'port', id: ids[i], data });
+      port.start();
+    });
   }
   setWindowOpenHandler(handler: (details: { url: string }) => { action: string }): void {
     this.openHandler = handler;
@@ -283,6 +326,8 @@ export class BrowserWindow extends EventEmitter {
     await this.#attached;
     await this.#page!.goto(toHttp(url));
     this.emit('ready-to-show');
+    this.webContents.emit('did-finish-load');
+    this.#page!.on('load', () => this.webContents.emit('did-finish-load'));
   }
   close(): void {
     this.emit('close', { preventDefault() {} });
