@@ -69,3 +69,10 @@ test('SQL stands in the store alone', () => {
   const outside = files.filter((f) => !f.startsWith('electron/store/') && importsOf(f).includes('better-sqlite3'));
   expect(outside).toEqual([]);
 });
+
+test('Electron is known to the desktop’s own files alone', () => {
+  const users = files.filter((file) => importsOf(file).includes('electron'));
+  expect(users.every((file) => file === 'electron/main.ts' || file.startsWith('electron/shell/'))).toBe(true);
+  expect(users).not.toContain('electron/shell/browser.ts');
+  expect(users.length).toBeGreaterThan(2);
+});
