@@ -121,9 +121,11 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
       window.open('https://example.org/paper');
       window.open('file:///etc/passwd');
     });
-    await poll(async () => (await app.order('seen')).opened.includes('https://example.org/paper'));
-    expect((await app.order('seen')).opened).not.toContain('file:///etc/passwd');
-    expect(page.context().pages()).toHaveLength(1);
+    await poll(async () => (await app.order('seen')).denied.length === 2);
+    const { opened } = await app.order('seen');
+    expect(opened).toContain('https://example.org/paper'); // in the user's browser
+    expect(opened).not.toContain('file:///etc/passwd');
+    await poll(async () => page.context().pages().length === 1);
     const isRun = await page.evaluate(() => {
       const script = document.createElement('script');
       script.textContent = 'window.wasRun = true';

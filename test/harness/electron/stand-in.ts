@@ -30,6 +30,7 @@ const seen = {
   progress: [] as number[],
   blockers: new Set<number>(),
   opened: [] as string[],
+  denied: [] as string[],
   dialogs: [] as Any[],
   errors: [] as string[],
 };
@@ -296,7 +297,11 @@ export class BrowserWindow extends EventEmitter {
     cdp.on('Runtime.executionContextCreated', ({ context: made }) => {
       if (made.name === WORLD) contents.world = made.id;
     });
-    cdp.on('Page.windowOpen', ({ url }) => void contents.openHandler?.({ url: toApp(url) }));
+    cdp.on('Page.windowOpen', ({ url }) => {
+      const { action } = contents.openHandler!({ url: toApp(url) });
+      if (action !== 'deny') throw new Error('The stand-in opens no window that a page asks for');
+      seen.denied.push(toApp(url));
+    });
     cdp.on('Runtime.bindingCalled', ({ name, payload }) => name === '__toMain' && void contents.receive(payload));
     await cdp.send('Runtime.enable');
     await cdp.send('Page.enable');
