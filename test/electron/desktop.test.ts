@@ -119,12 +119,12 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
     expect(page.url()).toBe(before);
     await page.evaluate(() => {
       window.open('https://example.org/paper');
-      window.open('file:///etc/passwd');
+      window.open('http://insecure.example.org/');
     });
     await poll(async () => (await app.order('seen')).denied.length === 2);
     const { opened } = await app.order('seen');
     expect(opened).toContain('https://example.org/paper'); // in the user's browser
-    expect(opened).not.toContain('file:///etc/passwd');
+    expect(opened).not.toContain('http://insecure.example.org/');
     await poll(async () => page.context().pages().length === 1);
     const isRun = await page.evaluate(() => {
       const script = document.createElement('script');
