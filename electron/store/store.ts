@@ -6,6 +6,7 @@ import { Metrics } from './metrics.ts';
 import { type Db, openDatabase } from './open.ts';
 import { Presets } from './presets.ts';
 import { Probes } from './probes.ts';
+import { Retrieval } from './retrieval.ts';
 import { Runs } from './runs.ts';
 
 /**
@@ -22,6 +23,7 @@ export class Store {
   readonly evaluations: Evaluations;
   readonly presets: Presets;
   readonly probes: Probes;
+  readonly retrieval: Retrieval;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -35,6 +37,7 @@ export class Store {
     this.evaluations = new Evaluations(db);
     this.presets = new Presets(db);
     this.probes = new Probes(db);
+    this.retrieval = new Retrieval(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */

@@ -1,0 +1,157 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { stream } from '../../electron/data/random.ts';
+import { measureRecall, RECALL_GOAL, updateLists } from '../../electron/services/retrieval/vector-builder.ts';
+import { VectorIndex } from '../../electron/services/retrieval/vector-index.ts';
+import { loadBackend } from '../../electron/trainer/backend.ts';
+
+const WIDTH = 40; // not a multiple of 16: codes are filled up
+const folders: string[] = [];
+beforeAll(() => loadBackend());
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+async function empty(): Promise<VectorIndex> {
+  const folder = await mkdtemp(join(tmpdir(), 'vectors-'));
+  folders.push(folder);
+  return VectorIndex.open(folder, WIDTH);
+}
+
+/** Rows around 300 centres, of unit length. */
+function rows(n: number, seed: number): Float32Array {
+  const random = stream(seed, 0, 0, 'rows');
+  const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  const fixed = stream(1, 0, 0, 'centres');
+  const centres = Float32Array.from({ length: 300 * WIDTH }, () => fixed.next() - 0.5);
+  const out = new Float32Array(n * WIDTH);
+  for (let i = 0; i < n; i++) {
+    const at = Math.floor(random.next() * 300) * WIDTH;
+    const row = Array.from({ length: WIDTH }, (_, d) => centres[at + d]! + 0.2 * normal());
+    const length = Math.hypot(...row);
+    out.set(
+      row.map((x) => x / length),
+      i * WIDTH,
+    );
+  }
+  return out;
+}
+
+/** All cosines, in double precision: what the index is held against. */
+function exact(all: Float32Array, query: Float32Array, k: number): { row: number; score: number }[] {
+  const scores = Array.from({ length: all.length / WIDTH }, (_, row) => {
+    let score = 0;
+    for (let d = 0; d < WIDTH; d++) score += query[d]! * all[row * WIDTH + d]!;
+    return { row, score };
+  });
+  return scores.sort((a, b) => b.score - a.score).slice(0, k);
+}
+
+test('a small index compares all rows', async () => {
+  const index = await empty();
+  const all = rows(3000, 2);
+  index.append(all);
+  await updateLists(index);
+  expect(index.description.lists).toBe(0);
+  const query = rows(1, 3);
+  const hits = index.search(query, { k: 10 });
+  const right = exact(all, query, 10);
+  expect(hits.map(({ row }) => row)).toEqual(right.map(({ row }) => row));
+  hits.forEach(({ score }, i) => {
+    expect(score).toBeCloseTo(right[i]!.score, 3);
+  });
+  index.close();
+});
+
+test('lists: recall by score against double precision, filters, growth without rebuilding, opening again', async () => {
+  const index = await empty();
+  const first = rows(30_000, 4);
+  index.append(first);
+  await updateLists(index);
+  expect(index.description.lists).toBeGreaterThan(100);
+  expect(index.isMapped).toBe(process.platform !== 'win32');
+  expect(index.description.recall!.recall).toBeGreaterThanOrEqual(RECALL_GOAL);
+  expect(index.description.share).toBeLessThan(0.5);
+
+  const more = rows(5000, 5);
+  index.append(more);
+  await updateLists(index);
+  expect(index.description.segments.map(({ from, to }) => [from, to])).toEqual([
+    [0, 30_000],
+    [30_000, 35_000],
+  ]);
+  const all = new Float32Array([...first, ...more]);
+  index.close();
+  const again = await VectorIndex.open(index.folder, WIDTH);
+  let [reached, odd] = [0, 0];
+  for (let q = 0; q < 100; q++) {
+    const query = rows(1, 100 + q);
+    const least = exact(all, query, 10).at(-1)!.score;
+    reached += again.search(query, { k: 10 }).filter(({ score }) => score >= least - 1e-4).length;
+    const filtered = again.search(query, { k: 10, accept: (row) => row % 2 === 1 });
+    expect(filtered).toHaveLength(10);
+    odd += filtered.filter(({ row }) => row % 2 === 1).length;
+  }
+  expect(reached / 1000).toBeGreaterThanOrEqual(RECALL_GOAL);
+  expect(odd).toBe(1000);
+  // A planted row is found, first, in the old and in the new segment.
+  for (const row of [17, 34_321])
+    expect(again.search(all.slice(row * WIDTH, (row + 1) * WIDTH), { k: 1 })[0]!.row).toBe(row);
+  // Few rows are let through: all of those are compared.
+  const rare = again.search(rows(1, 9), { k: 5, accept: (row) => row % 7000 === 0, accepted: 5 });
+  expect(rare.map(({ row }) => row).sort((a, b) => a - b)).toEqual([0, 7000, 14_000, 21_000, 28_000]);
+  again.close();
+});
+
+test('rotated codes fail recall, and the index says so', async () => {
+  const index = await empty();
+  index.append(rows(25_000, 6));
+  await updateLists(index);
+  const good = index.description.recall!.recall;
+  const path = join(index.folder, `${index.description.segments[0]!.file}.codes`);
+  const codes = readFileSync(path);
+  index.close();
+  const rotated = new Uint8Array(codes.length);
+  const padded = 48;
+  // The first values of every code turned round by one: lengths stay, directions do not.
+  for (let at = 0; at < codes.length; at += padded)
+    for (let d = 0; d < WIDTH; d++) rotated[at + ((d + 1) % WIDTH)] = codes[at + d]!;
+  writeFileSync(path, rotated);
+  const again = await VectorIndex.open(index.folder, WIDTH);
+  const { recall } = await measureRecall(again);
+  expect(good).toBeGreaterThanOrEqual(RECALL_GOAL);
+  expect(recall).toBeLessThan(0.5);
+  expect(again.description.recall!.recall).toBe(recall);
+  again.close();
+});
+
+test('a segment that was cut is refused, with what to do', async () => {
+  const index = await empty();
+  index.append(rows(21_000, 7));
+  await updateLists(index);
+  index.close();
+  const path = join(index.folder, `${index.description.segments[0]!.file}.codes`);
+  writeFileSync(path, readFileSync(path).subarray(0, 5000));
+  await expect(VectorIndex.open(index.folder, WIDTH)).rejects.toMatchObject({
+    kind: 'bad-file',
+    next: /build it again/,
+  });
+});
+
+test('building stops when it is asked to, and goes on', async () => {
+  const index = await empty();
+  index.append(rows(22_000, 8));
+  const abort = new AbortController();
+  const stopped = updateLists(index, {
+    signal: abort.signal,
+    onProgress: (_done, _total, phase) => phase === 'writing' && abort.abort(),
+  });
+  await expect(stopped).rejects.toThrow();
+  expect(index.listed).toBe(0);
+  await updateLists(index);
+  expect(index.listed).toBe(22_000);
+  index.close();
+});
