@@ -6,6 +6,7 @@ import { addDemoCommand } from './cli/demo-command.ts';
 import { addExploreCommands } from './cli/explore-commands.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
+import { addRetrievalCommands } from './cli/retrieval-commands.ts';
 import { addRunCommands } from './cli/run-commands.ts';
 import { addServeCommand } from './cli/serve-command.ts';
 
@@ -23,10 +24,11 @@ addDataCommands(program);
 addRunCommands(program);
 addModelCommands(program);
 addExploreCommands(program);
+addRetrievalCommands(program);
 addDemoCommand(program);
 addServeCommand(program);
 // Options of the whole program may stand behind the command: `conmim runs --json`.
-for (const command of program.commands) {
+for (const command of program.commands.filter((one) => one.commands.length === 0)) {
   command
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'where everything is kept');

@@ -348,6 +348,42 @@ export interface RunDetail extends RunRow {
   differs: ConfigCheck['differs'];
 }
 
+/** A patch search's answers, the nearest first. A patch is its place in the grid, row by row. */
+export interface RetrievalView {
+  grid: number;
+  /** The middle square of the query's image, as a data URL. */
+  picture: string;
+  path: string;
+  patches: number[];
+  /** Cosine of every patch of the query's image with the query. */
+  similarity: number[];
+  results: {
+    image: number;
+    path: string;
+    label: string | null;
+    patch: number;
+    /** Cosine, of features less their mean. */
+    score: number;
+    picture: string;
+  }[];
+  searched: Searched;
+}
+
+/** What was searched, and how surely. */
+export interface Searched {
+  dataset: string;
+  images: number;
+  patches: number;
+  /** True where all were compared. */
+  is_exact: boolean;
+  /** Recall of the best ten by score, measured against exact search; null where all were compared. */
+  recall: number | null;
+  /** The search alone, ms. */
+  ms: number;
+  /** All of this in a sentence or two. */
+  words: string;
+}
+
 /** The answer at one masked patch. */
 export interface ProbeAnswer {
   /** Place in the grid, row by row. */

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { hostCopy } from './host.ts';
+import { hostTidy } from './host.ts';
 
 /** Rows that are compared at once. */
 const CHUNK = 16_384;
@@ -10,10 +10,10 @@ export function nearestCentre(rows: Float32Array, centres: tf.Tensor2D): Int32Ar
   const out = new Int32Array(rows.length / width);
   for (let at = 0; at < out.length; at += CHUNK) {
     const some = rows.subarray(at * width, Math.min(rows.length, (at + CHUNK) * width));
-    const nearest = tf.tidy(() =>
-      tf.argMax(tf.matMul(tf.tensor2d(some, [some.length / width, width]), centres, false, true), 1).dataSync(),
+    const nearest = hostTidy(() =>
+      tf.argMax(tf.matMul(tf.tensor2d(some, [some.length / width, width]), centres, false, true), 1),
     );
-    out.set(nearest as Int32Array, at);
+    out.set(nearest, at);
   }
   return out;
 }
@@ -52,7 +52,7 @@ export async function kMeans(
     const nearest = nearestCentre(rows, now);
     now.dispose();
     const counts = new Int32Array(lists);
-    const sums = tf.tidy(() => {
+    const sums = hostTidy(() => {
       let total: tf.Tensor = tf.zeros([lists, width]);
       for (let at = 0; at < n; at += CHUNK) {
         const some = rows.subarray(at * width, Math.min(rows.length, (at + CHUNK) * width));
@@ -67,7 +67,7 @@ export async function kMeans(
         tf.dispose([total, part]);
         total = next;
       }
-      return hostCopy(total);
+      return total;
     });
     for (const list of nearest) counts[list]!++;
     for (let list = 0; list < lists; list++) {

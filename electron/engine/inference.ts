@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
-import { hostCopy } from './host.ts';
+import { hostTidy } from './host.ts';
 import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
 import { encode, type Parameters } from './vit.ts';
@@ -29,7 +29,21 @@ export class FrozenNetwork {
 
   /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, 1 + K, dim]`, CLS first, row-major */
   tokens(images: Float32Array): Float32Array {
-    return tf.tidy(() => hostCopy(encode(this.#parameters, this.model, this.#input(images), null)));
+    return hostTidy(() => encode(this.#parameters, this.model, this.#input(images), null));
+  }
+
+  /**
+   * Features of patches, as they are: `tokens` after the last LayerNorm, `block-N` after the N-th block, `projector` on
+   * the running statistics, of unit length.
+   * @returns `[batch * K, width]`, row-major
+   */
+  patches(images: Float32Array, feature: string): Float32Array {
+    return hostTidy(() => {
+      if (feature === 'projector') return this.features(images, null);
+      const blocks = feature === 'tokens' ? undefined : Number(feature.slice('block-'.length));
+      const tokens = encode(this.#parameters, this.model, this.#input(images), null, blocks);
+      return tf.slice(tokens, [0, 1, 0]);
+    });
   }
 
   /**

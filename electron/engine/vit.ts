@@ -93,9 +93,16 @@ function mlp(x: tf.Tensor2D, at: string, p: Parameters): tf.Tensor2D {
  * The encoder: patches, mask token in the place of masked ones, CLS, blocks, last LayerNorm
  * (`VisionTransformerForMaskedImageModeling.forward_features`).
  * @param x `[batch, side, side, 3]`, normalised @param mask `[batch, K]`, 1 = masked, or null for none
+ * @param blocks ends after so many, without the last LayerNorm
  * @returns tokens `[batch, 1 + K, dim]`, CLS first. The caller owns them (call it within a tidy).
  */
-export function encode(p: Parameters, model: ModelConfig, x: tf.Tensor4D, mask: tf.Tensor2D | null): tf.Tensor3D {
+export function encode(
+  p: Parameters,
+  model: ModelConfig,
+  x: tf.Tensor4D,
+  mask: tf.Tensor2D | null,
+  blocks?: number,
+): tf.Tensor3D {
   const [batch, K, dim] = [x.shape[0], patchesOf(model), model.embed_dim];
   const kernel = tf.reshape(p.get('patch_embed.proj.weight')!, [dim, 3 * model.patch_size ** 2]);
   let patches: tf.Tensor = linear(patchify(x, model), kernel, p.get('patch_embed.proj.bias')!); // [batch * K, dim]
@@ -112,7 +119,7 @@ export function encode(p: Parameters, model: ModelConfig, x: tf.Tensor4D, mask: 
   const n = K + 1;
   const eps = model.layer_norm_eps;
   let t = tf.reshape(tokens, [batch * n, dim]) as tf.Tensor2D;
-  for (let i = 0; i < model.depth; i++) {
+  for (let i = 0; i < (blocks ?? model.depth); i++) {
     const at = `blocks.${i}.`;
     const scaled = (branch: tf.Tensor2D, gamma: string) => {
       const scale = p.get(at + gamma);
@@ -123,5 +130,6 @@ export function encode(p: Parameters, model: ModelConfig, x: tf.Tensor4D, mask: 
     t = scaled(attention(norm('norm1'), at, p, model, n, bias), 'gamma_1');
     t = scaled(mlp(norm('norm2'), at, p), 'gamma_2');
   }
+  if (blocks !== undefined) return tf.reshape(t, [batch, n, dim]);
   return tf.reshape(layerNorm(t, p.get('norm.weight')!, p.get('norm.bias')!, eps), [batch, n, dim]);
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { stream } from '../../data/random.ts';
 import { kMeans, nearestCentre } from '../../engine/clusters.ts';
+import { hostTidy } from '../../engine/host.ts';
 import { paddedWidth, quantise } from './scan.ts';
 import { EXACT_ROWS, FILES, type Hit, type Recall, type VectorIndex, writeWhole } from './vector-index.ts';
 
@@ -166,8 +167,8 @@ export async function exactThresholds(
       onProgress?.(at, rows, 'comparing with all patches');
       await breathe(signal);
       const n = Math.min(CHUNK, rows - at);
-      const scores = tf.tidy(() =>
-        tf.matMul(all, tf.tensor2d(Float32Array.from(index.read(at, at + n)), [n, width]), false, true).dataSync(),
+      const scores = hostTidy(() =>
+        tf.matMul(all, tf.tensor2d(Float32Array.from(index.read(at, at + n)), [n, width]), false, true),
       );
       queries.forEach(({ isAllowed }, q) => {
         const own = best[q]!;

@@ -1,0 +1,230 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { gridOf, patchesOf } from '../../shared/config.ts';
+import type { RetrievalSpec } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { RetrievalView } from '../../shared/ipc.ts';
+import { benchIndex, benchMadeUp, type RetrievalBench } from '../services/retrieval/bench.ts';
+import { PatchIndexes } from '../services/retrieval/patch-index.ts';
+import { drawRetrieval } from '../services/retrieval/sheet.ts';
+import type { Store } from '../store/store.ts';
+import { loadBackend } from '../trainer/backend.ts';
+import { withStore } from './context.ts';
+import { findImage } from './explore-commands.ts';
+import { findCheckpoint } from './model-commands.ts';
+import { wholeNumber } from './output.ts';
+import { percent, table } from './words.ts';
+
+const MEGA = 1e6;
+
+/** index, indexes, retrieve, bench. */
+export function addRetrievalCommands(program: Command): void {
+  features(
+    program
+      .command('index')
+      .description(
+        'build the index of a dataset’s patches, go on with one that was cut short, or add new images to it',
+      ),
+  ).action(
+    withStore<[string]>(async ({ out, store, signal }, options, text) => {
+      const spec = specOf(store, options, text);
+      await loadBackend();
+      const indexes = new PatchIndexes(store);
+      const report = await indexes.build(spec, {
+        signal,
+        onProgress: (done, total, phase) => out.progress(`${phase}: ${done} of ${total}`),
+      });
+      const { recall } = report;
+      const how = recall
+        ? `Of the ten nearest it finds ${percent(recall.recall)} (${recall.queries} queries against all patches compared); p95 ${recall.p95.toFixed(1)} ms.`
+        : 'Small enough that every query compares all: nothing is missed.';
+      const lost = report.unreadable > 0 ? ` ${report.unreadable} files could not be read.` : '';
+      out.result(
+        report,
+        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${(report.bytes / MEGA).toFixed(1)} MB. ${how}${lost}`,
+      );
+    }),
+  );
+  program
+    .command('indexes')
+    .description('list indexes of patches, or delete one')
+    .option('--delete <n>', 'delete the index of this number, and free its space', wholeNumber('--delete', 1))
+    .action(
+      withStore(({ out, store }, options) => {
+        if (options.delete !== undefined) {
+          store.retrieval.get(options.delete as number);
+          new PatchIndexes(store).delete(options.delete as number);
+        }
+        const list = store.retrieval.list();
+        const rows = list.map((one) => [
+          one.id,
+          store.datasets.get(one.dataset_id).name,
+          one.checkpoint_id,
+          `${one.feature} of ${one.part}`,
+          one.images,
+          one.is_ready ? 'ready' : 'unfinished: build it again to go on',
+        ]);
+        out.result(list, table(['index', 'dataset', 'checkpoint', 'features', 'images', ''], rows));
+      }),
+    );
+  features(program.command('retrieve').description('find the patches of a dataset that are most like one of an image'))
+    .requiredOption('--image <path>', 'image of the query, by its path in its folder')
+    .option('--from <dataset>', 'dataset of that image, where it is another')
+    .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
+    .option('--within', 'search that image alone')
+    .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 10)
+    .option('--label <class>', 'answers of this class alone')
+    .option('--folder <start>', 'answers whose path begins with this alone')
+    .option('--other-images', 'no answers from the image itself')
+    .option('--no-duplicates', 'no copies: equal files, and patches that look the same to the network')
+    .option('--png <file>', 'also draw a contact sheet of the answers')
+    .action(
+      withStore<[string]>(async ({ out, store }, options, text) => {
+        const spec = specOf(store, options, text);
+        const from = options.from === undefined ? spec.dataset_id : store.datasets.get(options.from as string).id;
+        await loadBackend();
+        const indexes = new PatchIndexes(store);
+        const grid = gridOf(store.checkpoints.get(spec.checkpoint_id).config.model);
+        const view = await indexes.search({
+          spec,
+          image: findImage(store, from, options.image as string),
+          patches: patchesFrom(options.patch as string, grid),
+          isWithinImage: options.within === true,
+          k: options.neighbours as number,
+          label: (options.label as string | undefined) ?? null,
+          folder: (options.folder as string | undefined) ?? '',
+          sameImage: options.otherImages !== true,
+          duplicates: options.duplicates !== false,
+        });
+        indexes.close();
+        const sheet = options.png === undefined ? null : resolve(options.png as string);
+        if (sheet) {
+          mkdirSync(dirname(sheet), { recursive: true });
+          await drawRetrieval(view, sheet);
+        }
+        const results = view.results.map(({ picture: _, ...rest }) => rest);
+        const { picture: _, ...rest } = view;
+        out.result(
+          { ...rest, results, contact_sheet: sheet },
+          sheet ? `${viewWords(view)}\nContact sheet: ${sheet}` : viewWords(view),
+        );
+      }),
+    );
+  const bench = program.command('bench').description('measure parts of this program on this machine');
+  bench
+    .command('retrieval')
+    .description('recall, speed and memory of a patch index: of made-up features, or of an index that is there')
+    .option('--rows <n>', 'so many made-up features', wholeNumber('--rows', 100), 2_000_000)
+    .option('--width <n>', 'of so many values', wholeNumber('--width', 2), 384)
+    .option('--index <n>', 'measure this index instead', wholeNumber('--index', 1))
+    .option('--queries <n>', 'so many', wholeNumber('--queries', 20), 200)
+    .option('--json', 'print one JSON document on standard output and nothing else')
+    .option('--home <folder>', 'where everything is kept')
+    .action(
+      withStore(async ({ out, store, signal }, options) => {
+        await loadBackend();
+        const home = dirname(store.path);
+        const common = {
+          queries: options.queries as number,
+          signal,
+          onProgress: (done: number, total: number, phase: string) => out.progress(`${phase}: ${done} of ${total}`),
+        };
+        const result =
+          options.index === undefined
+            ? await benchMadeUp(join(home, 'bench-index'), {
+                ...common,
+                rows: options.rows as number,
+                width: options.width as number,
+              })
+            : await benchExisting(store, options.index as number, common);
+        out.result(result, benchWords(result));
+      }),
+    );
+}
+
+const features = (command: Command) =>
+  command
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .requiredOption('--dataset <name>', 'dataset that is searched')
+    .option('--part <part>', 'whose features: student, teacher, or untrained', 'teacher')
+    .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
+    .option('--max-images <n>', 'so many images, spread evenly; 0 for all', wholeNumber('--max-images', 0), 0);
+
+function specOf(store: Store, options: Record<string, unknown>, checkpoint: string): RetrievalSpec {
+  const part = options.part as RetrievalSpec['part'];
+  if (!['student', 'teacher', 'untrained'].includes(part))
+    throw new AppError('bad-input', `--part is student, teacher or untrained, not "${part}".`);
+  return {
+    checkpoint_id: findCheckpoint(store, checkpoint),
+    dataset_id: store.datasets.get(options.dataset as string).id,
+    part,
+    feature: options.feature as string,
+    max_images: options.maxImages as number,
+  };
+}
+
+/** @throws AppError bad-input */
+function patchesFrom(text: string, grid: number): number[] {
+  const found = /^(\d+),(\d+)(?:-(\d+),(\d+))?$/.exec(text);
+  const [top, left, bottom, right] = found
+    ? [found[1], found[2], found[3] ?? found[1], found[4] ?? found[2]].map((n) => Number(n) - 1)
+    : [];
+  const isWithin = [top, left, bottom, right].every((n) => n !== undefined && n >= 0 && n < grid);
+  if (!isWithin || bottom! < top! || right! < left!)
+    throw new AppError(
+      'bad-input',
+      `--patch cannot be "${text}".`,
+      '',
+      `Rows and columns go from 1 to ${grid}: 2,3 or 2,3-4,5.`,
+    );
+  const patches = [];
+  for (let y = top!; y <= bottom!; y++) for (let x = left!; x <= right!; x++) patches.push(y * grid + x);
+  return patches;
+}
+
+async function benchExisting(
+  store: Store,
+  id: number,
+  common: { queries: number; signal: AbortSignal },
+): Promise<RetrievalBench> {
+  const index = store.retrieval.get(id);
+  if (!index.is_ready) throw new AppError('conflict', `Index ${id} is not finished.`, '', 'Build it first.');
+  const { config } = store.checkpoints.get(index.checkpoint_id);
+  const width = index.feature === 'projector' ? config.projector.out : config.model.embed_dim;
+  const dataset = store.datasets.get(index.dataset_id).name;
+  const data = `${index.feature} of ${index.part}, ${index.images} images of ${dataset}`;
+  const folder = join(dirname(store.path), 'indexes', String(id));
+  return benchIndex(folder, { ...common, width, group: patchesOf(config.model), data });
+}
+
+function viewWords({ results, searched, grid, path, patches }: RetrievalView): string {
+  const place = (patch: number) => `${Math.floor(patch / grid) + 1}, ${(patch % grid) + 1}`;
+  return [
+    `${path}, ${patches.length === 1 ? `patch at ${place(patches[0]!)}` : `${patches.length} patches`}`,
+    table(
+      ['score', 'image', 'row, column', 'class'],
+      results.map(({ score, path, patch, label }) => [score.toFixed(3), path, place(patch), label ?? '']),
+    ),
+    searched.words,
+  ].join('\n');
+}
+
+function benchWords(b: RetrievalBench): string {
+  return table(
+    ['', ''],
+    [
+      ['patches', `${b.rows} of width ${b.width} (${b.data})`],
+      ['lists', `${b.lists}, ${percent(b.share)} of the patches looked at`],
+      ['built in', b.build_s === null ? 'before' : `${b.build_s.toFixed(0)} s`],
+      ['on disk', `${(b.disk_bytes / MEGA).toFixed(0)} MB, ${b.is_mapped ? 'codes memory-mapped' : 'codes read'}`],
+      ['opened in', `${b.open_ms.toFixed(0)} ms`],
+      ['recall@10 by score', `${percent(b.recall_at_10)}, ${b.queries} queries`],
+      ['one query', `p50 ${b.p50_ms.toFixed(1)} ms, p95 ${b.p95_ms.toFixed(1)} ms`],
+      [
+        'resident',
+        `${(b.resident_opened / MEGA).toFixed(0)} MB opened, ${(b.resident_peak / MEGA).toFixed(0)} MB at most`,
+      ],
+    ],
+  );
+}

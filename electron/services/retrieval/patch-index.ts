@@ -1,0 +1,393 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { ImageRow, RetrievalIndex, RetrievalSpec } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { RetrievalView, Searched } from '../../../shared/ipc.ts';
+import { FrozenNetwork } from '../../engine/inference.ts';
+import type { SlotRow } from '../../store/retrieval.ts';
+import type { Store } from '../../store/store.ts';
+import { untrainedState } from '../../trainer/training.ts';
+import { centrePixels, normalisePixels, stack } from '../images.ts';
+import { folderBytes } from '../storage.ts';
+import { RECALL_GOAL, updateLists } from './vector-builder.ts';
+import { EXACT_ROWS, type Hit, type Recall, VectorIndex, writeWhole } from './vector-index.ts';
+
+const BATCH = 32;
+/** Images whose features give the mean that is taken from all. */
+const MEAN_IMAGES = 64;
+/** Patches this alike are called the same. */
+const SAME = 0.9995;
+const PICTURE = 192;
+
+export interface BuildReport {
+  index: RetrievalIndex;
+  patches: number;
+  bytes: number;
+  recall: Recall | null;
+  /** Files that could not be read. */
+  unreadable: number;
+}
+
+export interface SearchQuery {
+  spec: RetrievalSpec;
+  /** Image of the query: of any dataset. */
+  image: number;
+  /** One patch or a region, whose features are averaged. */
+  patches: readonly number[];
+  /** Searches the query's own image alone. */
+  isWithinImage?: boolean;
+  k: number;
+  label?: string | null;
+  /** Start of the path. */
+  folder?: string;
+  /** Whether patches of the query's own image may be answers. */
+  sameImage?: boolean;
+  /** Whether copies may: files of the same content, and patches that look the same to the network. */
+  duplicates?: boolean;
+}
+
+interface Opened {
+  key: string;
+  vectors: VectorIndex;
+  slots: SlotRow[];
+  /** By slot. */
+  bySlot: Map<number, SlotRow>;
+  mean: Float32Array;
+}
+
+/** Searches patches of datasets by what a checkpoint's network makes of them. Needs a backend. */
+export class PatchIndexes {
+  readonly #store: Store;
+  readonly #folder: string;
+  #network: { key: string; network: FrozenNetwork } | null = null;
+  #opened: Opened | null = null;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#folder = join(dirname(store.path), 'indexes');
+  }
+
+  #folderOf(id: number): string {
+    return join(this.#folder, String(id));
+  }
+
+  /** Removes an index and its files, and the files of indexes that went with their checkpoint or dataset. */
+  delete(id: number): void {
+    if (this.#opened?.key.startsWith(`${id} `)) this.#forget();
+    this.#store.retrieval.delete(id);
+    this.sweep();
+  }
+
+  sweep(): void {
+    if (!existsSync(this.#folder)) return;
+    const known = new Set(this.#store.retrieval.list().map(({ id }) => String(id)));
+    for (const name of readdirSync(this.#folder))
+      if (!known.has(name)) rmSync(join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  /**
+   * Builds an index, goes on with one that was cut short, or adds images that are new: what is there is not made again.
+   * @throws AppError bad-input where the dataset has no usable image or the network has no such feature
+   */
+  async build(
+    spec: RetrievalSpec,
+    {
+      signal,
+      onProgress,
+    }: { signal?: AbortSignal | undefined; onProgress?: (done: number, total: number, phase: string) => void } = {},
+  ): Promise<BuildReport> {
+    const { config } = this.#store.checkpoints.get(spec.checkpoint_id);
+    const dataset = this.#store.datasets.get(spec.dataset_id);
+    const width = widthOf(config, spec.feature);
+    const wanted = spread([...this.#store.images.iterate(dataset.id, { status: 'ok' })], spec.max_images);
+    if (wanted.length === 0) throw new AppError('bad-input', `Dataset "${dataset.name}" has no usable image.`);
+    this.sweep();
+    const { id } = this.#store.retrieval.ensure(spec);
+    this.#store.retrieval.setReady(id, false);
+    this.#forget();
+    const folder = this.#folderOf(id);
+    mkdirSync(folder, { recursive: true });
+    const K = patchesOf(config.model);
+    const network = this.#networkOf(spec, config);
+    const vectors = await VectorIndex.open(folder, width);
+    let unreadable = 0;
+    try {
+      const file = (image: ImageRow) => join(dataset.folders[image.folder]!, image.path);
+      const featuresOf = async (images: ImageRow[]) => {
+        const read = await Promise.allSettled(
+          images.map((image) => centrePixels(file(image), config.model.image_size)),
+        );
+        const good = images.flatMap((image, i) => {
+          const one = read[i]!;
+          return one.status === 'fulfilled' ? [{ image, pixels: one.value }] : [];
+        });
+        unreadable += images.length - good.length;
+        const input = stack(good.map(({ pixels }) => normalisePixels(pixels, config.augment)));
+        return {
+          images: good.map(({ image }) => image),
+          features: good.length > 0 ? network.patches(input, spec.feature) : new Float32Array(),
+        };
+      };
+      if (!existsSync(join(folder, MEAN))) {
+        const { features } = await featuresOf(spread(wanted, MEAN_IMAGES));
+        if (features.length === 0)
+          throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, '', 'Look at its folders.');
+        writeWhole(join(folder, MEAN), new Uint8Array(meanOf(features, width).buffer));
+        unreadable = 0;
+      }
+      const mean = readMean(folder);
+      const there = this.#store.retrieval.get(id).images;
+      vectors.truncate(there * K); // a batch that was cut short
+      const known = new Set(this.#store.retrieval.slots(id).flatMap((slot) => (slot.ok ? [slot.id] : [])));
+      const missing = wanted.filter((image) => !known.has(image.id));
+      let slot = there;
+      for (let at = 0; at < missing.length; at += BATCH) {
+        signal?.throwIfAborted();
+        const { images, features } = await featuresOf(missing.slice(at, at + BATCH));
+        if (images.length > 0) {
+          vectors.append(centred(features, mean));
+          this.#store.retrieval.addImages(id, slot, images);
+          slot += images.length;
+        }
+        onProgress?.(Math.min(missing.length, at + BATCH), missing.length, 'features of images');
+      }
+      await updateLists(vectors, { signal, onProgress, group: K });
+      this.#store.retrieval.setReady(id, true);
+      const { rows, description } = vectors;
+      return {
+        index: this.#store.retrieval.get(id),
+        patches: rows,
+        bytes: await folderBytes(folder),
+        recall: description.recall,
+        unreadable,
+      };
+    } finally {
+      vectors.close();
+    }
+  }
+
+  /** @throws AppError not-found where no index of this kind is ready */
+  async search(query: SearchQuery): Promise<RetrievalView> {
+    const { spec } = query;
+    const { config } = this.#store.checkpoints.get(spec.checkpoint_id);
+    const K = patchesOf(config.model);
+    const width = widthOf(config, spec.feature);
+    const bad = query.patches.find((patch) => patch >= K);
+    if (bad !== undefined || query.patches.length === 0)
+      throw new AppError('bad-input', `There is no patch ${bad ?? ''}: an image has ${K}, from 0 on.`);
+    const row = this.#store.images.get(query.image);
+    const index = this.#store.retrieval.find(spec);
+    const opened = index?.is_ready ? await this.#open(index, width) : null;
+    if (!opened && !query.isWithinImage)
+      throw new AppError('not-found', 'This dataset has no index of these features yet.', '', 'Build it first.');
+    const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
+    const raw = this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
+    const own = centred(raw, opened?.mean ?? meanOf(raw, width));
+    const vector = unit(meanOf(own, width, query.patches));
+    const similarity = Array.from({ length: K }, (_, patch) => dot(vector, own, patch * width));
+    const start = performance.now();
+    const found = query.isWithinImage
+      ? withinImage(similarity, query, row)
+      : this.#answers(opened!, vector, K, query, row);
+    const ms = performance.now() - start;
+    const pictures = new Map<number, string>();
+    for (const { image } of found.results) {
+      if (pictures.has(image.id)) continue;
+      const square = await centrePixels(this.#fileOf(image), config.model.image_size).catch(() => null);
+      pictures.set(image.id, square ? await drawn(square, config.model.image_size, PICTURE) : '');
+    }
+    return {
+      grid: gridOf(config.model),
+      picture: await drawn(pixels, config.model.image_size, config.model.image_size),
+      path: row.path,
+      patches: [...query.patches],
+      similarity,
+      results: found.results.map(({ image, patch, score }) => ({
+        image: image.id,
+        path: image.path,
+        label: image.label,
+        patch,
+        score,
+        picture: pictures.get(image.id)!,
+      })),
+      searched: this.#searched(query, opened, found.rows, found.isExact, ms, K),
+    };
+  }
+
+  #answers({ vectors, bySlot }: Opened, vector: Float32Array, K: number, query: SearchQuery, own: ImageRow) {
+    const { k, label = null, folder = '', sameImage = true, duplicates = true } = query;
+    const allowed = new Uint8Array(Math.ceil(vectors.rows / K));
+    let images = 0;
+    for (const [slot, image] of bySlot) {
+      if (!image.ok || (label !== null && image.label !== label) || !image.path.startsWith(folder)) continue;
+      if (!sameImage && image.id === own.id) continue;
+      if (!duplicates && image.id !== own.id && image.hash === own.hash) continue;
+      allowed[slot] = 1;
+      images++;
+    }
+    const rows = images * K;
+    const accept = (row: number) => allowed[Math.floor(row / K)] === 1;
+    const asPatch = ({ row, score }: Hit) => ({ image: bySlot.get(Math.floor(row / K))!, patch: row % K, score });
+    let hits: ReturnType<typeof asPatch>[] = [];
+    // Copies crowd out answers: more are asked for until enough are left.
+    for (let ask = duplicates ? k : 4 * k; ; ask *= 4) {
+      const got = vectors.search(vector, { k: ask, accept, accepted: rows });
+      hits = got.map(asPatch);
+      if (duplicates) break;
+      hits = hits.filter(({ score }, i) => score < SAME && (i === 0 || Math.abs(hits[i - 1]!.score - score) > 1e-6));
+      if (hits.length >= k || got.length < ask || ask > 4096) break;
+    }
+    return { results: hits.slice(0, k), rows, isExact: rows <= EXACT_ROWS };
+  }
+
+  #searched(
+    query: SearchQuery,
+    opened: Opened | null,
+    patches: number,
+    isExact: boolean,
+    ms: number,
+    K: number,
+  ): Searched {
+    const dataset = this.#store.datasets.get(query.spec.dataset_id).name;
+    const recall = isExact ? null : (opened!.vectors.description.recall?.recall ?? null);
+    const images = Math.round(patches / K);
+    const what = query.isWithinImage
+      ? `The ${patches} patches of this image`
+      : `${patches.toLocaleString('en')} patches of ${images.toLocaleString('en')} images of ${dataset}`;
+    const filters = [
+      ...(query.label ? [`class ${query.label}`] : []),
+      ...(query.folder ? [`paths that begin with ${query.folder}`] : []),
+      ...(query.sameImage === false ? ['other images only'] : []),
+      ...(query.duplicates === false ? ['no copies'] : []),
+    ];
+    const how = isExact
+      ? 'all compared, so nothing is missed'
+      : recall === null
+        ? 'through an index whose recall was not measured'
+        : `through an index that finds ${(100 * recall).toFixed(1)} % of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, build it again' : ''}`;
+    return {
+      dataset,
+      images,
+      patches,
+      is_exact: isExact,
+      recall,
+      ms,
+      words: `${what}${filters.length > 0 ? ` (${filters.join(', ')})` : ''} were searched by ${query.spec.feature} of the ${query.spec.part === 'untrained' ? 'untrained network' : query.spec.part}, ${how}, in ${ms.toFixed(1)} ms.`,
+    };
+  }
+
+  #fileOf(image: Pick<ImageRow, 'id' | 'folder' | 'path'>): string {
+    const { dataset_id } = this.#store.images.get(image.id);
+    return join(this.#store.datasets.get(dataset_id).folders[image.folder]!, image.path);
+  }
+
+  async #open(index: RetrievalIndex, width: number): Promise<Opened> {
+    const { scanned_at } = this.#store.datasets.get(index.dataset_id);
+    const key = `${index.id} ${scanned_at} ${index.images}`;
+    if (this.#opened?.key === key) return this.#opened;
+    this.#forget();
+    const folder = this.#folderOf(index.id);
+    const vectors = await VectorIndex.open(folder, width);
+    const slots = this.#store.retrieval.slots(index.id);
+    this.#opened = { key, vectors, slots, bySlot: new Map(slots.map((s) => [s.slot, s])), mean: readMean(folder) };
+    return this.#opened;
+  }
+
+  #networkOf({ checkpoint_id, part }: RetrievalSpec, config: RunConfig): FrozenNetwork {
+    const key = `${checkpoint_id} ${part}`;
+    if (this.#network?.key !== key) {
+      this.#network?.network.dispose();
+      const state = part === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(checkpoint_id, part);
+      this.#network = { key, network: new FrozenNetwork(config.model, config.projector, state) };
+    }
+    return this.#network.network;
+  }
+
+  #forget(): void {
+    this.#opened?.vectors.close();
+    this.#opened = null;
+  }
+
+  close(): void {
+    this.#forget();
+    this.#network?.network.dispose();
+    this.#network = null;
+  }
+}
+
+const MEAN = 'mean.f32';
+
+function readMean(folder: string): Float32Array {
+  const bytes = readFileSync(join(folder, MEAN));
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+/** @throws AppError bad-input with the features that there are */
+function widthOf({ model, projector }: RunConfig, feature: string): number {
+  if (feature === 'projector') return projector.out;
+  const block = /^block-([1-9]\d{0,3})$/.exec(feature);
+  if (feature !== 'tokens' && !(block && Number(block[1]) <= model.depth))
+    throw new AppError(
+      'bad-input',
+      `There is no feature "${feature}".`,
+      '',
+      `Choose tokens, projector, or block-1 to block-${model.depth}.`,
+    );
+  return model.embed_dim;
+}
+
+/** At most so many, spread evenly; all where `most` is 0. */
+function spread<T>(all: T[], most: number): T[] {
+  if (most === 0 || all.length <= most) return all;
+  return Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
+}
+
+/** Mean of rows, all or those named: `[width]`. */
+function meanOf(features: Float32Array, width: number, rows?: readonly number[]): Float32Array {
+  const which = rows ?? Array.from({ length: features.length / width }, (_, i) => i);
+  const sum = new Float64Array(width);
+  for (const row of which) for (let d = 0; d < width; d++) sum[d]! += features[row * width + d]!;
+  return Float32Array.from(sum, (x) => x / which.length);
+}
+
+function unit(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0)) || 1;
+  return vector.map((x) => x / length);
+}
+
+/**
+ * Rows less a mean, of unit length. Tokens of a ViT share a large part that says nothing of the patch; cosines of what
+ * is left do.
+ */
+function centred(features: Float32Array, mean: Float32Array): Float32Array {
+  const out = new Float32Array(features.length);
+  for (let at = 0; at < features.length; at += mean.length) {
+    out.set(unit(features.subarray(at, at + mean.length).map((x, d) => x - mean[d]!)), at);
+  }
+  return out;
+}
+
+function dot(vector: Float32Array, rows: Float32Array, at: number): number {
+  let sum = 0;
+  for (let d = 0; d < vector.length; d++) sum += vector[d]! * rows[at + d]!;
+  return sum;
+}
+
+function withinImage(similarity: number[], { patches, k }: SearchQuery, image: ImageRow) {
+  const results = similarity
+    .map((score, patch) => ({ image, patch, score }))
+    .filter(({ patch }) => !patches.includes(patch))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, k);
+  return { results, rows: similarity.length, isExact: true };
+}
+
+async function drawn(pixels: Uint8Array, side: number, size: number): Promise<string> {
+  const webp = await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
+    .resize(size, size)
+    .webp({ quality: 85 })
+    .toBuffer();
+  return `data:image/webp;base64,${webp.toString('base64')}`;
+}

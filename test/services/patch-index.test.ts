@@ -1,0 +1,152 @@
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { stream } from '../../electron/data/random.ts';
+import { importDataset } from '../../electron/services/datasets.ts';
+import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
+import { Store } from '../../electron/store/store.ts';
+import { loadBackend } from '../../electron/trainer/backend.ts';
+import { untrainedState } from '../../electron/trainer/training.ts';
+import { runConfigSchema } from '../../shared/config.ts';
+import type { RetrievalSpec } from '../../shared/domain.ts';
+import { scratch } from '../store/helpers.ts';
+
+const SIDE = 32;
+const PATCH = 8;
+const K = 16;
+const config = runConfigSchema.parse({
+  model: { image_size: SIDE, patch_size: PATCH, embed_dim: 32, depth: 2, num_heads: 2 },
+  projector: { layers: 1, hidden: 32, out: 24 },
+});
+let folder: string;
+let store: Store;
+let indexes: PatchIndexes;
+let spec: RetrievalSpec;
+
+/** Noise in squares of two pixels: no patch is like another. */
+const noise = (seed: number) => {
+  const random = stream(seed, 0, 0, 'noise');
+  const cells = Uint8Array.from({ length: (SIDE / 2) ** 2 * 3 }, () => random.int(256));
+  return Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % SIDE, Math.floor(i / 3 / SIDE)];
+    return cells[((y >> 1) * (SIDE / 2) + (x >> 1)) * 3 + (i % 3)]!;
+  });
+};
+const put = async (path: string, pixels: Uint8Array) => {
+  mkdirSync(dirname(join(folder, path)), { recursive: true });
+  await sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
+    .png()
+    .toFile(join(folder, path));
+};
+const scan = () => importDataset(store, { name: 'photos', folders: [folder], labels: 'folders' });
+const idOf = (path: string) => store.images.list(spec.dataset_id).find((image) => image.path === path)!.id;
+
+beforeAll(() => loadBackend());
+beforeEach(async () => {
+  folder = scratch();
+  store = Store.open(join(scratch(), 'workbench.sqlite'));
+  onTestFinished(() => {
+    indexes.close();
+    store.close();
+  });
+  for (let i = 0; i < 40; i++) await put(`${i % 2 === 0 ? 'even' : 'odd'}/${String(i).padStart(2, '0')}.png`, noise(i));
+  // Every patch of it is the first of image 00.
+  const first = noise(0);
+  const tiled = Uint8Array.from({ length: SIDE * SIDE * 3 }, (_, i) => {
+    const [x, y] = [Math.floor(i / 3) % SIDE, Math.floor(i / 3 / SIDE)];
+    return first[((y % PATCH) * SIDE + (x % PATCH)) * 3 + (i % 3)]!;
+  });
+  await put('odd/tiled.png', tiled);
+  await scan();
+  const dataset = store.datasets.get('photos');
+  const run = store.runs.create({ dataset_id: dataset.id, preset: null, config, total_steps: 1, steps_per_epoch: 1 });
+  const state = untrainedState(config);
+  const { id } = store.checkpoints.save(
+    run.id,
+    { step: 1, epoch: 1, loss: null, config, state: {} },
+    { student: state, teacher: state },
+  );
+  spec = { checkpoint_id: id, dataset_id: dataset.id, part: 'teacher', feature: 'block-1', max_images: 0 };
+  indexes = new PatchIndexes(store);
+});
+
+test('an image tiled from another is found; filters hold; the text says what was searched', async () => {
+  await expect(indexes.search({ spec, image: idOf('even/00.png'), patches: [0], k: 5 })).rejects.toMatchObject({
+    kind: 'not-found',
+  });
+  const report = await indexes.build(spec);
+  expect(report).toMatchObject({ patches: 41 * K, unreadable: 0, index: { images: 41, is_ready: true } });
+
+  const query = { spec, image: idOf('even/00.png'), patches: [0], k: 8 };
+  const all = await indexes.search({ ...query, k: 20 });
+  const own = all.results.find(({ path, patch }) => path === 'even/00.png' && patch === 0)!;
+  expect(own.score).toBeCloseTo(1, 2); // the tiled ones are as near
+  expect(all.similarity).toHaveLength(K);
+  expect(all.similarity[0]).toBeCloseTo(1, 5);
+
+  const others = await indexes.search({ ...query, sameImage: false });
+  expect(new Set(others.results.map(({ path }) => path))).toEqual(new Set(['odd/tiled.png']));
+  expect(others.searched).toMatchObject({ patches: 40 * K, is_exact: true, recall: null });
+  expect(others.searched.words).toMatch(/640 patches of 40 images of photos \(other images only\).*all compared/);
+
+  const even = await indexes.search({ ...query, sameImage: false, label: 'even' });
+  expect(even.results.every(({ label }) => label === 'even')).toBe(true);
+  expect(even.results).toHaveLength(8);
+  const odd = await indexes.search({ ...query, folder: 'odd/1' });
+  expect(odd.results.every(({ path }) => path.startsWith('odd/1'))).toBe(true);
+
+  const within = await indexes.search({ ...query, isWithinImage: true });
+  expect(within.results.every(({ path, patch }) => path === 'even/00.png' && patch !== 0)).toBe(true);
+  expect(within.results.map(({ score }) => score)).toEqual(
+    [...within.similarity.slice(1)].sort((a, b) => b - a).slice(0, 8),
+  );
+});
+
+test('copies are left out where that is asked', async () => {
+  await indexes.build(spec);
+  const query = { spec, image: idOf('even/02.png'), patches: [5], k: 5 };
+  expect((await indexes.search(query)).results[0]!.score).toBeGreaterThan(0.99);
+  const { results } = await indexes.search({ ...query, duplicates: false });
+  expect(results).toHaveLength(5);
+  expect(results[0]!.score).toBeLessThan(0.9995);
+});
+
+test('every feature can be searched; one that is not there is refused with those that are', async () => {
+  for (const feature of ['tokens', 'projector', 'block-2']) {
+    const own = { ...spec, feature, part: 'student' as const };
+    await indexes.build(own);
+    const { results } = await indexes.search({ spec: own, image: idOf('odd/07.png'), patches: [3], k: 1 });
+    expect(results[0]).toMatchObject({ path: 'odd/07.png', patch: 3 });
+  }
+  await expect(indexes.build({ ...spec, feature: 'block-3' })).rejects.toMatchObject({ next: /block-1 to block-2/ });
+});
+
+test('building that was stopped goes on; new images are added, changed ones give no answers, files go with the index', async () => {
+  const abort = new AbortController();
+  const stopped = indexes.build(spec, { signal: abort.signal, onProgress: () => abort.abort() });
+  await expect(stopped).rejects.toThrow();
+  const index = store.retrieval.list()[0]!;
+  expect(index).toMatchObject({ images: 32, is_ready: false });
+  const phases: number[] = [];
+  await indexes.build(spec, { onProgress: (_done, total) => phases.push(total) });
+  expect(phases).toEqual([41 - 32]);
+
+  await put('even/new.png', noise(99));
+  await put('even/04.png', noise(77));
+  await scan();
+  phases.length = 0;
+  const report = await indexes.build(spec, { onProgress: (_done, total) => phases.push(total) });
+  expect(phases).toEqual([2]);
+  expect(report.patches).toBe(43 * K); // the changed image's old patches stay, and are no answers
+  const { results, searched } = await indexes.search({ spec, image: idOf('even/new.png'), patches: [9], k: 1 });
+  expect(results[0]).toMatchObject({ path: 'even/new.png', patch: 9 });
+  expect(searched.images).toBe(42);
+
+  const files = join(dirname(store.path), 'indexes', String(index.id));
+  expect(readdirSync(files)).toContain('vectors.f16');
+  store.checkpoints.delete(spec.checkpoint_id);
+  expect(store.retrieval.list()).toEqual([]);
+  indexes.sweep();
+  expect(existsSync(files)).toBe(false);
+});
