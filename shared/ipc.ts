@@ -1,6 +1,16 @@
 import { z } from 'zod';
 import type { RunConfig, RunConfigInput } from './config.ts';
-import type { Checkpoint, Dataset, Evaluation, ImageRow, Metric, Run, RunStatus, SkipReason } from './domain.ts';
+import type {
+  Checkpoint,
+  Dataset,
+  Evaluation,
+  ImageRow,
+  Metric,
+  RetrievalIndex,
+  Run,
+  RunStatus,
+  SkipReason,
+} from './domain.ts';
 import type { ErrorReport } from './errors.ts';
 
 /**
@@ -20,6 +30,15 @@ const byId = z.strictObject({ id });
 /** Settings over a preset, by dotted key: `{ 'train.batch_size': 32 }`. Values are checked as a configuration. */
 const changes = z.record(z.string().max(100), z.json());
 const recipe = { preset: name, changes };
+
+/** Which index: see `RetrievalSpec`. */
+const retrieval = {
+  checkpoint: id,
+  dataset: id,
+  part: z.enum(['student', 'teacher', 'untrained']),
+  feature: z.string().max(20),
+  max_images: z.number().int().min(0),
+};
 
 /** Declares a channel: `channel<Result>()(schema of the argument)`. */
 const channel =
@@ -143,6 +162,29 @@ export const CHANNELS = {
     z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
   ),
 
+  // patches like a patch
+  'retrieval.indexes': channel<RetrievalIndex[]>()(nothing),
+  /** Builds, goes on with what was cut short, or adds new images. */
+  'retrieval.build': channel<TaskRef>()(z.strictObject(retrieval)),
+  'retrieval.delete': channel<Record<string, never>>()(byId),
+  'retrieval.search': channel<RetrievalView>()(
+    z.strictObject({
+      ...retrieval,
+      /** Of the query; of any dataset. */
+      image: id,
+      /** One, or a region whose features are averaged. */
+      patches: z.array(z.number().int().min(0)).min(1).max(65_536),
+      /** Searches the query's image alone: this needs no index. */
+      within: z.boolean(),
+      k: z.number().int().min(1).max(500),
+      label: text.nullable(),
+      /** Start of the path. */
+      folder: text,
+      same_image: z.boolean(),
+      duplicates: z.boolean(),
+    }),
+  ),
+
   // evaluation and weights
   'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
   'evaluations.start': channel<TaskRef>()(
@@ -192,6 +234,7 @@ export type AppEvent =
   | { type: 'checkpoint'; run: number }
   | { type: 'datasets' }
   | { type: 'evaluations' }
+  | { type: 'indexes' }
   | { type: 'presets' }
   | { type: 'usage'; usage: Usage }
   | { type: 'notice'; text: string; run: number | null }
@@ -463,7 +506,16 @@ export interface TaskRef {
   task: string;
 }
 
-export type TaskKind = 'accuracy' | 'import' | 'rescan' | 'estimate' | 'evaluate' | 'probes' | 'doctor' | 'install';
+export type TaskKind =
+  | 'accuracy'
+  | 'index'
+  | 'import'
+  | 'rescan'
+  | 'estimate'
+  | 'evaluate'
+  | 'probes'
+  | 'doctor'
+  | 'install';
 
 /** Long work that a window started. */
 export interface Task {

@@ -6,6 +6,7 @@ import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalView } from '../../shared/ipc.ts';
 import { benchIndex, benchMadeUp, type RetrievalBench } from '../services/retrieval/bench.ts';
+import { deleteIndex, indexFolder } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';
 import type { Store } from '../store/store.ts';
@@ -52,10 +53,7 @@ export function addRetrievalCommands(program: Command): void {
     .option('--delete <n>', 'delete the index of this number, and free its space', wholeNumber('--delete', 1))
     .action(
       withStore(({ out, store }, options) => {
-        if (options.delete !== undefined) {
-          store.retrieval.get(options.delete as number);
-          new PatchIndexes(store).delete(options.delete as number);
-        }
+        if (options.delete !== undefined) deleteIndex(store, options.delete as number);
         const list = store.retrieval.list();
         const rows = list.map((one) => [
           one.id,
@@ -194,7 +192,7 @@ async function benchExisting(
   const width = index.feature === 'projector' ? config.projector.out : config.model.embed_dim;
   const dataset = store.datasets.get(index.dataset_id).name;
   const data = `${index.feature} of ${index.part}, ${index.images} images of ${dataset}`;
-  const folder = join(dirname(store.path), 'indexes', String(id));
+  const folder = indexFolder(store, id);
   return benchIndex(folder, { ...common, width, group: patchesOf(config.model), data });
 }
 

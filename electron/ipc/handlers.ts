@@ -14,6 +14,7 @@ import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
 import { probeStrip } from '../services/probe-strip.ts';
+import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
 import { deleteRun } from '../services/runs.ts';
 import { ROOT, SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
@@ -30,6 +31,7 @@ export function handlers(context: Context): Handlers {
     ...runHandlers(context),
     ...checkpointHandlers(context),
     ...exploreHandlers(context),
+    ...retrievalHandlers(context),
     ...runtimeHandlers(context),
   };
 }
@@ -292,6 +294,32 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
         explore.accuracy(input, { signal, onProgress: progress }),
       );
     },
+  };
+}
+
+function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'retrieval'> {
+  const changed = () => events.emit({ type: 'indexes' });
+  return {
+    'retrieval.indexes': () => store.retrieval.list(),
+    'retrieval.build': (input) => {
+      const { run_id, step } = store.checkpoints.get(input.checkpoint);
+      const { name } = store.datasets.get(input.dataset);
+      const title = `Index of ${name} by ${store.runs.get(run_id).name}, step ${step}`;
+      return tasks.start('index', title, async ({ signal, progress }) => {
+        try {
+          const job = { kind: 'index', database: store.path, spec: specOf(input) } as const;
+          return await runJob(job, { signal, onProgress: progress });
+        } finally {
+          changed();
+        }
+      });
+    },
+    'retrieval.delete': ({ id }) => {
+      deleteIndex(store, id);
+      changed();
+      return {};
+    },
+    'retrieval.search': (input) => explore.retrieve(input),
   };
 }
 

@@ -1,12 +1,13 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
-import type { Input, LookupView } from '../../shared/ipc.ts';
+import type { Input, LookupView, RetrievalView } from '../../shared/ipc.ts';
 import type { JobOptions } from './jobs.ts';
 
 export type ExploreAsk =
   | { kind: 'lookup'; input: Input<'explore.lookup'> }
-  | { kind: 'accuracy'; input: Input<'explore.accuracy'> };
+  | { kind: 'accuracy'; input: Input<'explore.accuracy'> }
+  | { kind: 'retrieve'; input: Input<'retrieval.search'> };
 export interface ExploreRequest {
   id: number;
   ask: ExploreAsk;
@@ -40,6 +41,10 @@ export class ExploreHost {
 
   lookup(input: Input<'explore.lookup'>): Promise<LookupView> {
     return this.#ask({ kind: 'lookup', input }) as Promise<LookupView>;
+  }
+
+  retrieve(input: Input<'retrieval.search'>): Promise<RetrievalView> {
+    return this.#ask({ kind: 'retrieve', input }) as Promise<RetrievalView>;
   }
 
   /** In a process of its own, which cancelling ends. */

@@ -3,10 +3,12 @@ import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { Explorer } from './explore.ts';
 import type { ExploreMessage, ExploreRequest } from './explore-host.ts';
+import { PatchIndexes, queryOf } from './retrieval/patch-index.ts';
 
 /** The process that answers look-ups: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
 const store = Store.open(process.argv[2]!);
 const explorer = new Explorer(store);
+const indexes = new PatchIndexes(store);
 const ready = loadBackend();
 
 const say = (message: ExploreMessage) => process.send!(message, undefined, undefined, () => {});
@@ -18,6 +20,7 @@ process.on('message', ({ id, ask }: ExploreRequest) => {
     .then(async () => {
       await ready;
       if (ask.kind === 'lookup') return explorer.lookup(ask.input);
+      if (ask.kind === 'retrieve') return indexes.search(queryOf(ask.input));
       return explorer.accuracy(ask.input, (done, total, phase) => say({ id, type: 'progress', done, total, phase }));
     })
     .then(

@@ -7,6 +7,7 @@ import { untrainedState } from '../trainer/training.ts';
 import { evaluate } from './evaluation.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
+import { PatchIndexes } from './retrieval/patch-index.ts';
 import { doctor } from './runtime.ts';
 
 /**
@@ -24,10 +25,12 @@ async function work(job: Job): Promise<unknown> {
     case 'doctor':
       return doctor(job.home);
     case 'evaluate':
+    case 'index':
     case 'probes': {
       await loadBackend();
       const store = Store.open(job.database);
       try {
+        if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
         return job.kind === 'probes'
           ? await computeProbes(store, job.run, onProgress)
           : await evaluate(store, { ...job.options, onProgress });

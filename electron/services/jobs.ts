@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { RunConfig } from '../../shared/config.ts';
+import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { EvaluateOptions } from './evaluation.ts';
 
@@ -9,7 +10,8 @@ export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
-  | { kind: 'probes'; database: string; run: number };
+  | { kind: 'probes'; database: string; run: number }
+  | { kind: 'index'; database: string; spec: RetrievalSpec };
 
 export type JobMessage =
   | { type: 'progress'; done: number; total: number; phase: string }

@@ -320,6 +320,28 @@ describe('runs', () => {
     const byPlace = found.places.reduce((sum, { top1, n }) => sum + (top1 ?? 0) * n, 0) / 48;
     expect(byPlace).toBeCloseTo(found.trained.top1, 6);
 
+    // Patches like a patch: within the image at once, in the dataset once it is indexed.
+    const spec = {
+      checkpoint: ask.checkpoint,
+      dataset: id,
+      part: 'student' as const,
+      feature: 'tokens',
+      max_images: 0,
+    };
+    const query = { ...spec, image, patches: [5], k: 3, label: null, folder: '', same_image: true, duplicates: true };
+    const within = await call('retrieval.search', { ...query, within: true });
+    expect(within.results.map(({ image: found }) => found)).toEqual([image, image, image]);
+    await expect(call('retrieval.search', { ...query, within: false })).rejects.toMatchObject({ kind: 'not-found' });
+    expect(await ended(await call('retrieval.build', spec))).toMatchObject({ status: 'done', error: null });
+    const [index] = await call('retrieval.indexes', {});
+    expect(index).toMatchObject({ dataset_id: id, is_ready: true });
+    const nearest = await call('retrieval.search', { ...query, within: false });
+    expect(nearest.results[0]).toMatchObject({ image, patch: 5 });
+    expect(nearest.searched).toMatchObject({ patches: index!.images * 16, is_exact: true });
+    await call('retrieval.delete', { id: index!.id });
+    expect(await call('retrieval.indexes', {})).toEqual([]);
+    expect(heard.filter(({ type }) => type === 'indexes')).toHaveLength(2);
+
     const evaluation = await ended(
       await call('evaluations.start', {
         ...{ checkpoint: run.checkpoints.at(-1)!.id, dataset: id, test_dataset: null, task: 'lookup', k: 20 },

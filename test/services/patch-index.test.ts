@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
+import { indexFolder, sweepIndexes } from '../../electron/services/retrieval/folders.ts';
 import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
@@ -143,10 +144,10 @@ test('building that was stopped goes on; new images are added, changed ones give
   expect(results[0]).toMatchObject({ path: 'even/new.png', patch: 9 });
   expect(searched.images).toBe(42);
 
-  const files = join(dirname(store.path), 'indexes', String(index.id));
+  const files = indexFolder(store, index.id);
   expect(readdirSync(files)).toContain('vectors.f16');
   store.checkpoints.delete(spec.checkpoint_id);
   expect(store.retrieval.list()).toEqual([]);
-  indexes.sweep();
+  sweepIndexes(store);
   expect(existsSync(files)).toBe(false);
 });

@@ -1,16 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { ImageRow, RetrievalIndex, RetrievalSpec } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { RetrievalView, Searched } from '../../../shared/ipc.ts';
+import type { Input, RetrievalView, Searched } from '../../../shared/ipc.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { centrePixels, normalisePixels, stack } from '../images.ts';
 import { folderBytes } from '../storage.ts';
+import { indexFolder, specOf, sweepIndexes } from './folders.ts';
 import { RECALL_GOAL, updateLists } from './vector-builder.ts';
 import { EXACT_ROWS, type Hit, type Recall, VectorIndex, writeWhole } from './vector-index.ts';
 
@@ -48,6 +49,19 @@ export interface SearchQuery {
   duplicates?: boolean;
 }
 
+/** A window's words for it. */
+export const queryOf = (input: Input<'retrieval.search'>): SearchQuery => ({
+  spec: specOf(input),
+  image: input.image,
+  patches: input.patches,
+  isWithinImage: input.within,
+  k: input.k,
+  label: input.label,
+  folder: input.folder,
+  sameImage: input.same_image,
+  duplicates: input.duplicates,
+});
+
 interface Opened {
   key: string;
   vectors: VectorIndex;
@@ -60,31 +74,11 @@ interface Opened {
 /** Searches patches of datasets by what a checkpoint's network makes of them. Needs a backend. */
 export class PatchIndexes {
   readonly #store: Store;
-  readonly #folder: string;
   #network: { key: string; network: FrozenNetwork } | null = null;
   #opened: Opened | null = null;
 
   constructor(store: Store) {
     this.#store = store;
-    this.#folder = join(dirname(store.path), 'indexes');
-  }
-
-  #folderOf(id: number): string {
-    return join(this.#folder, String(id));
-  }
-
-  /** Removes an index and its files, and the files of indexes that went with their checkpoint or dataset. */
-  delete(id: number): void {
-    if (this.#opened?.key.startsWith(`${id} `)) this.#forget();
-    this.#store.retrieval.delete(id);
-    this.sweep();
-  }
-
-  sweep(): void {
-    if (!existsSync(this.#folder)) return;
-    const known = new Set(this.#store.retrieval.list().map(({ id }) => String(id)));
-    for (const name of readdirSync(this.#folder))
-      if (!known.has(name)) rmSync(join(this.#folder, name), { recursive: true, force: true });
   }
 
   /**
@@ -103,11 +97,11 @@ export class PatchIndexes {
     const width = widthOf(config, spec.feature);
     const wanted = spread([...this.#store.images.iterate(dataset.id, { status: 'ok' })], spec.max_images);
     if (wanted.length === 0) throw new AppError('bad-input', `Dataset "${dataset.name}" has no usable image.`);
-    this.sweep();
+    sweepIndexes(this.#store);
     const { id } = this.#store.retrieval.ensure(spec);
     this.#store.retrieval.setReady(id, false);
     this.#forget();
-    const folder = this.#folderOf(id);
+    const folder = indexFolder(this.#store, id);
     mkdirSync(folder, { recursive: true });
     const K = patchesOf(config.model);
     const network = this.#networkOf(spec, config);
@@ -288,7 +282,7 @@ export class PatchIndexes {
     const key = `${index.id} ${scanned_at} ${index.images}`;
     if (this.#opened?.key === key) return this.#opened;
     this.#forget();
-    const folder = this.#folderOf(index.id);
+    const folder = indexFolder(this.#store, index.id);
     const vectors = await VectorIndex.open(folder, width);
     const slots = this.#store.retrieval.slots(index.id);
     this.#opened = { key, vectors, slots, bySlot: new Map(slots.map((s) => [s.slot, s])), mean: readMean(folder) };
