@@ -193,6 +193,15 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await strip.getByText('untrained').waitFor();
   });
 
+  async function nothingSerious() {
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+    expect(
+      violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id),
+    ).toEqual([]);
+    expect(window.faults).toEqual([]);
+  }
+
   test('explore: a patch is chosen, a mask drawn by hand, the untrained network asked', async () => {
     await page
       .getByRole('region', { name: 'Checkpoints' })
@@ -226,12 +235,33 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     expect(await figures.textContent()).not.toBe(trained);
     await page.getByRole('button', { name: 'Measure over many images' }).click();
     await page.getByText(/content is worth/).waitFor({ timeout: 60_000 });
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-    expect(
-      violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id),
-    ).toEqual([]);
-    expect(window.faults).toEqual([]);
+    await nothingSerious();
+  });
+
+  test('patches like this: within the image, then through an index; a region, filters, and on from an answer', async () => {
+    await page.getByRole('button', { name: 'Patches like this' }).click();
+    const answers = page.getByRole('region', { name: 'Answers' });
+    await answers.getByText(/^The 16 patches of this image were searched/).waitFor({ timeout: 60_000 });
+    await page.getByRole('button', { name: 'Build the index' }).click();
+    await answers.getByText(/patches of \d+ images of .* all compared/).waitFor({ timeout: 60_000 });
+    const best = answers.getByRole('listitem').first();
+    expect(await best.textContent()).toMatch(/^\s*1\.000/); // the patch itself
+    await page.getByLabel('other images only').check();
+    await answers.getByText(/other images only/).waitFor();
+    await expect.poll(() => best.textContent()).not.toMatch(/^\s*1\.000/);
+    const query = page.getByRole('region', { name: 'Query' });
+    const box = (await query.locator('svg').boundingBox())!;
+    await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.1);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.4, box.y + box.height * 0.4, { steps: 5 });
+    await page.mouse.up();
+    await query.getByText(/^4 patches/).waitFor();
+    const image = /image=(\d+)/.exec(page.url())?.[1];
+    await best.getByRole('button').click();
+    await expect.poll(() => /image=(\d+)/.exec(page.url())?.[1]).not.toBe(image);
+    await nothingSerious();
+    await page.getByRole('button', { name: 'Look-ups' }).click();
+    await page.getByRole('region', { name: 'All look-ups' }).waitFor();
   });
 
   test('an ablation queues its runs; compare shows where they differ, and exports', async () => {

@@ -126,6 +126,16 @@ try {
     await page.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
     await page.waitForTimeout(500);
     await shoot('explore-accuracy');
+    await at('explore?run=1&image=3&patch=27&view=retrieve', () =>
+      page.getByText(/were searched/).waitFor({ timeout: 60_000 }),
+    );
+    const build = page.getByRole('button', { name: 'Build the index' });
+    if (await build.isVisible()) {
+      await build.click();
+      await page.getByText(/patches of .* images/).waitFor({ timeout: 120_000 });
+    }
+    await page.waitForTimeout(500);
+    await shoot('explore-retrieve');
     await at('runtime', () => page.getByText('Computes with').waitFor({ timeout: 60_000 }));
     await shoot('runtime');
     await context.close();
