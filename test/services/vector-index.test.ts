@@ -21,15 +21,15 @@ async function empty(): Promise<VectorIndex> {
   return VectorIndex.open(folder, WIDTH);
 }
 
-/** Rows around 300 centres, of unit length. */
-function rows(n: number, seed: number): Float32Array {
+/** Rows around centres, of unit length. */
+function rows(n: number, seed: number, clusters = 300): Float32Array {
   const random = stream(seed, 0, 0, 'rows');
   const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
   const fixed = stream(1, 0, 0, 'centres');
-  const centres = Float32Array.from({ length: 300 * WIDTH }, () => fixed.next() - 0.5);
+  const centres = Float32Array.from({ length: clusters * WIDTH }, () => fixed.next() - 0.5);
   const out = new Float32Array(n * WIDTH);
   for (let i = 0; i < n; i++) {
-    const at = Math.floor(random.next() * 300) * WIDTH;
+    const at = Math.floor(random.next() * clusters) * WIDTH;
     const row = Array.from({ length: WIDTH }, (_, d) => centres[at + d]! + 0.2 * normal());
     const length = Math.hypot(...row);
     out.set(
@@ -108,7 +108,8 @@ test('lists: recall by score against double precision, filters, growth without r
 
 test('rotated codes fail recall, and the index says so', async () => {
   const index = await empty();
-  index.append(rows(25_000, 6));
+  // Clusters that are far larger than what is scored again: codes must tell their members apart.
+  index.append(rows(25_000, 6, 5));
   await updateLists(index);
   const good = index.description.recall!.recall;
   const path = join(index.folder, `${index.description.segments[0]!.file}.codes`);

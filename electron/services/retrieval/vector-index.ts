@@ -19,8 +19,11 @@ import { paddedWidth, Scanner } from './scan.ts';
 
 /** Fewer rows than this are all compared, exactly: it takes no longer. */
 export const EXACT_ROWS = 20_000;
-/** Candidates that are scored again by their full vectors, for each answer that is wanted. */
-const RERANK = 8;
+/**
+ * Candidates that are scored again by their full vectors, for each answer that is wanted: patches of plain surfaces are
+ * so alike that eight bits put tens of them in the wrong order.
+ */
+const RERANK = 40;
 const BYTES = Float16Array.BYTES_PER_ELEMENT;
 
 export interface Recall {
@@ -199,7 +202,7 @@ export class VectorIndex {
     const all = accepted !== undefined && accept ? this.#accepted(accept, accepted) : null;
     if (all) return this.#rank(query, all, k);
     const listed = this.listed;
-    const wanted = Math.max(k * RERANK, 64);
+    const wanted = Math.max(k * RERANK, 400);
     const best = new Best(wanted);
     const goal = Math.max(wanted, Math.ceil(total * (share ?? this.description.share)));
     let seen = 0;
