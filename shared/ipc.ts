@@ -40,6 +40,14 @@ const retrieval = {
   max_images: z.number().int().min(0),
 };
 
+const voyage = {
+  checkpoints: z.array(id).min(1).max(200),
+  dataset: id,
+  part: z.enum(['student', 'teacher']),
+  feature: z.string().max(20),
+  max_images: z.number().int().min(1).max(5000),
+};
+
 /** Declares a channel: `channel<Result>()(schema of the argument)`. */
 const channel =
   <R>() =>
@@ -182,6 +190,18 @@ export const CHANNELS = {
       folder: text,
       same_image: z.boolean(),
       duplicates: z.boolean(),
+    }),
+  ),
+
+  // the same patch at several checkpoints, of one run or of more
+  'travel.build': channel<TaskRef>()(z.strictObject(voyage)),
+  /** Checkpoints that are not built yet have no results. */
+  'travel.ask': channel<TravelView>()(
+    z.strictObject({
+      ...voyage,
+      image: id,
+      patches: z.array(z.number().int().min(0)).min(1).max(65_536),
+      k: z.number().int().min(1).max(100),
     }),
   ),
 
@@ -410,6 +430,26 @@ export interface RetrievalView {
     picture: string;
   }[];
   searched: Searched;
+}
+
+/** The nearest patches of other images at each checkpoint; the untrained network of a run stands before its first. */
+export interface TravelView {
+  /** 0 where no checkpoint is built. */
+  grid: number;
+  picture: string;
+  path: string;
+  /** Of images among the results, by id. */
+  pictures: Record<number, string>;
+  stations: {
+    checkpoint: number;
+    run: number;
+    name: string;
+    step: number;
+    is_untrained: boolean;
+    results: { image: number; path: string; patch: number; score: number; rank_before: number | null }[] | null;
+    /** Share of the results that the station before, of the same run, had too. */
+    overlap: number | null;
+  }[];
 }
 
 /** What was searched, and how surely. */

@@ -9,6 +9,7 @@ import { benchIndex, benchMadeUp, type RetrievalBench } from '../services/retrie
 import { deleteIndex, indexFolder } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';
+import { buildTravel, travel } from '../services/retrieval/travel.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
@@ -107,6 +108,55 @@ export function addRetrievalCommands(program: Command): void {
           { ...rest, results, contact_sheet: sheet },
           sheet ? `${viewWords(view)}\nContact sheet: ${sheet}` : viewWords(view),
         );
+      }),
+    );
+  program
+    .command('travel')
+    .description('ask the same patch at every checkpoint of a run, or of several, beside the untrained network')
+    .argument('<runs...>', 'numbers or names')
+    .requiredOption('--dataset <name>', 'dataset that is searched')
+    .requiredOption('--image <path>', 'image of the query, by its path in its folder')
+    .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
+    .option('--part <part>', 'whose features: student or teacher', 'teacher')
+    .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
+    .option('--max-images <n>', 'so many images are compared, spread evenly', wholeNumber('--max-images', 1), 200)
+    .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 6)
+    .action(
+      withStore<[string[]]>(async ({ out, store, signal }, options, names) => {
+        const part = options.part as 'student' | 'teacher';
+        if (!['student', 'teacher'].includes(part))
+          throw new AppError('bad-input', `--part is student or teacher, not "${part}".`);
+        const checkpoints = names.flatMap((name) =>
+          store.checkpoints.list(store.runs.get(/^\d+$/.test(name) ? Number(name) : name).id),
+        );
+        if (checkpoints.length === 0) throw new AppError('not-found', 'These runs have no checkpoint yet.');
+        const dataset = store.datasets.get(options.dataset as string).id;
+        const route = {
+          ...{ checkpoints: checkpoints.map(({ id }) => id), dataset, part },
+          ...{ feature: options.feature as string, max_images: options.maxImages as number },
+        };
+        const grid = gridOf(store.checkpoints.get(checkpoints[0]!.id).config.model);
+        const patches = patchesFrom(options.patch as string, grid);
+        await loadBackend();
+        const indexes = new PatchIndexes(store);
+        await buildTravel(store, indexes, route, {
+          signal,
+          onProgress: (done, total, phase) => out.progress(`${phase}: ${percent(done / total)}`),
+        });
+        const image = findImage(store, dataset, options.image as string);
+        const view = await travel(store, indexes, { ...route, image, patches, k: options.neighbours as number });
+        indexes.close();
+        const { pictures: _, picture: __, ...rest } = view;
+        const rows = view.stations.map(({ name, step, is_untrained, overlap, results }) => [
+          ...[name, is_untrained ? 'untrained' : `step ${step}`, overlap === null ? '' : percent(overlap)],
+          (results ?? [])
+            .map(
+              ({ path, patch, score }) =>
+                `${path} ${Math.floor(patch / grid) + 1},${(patch % grid) + 1} (${score.toFixed(2)})`,
+            )
+            .join('; '),
+        ]);
+        out.result(rest, table(['run', 'checkpoint', 'kept', 'nearest patches of other images'], rows));
       }),
     );
   const bench = program.command('bench').description('measure parts of this program on this machine');

@@ -297,7 +297,7 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
   };
 }
 
-function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'retrieval'> {
+function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'retrieval' | 'travel'> {
   const changed = () => events.emit({ type: 'indexes' });
   return {
     'retrieval.indexes': () => store.retrieval.list(),
@@ -320,6 +320,17 @@ function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'re
       return {};
     },
     'retrieval.search': (input) => explore.retrieve(input),
+    'travel.build': (input) => {
+      const title = `${store.datasets.get(input.dataset).name} at ${input.checkpoints.length} checkpoints`;
+      return tasks.start('index', title, async ({ signal, progress }) => {
+        try {
+          return await runJob({ kind: 'travel', database: store.path, input }, { signal, onProgress: progress });
+        } finally {
+          changed();
+        }
+      });
+    },
+    'travel.ask': (input) => explore.travel(input),
   };
 }
 

@@ -1,13 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
-import type { Input, LookupView, RetrievalView } from '../../shared/ipc.ts';
+import type { Input, LookupView, RetrievalView, TravelView } from '../../shared/ipc.ts';
 import type { JobOptions } from './jobs.ts';
 
 export type ExploreAsk =
   | { kind: 'lookup'; input: Input<'explore.lookup'> }
   | { kind: 'accuracy'; input: Input<'explore.accuracy'> }
-  | { kind: 'retrieve'; input: Input<'retrieval.search'> };
+  | { kind: 'retrieve'; input: Input<'retrieval.search'> }
+  | { kind: 'travel'; input: Input<'travel.ask'> };
 export interface ExploreRequest {
   id: number;
   ask: ExploreAsk;
@@ -45,6 +46,10 @@ export class ExploreHost {
 
   retrieve(input: Input<'retrieval.search'>): Promise<RetrievalView> {
     return this.#ask({ kind: 'retrieve', input }) as Promise<RetrievalView>;
+  }
+
+  travel(input: Input<'travel.ask'>): Promise<TravelView> {
+    return this.#ask({ kind: 'travel', input }) as Promise<TravelView>;
   }
 
   /** In a process of its own, which cancelling ends. */

@@ -4,6 +4,7 @@ import { loadBackend } from '../trainer/backend.ts';
 import { Explorer } from './explore.ts';
 import type { ExploreMessage, ExploreRequest } from './explore-host.ts';
 import { PatchIndexes, queryOf } from './retrieval/patch-index.ts';
+import { travel } from './retrieval/travel.ts';
 
 /** The process that answers look-ups: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
 const store = Store.open(process.argv[2]!);
@@ -21,6 +22,7 @@ process.on('message', ({ id, ask }: ExploreRequest) => {
       await ready;
       if (ask.kind === 'lookup') return explorer.lookup(ask.input);
       if (ask.kind === 'retrieve') return indexes.search(queryOf(ask.input));
+      if (ask.kind === 'travel') return travel(store, indexes, ask.input);
       return explorer.accuracy(ask.input, (done, total, phase) => say({ id, type: 'progress', done, total, phase }));
     })
     .then(

@@ -8,6 +8,7 @@ import { evaluate } from './evaluation.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
+import { buildTravel } from './retrieval/travel.ts';
 import { doctor } from './runtime.ts';
 
 /**
@@ -26,11 +27,13 @@ async function work(job: Job): Promise<unknown> {
       return doctor(job.home);
     case 'evaluate':
     case 'index':
+    case 'travel':
     case 'probes': {
       await loadBackend();
       const store = Store.open(job.database);
       try {
         if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
+        if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });
         return job.kind === 'probes'
           ? await computeProbes(store, job.run, onProgress)
           : await evaluate(store, { ...job.options, onProgress });

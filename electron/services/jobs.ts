@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunConfig } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
+import type { Input } from '../../shared/ipc.ts';
 import type { EvaluateOptions } from './evaluation.ts';
 
 /** Work that needs the engine, and so a process of its own. */
@@ -11,7 +12,8 @@ export type Job =
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
   | { kind: 'probes'; database: string; run: number }
-  | { kind: 'index'; database: string; spec: RetrievalSpec };
+  | { kind: 'index'; database: string; spec: RetrievalSpec }
+  | { kind: 'travel'; database: string; input: Input<'travel.build'> };
 
 export type JobMessage =
   | { type: 'progress'; done: number; total: number; phase: string }

@@ -120,6 +120,43 @@ describe('the command line', () => {
     expect(readSafetensors(back).tensors).toEqual(readSafetensors(file).tensors);
   });
 
+  test('patches: an index is built and asked, a run is travelled, retrieval is measured', () => {
+    const index = ['run:first', '--dataset', 'pictures'];
+    const missing = conmim('retrieve', ...index, '--image', 'dark/0.png', '--patch', '1,1', '--json');
+    expect([missing.status, missing.json().error.kind]).toEqual([1, 'not-found']);
+    expect(conmim('index', ...index, '--json').json()).toMatchObject({ patches: 320, index: { images: 20 } });
+    const png = join(folder, 'like.png');
+    const asked = ['--image', 'dark/0.png', '--patch', '2,3', '--label', 'light', '--png', png];
+    const found = conmim('retrieve', ...index, ...asked, '--json').json();
+    expect(found.results).toHaveLength(10);
+    expect(found.results.every(({ label }: { label: string }) => label === 'light')).toBe(true);
+    expect(readFileSync(png).subarray(1, 4).toString()).toBe('PNG');
+    expect(conmim('retrieve', ...index, '--image', 'dark/0.png', '--patch', '9,9').stderr).toMatch(/from 1 to 4/);
+    const { stations } = conmim(
+      ...[
+        'travel',
+        'first',
+        '--dataset',
+        'pictures',
+        '--image',
+        'dark/0.png',
+        '--patch',
+        '2,3',
+        '--max-images',
+        '5',
+        '--json',
+      ],
+    ).json();
+    expect(stations[0]).toMatchObject({ is_untrained: true, overlap: null });
+    expect(stations.slice(1).every(({ overlap }: { overlap: number }) => overlap >= 0 && overlap <= 1)).toBe(true);
+    for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
+    expect(conmim('indexes', '--json').json()).toEqual([]);
+    const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
+    expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });
+    expect(bench.recall_at_10).toBeGreaterThan(0.9);
+    expect(bench.p95_ms).toBeGreaterThanOrEqual(bench.p50_ms);
+  });
+
   test('runs, delete: space is given back', () => {
     expect(
       conmim('runs', '--json')

@@ -260,6 +260,15 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await best.getByRole('button').click();
     await expect.poll(() => /image=(\d+)/.exec(page.url())?.[1]).not.toBe(image);
     await nothingSerious();
+    await page.getByRole('button', { name: 'Through training' }).click();
+    await page.getByRole('button', { name: /^Compute \d+ checkpoints?$/ }).click();
+    const slider = page.getByRole('slider', { name: 'Through training' });
+    await slider.waitFor({ timeout: 90_000 });
+    await slider.press('Home');
+    await page.getByRole('heading', { name: 'Nearest patches, untrained' }).waitFor();
+    await slider.press('End');
+    await page.getByRole('heading', { name: /^Nearest patches, step \d+/ }).waitFor();
+    await nothingSerious();
     await page.getByRole('button', { name: 'Look-ups' }).click();
     await page.getByRole('region', { name: 'All look-ups' }).waitFor();
   });

@@ -338,9 +338,26 @@ describe('runs', () => {
     const nearest = await call('retrieval.search', { ...query, within: false });
     expect(nearest.results[0]).toMatchObject({ image, patch: 5 });
     expect(nearest.searched).toMatchObject({ patches: index!.images * 16, is_exact: true });
+    // The same patch at every checkpoint, beside the untrained network.
+    const stops = run.checkpoints.map((one) => one.id);
+    const voyage = { checkpoints: stops, dataset: id, part: 'teacher' as const, feature: 'tokens', max_images: 3 };
+    const asked = { ...voyage, image, patches: [5], k: 4 };
+    expect((await call('travel.ask', asked)).stations.every(({ results }) => results === null)).toBe(true);
+    expect(await ended(await call('travel.build', voyage))).toMatchObject({ result: { built: stops.length + 1 } });
+    const { stations } = await call('travel.ask', asked);
+    expect(stations.map(({ is_untrained }) => is_untrained)).toEqual([true, ...stops.map(() => false)]);
+    for (const [i, { results, overlap }] of stations.entries()) {
+      expect(results).toHaveLength(4);
+      const before = stations[i - 1]?.results?.map((one) => `${one.image} ${one.patch}`);
+      const kept = results!.filter((one) => before?.includes(`${one.image} ${one.patch}`));
+      expect(overlap).toBe(before ? kept.length / 4 : null);
+      for (const one of results!)
+        expect(one.rank_before).toBe(1 + (before?.indexOf(`${one.image} ${one.patch}`) ?? -1) || null);
+    }
+    for (const { id: made } of await call('retrieval.indexes', {}))
+      if (made !== index!.id) await call('retrieval.delete', { id: made });
     await call('retrieval.delete', { id: index!.id });
     expect(await call('retrieval.indexes', {})).toEqual([]);
-    expect(heard.filter(({ type }) => type === 'indexes')).toHaveLength(2);
 
     const evaluation = await ended(
       await call('evaluations.start', {

@@ -21,6 +21,8 @@ const MEAN_IMAGES = 64;
 /** Patches this alike are called the same. */
 const SAME = 0.9995;
 const PICTURE = 192;
+/** Indexes that stay open: those of a run's checkpoints are asked in turn. */
+const OPEN = 32;
 
 export interface BuildReport {
   index: RetrievalIndex;
@@ -63,10 +65,7 @@ export const queryOf = (input: Input<'retrieval.search'>): SearchQuery => ({
 });
 
 interface Opened {
-  key: string;
   vectors: VectorIndex;
-  slots: SlotRow[];
-  /** By slot. */
   bySlot: Map<number, SlotRow>;
   mean: Float32Array;
 }
@@ -75,7 +74,8 @@ interface Opened {
 export class PatchIndexes {
   readonly #store: Store;
   #network: { key: string; network: FrozenNetwork } | null = null;
-  #opened: Opened | null = null;
+  /** The last asked at the end. */
+  readonly #opened = new Map<string, Opened>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -177,8 +177,16 @@ export class PatchIndexes {
     if (!opened && !query.isWithinImage)
       throw new AppError('not-found', 'This dataset has no index of these features yet.', '', 'Build it first.');
     const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
-    const raw = this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
-    const own = centred(raw, opened?.mean ?? meanOf(raw, width));
+    const slot = opened && [...opened.bySlot.values()].find((one) => one.id === row.id && one.ok)?.slot;
+    const featuresOf = () =>
+      this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
+    let own: Float32Array;
+    if (opened && slot !== undefined && slot !== null)
+      own = centred(new Float32Array(opened.vectors.read(slot * K, (slot + 1) * K)), new Float32Array(width));
+    else {
+      const raw = featuresOf();
+      own = centred(raw, opened?.mean ?? meanOf(raw, width));
+    }
     const vector = unit(meanOf(own, width, query.patches));
     const similarity = Array.from({ length: K }, (_, patch) => dot(vector, own, patch * width));
     const start = performance.now();
@@ -280,13 +288,16 @@ export class PatchIndexes {
   async #open(index: RetrievalIndex, width: number): Promise<Opened> {
     const { scanned_at } = this.#store.datasets.get(index.dataset_id);
     const key = `${index.id} ${scanned_at} ${index.images}`;
-    if (this.#opened?.key === key) return this.#opened;
-    this.#forget();
+    const known = this.#opened.get(key);
+    if (known) return known;
+    this.#forget(OPEN - 1);
     const folder = indexFolder(this.#store, index.id);
     const vectors = await VectorIndex.open(folder, width);
     const slots = this.#store.retrieval.slots(index.id);
-    this.#opened = { key, vectors, slots, bySlot: new Map(slots.map((s) => [s.slot, s])), mean: readMean(folder) };
-    return this.#opened;
+    const bySlot = new Map(slots.map((s) => [s.slot, s]));
+    const opened = { vectors, bySlot, mean: readMean(folder) };
+    this.#opened.set(key, opened);
+    return opened;
   }
 
   #networkOf({ checkpoint_id, part }: RetrievalSpec, config: RunConfig): FrozenNetwork {
@@ -299,9 +310,12 @@ export class PatchIndexes {
     return this.#network.network;
   }
 
-  #forget(): void {
-    this.#opened?.vectors.close();
-    this.#opened = null;
+  #forget(keep = 0): void {
+    for (const [key, { vectors }] of this.#opened) {
+      if (this.#opened.size <= keep) return;
+      vectors.close();
+      this.#opened.delete(key);
+    }
   }
 
   close(): void {
