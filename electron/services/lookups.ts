@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { dictionaryLogits, lookupRanks } from '../engine/contrast.ts';
-import { hostCopy } from '../engine/host.ts';
+import { hostTidy } from '../engine/host.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 
 /** Student and teacher of a checkpoint, ready to be asked. Owns their tensors. */
@@ -37,17 +37,15 @@ export class LookupPair {
     const within = { ...this.config.contrast, dictionary: 'image' } as const;
     const queries = this.#student.features(images, mask, 'batch');
     const keys = this.#teacher.features(full, null, 'batch');
-    const [chances, ranks, controlRanks] = tf.tidy(() => {
+    const chances = hostTidy(() => tf.softmax(dictionaryLogits(queries, keys, within)));
+    const ranks = hostTidy(() => lookupRanks(queries, keys, within));
+    const controlRanks = hostTidy(() => {
       const batch = masks.length;
       const others = batch > 1 ? tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]) : keys;
-      return [
-        hostCopy(tf.softmax(dictionaryLogits(queries, keys, within))),
-        hostCopy(lookupRanks(queries, keys, within)),
-        hostCopy(lookupRanks(queries, others as tf.Tensor3D, within)),
-      ];
+      return lookupRanks(queries, others as tf.Tensor3D, within);
     });
     tf.dispose([queries, keys]);
-    return { K, chances: chances!, ranks: ranks!, controlRanks: controlRanks! };
+    return { K, chances, ranks, controlRanks };
   }
 
   dispose(): void {
