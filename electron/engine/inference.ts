@@ -5,7 +5,7 @@ import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
-import { encode, type Parameters } from './vit.ts';
+import { encode, type Parameters, type Witness } from './vit.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
@@ -27,9 +27,23 @@ export class FrozenNetwork {
     );
   }
 
-  /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, 1 + K, dim]`, CLS first, row-major */
-  tokens(images: Float32Array): Float32Array {
-    return tf.tidy(() => hostCopy(encode(this.#parameters, this.model, this.#input(images), null)));
+  /**
+   * @param images `[batch, side, side, 3]`, normalised
+   * @param until after so many blocks (and the last LayerNorm)
+   * @returns `[batch, 1 + K, dim]`, CLS first, row-major
+   */
+  tokens(images: Float32Array, until = this.model.depth): Float32Array {
+    return tf.tidy(() => hostCopy(encode(this.#parameters, this.model, this.#input(images), null, { until })));
+  }
+
+  /**
+   * Attention of every block, as `witness` sees it: `[batch, heads, 1 + K, 1 + K]`, query by key, CLS first. The
+   * tensors are this method's: what is wanted of them is copied while they are shown.
+   */
+  attention(images: Float32Array, witness: Witness): void {
+    tf.tidy(() => {
+      encode(this.#parameters, this.model, this.#input(images), null, { witness });
+    });
   }
 
   /**
