@@ -3,10 +3,13 @@ import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { Explorer } from './explore.ts';
 import type { ExploreMessage, ExploreRequest } from './explore-host.ts';
+import { computeMap } from './feature-map.ts';
+import { FeatureViews } from './features.ts';
 
-/** The process that answers look-ups: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
+/** The process that answers questions of Explore: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
 const store = Store.open(process.argv[2]!);
 const explorer = new Explorer(store);
+const features = new FeatureViews(store);
 const ready = loadBackend();
 
 const say = (message: ExploreMessage) => process.send!(message, undefined, undefined, () => {});
@@ -17,8 +20,20 @@ process.on('message', ({ id, ask }: ExploreRequest) => {
     .catch(() => {})
     .then(async () => {
       await ready;
-      if (ask.kind === 'lookup') return explorer.lookup(ask.input);
-      return explorer.accuracy(ask.input, (done, total, phase) => say({ id, type: 'progress', done, total, phase }));
+      const onProgress = (done: number, total: number, phase: string) =>
+        say({ id, type: 'progress', done, total, phase });
+      switch (ask.kind) {
+        case 'lookup':
+          return explorer.lookup(ask.input);
+        case 'accuracy':
+          return explorer.accuracy(ask.input, onProgress);
+        case 'colours':
+          return features.colours(ask.input);
+        case 'attention':
+          return features.attention(ask.input);
+        case 'map':
+          return computeMap(store, ask.input, onProgress);
+      }
     })
     .then(
       (value) => say({ id, type: 'result', value }),

@@ -45,3 +45,14 @@ export function stack(images: readonly Float32Array[]): Float32Array {
   });
   return out;
 }
+
+/** Pixels as a picture that stands in a document: a data URL. @param pixels `[height, width, channels]`, 3 or 4 */
+export async function pictureUrl(
+  pixels: Uint8Array,
+  width: number,
+  height = width,
+  channels: 3 | 4 = 3,
+): Promise<string> {
+  const png = await sharp(pixels, { raw: { width, height, channels } }).png().toBuffer();
+  return `data:image/png;base64,${png.toString('base64')}`;
+}

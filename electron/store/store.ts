@@ -1,6 +1,7 @@
 import { Checkpoints } from './checkpoints.ts';
 import { Datasets } from './datasets.ts';
 import { Evaluations } from './evaluations.ts';
+import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
 import { type Db, openDatabase } from './open.ts';
@@ -22,6 +23,7 @@ export class Store {
   readonly evaluations: Evaluations;
   readonly presets: Presets;
   readonly probes: Probes;
+  readonly featureMaps: FeatureMaps;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -35,6 +37,7 @@ export class Store {
     this.evaluations = new Evaluations(db);
     this.presets = new Presets(db);
     this.probes = new Probes(db);
+    this.featureMaps = new FeatureMaps(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */
