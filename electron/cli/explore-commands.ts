@@ -56,7 +56,8 @@ export function addExploreCommands(program: Command): void {
     );
 }
 
-function findImage(store: Store, dataset: number, path: string): number {
+/** @throws AppError not-found */
+export function findImage(store: Store, dataset: number, path: string): number {
   const { images } = store.images.page(dataset, {
     ...{ offset: 0, limit: 5, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },
   });

@@ -118,7 +118,7 @@ export class FeatureViews {
         rows.map(async ({ id, path }, i) => ({
           id,
           path,
-          colours: await pictureUrl(rgba.subarray(i * K * 4, (i + 1) * K * 4), grid, grid, 4),
+          colours: await pictureUrl(rgba.subarray(i * K * 4, (i + 1) * K * 4), grid, 4),
         })),
       ),
       explained: basis.explained,
