@@ -4,6 +4,7 @@ import { AppError } from '../shared/errors.ts';
 import { addDataCommands } from './cli/data-commands.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
 import { addExploreCommands } from './cli/explore-commands.ts';
+import { addFeatureCommands } from './cli/feature-commands.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
 import { addRetrievalCommands } from './cli/retrieval-commands.ts';
@@ -25,6 +26,7 @@ addRunCommands(program);
 addModelCommands(program);
 addExploreCommands(program);
 addRetrievalCommands(program);
+addFeatureCommands(program);
 addDemoCommand(program);
 addServeCommand(program);
 // Options of the whole program may stand behind the command: `conmim runs --json`.

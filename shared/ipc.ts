@@ -30,6 +30,9 @@ const byId = z.strictObject({ id });
 /** Settings over a preset, by dotted key: `{ 'train.batch_size': 32 }`. Values are checked as a configuration. */
 const changes = z.record(z.string().max(100), z.json());
 const recipe = { preset: name, changes };
+const part = z.enum(['student', 'teacher']);
+/** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
+const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
 
 /** Which index: see `RetrievalSpec`. */
 const retrieval = {
@@ -204,6 +207,37 @@ export const CHANNELS = {
       k: z.number().int().min(1).max(100),
     }),
   ),
+  /** Principal components of patch tokens as colours, on one basis for all images. */
+  'explore.colours': channel<ColoursView>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      /** Comes first; null for none. */
+      image: id.nullable(),
+      images: z.number().int().min(1).max(64),
+      part,
+      untrained: z.boolean(),
+      /** Tokens after so many blocks; null for all. */
+      block: z.number().int().min(1).max(1000).nullable(),
+      /** Colours only patches whose first component lies in the upper or lower part of its range, by a basis of their own. */
+      foreground: z.strictObject({ side: z.enum(['upper', 'lower']), threshold: z.number().min(0).max(1) }).nullable(),
+    }),
+  ),
+  /** Where a token of an image looks, in every head of every block. */
+  'explore.attention': channel<AttentionView>()(
+    z.strictObject({
+      checkpoint: id,
+      image: id,
+      part,
+      untrained: z.boolean(),
+      /** A patch, row by row; null for CLS. */
+      patch: z.number().int().min(0).max(65_535).nullable(),
+    }),
+  ),
+  /** The map of a dataset's images as it was computed last; null where it was not, or where images changed since. */
+  'explore.map': channel<MapView | null>()(z.strictObject(mapOf)),
+  /** Computes what `explore.map` lacks. */
+  'explore.map-compute': channel<TaskRef>()(z.strictObject(mapOf)),
 
   // evaluation and weights
   'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
@@ -521,6 +555,79 @@ export interface LookupAccuracy {
   untrained: { top1: number; control: number };
 }
 
+/** First principal components of patch tokens. */
+export interface ColoursView {
+  grid: number;
+  step: number;
+  /** Blocks that the tokens went through, of `depth`. */
+  block: number;
+  depth: number;
+  images: {
+    id: number;
+    path: string;
+    /** One pixel a patch, as a data URL; transparent where it is not in the foreground. */
+    colours: string;
+  }[];
+  /** Share of the variance of the coloured patches that each of the three components has. */
+  explained: number[];
+  /** Coloured patches, and all. */
+  coloured: number;
+  patches: number;
+}
+
+/** Attention of one token to all, by block and head. */
+export interface AttentionView {
+  grid: number;
+  step: number;
+  path: string;
+  /** What the network saw: the middle square, as a data URL. */
+  picture: string;
+  depth: number;
+  heads: number;
+  /** Null: CLS. */
+  patch: number | null;
+  blocks: {
+    /** Probabilities of each of the K patches, in millionths, row by row. */
+    patches: number[];
+    /** Probability of CLS. */
+    cls: number;
+    /** Nats, over CLS and patches; ln (K + 1) is looking everywhere alike. */
+    entropy: number;
+    /** Mean over all patches of how far they look for other patches, in patches. */
+    distance: number;
+  }[][];
+}
+
+/** A dataset's images in two dimensions: near where a network's features are near. */
+export interface MapView {
+  step: number;
+  /** Usable images of the dataset, of which `ids` are on the map; more than the limit are sampled evenly. */
+  total: number;
+  /** Images that could not be read any more. */
+  unreadable: number;
+  created_at: number;
+  ids: number[];
+  paths: string[];
+  x: number[];
+  y: number[];
+  labels: string[];
+  /** Of each image, its place in `labels`; -1 for none. */
+  label: number[];
+  figures: MapFigures;
+}
+
+/** How far the map can be trusted, of `sample` of its n images. */
+export interface MapFigures {
+  /** Neighbours that were compared. */
+  k: number;
+  n: number;
+  sample: number;
+  /** 1 where every neighbour on the map is one of the features too (Venna and Kaski, 2001); guessing gives about a half. */
+  trustworthiness: number;
+  /** Share of the k nearest by features that are the k nearest on the map; guessing gives k / (n - 1). */
+  kept: number;
+}
+
 export interface Storage {
   home: { path: string; bytes: number; free: number };
   runs: { id: number; name: string; checkpoints: number; bytes: number }[];
@@ -549,6 +656,7 @@ export interface TaskRef {
 export type TaskKind =
   | 'accuracy'
   | 'index'
+  | 'map'
   | 'import'
   | 'rescan'
   | 'estimate'

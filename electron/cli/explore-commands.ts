@@ -56,6 +56,7 @@ export function addExploreCommands(program: Command): void {
     );
 }
 
+/** @throws AppError not-found */
 export function findImage(store: Store, dataset: number, path: string): number {
   const { images } = store.images.page(dataset, {
     ...{ offset: 0, limit: 5, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },

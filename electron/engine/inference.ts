@@ -5,7 +5,7 @@ import type { StateDict } from '../../shared/domain.ts';
 import { hostTidy } from './host.ts';
 import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
-import { encode, type Parameters } from './vit.ts';
+import { encode, type Parameters, type Witness } from './vit.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
@@ -27,22 +27,36 @@ export class FrozenNetwork {
     );
   }
 
-  /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, 1 + K, dim]`, CLS first, row-major */
-  tokens(images: Float32Array): Float32Array {
-    return hostTidy(() => encode(this.#parameters, this.model, this.#input(images), null));
+  /**
+   * @param images `[batch, side, side, 3]`, normalised
+   * @param until after so many blocks (and the last LayerNorm)
+   * @returns `[batch, 1 + K, dim]`, CLS first, row-major
+   */
+  tokens(images: Float32Array, until = this.model.depth): Float32Array {
+    return hostTidy(() => encode(this.#parameters, this.model, this.#input(images), null, { until }));
   }
 
   /**
-   * Features of patches, as they are: `tokens` after the last LayerNorm, `block-N` after the N-th block, `projector` on
-   * the running statistics, of unit length.
+   * Features of patches, as they are: `tokens` of all blocks, `block-N` of the first N (the last LayerNorm follows in
+   * both), `projector` on the running statistics, of unit length.
    * @returns `[batch * K, width]`, row-major
    */
   patches(images: Float32Array, feature: string): Float32Array {
     return hostTidy(() => {
       if (feature === 'projector') return this.features(images, null);
-      const blocks = feature === 'tokens' ? undefined : Number(feature.slice('block-'.length));
-      const tokens = encode(this.#parameters, this.model, this.#input(images), null, blocks);
+      const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
+      const tokens = encode(this.#parameters, this.model, this.#input(images), null, { until });
       return tf.slice(tokens, [0, 1, 0]);
+    });
+  }
+
+  /**
+   * Attention of every block, as `witness` sees it: `[batch, heads, 1 + K, 1 + K]`, query by key, CLS first. The
+   * tensors are this method's: what is wanted of them is copied while they are shown.
+   */
+  attention(images: Float32Array, witness: Witness): void {
+    tf.tidy(() => {
+      encode(this.#parameters, this.model, this.#input(images), null, { witness });
     });
   }
 

@@ -59,6 +59,9 @@ function relativePositionBias(p: Parameters, model: ModelConfig): tf.Tensor4D {
   return tf.expandDims(tf.transpose(tf.reshape(rows, [n, n, model.num_heads]), [2, 0, 1]), 0) as tf.Tensor4D;
 }
 
+/** Sees the attention of a block as it is computed: `[batch, heads, 1 + K, 1 + K]`, each row summing to one. */
+export type Witness = (block: number, probabilities: tf.Tensor4D) => void;
+
 /** Multi-head self-attention. @param x `[batch * n, dim]` @param bias `[1, heads, n, n]` or null */
 function attention(
   x: tf.Tensor2D,
@@ -67,6 +70,7 @@ function attention(
   model: ModelConfig,
   n: number,
   bias: tf.Tensor4D | null,
+  witness?: (probabilities: tf.Tensor4D) => void,
 ): tf.Tensor2D {
   const { embed_dim: dim, num_heads: heads } = model;
   const batch = x.shape[0] / n;
@@ -79,7 +83,9 @@ function attention(
   const [q, k, v] = tf.unstack(split) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]; // each [batch, heads, n, width]
   let logits: tf.Tensor = tf.matMul(tf.mul(q, width ** -0.5), k, false, true); // [batch, heads, n, n]
   if (bias) logits = tf.add(logits, bias);
-  const mixed = tf.matMul(tf.softmax(logits), v); // [batch, heads, n, width]
+  const probabilities = tf.softmax(logits) as tf.Tensor4D;
+  witness?.(probabilities);
+  const mixed = tf.matMul(probabilities, v); // [batch, heads, n, width]
   const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * n, dim]) as tf.Tensor2D;
   return linear(joined, p.get(`${at}attn.proj.weight`)!, p.get(`${at}attn.proj.bias`)!);
 }
@@ -93,7 +99,9 @@ function mlp(x: tf.Tensor2D, at: string, p: Parameters): tf.Tensor2D {
  * The encoder: patches, mask token in the place of masked ones, CLS, blocks, last LayerNorm
  * (`VisionTransformerForMaskedImageModeling.forward_features`).
  * @param x `[batch, side, side, 3]`, normalised @param mask `[batch, K]`, 1 = masked, or null for none
- * @param blocks ends after so many, without the last LayerNorm
+ * @param until blocks that are run; after fewer than all the last LayerNorm follows too (DINOv2's
+ *   `get_intermediate_layers`, arXiv 2304.07193)
+ * @param witness is shown the attention of every block that is run
  * @returns tokens `[batch, 1 + K, dim]`, CLS first. The caller owns them (call it within a tidy).
  */
 export function encode(
@@ -101,7 +109,7 @@ export function encode(
   model: ModelConfig,
   x: tf.Tensor4D,
   mask: tf.Tensor2D | null,
-  blocks?: number,
+  { until = model.depth, witness }: { until?: number; witness?: Witness } = {},
 ): tf.Tensor3D {
   const [batch, K, dim] = [x.shape[0], patchesOf(model), model.embed_dim];
   const kernel = tf.reshape(p.get('patch_embed.proj.weight')!, [dim, 3 * model.patch_size ** 2]);
@@ -119,7 +127,7 @@ export function encode(
   const n = K + 1;
   const eps = model.layer_norm_eps;
   let t = tf.reshape(tokens, [batch * n, dim]) as tf.Tensor2D;
-  for (let i = 0; i < (blocks ?? model.depth); i++) {
+  for (let i = 0; i < until; i++) {
     const at = `blocks.${i}.`;
     const scaled = (branch: tf.Tensor2D, gamma: string) => {
       const scale = p.get(at + gamma);
@@ -127,9 +135,8 @@ export function encode(
     };
     const norm = (name: string) =>
       layerNorm(t, p.get(`${at}${name}.weight`)!, p.get(`${at}${name}.bias`)!, eps) as tf.Tensor2D;
-    t = scaled(attention(norm('norm1'), at, p, model, n, bias), 'gamma_1');
+    t = scaled(attention(norm('norm1'), at, p, model, n, bias, witness && ((seen) => witness(i, seen))), 'gamma_1');
     t = scaled(mlp(norm('norm2'), at, p), 'gamma_2');
   }
-  if (blocks !== undefined) return tf.reshape(t, [batch, n, dim]);
   return tf.reshape(layerNorm(t, p.get('norm.weight')!, p.get('norm.bias')!, eps), [batch, n, dim]);
 }

@@ -8,6 +8,7 @@ import type { DatasetRow, Input, TaskRef } from '../../shared/ipc.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
 import { estimateCost } from '../services/estimate.ts';
+import { storedMap } from '../services/feature-map.ts';
 import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
@@ -293,6 +294,15 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
       return tasks.start('accuracy', title, ({ signal, progress }) =>
         explore.accuracy(input, { signal, onProgress: progress }),
       );
+    },
+    'explore.colours': (input) => explore.colours(input),
+    'explore.attention': (input) => explore.attention(input),
+    'explore.map': (input) => storedMap(store, input),
+    'explore.map-compute': (input) => {
+      const { run_id, step } = store.checkpoints.get(input.checkpoint);
+      const which = input.untrained ? 'untrained' : `step ${step}`;
+      const title = `Map of ${store.datasets.get(input.dataset).name} by ${store.runs.get(run_id).name}, ${which}`;
+      return tasks.start('map', title, ({ signal, progress }) => explore.map(input, { signal, onProgress: progress }));
     },
   };
 }

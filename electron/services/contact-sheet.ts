@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
-import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
+import { type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './sheet.ts';
 
 /** Where a masked patch's query looked, and how far it was from right. */
 export interface ContactAnswer {
@@ -36,7 +36,7 @@ export interface ContactOptions {
   caption?: string;
   heading?: string;
   /** `auto` uses the machine's fonts, and the built-in letters where there are none. */
-  letters?: 'auto' | 'system' | 'built-in';
+  letters?: Letters;
 }
 
 const PICTURE = 192;
@@ -49,50 +49,7 @@ const PAIR_GAP = 22;
 const ROW = 26 + PICTURE + 18;
 const CROPS_LEFT = MARGIN + 3 * (PICTURE + GAP) + 10;
 const WIDTH = CROPS_LEFT + CROP_COLUMNS * (2 * CROP + 4) + (CROP_COLUMNS - 1) * PAIR_GAP + MARGIN;
-const COLOR = {
-  paper: '#fafaf7',
-  ink: '#22262a',
-  quiet: '#6d747b',
-  line: '#dcdcd4',
-  right: '#2f9e55',
-  wrong: '#e8862e',
-};
-const FONT = 'DejaVu Sans, Liberation Sans, Noto Sans, Helvetica, Arial, sans-serif';
-
-type Layer = { input: Buffer; left: number; top: number };
-type Write = (text: string, x: number, y: number, size: number, color?: string, bold?: boolean) => string;
-
-const markup = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
-
-const systemText: Write = (text, x, y, size, color = COLOR.ink, bold = false) =>
-  `<text x="${x}" y="${y}" font-family="${FONT}" font-size="${size}" fill="${color}"` +
-  `${bold ? ' font-weight="bold"' : ''}>${markup(text)}</text>`;
-
-const builtInText: Write = (text, x, y, size, color = COLOR.ink) => {
-  const height = size < 11 ? 7 : size < 18 ? 8.4 : 14;
-  const room = WIDTH - MARGIN - x;
-  const fits = Math.min(height, (height * room) / bitmapTextWidth(text, height));
-  return `<path shape-rendering="geometricPrecision" fill="${color}" d="${bitmapTextPath(text, x, y, fits)}"/>`;
-};
-
-/** A hair line around a picture, so that a white one has an edge. */
-const outline = (x: number, y: number, side: number) =>
-  `<rect x="${x - 0.5}" y="${y - 0.5}" width="${side + 1}" height="${side + 1}" fill="none" stroke="${COLOR.line}"/>`;
-
-const svg = (width: number, height: number, body: string) =>
-  Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${body}</svg>`);
-
-/** Whether text in an SVG becomes letters here: without fonts it becomes nothing, or the same box for each letter. */
-async function fontsWork(): Promise<boolean> {
-  const draw = (text: string) =>
-    sharp(svg(40, 24, systemText(text, 2, 18, 16)))
-      .flatten({ background: '#fff' })
-      .raw()
-      .toBuffer();
-  const [nothing, one, other] = await Promise.all([draw(' '), draw('E'), draw('o')]);
-  return !nothing.equals(one) && !one.equals(other);
-}
+const COLOR = { ...SHEET, right: '#2f9e55', wrong: '#e8862e' };
 
 /** The square of patch `index`, pixels. */
 function square(row: ContactRow, index: number) {
@@ -217,8 +174,7 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
  */
 export async function contactSheet(rows: ContactRow[], out: string, options: ContactOptions = {}): Promise<void> {
   rows.forEach(check);
-  const letters = options.letters ?? 'auto';
-  const write = letters === 'system' || (letters === 'auto' && (await fontsWork())) ? systemText : builtInText;
+  const write = await sheetWriter(WIDTH - MARGIN, options.letters);
 
   const captions = (options.caption ?? '').split('\n').filter((line) => line !== '');
   let y = 44;
@@ -256,8 +212,5 @@ export async function contactSheet(rows: ContactRow[], out: string, options: Con
   const hatch =
     '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse">' +
     '<path d="M-1 1L1 -1M0 6L6 0M5 7L7 5" stroke="#b5b5ac" stroke-width="0.9"/></pattern></defs>';
-  await sharp({ create: { width: WIDTH, height, channels: 3, background: COLOR.paper } })
-    .composite([...layers, { input: svg(WIDTH, height, hatch + body), left: 0, top: 0 }])
-    .png({ compressionLevel: 9 })
-    .toFile(out);
+  await saveSheet(WIDTH, height, layers, hatch + body, out);
 }

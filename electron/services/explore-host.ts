@@ -1,14 +1,17 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
-import type { Input, LookupView, RetrievalView, TravelView } from '../../shared/ipc.ts';
+import type { AttentionView, ColoursView, Input, LookupView, RetrievalView, TravelView } from '../../shared/ipc.ts';
 import type { JobOptions } from './jobs.ts';
 
 export type ExploreAsk =
   | { kind: 'lookup'; input: Input<'explore.lookup'> }
   | { kind: 'accuracy'; input: Input<'explore.accuracy'> }
   | { kind: 'retrieve'; input: Input<'retrieval.search'> }
-  | { kind: 'travel'; input: Input<'travel.ask'> };
+  | { kind: 'travel'; input: Input<'travel.ask'> }
+  | { kind: 'colours'; input: Input<'explore.colours'> }
+  | { kind: 'attention'; input: Input<'explore.attention'> }
+  | { kind: 'map'; input: Input<'explore.map-compute'> };
 export interface ExploreRequest {
   id: number;
   ask: ExploreAsk;
@@ -52,13 +55,29 @@ export class ExploreHost {
     return this.#ask({ kind: 'travel', input }) as Promise<TravelView>;
   }
 
+  colours(input: Input<'explore.colours'>): Promise<ColoursView> {
+    return this.#ask({ kind: 'colours', input }) as Promise<ColoursView>;
+  }
+
+  attention(input: Input<'explore.attention'>): Promise<AttentionView> {
+    return this.#ask({ kind: 'attention', input }) as Promise<AttentionView>;
+  }
+
+  accuracy(input: Input<'explore.accuracy'>, options: JobOptions): Promise<unknown> {
+    return this.#apart({ kind: 'accuracy', input }, options);
+  }
+
+  map(input: Input<'explore.map-compute'>, options: JobOptions): Promise<unknown> {
+    return this.#apart({ kind: 'map', input }, options);
+  }
+
   /** In a process of its own, which cancelling ends. */
-  async accuracy(input: Input<'explore.accuracy'>, { signal, onProgress }: JobOptions): Promise<unknown> {
+  async #apart(ask: ExploreAsk, { signal, onProgress }: JobOptions): Promise<unknown> {
     const own = new ExploreHost(this.#database);
     const cancel = () => own.close();
     signal?.addEventListener('abort', cancel);
     try {
-      return await own.#ask({ kind: 'accuracy', input }, onProgress);
+      return await own.#ask(ask, onProgress);
     } finally {
       signal?.removeEventListener('abort', cancel);
       own.close();

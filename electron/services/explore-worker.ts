@@ -3,13 +3,16 @@ import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { Explorer } from './explore.ts';
 import type { ExploreMessage, ExploreRequest } from './explore-host.ts';
+import { computeMap } from './feature-map.ts';
+import { FeatureViews } from './features.ts';
 import { PatchIndexes, queryOf } from './retrieval/patch-index.ts';
 import { travel } from './retrieval/travel.ts';
 
-/** The process that answers look-ups: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
+/** The process that answers questions of Explore: `explore-worker DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
 const store = Store.open(process.argv[2]!);
 const explorer = new Explorer(store);
 const indexes = new PatchIndexes(store);
+const features = new FeatureViews(store);
 const ready = loadBackend();
 
 const say = (message: ExploreMessage) => process.send!(message, undefined, undefined, () => {});
@@ -20,10 +23,24 @@ process.on('message', ({ id, ask }: ExploreRequest) => {
     .catch(() => {})
     .then(async () => {
       await ready;
-      if (ask.kind === 'lookup') return explorer.lookup(ask.input);
-      if (ask.kind === 'retrieve') return indexes.search(queryOf(ask.input));
-      if (ask.kind === 'travel') return travel(store, indexes, ask.input);
-      return explorer.accuracy(ask.input, (done, total, phase) => say({ id, type: 'progress', done, total, phase }));
+      const onProgress = (done: number, total: number, phase: string) =>
+        say({ id, type: 'progress', done, total, phase });
+      switch (ask.kind) {
+        case 'lookup':
+          return explorer.lookup(ask.input);
+        case 'retrieve':
+          return indexes.search(queryOf(ask.input));
+        case 'travel':
+          return travel(store, indexes, ask.input);
+        case 'accuracy':
+          return explorer.accuracy(ask.input, onProgress);
+        case 'colours':
+          return features.colours(ask.input);
+        case 'attention':
+          return features.attention(ask.input);
+        case 'map':
+          return computeMap(store, ask.input, onProgress);
+      }
     })
     .then(
       (value) => say({ id, type: 'result', value }),

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -8,7 +7,7 @@ import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
 import type { Store } from '../store/store.ts';
 import { imagesOf, untrainedState } from '../trainer/training.ts';
-import { centrePixels, normalisePixels, stack } from './images.ts';
+import { centrePixels, normalisePixels, pictureUrl, stack } from './images.ts';
 import { type LookupAnswers, LookupPair } from './lookups.ts';
 import { companyOf } from './probe-strip.ts';
 
@@ -72,12 +71,9 @@ export class Explorer {
     const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
     const masks = files.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));
     const answers = this.#pair(id, isUntrained).ask(input, masks);
-    const png = await sharp(pixels[0]!, { raw: { width: side, height: side, channels: 3 } })
-      .png()
-      .toBuffer();
     return {
       grid: gridOf(config.model),
-      picture: `data:image/png;base64,${png.toString('base64')}`,
+      picture: await pictureUrl(pixels[0]!, side),
       path: row.path,
       step: isUntrained ? 0 : checkpoint.step,
       temperature: config.contrast.temperature,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { gridOf } from '../../shared/config.ts';
 import type { ImageRow, Run, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -9,7 +8,7 @@ import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
-import { centrePixels, normalisePixels, stack } from './images.ts';
+import { centrePixels, normalisePixels, pictureUrl, stack } from './images.ts';
 import { bestOf, LookupPair } from './lookups.ts';
 
 /** Images that are shown; so many more keep them company, for BatchNorm takes a batch's statistics. */
@@ -69,13 +68,10 @@ export async function probeStrip(store: Store, runId: number): Promise<ProbeStri
   const images = await Promise.all(
     probe.rows.slice(0, SHOWN).map(async (image, i) => {
       const pixels = await centrePixels(probe.paths[i]!, side);
-      const png = await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
-        .png()
-        .toBuffer();
       return {
         image: image.id,
         path: image.path,
-        picture: `data:image/png;base64,${png.toString('base64')}`,
+        picture: await pictureUrl(pixels, side),
         mask: [...probe.masks[i]!].map(Boolean),
       };
     }),

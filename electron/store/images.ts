@@ -75,6 +75,21 @@ export class Images {
       .all({ datasetId, status: status ?? null, limit, offset }) as ImageRow[];
   }
 
+  /** At most `most` usable rows, evenly over folders and paths. */
+  sample(datasetId: number, most: number): ImageRow[] {
+    const step = Math.max(1, this.count(datasetId, 'ok') / most);
+    // Every image whose place is the first after a multiple of the step.
+    return this.#db
+      .prepare(`
+        SELECT * FROM images WHERE id IN (
+          SELECT id FROM (
+            SELECT id, row_number() OVER (ORDER BY folder, path) - 1 AS place FROM images
+            WHERE dataset_id = @datasetId AND status = 'ok')
+          WHERE place = 0 OR CAST(place / @step AS INTEGER) > CAST((place - 1) / @step AS INTEGER))
+        ORDER BY folder, path LIMIT @most`)
+      .all({ datasetId, step, most }) as ImageRow[];
+  }
+
   /** @throws AppError not-found */
   get(id: number): ImageRow {
     const row = this.#db.prepare('SELECT * FROM images WHERE id = ?').get(id) as ImageRow | undefined;

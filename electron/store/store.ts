@@ -1,6 +1,7 @@
 import { Checkpoints } from './checkpoints.ts';
 import { Datasets } from './datasets.ts';
 import { Evaluations } from './evaluations.ts';
+import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
 import { type Db, openDatabase } from './open.ts';
@@ -24,6 +25,7 @@ export class Store {
   readonly presets: Presets;
   readonly probes: Probes;
   readonly retrieval: Retrieval;
+  readonly featureMaps: FeatureMaps;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -38,6 +40,7 @@ export class Store {
     this.presets = new Presets(db);
     this.probes = new Probes(db);
     this.retrieval = new Retrieval(db);
+    this.featureMaps = new FeatureMaps(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */

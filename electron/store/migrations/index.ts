@@ -3,6 +3,7 @@ import { start } from './0001-start.ts';
 import { window } from './0002-window.ts';
 import { metricBlocks } from './0003-metric-blocks.ts';
 import { retrieval } from './0004-retrieval.ts';
+import { featureMaps } from './0005-feature-maps.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
-export const MIGRATIONS: readonly ((db: Database) => void)[] = [start, window, metricBlocks, retrieval];
+export const MIGRATIONS: readonly ((db: Database) => void)[] = [start, window, metricBlocks, retrieval, featureMaps];

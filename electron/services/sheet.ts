@@ -1,0 +1,65 @@
+import sharp from 'sharp';
+import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
+
+/** What every contact sheet is drawn with: paper, letters, pictures on it. */
+
+export const SHEET = { paper: '#fafaf7', ink: '#22262a', quiet: '#6d747b', line: '#dcdcd4' };
+const FONT = 'DejaVu Sans, Liberation Sans, Noto Sans, Helvetica, Arial, sans-serif';
+
+/** `auto` uses the machine's fonts, and the built-in letters where there are none. */
+export type Letters = 'auto' | 'system' | 'built-in';
+export type Layer = { input: Buffer; left: number; top: number };
+/** A line of text as SVG, its baseline's left end at x, y. */
+export type Write = (text: string, x: number, y: number, size: number, color?: string, bold?: boolean) => string;
+
+const markup = (text: string) =>
+  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
+
+const systemText: Write = (text, x, y, size, color = SHEET.ink, bold = false) =>
+  `<text x="${x}" y="${y}" font-family="${FONT}" font-size="${size}" fill="${color}"` +
+  `${bold ? ' font-weight="bold"' : ''}>${markup(text)}</text>`;
+
+const builtInText =
+  (right: number): Write =>
+  (text, x, y, size, color = SHEET.ink) => {
+    const height = size < 11 ? 7 : size < 18 ? 8.4 : 14;
+    const fits = Math.min(height, (height * (right - x)) / bitmapTextWidth(text, height));
+    return `<path shape-rendering="geometricPrecision" fill="${color}" d="${bitmapTextPath(text, x, y, fits)}"/>`;
+  };
+
+/** A hair line around a picture, so that a white one has an edge. */
+export const outline = (x: number, y: number, width: number, height = width) =>
+  `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width + 1}" height="${height + 1}" fill="none" stroke="${SHEET.line}"/>`;
+
+const svg = (width: number, height: number, body: string) =>
+  Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${body}</svg>`);
+
+/** Whether text in an SVG becomes letters here: without fonts it becomes nothing, or the same box for each letter. */
+async function fontsWork(): Promise<boolean> {
+  const draw = (text: string) =>
+    sharp(svg(40, 24, systemText(text, 2, 18, 16)))
+      .flatten({ background: '#fff' })
+      .raw()
+      .toBuffer();
+  const [nothing, one, other] = await Promise.all([draw(' '), draw('E'), draw('o')]);
+  return !nothing.equals(one) && !one.equals(other);
+}
+
+/** @param right where built-in letters end at the latest, pixels */
+export async function sheetWriter(right: number, letters: Letters = 'auto'): Promise<Write> {
+  return letters === 'system' || (letters === 'auto' && (await fontsWork())) ? systemText : builtInText(right);
+}
+
+/** Writes a PNG: pictures on paper, and SVG over them. */
+export async function saveSheet(
+  width: number,
+  height: number,
+  layers: Layer[],
+  body: string,
+  out: string,
+): Promise<void> {
+  await sharp({ create: { width, height, channels: 3, background: SHEET.paper } })
+    .composite([...layers, { input: svg(width, height, body), left: 0, top: 0 }])
+    .png({ compressionLevel: 9 })
+    .toFile(out);
+}

@@ -1,0 +1,95 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { featureMaps } from '../../electron/store/migrations/0005-feature-maps.ts';
+import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
+import { migrate } from '../../electron/store/open.ts';
+import { CONFIG, image, newStore, scratch, state } from './helpers.ts';
+
+const map = (seed: number) => ({
+  ids: Int32Array.from([seed, seed + 1]),
+  places: Float32Array.from([0.1, seed, -3, 4]),
+  result: { seed },
+});
+
+test('a map comes back as it was kept, for its network and images alone; a new one takes its place', () => {
+  const { store, dataset, run } = newStore();
+  const { id } = store.checkpoints.save(
+    run.id,
+    { step: 5, epoch: 0, loss: null, config: CONFIG, state: {} },
+    { student: state(1) },
+  );
+  const key = { run_id: run.id, dataset_id: dataset.id, pool: 'mean' as const, images: 'a' };
+  const trained = { ...key, checkpoint_id: id, network: 'student' as const };
+  const untrained = { ...key, checkpoint_id: null, network: 'untrained' as const };
+  store.featureMaps.save(trained, map(1));
+  store.featureMaps.save(untrained, map(2));
+  store.featureMaps.save(untrained, map(3));
+  expect(store.featureMaps.get(trained)).toMatchObject(map(1));
+  expect(store.featureMaps.get(untrained)).toMatchObject(map(3));
+  expect(store.featureMaps.get({ ...trained, images: 'b' })).toBeNull();
+  expect(store.featureMaps.get({ ...trained, pool: 'cls' })).toBeNull();
+  expect(store.featureMaps.get({ ...trained, network: 'teacher' })).toBeNull();
+  // With its checkpoint a map goes; the untrained network's stays while the run does.
+  store.checkpoints.delete(id);
+  expect([store.featureMaps.get(trained), store.featureMaps.get(untrained)]).toMatchObject([null, map(3)]);
+  store.runs.delete(run.id);
+  expect(store.featureMaps.get(untrained)).toBeNull();
+});
+
+test('parts of a map come back in order, and go when the map is kept', () => {
+  const { store, dataset, run } = newStore();
+  const key = {
+    ...{ run_id: run.id, dataset_id: dataset.id, checkpoint_id: null },
+    ...{ network: 'untrained' as const, pool: 'cls' as const, images: 'a' },
+  };
+  store.featureMaps.savePart(key, 2, Float32Array.from([3, Number.NaN]));
+  store.featureMaps.savePart(key, 0, Float32Array.from([1, 2]));
+  expect(store.featureMaps.parts(key)).toEqual([
+    { start: 0, features: Float32Array.from([1, 2]) },
+    { start: 2, features: Float32Array.from([3, Number.NaN]) },
+  ]);
+  expect(store.featureMaps.parts({ ...key, images: 'b' })).toEqual([]);
+  store.featureMaps.save(key, map(1));
+  expect(store.featureMaps.parts(key)).toEqual([]);
+});
+
+test('a sample is even over the usable images, and is all of them where they are few', () => {
+  const { store, dataset } = newStore();
+  const names = Array.from({ length: 100 }, (_, i) => String(i).padStart(3, '0'));
+  store.images.upsertMany(
+    dataset.id,
+    names.flatMap((name) => [image(name), image(`${name} bad`, { status: 'skipped', reason: 'empty' })]),
+  );
+  const paths = (most: number) => store.images.sample(dataset.id, most).map(({ path }) => path);
+  expect(paths(1000)).toEqual(names);
+  expect(paths(100)).toEqual(names);
+  expect(paths(1)).toEqual(['000']);
+  for (const most of [7, 30, 64, 99]) {
+    const some = paths(most).map(Number);
+    expect(some).toHaveLength(most);
+    const gaps = some.slice(1).map((at, i) => at - some[i]!);
+    expect(Math.max(...gaps) - Math.min(...gaps)).toBeLessThanOrEqual(1);
+    expect(some.at(-1)! + Math.max(...gaps)).toBeGreaterThanOrEqual(99);
+  }
+});
+
+test('migration 6: holds maps and parts; their network is one of three', () => {
+  const db = new Database(join(scratch(), 'six'));
+  db.pragma('foreign_keys = ON');
+  migrate(db, MIGRATIONS.indexOf(featureMaps) + 1);
+  db.exec(`
+    INSERT INTO datasets VALUES (1, 'd', '["/x"]', 'none', 1, NULL);
+    INSERT INTO runs (id, name, dataset_id, config, status, step, total_steps, steps_per_epoch, created_at)
+      VALUES (1, 'r', 1, '{}', 'queued', 0, 1, 1, 1);
+    INSERT INTO feature_maps VALUES (1, NULL, 1, 'untrained', 'mean', 'h', 1, x'01000000', x'00', '{}');
+    INSERT INTO feature_parts VALUES (1, 'k', 0, x'00');`);
+  expect(() => db.exec(`UPDATE feature_maps SET network = 'other'`)).toThrow(/CHECK/);
+  expect(() =>
+    db.exec(`INSERT INTO feature_maps VALUES (1, NULL, 1, 'untrained', 'mean', 'other', 1, x'', x'', '{}')`),
+  ).toThrow(/UNIQUE/);
+  db.exec('DELETE FROM runs');
+  const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
+  expect(['feature_maps', 'feature_parts'].map(count)).toEqual([0, 0]);
+  db.close();
+});
