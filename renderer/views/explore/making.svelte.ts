@@ -1,0 +1,2 @@
+/** Maps that this window asked for, by what they are of: another view and back shows the same progress. */
+export const making = $state<Record<string, string>>({});
