@@ -35,7 +35,7 @@ interface Kept {
 }
 
 /** The images of a map and its name in the store. @throws AppError not-found */
-function subject(
+export function mapSubject(
   store: Store,
   { checkpoint: id, dataset, part, untrained, pool }: Ask,
 ): { checkpoint: Checkpoint; rows: ImageRow[]; total: number; key: MapKey } {
@@ -54,7 +54,7 @@ function subject(
 
 /** The map that was computed of these images, or null. Needs no engine. @throws AppError not-found */
 export function storedMap(store: Store, ask: Ask): MapView | null {
-  const { checkpoint, rows, key } = subject(store, ask);
+  const { checkpoint, rows, key } = mapSubject(store, ask);
   const map = store.featureMaps.get<Kept>(key);
   if (!map) return null;
   const byId = new Map(rows.map((row) => [row.id, row]));
@@ -84,7 +84,7 @@ export async function computeMap(
   ask: Ask,
   onProgress: (done: number, total: number, phase: string) => void,
 ): Promise<{ images: number; figures: MapFigures }> {
-  const { checkpoint, rows, total, key } = subject(store, ask);
+  const { checkpoint, rows, total, key } = mapSubject(store, ask);
   const dim = checkpoint.config.model.embed_dim;
   const all = await pooledFeatures(store, checkpoint, ask, rows, key, (done) =>
     onProgress(done, rows.length, 'features'),

@@ -33,13 +33,14 @@ export async function coloursSheet(
   const shares = ({ view: { explained, coloured, patches } }: (typeof views)[number]) =>
     `${explained.map((share) => `${(100 * share).toFixed(1)} %`).join(', ')} of the variance of ${coloured} of ${patches} patches`;
   const { write, body: head } = await titled(width, 'Principal components of patch tokens as colours', [
+    `Each image, then its patches by ${views.map((one) => one.name).join(', then by ')}`,
     ...views.map((one) => `${one.name}, after block ${one.view.block} of ${one.view.depth}: ${shares(one)}`),
   ]);
   let body = head;
   const layers: Layer[] = [];
   for (const [i, { path }] of images.entries()) {
     const x = MARGIN + (i % across) * cell;
-    const y = HEAD + 24 + Math.floor(i / across) * (side + 34);
+    const y = HEAD + 32 + Math.floor(i / across) * (side + 34);
     const drawn = [
       await enlarged(pictures[i]!, side, 'cubic'),
       ...(await Promise.all(views.map(({ view }) => enlarged(bytesOf(view.images[i]!.colours), side)))),
@@ -51,7 +52,7 @@ export async function coloursSheet(
     });
     body += write(shortened(path, Math.floor(cell / 8)), x, y - 6, 11, SHEET.quiet);
   }
-  await saveSheet(width, HEAD + 24 + Math.ceil(images.length / across) * (side + 34), layers, body, out);
+  await saveSheet(width, HEAD + 32 + Math.ceil(images.length / across) * (side + 34), layers, body, out);
 }
 
 /** Where one token looks: a row for each block, a column for each head, their mean first. */
