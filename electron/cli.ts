@@ -5,6 +5,7 @@ import { addDataCommands } from './cli/data-commands.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
 import { addExploreCommands } from './cli/explore-commands.ts';
 import { addFeatureCommands } from './cli/feature-commands.ts';
+import { addFineTuneCommand } from './cli/fine-tune-command.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
 import { addRetrievalCommands } from './cli/retrieval-commands.ts';
@@ -24,6 +25,7 @@ const program = new Command('conmim')
 addDataCommands(program);
 addRunCommands(program);
 addModelCommands(program);
+addFineTuneCommand(program);
 addExploreCommands(program);
 addRetrievalCommands(program);
 addFeatureCommands(program);

@@ -1,4 +1,5 @@
 import type { RunConfig } from './config.ts';
+import type { FineTune } from './finetune.ts';
 
 /** What the store keeps and the services, the command line and the windows speak of. Times are milliseconds since 1970. */
 
@@ -68,9 +69,14 @@ export interface Run {
   tags: string[];
   /** Runs in the queue are started one after the other, the least first; null where it is not in it. */
   queue_position: number | null;
+  /** Of a run that fine-tunes; null for a pretraining. */
+  finetune: FineTune | null;
 }
 
-/** One row per step. Null where not measured at that step. */
+/**
+ * One row per step. Null where not measured at that step. A fine-tuning's `top1` and `top5` are its accuracy on the test
+ * images as it was measured last.
+ */
 export interface Metric {
   step: number;
   epoch: number;
@@ -120,11 +126,14 @@ export interface HostTensor {
 }
 export type StateDict = Map<string, HostTensor>;
 
+export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'finetune'] as const;
+export type EvaluationTask = (typeof EVALUATION_TASKS)[number];
+
 export interface Evaluation {
   id: number;
   checkpoint_id: number | null;
   dataset_id: number;
-  task: 'knn' | 'linear' | 'lookup';
+  task: EvaluationTask;
   created_at: number;
   /** Figures, with those of the untrained network beside them. */
   result: Record<string, unknown>;

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
 import { parseSetting } from '../services/configuration.ts';
-import { type EvaluationResult, evaluate, type Task } from '../services/evaluation.ts';
+import { type EvaluationResult, evaluate, type Scores, type Task } from '../services/evaluation.ts';
 import { replay } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
@@ -11,7 +11,7 @@ import { homeFolder, withOutput, withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { percent, table } from './words.ts';
 
-const TASKS: readonly Task[] = ['knn', 'linear', 'lookup'];
+const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
 const collect = (value: string, all: string[]) => [...all, value];
 
 /** evaluate, export-weights, import-weights, replay, doctor. */
@@ -24,6 +24,7 @@ export function addModelCommands(program: Command): void {
     .requiredOption('--task <task>', TASKS.join(', '))
     .option('--test-dataset <name>', 'test images; without it a fixed fifth of each class')
     .option('--k <n>', 'neighbours of k-NN', wholeNumber('--k', 1), 20)
+    .option('--official <checkpoint>', 'imported weights beside it, or "none" (else those that were imported last)')
     .action(
       withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
         const task = options.task as Task;
@@ -36,6 +37,7 @@ export function addModelCommands(program: Command): void {
           ...(options.testDataset !== undefined && { testDataset: options.testDataset as string }),
           task,
           k: options.k as number,
+          ...officialOption(store, options.official as string | undefined),
           onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`),
           signal,
         });
@@ -125,6 +127,12 @@ export function findCheckpoint(store: Store, text: string): number {
   return latest.id;
 }
 
+/** `--official`: a checkpoint, "none", or nothing said. */
+export function officialOption(store: Store, text: string | undefined): { official?: number | null } {
+  if (text === undefined) return {};
+  return { official: text === 'none' ? null : findCheckpoint(store, text) };
+}
+
 const NAMES: Record<string, string> = {
   mean_pooled: 'mean-pooled patch tokens',
   cls: 'CLS token',
@@ -133,20 +141,37 @@ const NAMES: Record<string, string> = {
   top1: 'top-1',
   top5: 'top-5',
   top1_control: "top-1 among another image's keys (position alone)",
+  accuracy: 'top-1',
+  accuracy_top5: 'top-5',
 };
+const nameOf = (key: string) => NAMES[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
+
+/** Classes of a confusion matrix that is printed. */
+const MOST_PRINTED = 12;
 
 export function evaluationWords(result: EvaluationResult): string {
-  const rows = Object.keys(result.trained).map((key) => [
-    NAMES[key] ?? key,
-    percent(result.trained[key]),
-    percent(result.untrained[key]),
-  ]);
-  const data =
-    result.train_images > 0
-      ? `${result.train_images} training and ${result.test_images} test images, ${result.classes} classes`
-      : `${result.test_images} images`;
+  const { trained, untrained, official } = result;
+  const networks = [trained, untrained, ...(official ? [official] : [])];
+  const show = (scores: Scores | undefined, key: string) =>
+    scores?.[key] === undefined
+      ? 'not yet'
+      : `${percent(scores[key])}${`${key}_sd` in scores ? ` ± ${percent(scores[`${key}_sd`])}` : ''}`;
+  const keys = Object.keys(trained ?? untrained ?? {}).filter((key) => !key.endsWith('_sd'));
+  const rows = keys.map((key) => [nameOf(key), ...networks.map((scores) => show(scores, key))]);
+  const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
+  const matrix = result.confusion;
   return [
-    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${data}; chance ${percent(result.chance)}`,
-    table(['', 'trained', 'untrained'], rows),
+    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; chance ${percent(result.chance)}`,
+    table(['', 'trained', 'untrained', ...(official ? [result.official_name ?? 'official'] : [])], rows),
+    ...(matrix?.trained && matrix.classes.length <= MOST_PRINTED
+      ? [
+          '',
+          'Which class (row) was taken for which (column), by the trained network:',
+          table(
+            ['', ...matrix.classes],
+            matrix.trained.map((row, i) => [matrix.classes[i]!, ...row]),
+          ),
+        ]
+      : []),
   ].join('\n');
 }

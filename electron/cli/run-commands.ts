@@ -242,6 +242,13 @@ function findRun({ store }: Context, idOrName: string): Run {
 /** The latest figures with what to hold them against. */
 export function figures(run: Run, last: Metric | null): string[] {
   if (!last) return [];
+  if (run.finetune) {
+    const classes = run.finetune.classes.length;
+    return [
+      `  loss ${last.loss.toFixed(3)} (uniform guessing: ln ${classes} = ${Math.log(classes).toFixed(3)}), on mixed images and soft labels`,
+      `  accuracy on the test images ${percent(last.top1)}, among the best five ${percent(last.top5)}`,
+    ];
+  }
   const K = patchesOf(run.config.model);
   return [
     `  loss ${last.loss.toFixed(3)} (uniform guessing: ln K = ${Math.log(K).toFixed(3)}, K = ${K})`,
@@ -251,7 +258,18 @@ export function figures(run: Run, last: Metric | null): string[] {
 }
 
 /** Trains in a process of its own, shows how it goes, and says how it ended. */
-export async function train({ out, store, database, signal }: Context, run: Run): Promise<Run> {
+export async function train(context: Context, run: Run): Promise<Run> {
+  const { after, words } = await trainQuietly(context, run);
+  const { out, store } = context;
+  out.result(
+    { ...after, last: store.metrics.last(run.id), checkpoints: store.checkpoints.list(run.id) },
+    words.join('\n'),
+  );
+  return after;
+}
+
+/** The same without a last word. */
+export async function trainQuietly({ out, store, database, signal }: Context, run: Run) {
   let lineAt = 0;
   let from = run.step;
   const handle = startRun(store, database, run.id, (message) => {
@@ -272,7 +290,10 @@ export async function train({ out, store, database, signal }: Context, run: Run)
       case 'metric': {
         const m = message.metric;
         // A line of the last steps' mean would hide a step; it is the step's own figures.
-        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  look-up ${percent(m.top1)} (control ${percent(m.top1_control)})  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}  ${duration(remaining(run, m))} left`;
+        const found = run.finetune
+          ? `test accuracy ${percent(m.top1)}`
+          : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
+        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}  ${duration(remaining(run, m))} left`;
         if (process.stderr.isTTY) out.progress(line);
         else if (Date.now() - lineAt > LINE_EVERY) {
           out.note(line);
@@ -298,8 +319,7 @@ export async function train({ out, store, database, signal }: Context, run: Run)
     ...figures(after, last),
   ];
   if (after.status === 'paused') words.push(`  \`conmim resume ${run.id}\` goes on.`);
-  out.result({ ...after, last, checkpoints: store.checkpoints.list(run.id) }, words.join('\n'));
-  return after;
+  return { after, words };
 }
 
 const remaining = (run: Run, m: Metric) =>

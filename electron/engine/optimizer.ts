@@ -7,6 +7,8 @@ import type { OptimizerConfig } from '../../shared/config.ts';
  */
 export class AdamW {
   readonly decayMask: tf.Tensor1D;
+  /** Factor of the learning rate, for each value; null for one rate. */
+  readonly #rateScale: tf.Tensor1D | null;
   expAvg: tf.Tensor1D;
   expAvgSq: tf.Tensor1D;
   /** Updates done. */
@@ -14,7 +16,13 @@ export class AdamW {
   readonly #betas: readonly [number, number];
   readonly #eps: number;
 
-  constructor(config: Pick<OptimizerConfig, 'betas' | 'eps'>, decayMask: tf.Tensor1D) {
+  /** @param decayMask @param rateScale `[parameters]` each; owned by this from now on */
+  constructor(
+    config: Pick<OptimizerConfig, 'betas' | 'eps'>,
+    decayMask: tf.Tensor1D,
+    rateScale: tf.Tensor1D | null = null,
+  ) {
+    this.#rateScale = rateScale;
     this.#betas = config.betas;
     this.#eps = config.eps;
     this.decayMask = decayMask;
@@ -32,8 +40,9 @@ export class AdamW {
       const m = tf.add(tf.mul(this.expAvg, b1), tf.mul(gradient, 1 - b1)) as tf.Tensor1D;
       const v = tf.add(tf.mul(this.expAvgSq, b2), tf.mul(tf.square(gradient), 1 - b2)) as tf.Tensor1D;
       const denominator = tf.add(tf.div(tf.sqrt(v), Math.sqrt(c2)), this.#eps);
-      const decayed = tf.mul(parameters, tf.sub(1, tf.mul(this.decayMask, lr * weightDecay)));
-      const moved = tf.sub(decayed, tf.mul(tf.div(m, denominator), lr / c1)) as tf.Tensor1D;
+      const scaled = (x: tf.Tensor) => (this.#rateScale ? tf.mul(x, this.#rateScale) : x);
+      const decayed = tf.mul(parameters, tf.sub(1, scaled(tf.mul(this.decayMask, lr * weightDecay))));
+      const moved = tf.sub(decayed, scaled(tf.mul(tf.div(m, denominator), lr / c1))) as tf.Tensor1D;
       return [moved, m, v];
     });
     this.setMoments(expAvg!, expAvgSq!);
@@ -49,6 +58,7 @@ export class AdamW {
 
   dispose(): void {
     tf.dispose([this.decayMask, this.expAvg, this.expAvgSq]);
+    this.#rateScale?.dispose();
   }
 }
 

@@ -28,16 +28,44 @@ const NO_DECAY = new Set(['pos_embed', 'cls_token']);
 /** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
 export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });
 
-/** Every trained tensor of a model, in the order of the published `named_parameters`. */
-export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): ParameterSpec[] {
-  const specs: ParameterSpec[] = [];
-  const { embed_dim: dim, patch_size: patch, depth, num_heads: heads, init_std: std } = model;
-  const hidden = Math.trunc(dim * model.mlp_ratio);
-  const add = (name: string, shape: number[], init: Init) => {
+type Add = (name: string, shape: number[], init: Init) => void;
+
+const adder =
+  (specs: ParameterSpec[]): Add =>
+  (name, shape, init) => {
     const decay = !(shape.length === 1 || name.endsWith('.bias') || NO_DECAY.has(name));
     specs.push({ name, shape, decay, init });
   };
-  const constant = (value: number): Init => ({ kind: 'constant', value });
+
+const constant = (value: number): Init => ({ kind: 'constant', value });
+
+/** Every pair of places has a row; CLS to a token, a token to CLS, and CLS to itself have one each. */
+export const relativeTableShape = (model: ModelConfig) => [(2 * gridOf(model) - 1) ** 2 + 3, model.num_heads];
+
+/** Every trained tensor of a model, in the order of the published `named_parameters`. */
+export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): ParameterSpec[] {
+  const specs = encoderSpecs(model);
+  const add = adder(specs);
+  for (let l = 0; l < projector.layers; l++) {
+    const { linear, norm } = projectorIndex(l);
+    const last = l === projector.layers - 1;
+    const from = l === 0 ? model.embed_dim : projector.hidden;
+    const to = last ? projector.out : projector.hidden;
+    add(`projectors.${linear}.weight`, [to, from], { kind: 'truncated-normal', std: model.init_std, divideBy: 1 });
+    if (!last) {
+      add(`projectors.${norm}.weight`, [to], constant(1));
+      add(`projectors.${norm}.bias`, [to], constant(0));
+    }
+  }
+  return specs;
+}
+
+/** Every trained tensor of an encoder: tokens, blocks, last LayerNorm. */
+export function encoderSpecs(model: ModelConfig): ParameterSpec[] {
+  const specs: ParameterSpec[] = [];
+  const add = adder(specs);
+  const { embed_dim: dim, patch_size: patch, depth, init_std: std } = model;
+  const hidden = Math.trunc(dim * model.mlp_ratio);
   const normal = (divideBy = 1): Init => ({ kind: 'truncated-normal', std, divideBy });
 
   add('cls_token', [1, 1, dim], normal());
@@ -46,7 +74,7 @@ export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): 
   add('patch_embed.proj.weight', [dim, 3, patch, patch], normal());
   add('patch_embed.proj.bias', [dim], constant(0));
   if (model.position === 'shared-relative-bias') {
-    add('rel_pos_bias.relative_position_bias_table', [(2 * gridOf(model) - 1) ** 2 + 3, heads], constant(0));
+    add('rel_pos_bias.relative_position_bias_table', relativeTableShape(model), constant(0));
   }
   for (let i = 0; i < depth; i++) {
     const at = `blocks.${i}.`;
@@ -72,17 +100,6 @@ export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): 
   }
   add('norm.weight', [dim], constant(1));
   add('norm.bias', [dim], constant(0));
-  for (let l = 0; l < projector.layers; l++) {
-    const { linear, norm } = projectorIndex(l);
-    const last = l === projector.layers - 1;
-    const from = l === 0 ? dim : projector.hidden;
-    const to = last ? projector.out : projector.hidden;
-    add(`projectors.${linear}.weight`, [to, from], normal());
-    if (!last) {
-      add(`projectors.${norm}.weight`, [to], constant(1));
-      add(`projectors.${norm}.bias`, [to], constant(0));
-    }
-  }
   return specs;
 }
 
@@ -176,16 +193,21 @@ export function initialState(
   random: (name: string) => Uniform,
 ): StateDict {
   const state: StateDict = new Map();
-  for (const { name, shape, init } of parameterSpecs(model, projector)) {
-    const data = new Float32Array(sizeOf(shape));
-    if (init.kind === 'constant') data.fill(init.value);
-    else fillTruncatedNormal(data, init.std, init.divideBy, random(name));
-    state.set(name, { shape, data });
+  for (const spec of parameterSpecs(model, projector)) {
+    state.set(spec.name, { shape: spec.shape, data: initialTensor(spec, random(spec.name)) });
   }
   for (const { name, shape, value } of bufferSpecs(projector)) {
     state.set(name, { shape, data: new Float32Array(sizeOf(shape)).fill(value) });
   }
   return state;
+}
+
+/** A tensor as it starts, row-major. */
+export function initialTensor({ shape, init }: ParameterSpec, random: Uniform): Float32Array {
+  const data = new Float32Array(sizeOf(shape));
+  if (init.kind === 'constant') data.fill(init.value);
+  else fillTruncatedNormal(data, init.std, init.divideBy, random);
+  return data;
 }
 
 /** Normal of the given standard deviation, redrawn outside one of it (`trunc_normal_(a=-std, b=std)`). */

@@ -49,13 +49,10 @@ export function relativePositionIndex(grid: number): Int32Array {
   return index;
 }
 
-/** The bias that every block adds to its attention logits: `[1, heads, K + 1, K + 1]`. */
-function relativePositionBias(p: Parameters, model: ModelConfig): tf.Tensor4D {
+/** The bias that a block adds to its attention logits: `[1, heads, K + 1, K + 1]`. */
+function relativePositionBias(table: tf.Tensor, model: ModelConfig): tf.Tensor4D {
   const n = patchesOf(model) + 1;
-  const rows = gatherRows(
-    p.get('rel_pos_bias.relative_position_bias_table') as tf.Tensor2D,
-    relativePositionIndex(gridOf(model)),
-  );
+  const rows = gatherRows(table as tf.Tensor2D, relativePositionIndex(gridOf(model)));
   return tf.expandDims(tf.transpose(tf.reshape(rows, [n, n, model.num_heads]), [2, 0, 1]), 0) as tf.Tensor4D;
 }
 
@@ -95,13 +92,23 @@ function mlp(x: tf.Tensor2D, at: string, p: Parameters): tf.Tensor2D {
   return linear(hidden as tf.Tensor2D, p.get(`${at}mlp.fc2.weight`)!, p.get(`${at}mlp.fc2.bias`)!);
 }
 
+export interface EncodeOptions {
+  /**
+   * Blocks that are run; after fewer than all the last LayerNorm follows too (DINOv2's `get_intermediate_layers`,
+   * arXiv 2304.07193).
+   */
+  until?: number;
+  /** Is shown the attention of every block that is run. */
+  witness?: Witness;
+  /** Asked before each residual branch is added for its factors, `[batch, 1, 1]`; null for 1. */
+  dropPath?: (block: number) => tf.Tensor | null;
+}
+
 /**
  * The encoder: patches, mask token in the place of masked ones, CLS, blocks, last LayerNorm
  * (`VisionTransformerForMaskedImageModeling.forward_features`).
  * @param x `[batch, side, side, 3]`, normalised @param mask `[batch, K]`, 1 = masked, or null for none
- * @param until blocks that are run; after fewer than all the last LayerNorm follows too (DINOv2's
- *   `get_intermediate_layers`, arXiv 2304.07193)
- * @param witness is shown the attention of every block that is run
+ * A classifier that was made of it has a table of relative positions in each block, and may have no last LayerNorm.
  * @returns tokens `[batch, 1 + K, dim]`, CLS first. The caller owns them (call it within a tidy).
  */
 export function encode(
@@ -109,7 +116,7 @@ export function encode(
   model: ModelConfig,
   x: tf.Tensor4D,
   mask: tf.Tensor2D | null,
-  { until = model.depth, witness }: { until?: number; witness?: Witness } = {},
+  { until = model.depth, witness, dropPath }: EncodeOptions = {},
 ): tf.Tensor3D {
   const [batch, K, dim] = [x.shape[0], patchesOf(model), model.embed_dim];
   const kernel = tf.reshape(p.get('patch_embed.proj.weight')!, [dim, 3 * model.patch_size ** 2]);
@@ -122,7 +129,8 @@ export function encode(
   const cls = tf.broadcastTo(p.get('cls_token')!, [batch, 1, dim]);
   let tokens: tf.Tensor = tf.concat([cls, patches], 1); // [batch, 1 + K, dim]
   if (model.position === 'absolute') tokens = tf.add(tokens, p.get('pos_embed')!);
-  const bias = model.position === 'shared-relative-bias' ? relativePositionBias(p, model) : null;
+  const shared = p.get('rel_pos_bias.relative_position_bias_table');
+  const sharedBias = shared ? relativePositionBias(shared, model) : null;
 
   const n = K + 1;
   const eps = model.layer_norm_eps;
@@ -131,12 +139,18 @@ export function encode(
     const at = `blocks.${i}.`;
     const scaled = (branch: tf.Tensor2D, gamma: string) => {
       const scale = p.get(at + gamma);
-      return tf.add(t, scale ? tf.mul(scale, branch) : branch) as tf.Tensor2D;
+      const factors = dropPath?.(i);
+      let added: tf.Tensor = scale ? tf.mul(scale, branch) : branch;
+      if (factors) added = tf.reshape(tf.mul(tf.reshape(added, [batch, n, dim]), factors), [batch * n, dim]);
+      return tf.add(t, added) as tf.Tensor2D;
     };
     const norm = (name: string) =>
       layerNorm(t, p.get(`${at}${name}.weight`)!, p.get(`${at}${name}.bias`)!, eps) as tf.Tensor2D;
+    const own = p.get(`${at}attn.relative_position_bias_table`);
+    const bias = own ? relativePositionBias(own, model) : sharedBias;
     t = scaled(attention(norm('norm1'), at, p, model, n, bias, witness && ((seen) => witness(i, seen))), 'gamma_1');
     t = scaled(mlp(norm('norm2'), at, p), 'gamma_2');
   }
-  return tf.reshape(layerNorm(t, p.get('norm.weight')!, p.get('norm.bias')!, eps), [batch, n, dim]);
+  const scale = p.get('norm.weight');
+  return tf.reshape(scale ? layerNorm(t, scale, p.get('norm.bias')!, eps) : t, [batch, n, dim]);
 }

@@ -40,8 +40,8 @@ export function describeKey(key: string): { description: string; default: unknow
   return { description, default: defaults[section]![field] };
 }
 
-/** `key=value` with the value as JSON where it is JSON, else as text. @throws AppError bad-input */
-export function parseSetting(setting: string): { key: string; value: unknown } {
+/** `key=value` as it stands; the value is JSON, or else text. @throws AppError bad-input */
+export function splitSetting(setting: string): { key: string; value: unknown } {
   const equals = setting.indexOf('=');
   if (equals < 1) {
     throw new AppError(
@@ -51,8 +51,19 @@ export function parseSetting(setting: string): { key: string; value: unknown } {
       'Write for example --set train.batch_size=32',
     );
   }
-  const key = setting.slice(0, equals).trim();
   const text = setting.slice(equals + 1).trim();
+  const key = setting.slice(0, equals).trim();
+  try {
+    return { key, value: JSON.parse(text) };
+  } catch {
+    return { key, value: text };
+  }
+}
+
+/** `key=value` with the value as JSON where it is JSON, else as text. @throws AppError bad-input */
+export function parseSetting(setting: string): { key: string; value: unknown } {
+  const split = splitSetting(setting);
+  const { key } = split;
   const keys = configKeys();
   if (!keys.includes(key)) {
     // A field's name alone is enough to say what was meant.
@@ -65,11 +76,7 @@ export function parseSetting(setting: string): { key: string; value: unknown } {
       `Did you mean "${near}"? \`conmim settings\` lists all.`,
     );
   }
-  try {
-    return { key, value: JSON.parse(text) };
-  } catch {
-    return { key, value: text };
-  }
+  return split;
 }
 
 /** What a preset and settings over it say, as it is written, not checked yet. */

@@ -23,6 +23,27 @@ export class Evaluations {
     });
   }
 
+  /**
+   * Adds what one of several runs found to the evaluation of their comparison, which the first of them makes.
+   * @param group names the comparison
+   */
+  addToComparison(
+    group: string,
+    evaluation: Pick<Evaluation, 'checkpoint_id' | 'dataset_id' | 'task' | 'result'>,
+  ): Evaluation {
+    return write(this.#db, () => {
+      const row = this.#db
+        .prepare(`${SELECT} WHERE task = ? AND json_extract(result, '$.group') = ?`)
+        .get(evaluation.task, group) as Row | undefined;
+      if (!row) return this.add(evaluation);
+      // Objects are joined; of anything else the later word counts (RFC 7396).
+      this.#db
+        .prepare('UPDATE evaluations SET result = json_patch(result, ?), created_at = ? WHERE id = ?')
+        .run(JSON.stringify(evaluation.result), Date.now(), row.id);
+      return toEvaluation(this.#db.prepare(`${SELECT} WHERE id = ?`).get(row.id) as Row);
+    });
+  }
+
   /** By age. Those of a run include those of checkpoints that are deleted by now. */
   list({ checkpoint_id, run_id }: { checkpoint_id?: number; run_id?: number } = {}): Evaluation[] {
     const rows = this.#db

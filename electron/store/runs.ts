@@ -1,19 +1,22 @@
 import { uptime } from 'node:os';
 import type { Run, RunStatus } from '../../shared/domain.ts';
+import type { FineTune } from '../../shared/finetune.ts';
 import { freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { giveBack } from './space.ts';
 
-const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags'] as const;
+const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
 type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & {
   config: string;
   tags: string;
   error: string | null;
   runtime: string | null;
+  finetune: string | null;
 };
 
 export type NewRun = Pick<Run, 'dataset_id' | 'preset' | 'config' | 'total_steps' | 'steps_per_epoch'> & {
   name?: string;
+  finetune?: FineTune;
 };
 
 const UPDATABLE = [
@@ -42,6 +45,7 @@ const toRun = (row: Row): Run => ({
   tags: JSON.parse(row.tags),
   error: row.error === null ? null : JSON.parse(row.error),
   runtime: row.runtime === null ? null : JSON.parse(row.runtime),
+  finetune: row.finetune === null ? null : JSON.parse(row.finetune),
 });
 
 export class Runs {
@@ -55,18 +59,21 @@ export class Runs {
    * A queued run. Without a name it gets one after its dataset. `dataset_id` is null for imported weights.
    * @throws AppError conflict where the name is taken, bad-input where it is a number or empty
    */
-  create({ name, ...run }: NewRun): Run {
+  create({ name, finetune, ...run }: NewRun): Run {
     return write(this.#db, () => {
       if (name !== undefined) requireFreeName(this.#db, 'run', name);
       const dataset = this.#db.prepare('SELECT name FROM datasets WHERE id = ?').pluck().get(run.dataset_id);
       const { lastInsertRowid } = this.#db
         .prepare(`
-          INSERT INTO runs (name, dataset_id, preset, config, status, step, total_steps, steps_per_epoch, created_at)
-          VALUES (@name, @dataset_id, @preset, @config, 'queued', 0, @total_steps, @steps_per_epoch, @created_at)`)
+          INSERT INTO runs (name, dataset_id, preset, config, status, step, total_steps, steps_per_epoch, created_at,
+            finetune)
+          VALUES (@name, @dataset_id, @preset, @config, 'queued', 0, @total_steps, @steps_per_epoch, @created_at,
+            @finetune)`)
         .run({
           ...run,
           name: name ?? this.freeName(`${dataset ?? 'imported'} run`),
           config: JSON.stringify(run.config),
+          finetune: finetune ? JSON.stringify(finetune) : null,
           created_at: Date.now(),
         });
       return this.get(Number(lastInsertRowid));

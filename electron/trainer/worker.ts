@@ -2,6 +2,8 @@ import type { RunStatus } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from './backend.ts';
+import { FineTuning } from './fine-tuning.ts';
+import type { TrainingEvents } from './loop.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
 import { Training } from './training.ts';
 
@@ -56,7 +58,7 @@ async function main(): Promise<void> {
 
   let status: RunStatus = 'failed';
   let error: ErrorReport | null = null;
-  let training: Training | null = null;
+  let training: Training | FineTuning | null = null;
   try {
     store.runs.update(run.id, {
       status: 'running',
@@ -67,13 +69,20 @@ async function main(): Promise<void> {
     });
     const backend = await loadBackend();
     store.runs.update(run.id, { runtime: { ...backend } });
-    training = new Training(store, run, {
+    const events: TrainingEvents = {
       onMetric: (metric) => say({ type: 'metric', metric }),
       onCheckpoint: (checkpoint) => say({ type: 'checkpoint', ...checkpoint }),
       onNotice: (text) => say({ type: 'notice', text }),
       request,
+    };
+    training = run.finetune ? new FineTuning(store, run, run.finetune, events) : new Training(store, run, events);
+    say({
+      type: 'started',
+      backend,
+      from_step: training.step,
+      total_steps: run.total_steps,
+      choices: training.choices,
     });
-    say({ type: 'started', backend, from_step: training.step, total_steps: run.total_steps, K: training.patches });
     status = await training.train();
   } catch (thrown) {
     error = toReport(thrown);

@@ -4,6 +4,14 @@ import { window } from './0002-window.ts';
 import { metricBlocks } from './0003-metric-blocks.ts';
 import { retrieval } from './0004-retrieval.ts';
 import { featureMaps } from './0005-feature-maps.ts';
+import { finetune } from './0006-finetune.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
-export const MIGRATIONS: readonly ((db: Database) => void)[] = [start, window, metricBlocks, retrieval, featureMaps];
+export const MIGRATIONS: readonly ((db: Database) => void)[] = [
+  start,
+  window,
+  metricBlocks,
+  retrieval,
+  featureMaps,
+  finetune,
+];

@@ -12,7 +12,13 @@ export interface Figure {
   n: number;
 }
 
-const TASKS = { knn: 'k-NN', linear: 'linear probe', lookup: 'look-ups' };
+const TASKS = {
+  knn: 'k-NN',
+  fewshot: 'few-shot k-NN',
+  linear: 'linear probe',
+  finetune: 'fine-tuning',
+  lookup: 'look-ups',
+};
 const LABELS: Record<string, string> = {
   mean_pooled: 'mean of patch tokens',
   cls: 'CLS token',

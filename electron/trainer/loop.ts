@@ -1,0 +1,224 @@
+import { createHash } from 'node:crypto';
+import type { Checkpoint, Metric, Run, StateDict, TensorPart } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { type Batch, Loader } from '../data/loader.ts';
+import { type Rates, ratesAt } from '../engine/schedule.ts';
+import type { Store } from '../store/store.ts';
+
+/** An image that a run trains on. */
+export interface TrainingImage {
+  id: number;
+  path: string;
+}
+
+/** What a checkpoint keeps beside its tensors. */
+interface CheckpointState {
+  updates: number;
+  seed: number;
+  /** SHA-256 over the ids and paths trained on: a resumed run on other images is not the same run. */
+  data: string;
+}
+
+export interface TrainingEvents {
+  onMetric(metric: Metric): void;
+  onCheckpoint(checkpoint: { id: number; step: number; bytes: number }): void;
+  onNotice(text: string): void;
+  /** Asked after every step; anything but null ends the training after a checkpoint. */
+  request(): 'pause' | 'stop' | null;
+}
+
+/** What a step itself says; the loop adds when, how fast, and at which rates. */
+export type StepFigures = Omit<
+  Metric,
+  'step' | 'epoch' | 'time' | 'images_per_s' | 'data_wait' | 'replaced' | keyof Rates
+>;
+
+/** Tensors of a checkpoint, and updates done. */
+export type LoopState = { updates: number } & Partial<Record<TensorPart, StateDict>>;
+
+/** Metrics wait for this long, ms, so that fast steps do not make a transaction each. */
+const FLUSH_EVERY = 1000;
+
+/**
+ * One run, from its latest checkpoint to its end: data, steps, metrics, checkpoints. What a step does is the subclass's,
+ * which makes its engine from `from`. Needs a backend to be set.
+ */
+export abstract class TrainingLoop {
+  readonly run: Run;
+  protected readonly store: Store;
+  /** The checkpoint that the run goes on from, with what it kept beside its tensors. */
+  protected readonly from: (Checkpoint & { state: CheckpointState & Record<string, unknown> }) | null;
+  readonly #events: TrainingEvents;
+  readonly #images: readonly TrainingImage[];
+  readonly #roots: readonly string[];
+  readonly #fingerprint: string;
+  #step: number;
+  #pending: Metric[] = [];
+  #lossSinceCheckpoint = { sum: 0, count: 0 };
+  #savedAt = Date.now();
+  #flushedAt = Date.now();
+
+  constructor(
+    store: Store,
+    run: Run,
+    events: TrainingEvents,
+    images: readonly TrainingImage[],
+    roots: readonly string[],
+  ) {
+    this.run = run;
+    this.store = store;
+    this.#events = events;
+    this.#images = images;
+    this.#roots = roots;
+    const hash = createHash('sha256');
+    for (const { id, path } of images) hash.update(`${id}\0${path}\0`);
+    this.#fingerprint = hash.digest('hex');
+    const latest = store.checkpoints.latest(run.id, { withOptimizer: true });
+    this.from = latest && (store.checkpoints.get(latest.id) as NonNullable<TrainingLoop['from']>);
+    this.#step = latest?.step ?? 0;
+    if (this.from && this.from.state.data !== this.#fingerprint) {
+      events.onNotice(
+        'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
+      );
+    }
+    store.metrics.deleteAfter(run.id, this.#step);
+    store.runs.update(run.id, { step: this.#step });
+  }
+
+  /** One step on these micro-batches. */
+  protected abstract takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures;
+  /** Everything that a resumption needs; `extra` is kept as JSON. */
+  protected abstract state(): LoopState & { extra?: Record<string, unknown> };
+  protected abstract dispose(): void;
+  /** What is measured after a step, outside of its time; what it gives replaces the step's own figures. */
+  protected async assess(_step: number): Promise<Partial<StepFigures>> {
+    return {};
+  }
+  /** After the last step and its checkpoint. */
+  protected async conclude(): Promise<void> {}
+
+  get step(): number {
+    return this.#step;
+  }
+
+  /** Trains until the end, or until asked to pause or stop. @returns how it ended */
+  async train(): Promise<'finished' | 'paused' | 'stopped'> {
+    const { config } = this.run;
+    const { accumulation } = config.train;
+    const loader = new Loader({
+      images: this.#images,
+      roots: this.#roots,
+      config,
+      workers: config.data.workers,
+      startStep: this.#step * accumulation,
+    });
+    try {
+      while (this.#step < this.run.total_steps) {
+        const began = performance.now();
+        const batches: Batch[] = [];
+        while (batches.length < accumulation) batches.push(await loader.next());
+        await this.#trainStep(batches, began);
+        const request = this.#events.request();
+        const finished = this.#step === this.run.total_steps;
+        if (request && !finished) {
+          this.save();
+          return request === 'pause' ? 'paused' : 'stopped';
+        }
+        if (this.#isCheckpointDue() || finished) this.save();
+        else if (Date.now() - this.#flushedAt > FLUSH_EVERY) this.#flush();
+        // The loop is synchronous but for the data: let messages in.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await this.conclude();
+      return 'finished';
+    } catch (error) {
+      // What was learned until the data went away is kept; after a divergence only the last good checkpoint is.
+      if (!(error instanceof AppError && error.kind === 'diverged') && this.#pending.length > 0) this.save();
+      throw error;
+    } finally {
+      this.#flush();
+      await loader.close();
+      this.dispose();
+    }
+  }
+
+  async #trainStep(batches: readonly Batch[], began: number): Promise<void> {
+    const rates = ratesAt(this.run.config, this.#step, this.run.total_steps, this.run.steps_per_epoch);
+    const next = this.#step + 1;
+    const figures = this.takeStep(batches, rates, next);
+    if (!Number.isFinite(figures.loss) || !Number.isFinite(figures.grad_norm))
+      throw this.#diverged(next, figures.loss, rates.lr);
+    const seconds = (performance.now() - began) / 1000;
+    const waited = batches.reduce((sum, b) => sum + b.waitMs, 0) / 1000;
+    const assessed = await this.assess(next);
+    this.#step = next;
+    const images = batches.reduce((sum, b) => sum + b.imageIds.length, 0);
+    const metric: Metric = {
+      ...figures,
+      ...assessed,
+      ...rates,
+      step: next,
+      epoch: batches[0]!.epoch,
+      time: Date.now(),
+      images_per_s: images / seconds,
+      data_wait: Math.min(1, waited / seconds),
+      replaced: batches.reduce((sum, b) => sum + b.replaced, 0),
+    };
+    this.#pending.push(metric);
+    this.#lossSinceCheckpoint.sum += figures.loss;
+    this.#lossSinceCheckpoint.count++;
+    this.#events.onMetric(metric);
+  }
+
+  #diverged(step: number, loss: number, lr: number): AppError {
+    const what = Number.isFinite(loss) ? 'gradient' : 'loss';
+    const kept = this.store.checkpoints.latest(this.run.id);
+    return new AppError(
+      'diverged',
+      `The ${what} of step ${step} is not a finite number, so the run was stopped.`,
+      `The learning rate was ${lr.toPrecision(3)}; too high a rate, or a temperature near zero, does this.`,
+      `${kept ? `The checkpoint of step ${kept.step} is kept. ` : ''}Start again with a lower optimizer.lr, a longer warm-up, or optimizer.clip_grad.`,
+    );
+  }
+
+  #isCheckpointDue(): boolean {
+    const { every_steps, every_epochs, every_minutes } = this.run.config.checkpoint;
+    const every = every_steps ?? every_epochs * this.run.steps_per_epoch;
+    return this.#step % every === 0 || (every_minutes !== null && Date.now() - this.#savedAt > every_minutes * 60_000);
+  }
+
+  /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
+  save(): void {
+    const { updates, extra, ...parts } = this.state();
+    const { sum, count } = this.#lossSinceCheckpoint;
+    const state: CheckpointState = { updates, seed: this.run.config.train.seed, data: this.#fingerprint };
+    const checkpoint = this.store.checkpoints.save(
+      this.run.id,
+      {
+        step: this.#step,
+        epoch: Math.floor(this.#step / this.run.steps_per_epoch),
+        loss: count > 0 ? sum / count : null,
+        config: this.run.config,
+        state: { ...extra, ...state },
+        metrics: this.#pending,
+      },
+      parts,
+    );
+    this.#pending = [];
+    this.#lossSinceCheckpoint = { sum: 0, count: 0 };
+    this.#savedAt = Date.now();
+    this.#flushedAt = Date.now();
+    this.store.checkpoints.applyKeepPolicy(this.run.id, {
+      ...this.run.config.checkpoint,
+      steps_per_epoch: this.run.steps_per_epoch,
+    });
+    this.#events.onCheckpoint({ id: checkpoint.id, step: this.#step, bytes: checkpoint.bytes });
+  }
+
+  #flush(): void {
+    if (this.#pending.length > 0) this.store.metrics.add(this.run.id, this.#pending);
+    this.#pending = [];
+    this.store.runs.update(this.run.id, { step: this.#step, heartbeat: Date.now() });
+    this.#flushedAt = Date.now();
+  }
+}
