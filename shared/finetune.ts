@@ -101,6 +101,8 @@ export interface FineTune {
   start: Start;
   /** The checkpoint in question; the comparison's figures are stored with it. */
   checkpoint_id: number;
+  /** Its run. */
+  run_id: number;
   /** Where the weights come from: another one for `official`. */
   source_id: number;
   part: 'student' | 'teacher';

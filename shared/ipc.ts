@@ -11,6 +11,7 @@ import type {
   RunStatus,
   SkipReason,
 } from './domain.ts';
+import { EVALUATION_TASKS } from './domain.ts';
 import type { ErrorReport } from './errors.ts';
 
 /**
@@ -246,8 +247,22 @@ export const CHANNELS = {
       checkpoint: id,
       dataset: id,
       test_dataset: id.nullable(),
-      task: z.enum(['knn', 'linear', 'lookup']),
+      task: z.enum(EVALUATION_TASKS).exclude(['finetune']),
       k: z.number().int().min(1).max(1000),
+      /** Whether weights that were imported are evaluated too, where there are any. */
+      official: z.boolean(),
+    }),
+  ),
+  /** Puts a fine-tuning at the end of the queue, with that of the untrained network, and of imported weights. */
+  'finetune.start': channel<RunRow[]>()(
+    z.strictObject({
+      checkpoint: id,
+      part,
+      dataset: id,
+      test_dataset: id.nullable(),
+      official: z.boolean(),
+      /** Over the published recipe: see `fineTuneSchema`. */
+      settings: changes,
     }),
   ),
   'weights.export': channel<{ path: string; bytes: number }>()(
@@ -440,7 +455,7 @@ export interface RunDetail extends RunRow {
   checkpoints: Checkpoint[];
   evaluations: Evaluation[];
   metric_count: number;
-  /** Patches of an image: chance is 1/K, the uniform loss ln K. */
+  /** Patches of an image, or classes of a fine-tuning: chance is 1/K, the uniform loss ln K. */
   K: number;
   differs: ConfigCheck['differs'];
 }

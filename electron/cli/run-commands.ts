@@ -81,7 +81,7 @@ export function addRunCommands(program: Command): void {
           r.status,
           `${r.step}/${r.total_steps}`,
           r.last?.loss.toFixed(3) ?? '',
-          percentOr(r.last?.top1),
+          r.finetune ? `${percentOr(r.last?.top1)} (test)` : percentOr(r.last?.top1),
           percentOr(r.last?.top1_control),
           when(r.created_at),
         ]);

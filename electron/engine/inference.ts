@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
 import { hostTidy } from './host.ts';
 import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
@@ -18,6 +19,13 @@ export class FrozenNetwork {
   constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
     this.model = model;
     this.projector = projector;
+    if (state.has('head.weight'))
+      throw new AppError(
+        'bad-input',
+        'These are the weights of a fine-tuned classifier.',
+        'It has no projector and no mask token, so there are no look-ups to ask it for.',
+        'Choose a checkpoint of the pretraining.',
+      );
     const layout = new FlatLayout(parameterSpecs(model, projector));
     const flat = tf.tensor1d(layout.fromState(state));
     this.#parameters = layout.unflatten(flat);

@@ -194,8 +194,9 @@ function recipeHandlers({ store, events, tasks }: Context): Part<'config' | 'pre
   };
 }
 
-function runHandlers({ store, events, live, deletions }: Context): Part<'runs'> {
+function runHandlers({ store, events, live, deletions }: Context): Part<'runs' | 'finetune'> {
   return {
+    'finetune.start': (input) => live.fineTune(input),
     'runs.list': () => live.rows(),
     'runs.get': ({ id }) => {
       const run = live.row(id);
@@ -204,7 +205,7 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs'> 
         checkpoints: store.checkpoints.list(id),
         evaluations: store.evaluations.list({ run_id: id }),
         metric_count: store.metrics.count(id),
-        K: patchesOf(run.config.model),
+        K: run.finetune ? run.finetune.classes.length : patchesOf(run.config.model),
         differs: differsFromPreset(store, run.preset, run.config),
       };
     },
@@ -260,10 +261,14 @@ function checkpointHandlers({
         return result;
       }),
     'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
-    'evaluations.start': ({ checkpoint, dataset, test_dataset, task, k }: Input<'evaluations.start'>) => {
+    'evaluations.start': ({ checkpoint, dataset, test_dataset, task, k, official }: Input<'evaluations.start'>) => {
       const { run_id, step } = store.checkpoints.get(checkpoint);
-      const title = `${{ knn: 'k-NN', linear: 'Linear probe', lookup: 'Look-ups' }[task]} of ${store.runs.get(run_id).name}, step ${step}`;
-      const options = { checkpoint, dataset, task, k, ...(test_dataset !== null && { testDataset: test_dataset }) };
+      const title = `${{ knn: 'k-NN', fewshot: 'Few-shot k-NN', linear: 'Linear probe', lookup: 'Look-ups' }[task]} of ${store.runs.get(run_id).name}, step ${step}`;
+      const options = {
+        ...{ checkpoint, dataset, task, k },
+        ...(test_dataset !== null && { testDataset: test_dataset }),
+        ...(!official && { official: null }),
+      };
       return tasks.start('evaluate', title, async ({ signal, progress }) => {
         const result = await runJob(
           { kind: 'evaluate', database: store.path, options },

@@ -54,6 +54,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
         group,
         start: one.start,
         checkpoint_id: checkpoint.id,
+        run_id: checkpoint.run_id,
         source_id: one.checkpoint.id,
         part: asked.part,
         test_dataset_id: test,

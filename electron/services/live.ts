@@ -5,6 +5,7 @@ import type { Input, RunRow } from '../../shared/ipc.ts';
 import type { Store } from '../store/store.ts';
 import type { TrainerHandle } from '../trainer/host.ts';
 import type { Events } from './events.ts';
+import { createFineTunings } from './fine-tune.ts';
 import { configOf } from './presets.ts';
 import { createRun, reconcile, requestRun, startRun } from './runs.ts';
 import type { Deletions } from './undo.ts';
@@ -85,6 +86,18 @@ export class LiveRuns {
     });
     this.look();
     return runs.map((id) => this.row(id));
+  }
+
+  /** Puts fine-tunings of a checkpoint, of its untrained network and of imported weights at the end of the queue. */
+  fineTune({ test_dataset, official, ...asked }: Input<'finetune.start'>): RunRow[] {
+    const runs = createFineTunings(this.#store, {
+      ...asked,
+      ...(test_dataset !== null && { testDataset: test_dataset }),
+      ...(!official && { official: null }),
+    });
+    for (const { id } of runs) this.#store.runs.enqueue(id);
+    this.look();
+    return runs.map(({ id }) => this.row(id));
   }
 
   resume(id: number): RunRow {
@@ -199,6 +212,7 @@ export class LiveRuns {
       this.#sent.set(next.id, 0);
       void handle.ended.then(() => {
         this.#handles.delete(next.id);
+        if (next.finetune) this.#events.emit({ type: 'evaluations' });
         this.look();
       });
     } catch (error) {

@@ -84,12 +84,22 @@ describe('the command line', () => {
     const shown = conmim('show', 'first', '--json').json();
     expect(shown.metrics.at(-1).step).toBe(7);
 
-    for (const task of ['knn', 'linear', 'lookup']) {
+    for (const task of ['knn', 'fewshot', 'linear', 'lookup']) {
       const result = conmim('evaluate', 'run:first', '--dataset', 'pictures', '--task', task, '--json').json();
       expect(Object.keys(result.trained)).toEqual(Object.keys(result.untrained));
       for (const value of Object.values(result.trained) as number[]) expect(value).toBeGreaterThanOrEqual(0);
       // Bright and dark are told apart by any network at all.
-      if (task !== 'lookup') expect(result.trained.mean_pooled).toBe(1);
+      if (task === 'knn' || task === 'linear') {
+        expect(result.trained.mean_pooled).toBe(1);
+        expect(result.confusion).toMatchObject({
+          classes: ['dark', 'light'],
+          trained: [
+            [2, 0],
+            [0, 2],
+          ],
+        });
+      }
+      if (task === 'fewshot') expect(result.trained.shots_5).toBeGreaterThan(0.9);
     }
 
     const sheet = join(folder, 'sheets', 'lookups.png');
@@ -118,6 +128,49 @@ describe('the command line', () => {
     const back = join(folder, 'back.safetensors');
     conmim('export-weights', String(imported.checkpoint.id), back);
     expect(readSafetensors(back).tensors).toEqual(readSafetensors(file).tensors);
+  });
+
+  test('a fine-tuning, beside the untrained network and imported weights; killed, it goes on to the same weights', async () => {
+    const recipe = [
+      '--epochs',
+      '8',
+      ...['batch_size=4', 'evaluate_every=2', 'warmup_epochs=1', 'lr=0.003'].flatMap((s) => ['--set', s]),
+    ];
+    const asked = ['finetune', 'run:first', '--dataset', 'pictures', ...recipe];
+    expect(conmim(...asked, '--set', 'layer_decay=2', '--json').json().error.what).toContain('layer_decay');
+    const { runs, evaluation } = conmim(...asked, '--json').json();
+    expect(runs.map((run: { status: string }) => run.status)).toEqual(['finished', 'finished', 'finished']);
+    expect(evaluation).toMatchObject({ task: 'finetune', classes: 2, train_images: 16, test_images: 4 });
+    // Bright and dark again: any network learns to tell them.
+    for (const which of ['trained', 'untrained', 'official']) expect(evaluation[which].accuracy).toBe(1);
+    expect(evaluation.confusion.trained).toEqual([
+      [2, 0],
+      [0, 2],
+    ]);
+
+    const other = conmim(...asked, '--official', 'none', '--queue', '--json').json().runs;
+    expect(other).toHaveLength(2);
+    // Checkpoints by minutes: the pause writes one in the middle.
+    const child = spawn(process.execPath, [CLI, 'resume', String(other[0].id), '--home', home]);
+    const store = Store.open(databaseIn(home));
+    const until = Date.now() + 60_000;
+    while ((store.metrics.last(other[0].id)?.step ?? 0) < 5 && Date.now() < until)
+      await new Promise((r) => setTimeout(r, 5));
+    store.runs.update(other[0].id, { request: 'pause' });
+    await new Promise((resolve) => child.once('close', resolve));
+    const paused = store.runs.get(other[0].id);
+    expect(paused.status).toBe('paused');
+    expect(paused.step).toBeLessThan(paused.total_steps);
+    conmim('resume', String(other[0].id));
+    const state = (run: number) => store.checkpoints.load(store.checkpoints.latest(run)!.id, 'student');
+    const [a, b] = [state(runs[0].id), state(other[0].id)];
+    expect([...b.keys()]).toEqual([...a.keys()]);
+    for (const [name, { data }] of a) expect(b.get(name)!.data, name).toEqual(data);
+    store.close();
+    expect(
+      conmim('evaluate', `run:${runs[0].name}`, '--dataset', 'pictures', '--task', 'knn', '--json').json().error.what,
+    ).toContain('fine-tuning');
+    for (const { id } of [...runs, ...other]) conmim('delete', String(id));
   });
 
   test('patches: an index is built and asked, a run is travelled, retrieval is measured', () => {

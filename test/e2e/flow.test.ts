@@ -315,6 +315,52 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await page.getByText('1 shown').waitFor();
   });
 
+  test('evaluate: few shots, k-NN with its confusion, and a fine-tuning in the queue', async () => {
+    const { id } = stored((store) => store.runs.get('renamed meanwhile'));
+    await page.goto(address(`#/runs/${id}`));
+    const evaluations = page.getByRole('region', { name: 'Evaluations' });
+    const form = page.getByRole('dialog', { name: /^Evaluate / });
+    const ask = async (task: string, button = 'Evaluate') => {
+      await page
+        .getByRole('region', { name: 'Checkpoints' })
+        .getByRole('button', { name: /^Evaluate step/ })
+        .first()
+        .click();
+      await form.getByLabel('Task').selectOption(task);
+      if (task === 'finetune') {
+        await form.getByLabel('epochs', { exact: true }).fill('2');
+        await form.getByLabel('batch_size').fill('4');
+      }
+      await form.getByRole('button', { name: button }).click();
+      await form.waitFor({ state: 'detached' });
+    };
+    await ask('fewshot');
+    await evaluations.getByText('5 known of each class').waitFor({ timeout: 60_000 });
+    expect(await evaluations.textContent()).toContain('±');
+    await ask('knn');
+    await evaluations.getByRole('button', { name: /k-NN/ }).click({ timeout: 60_000 });
+    const dialog = page.getByRole('dialog', { name: 'Which class was taken for which' });
+    const matrix = dialog.getByRole('table', { name: 'Confusion matrix, trained network' });
+    const cells = (await matrix.getByRole('cell').allTextContents()).map(Number);
+    const { result } = stored(
+      (store) => store.evaluations.list({ run_id: id }).findLast(({ task }) => task === 'knn')!,
+    );
+    expect(cells).toEqual((result as { confusion: { trained: number[][] } }).confusion.trained.flat());
+    await dialog.getByRole('button', { name: 'Untrained' }).click();
+    await dialog.getByRole('table', { name: 'Confusion matrix, untrained network' }).waitFor();
+    await nothingSerious();
+    await page.keyboard.press('Escape');
+    await ask('finetune', 'Put in the queue');
+    await evaluations.getByText(/fine-tuning, step/).waitFor({ timeout: 120_000 });
+    const tuned = () => stored((store) => store.runs.list().filter(({ finetune }) => finetune !== null));
+    await expect.poll(() => tuned().every(({ status }) => status === 'finished'), { timeout: 60_000 }).toBe(true);
+    expect(tuned().map(({ finetune }) => finetune!.start)).toEqual(['trained', 'untrained']);
+    await page.goto(address(`#/runs/${tuned()[0]!.id}`));
+    await page.getByRole('group', { name: /^Accuracy\. top-1: last \d/ }).waitFor();
+    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor();
+    await nothingSerious();
+  });
+
   test('delete, and undo', async () => {
     await page.goto(address('#/runs'));
     await page.getByRole('checkbox', { name: 'Choose renamed meanwhile' }).check();

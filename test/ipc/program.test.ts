@@ -361,11 +361,43 @@ describe('runs', () => {
 
     const evaluation = await ended(
       await call('evaluations.start', {
-        ...{ checkpoint: run.checkpoints.at(-1)!.id, dataset: id, test_dataset: null, task: 'lookup', k: 20 },
+        ...{
+          checkpoint: run.checkpoints.at(-1)!.id,
+          dataset: id,
+          test_dataset: null,
+          task: 'lookup',
+          k: 20,
+          official: true,
+        },
       }),
     );
     expect(evaluation).toMatchObject({ status: 'done', result: { chance: 1 / 16 } });
     expect(await call('evaluations.list', { run: run.id })).toHaveLength(1);
+
+    // A fine-tuning is two runs of the queue, and one evaluation of the checkpoint.
+    const asked2 = {
+      checkpoint: run.checkpoints.at(-1)!.id,
+      part: 'student' as const,
+      dataset: id,
+      test_dataset: null,
+    };
+    const refused = await program.call('finetune.start', { ...asked2, official: false, settings: { mixup: -1 } });
+    expect(refused).toMatchObject({ ok: false, error: { kind: 'bad-input', what: expect.stringContaining('mixup') } });
+    const recipe = { epochs: 2, batch_size: 2, evaluate_every: 1 };
+    const tuned = await call('finetune.start', { ...asked2, official: false, settings: recipe });
+    expect(tuned.map(({ finetune }) => finetune?.start)).toEqual(['trained', 'untrained']);
+    const states = async () =>
+      (await Promise.all(tuned.map((one) => call('runs.get', { id: one.id })))).map((r) => r.status);
+    await wait(async () => (await states()).every((status) => status === 'finished'));
+    await wait(() => heard.some(({ type }) => type === 'evaluations'));
+    const { result } = (await call('evaluations.list', { run: run.id })).at(-1)!;
+    expect(result).toMatchObject({
+      task: 'finetune',
+      classes: 2,
+      trained: { accuracy: expect.any(Number) },
+      untrained: { accuracy: expect.any(Number) },
+      confusion: { classes: ['a', 'b'] },
+    });
   });
 
   test('the queue is reordered; a queued run is taken out of it, and put back', async () => {

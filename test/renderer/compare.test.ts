@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { chartSvg, ticks } from '../../renderer/views/compare/svg.ts';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
+import { evaluationFigures, mistakesOf } from '../../renderer/views/runs/figures.ts';
 import type { Evaluation } from '../../shared/domain.ts';
 import type { RunRow } from '../../shared/ipc.ts';
 
@@ -29,6 +30,25 @@ const evaluation: Evaluation = {
     ...{ trained: { cls: 0.7 }, untrained: { cls: 0.4 } },
   },
 };
+
+test('mistakes are the cells off the diagonal, the most frequent first', () => {
+  const matrix = [
+    [5, 2, 0],
+    [3, 4, 0],
+    [0, 0, 9],
+  ];
+  expect(mistakesOf(matrix, ['a', 'b', 'c'])).toEqual([
+    { truth: 'b', taken: 'a', count: 3, share: 3 / 7 },
+    { truth: 'a', taken: 'b', count: 2, share: 2 / 7 },
+  ]);
+});
+
+test('several measurements give one figure with its deviation; what is not measured yet is null', () => {
+  const result = { ...evaluation.result, trained: { shots_5: 0.5, shots_5_sd: 0.02 }, untrained: undefined };
+  expect(evaluationFigures({ ...evaluation, task: 'fewshot', result })).toMatchObject([
+    { label: '5 known of each class', trained: 0.5, untrained: null, sd: { trained: 0.02 } },
+  ]);
+});
 
 test('figures of evaluations stand beside those of the untrained network, under their run', () => {
   const { columns, rows } = tableOf([run(1, 'a', 1), run(2, 'b', 2)], [evaluation]);

@@ -1,4 +1,4 @@
-import type { Evaluation, Metric } from '../../../shared/domain.ts';
+import type { Evaluation } from '../../../shared/domain.ts';
 import type { RunRow } from '../../../shared/ipc.ts';
 import { evaluationFigures } from '../runs/figures.ts';
 
@@ -28,6 +28,7 @@ const FIXED: Column[] = [
   { key: 'loss', title: 'Loss', kind: 'number' },
   { key: 'top1', title: 'Look-up', kind: 'percent' },
   { key: 'top1_control', title: 'Control', kind: 'percent' },
+  { key: 'accuracy', title: 'Fine-tuned', kind: 'percent' },
   { key: 'images_per_s', title: 'Images/s', kind: 'number' },
 ];
 
@@ -47,22 +48,26 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
     figures.set(run_id, steps);
     const cells = steps.get(step) ?? {};
     steps.set(step, cells);
-    for (const { task, on, label, trained, untrained } of evaluationFigures(evaluation)) {
+    for (const { task, on, label, trained, untrained, official } of evaluationFigures(evaluation)) {
       const title = `${task}, ${label}, ${on}`;
       columns.set(title, { key: title, title, kind: 'percent' });
       columns.set(`${title} untrained`, { key: `${title} untrained`, title: 'untrained', kind: 'percent' });
       cells[title] = trained;
       cells[`${title} untrained`] = untrained;
+      if (official !== null) {
+        columns.set(`${title} imported`, { key: `${title} imported`, title: 'imported', kind: 'percent' });
+        cells[`${title} imported`] = official;
+      }
     }
   }
   const rows = runs.flatMap((run): Row[] => {
-    const { id, name, status, dataset, preset, step, last, tags, notes } = run;
+    const { id, name, status, dataset, preset, step, tags, notes } = run;
     const text = `${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`.toLowerCase();
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const row = (key: string, label: string, cells: Row['cells']): Row => ({ id, key, name: label, cells, text });
     const of = { status, dataset, preset };
     return [
-      row(`${id}`, name, { name, ...of, step, ...measured(last), ...steps[0]?.[1] }),
+      row(`${id}`, name, { name, ...of, step, ...measured(run), ...steps[0]?.[1] }),
       ...steps.slice(1).map(([at, cells]) => {
         const label = `${name}, checkpoint of step ${at.toLocaleString('en')}`;
         return row(`${id} ${at}`, label, { name: label, ...of, step: at, ...cells });
@@ -72,9 +77,11 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   return { columns: [...columns.values()], rows };
 }
 
-const measured = (last: Metric | null) => ({
+/** A fine-tuning has an accuracy where a pretraining has look-ups. */
+const measured = ({ last, finetune }: RunRow) => ({
   loss: last?.loss ?? null,
-  top1: last?.top1 ?? null,
+  top1: finetune ? null : (last?.top1 ?? null),
+  accuracy: finetune ? (last?.top1 ?? null) : null,
   top1_control: last?.top1_control ?? null,
   images_per_s: last?.images_per_s ?? null,
 });

@@ -7,6 +7,10 @@ export interface Figure {
   label: string;
   trained: number | null;
   untrained: number | null;
+  /** Of weights that were imported. */
+  official: number | null;
+  /** Standard deviations, where it was measured several times. */
+  sd: { trained: number | null; untrained: number | null; official: number | null } | null;
   chance: number | null;
   /** Test images. */
   n: number;
@@ -27,30 +31,84 @@ const LABELS: Record<string, string> = {
   top1: 'top-1',
   top5: 'top-5',
   top1_control: "top-1, another image's keys",
+  accuracy: 'top-1',
+  accuracy_top5: 'top-5',
 };
+const TOP5 = new Set(['top5', 'accuracy_top5']);
+const SD = '_sd';
 
-/** What electron/services/evaluation.ts stores. */
+type Scores = Record<string, number | null>;
+
+/** How often each class (row) was taken for each (column), by network. */
+export interface Confusion {
+  classes: string[];
+  trained?: number[][];
+  untrained?: number[][];
+  official?: number[][];
+}
+
+/** What electron/services/evaluation.ts and electron/trainer/fine-tuning.ts store. */
 interface Stored {
   checkpoint: { step: number };
   dataset: string;
   test_dataset: string;
   test_images: number;
   chance: number;
-  trained: Record<string, number | null>;
-  untrained: Record<string, number | null>;
+  /** A comparison of fine-tunings begins with one of them. */
+  trained?: Scores;
+  untrained?: Scores;
+  official?: Scores;
+  confusion?: Confusion;
 }
 
-/** An evaluation's figures, each with the untrained network's beside it. */
+const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
+
+/** An evaluation's figures, each with those of the untrained network and of imported weights beside it. */
 export function evaluationFigures({ task, result }: Evaluation): Figure[] {
   const stored = result as unknown as Stored;
-  return Object.keys(stored.trained).map((key) => ({
-    task: TASKS[task],
-    step: stored.checkpoint.step,
-    on: stored.dataset === stored.test_dataset ? stored.dataset : `${stored.dataset} → ${stored.test_dataset}`,
-    label: LABELS[key] ?? key,
-    trained: stored.trained[key] ?? null,
-    untrained: stored.untrained[key] ?? null,
-    chance: key === 'top5' ? Math.min(1, 5 * stored.chance) : stored.chance,
-    n: stored.test_images,
-  }));
+  const { trained, untrained, official } = stored;
+  const keys = Object.keys(trained ?? untrained ?? official ?? {});
+  const of = (key: string) => ({
+    trained: trained?.[key] ?? null,
+    untrained: untrained?.[key] ?? null,
+    official: official?.[key] ?? null,
+  });
+  return keys
+    .filter((key) => !key.endsWith(SD))
+    .map((key) => ({
+      task: TASKS[task],
+      step: stored.checkpoint.step,
+      on: stored.dataset === stored.test_dataset ? stored.dataset : `${stored.dataset} → ${stored.test_dataset}`,
+      label: labelOf(key),
+      ...of(key),
+      sd: keys.includes(key + SD) ? of(key + SD) : null,
+      // The five most frequent classes may hold more than five times the share of the first's.
+      chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * stored.chance) : null) : stored.chance,
+      n: stored.test_images,
+    }));
+}
+
+/** Null where an evaluation has none. */
+export const confusionOf = ({ result }: Evaluation): Confusion | null =>
+  (result as unknown as Stored).confusion ?? null;
+
+/** A class that was taken for another. */
+export interface Mistake {
+  truth: string;
+  taken: string;
+  count: number;
+  /** Of the images of the true class. */
+  share: number;
+}
+
+/** Mistakes, the most frequent first. @param matrix rows are the true class */
+export function mistakesOf(matrix: readonly (readonly number[])[], classes: readonly string[]): Mistake[] {
+  return matrix
+    .flatMap((row, i) => {
+      const total = row.reduce((a, b) => a + b, 0);
+      return row.map((count, j) => ({ truth: classes[i]!, taken: classes[j]!, count, share: count / total, j, i }));
+    })
+    .filter(({ count, i, j }) => count > 0 && i !== j)
+    .map(({ i: _, j: __, ...mistake }) => mistake)
+    .sort((a, b) => b.count - a.count || b.share - a.share);
 }
