@@ -265,6 +265,18 @@ export const CHANNELS = {
       settings: changes,
     }),
   ),
+  /** Embeddings of images (mean, cls) or of all their patches (tokens, projector) to one file. */
+  'embeddings.export': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      part: z.enum(['student', 'teacher', 'untrained']),
+      feature: z.enum(['mean', 'cls', 'tokens', 'projector']),
+      format: z.enum(['parquet', 'npy', 'csv']),
+      folder: path,
+      file: name,
+    }),
+  ),
   'weights.export': channel<{ path: string; bytes: number }>()(
     z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name }),
   ),
@@ -676,6 +688,7 @@ export type TaskKind =
   | 'rescan'
   | 'estimate'
   | 'evaluate'
+  | 'embeddings'
   | 'probes'
   | 'doctor'
   | 'install';

@@ -1,6 +1,9 @@
-import type { Command } from 'commander';
+import { resolve } from 'node:path';
+import { type Command, Option } from 'commander';
 import { AppError } from '../../shared/errors.ts';
 import { parseSetting } from '../services/configuration.ts';
+import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
+import { EMBEDDING_FORMATS } from '../services/embeddings/writers.ts';
 import { type EvaluationResult, evaluate, type Scores, type Task } from '../services/evaluation.ts';
 import { replay } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
@@ -9,7 +12,7 @@ import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { homeFolder, withOutput, withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { percent, table } from './words.ts';
+import { bytes, percent, table } from './words.ts';
 
 const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
 const collect = (value: string, all: string[]) => [...all, value];
@@ -42,6 +45,45 @@ export function addModelCommands(program: Command): void {
           signal,
         });
         out.result(result, evaluationWords(result));
+      }),
+    );
+
+  program
+    .command('embeddings')
+    .description("write a dataset's embeddings, of images or of all their patches, to Parquet, NPY or CSV")
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .requiredOption('--dataset <name>')
+    .requiredOption('--out <file>', 'ends in .parquet, .npy (with FILE.index.csv beside it) or .csv')
+    .addOption(
+      new Option('--feature <which>', 'of images: mean of patch tokens, or CLS; of patches: tokens, or projector')
+        .choices(['mean', 'cls', 'tokens', 'projector'])
+        .default('mean'),
+    )
+    .addOption(new Option('--network <which>').choices(['student', 'teacher', 'untrained']).default('student'))
+    .action(
+      withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
+        const file = resolve(options.out as string);
+        const format = EMBEDDING_FORMATS.find((one) => file.endsWith(`.${one}`));
+        if (!format)
+          throw new AppError('bad-input', `${file} is none of .parquet, .npy and .csv.`, '', 'Choose such a name.');
+        await loadBackend();
+        const report = await exportEmbeddings(
+          store,
+          {
+            checkpoint: findCheckpoint(store, checkpoint),
+            dataset: options.dataset as string,
+            part: options.network as EmbeddingOptions['part'],
+            feature: options.feature as EmbeddingOptions['feature'],
+            ...{ format, file },
+          },
+          { signal, onProgress: (done, total, what) => out.progress(`${done} of ${total} ${what}`) },
+        );
+        const words = [
+          `${file}: ${report.rows} rows of ${report.width}, of ${report.images} images, ${bytes(report.bytes)}.`,
+          ...report.beside.map((one) => `${one}: whose rows these are.`),
+          ...report.unreadable.map(({ path, why }) => `Left out, it cannot be read: ${path} (${why})`),
+        ];
+        out.result(report, words.join('\n'));
       }),
     );
 

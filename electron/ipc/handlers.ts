@@ -242,7 +242,7 @@ function checkpointHandlers({
   store,
   events,
   tasks,
-}: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights'> {
+}: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings'> {
   return {
     'checkpoints.delete': ({ id }) => {
       const { run_id } = store.checkpoints.get(id);
@@ -278,16 +278,31 @@ function checkpointHandlers({
         return result;
       });
     },
+    'embeddings.export': ({ checkpoint, dataset, folder, file, ...asked }) => {
+      const path = newFile(folder, file, `.${asked.format}`);
+      const { run_id, step } = store.checkpoints.get(checkpoint);
+      const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
+      const options = { ...asked, checkpoint, dataset, file: path };
+      return tasks.start('embeddings', title, ({ signal, progress }) =>
+        runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress }),
+      );
+    },
     'weights.export': ({ checkpoint, part, folder, file }) => {
-      if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
-      mkdirSync(folder, { recursive: true });
-      const path = resolve(folder, file.endsWith('.safetensors') ? file : `${file}.safetensors`);
-      if (statSync(path, { throwIfNoEntry: false }))
-        throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
+      const path = newFile(folder, file, '.safetensors');
       exportWeights(store, checkpoint, path, part);
       return { path, bytes: statSync(path).size };
     },
   };
+}
+
+/** A file that is not there yet, in a folder that is. @throws AppError bad-input, conflict */
+function newFile(folder: string, file: string, ending: string): string {
+  if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
+  mkdirSync(folder, { recursive: true });
+  const path = resolve(folder, file.endsWith(ending) ? file : `${file}${ending}`);
+  if (statSync(path, { throwIfNoEntry: false }))
+    throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
+  return path;
 }
 
 function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {

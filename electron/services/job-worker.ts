@@ -4,6 +4,7 @@ import { ConMIM } from '../engine/conmim.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { untrainedState } from '../trainer/training.ts';
+import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { evaluate } from './evaluation.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
@@ -26,12 +27,14 @@ async function work(job: Job): Promise<unknown> {
     case 'doctor':
       return doctor(job.home);
     case 'evaluate':
+    case 'embeddings':
     case 'index':
     case 'travel':
     case 'probes': {
       await loadBackend();
       const store = Store.open(job.database);
       try {
+        if (job.kind === 'embeddings') return await exportEmbeddings(store, job.options, { onProgress });
         if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
         if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });
         return job.kind === 'probes'

@@ -4,6 +4,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
+import type { EmbeddingOptions } from './embeddings/embeddings.ts';
 import type { EvaluateOptions } from './evaluation.ts';
 
 /** Work that needs the engine, and so a process of its own. */
@@ -11,6 +12,7 @@ export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
+  | { kind: 'embeddings'; database: string; options: EmbeddingOptions }
   | { kind: 'probes'; database: string; run: number }
   | { kind: 'index'; database: string; spec: RetrievalSpec }
   | { kind: 'travel'; database: string; input: Input<'travel.build'> };

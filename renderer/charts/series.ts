@@ -49,12 +49,3 @@ export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
   });
   return { x, y };
 }
-
-/** A table as CSV (RFC 4180): what holds a comma, a quote or a line end is quoted. */
-export function csv(header: readonly string[], rows: readonly (readonly unknown[])[]): string {
-  const cell = (value: unknown) => {
-    const text = value === null || value === undefined ? '' : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return `${[header, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`;
-}

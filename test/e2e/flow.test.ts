@@ -357,17 +357,17 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     expect(tuned().map(({ finetune }) => finetune!.start)).toEqual(['trained', 'untrained']);
     await page.goto(address(`#/runs/${tuned()[0]!.id}`));
     await page.getByRole('group', { name: /^Accuracy\. top-1: last \d/ }).waitFor();
-    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor();
+    await page.getByRole('link', { name: 'renamed meanwhile', exact: true }).waitFor();
     await nothingSerious();
   });
 
   test('delete, and undo', async () => {
     await page.goto(address('#/runs'));
-    await page.getByRole('checkbox', { name: 'Choose renamed meanwhile' }).check();
+    await page.getByRole('checkbox', { name: 'Choose renamed meanwhile', exact: true }).check();
     await page.getByRole('button', { name: 'Delete' }).click();
-    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'renamed meanwhile', exact: true }).waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
-    await page.getByRole('link', { name: 'renamed meanwhile' }).waitFor();
+    await page.getByRole('link', { name: 'renamed meanwhile', exact: true }).waitFor();
     expect(window.faults).toEqual([]);
   });
 });

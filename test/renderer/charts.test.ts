@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { healthOf } from '../../renderer/charts/health.ts';
-import { align, csv, smooth, summary } from '../../renderer/charts/series.ts';
+import { align, smooth, summary } from '../../renderer/charts/series.ts';
+import { csv } from '../../shared/csv.ts';
 import type { Metric } from '../../shared/domain.ts';
 
 describe('curves', () => {
