@@ -1,4 +1,5 @@
 /** Geometry of a map of images: plain numbers, so that it is tested without a window. */
+import { csv } from '../../../shared/csv.ts';
 
 /** Where a map is seen: screen = (map - centre) * scale + half of the view. */
 export interface View {
@@ -122,8 +123,8 @@ export function pictures(
 
 /** Images as rows of a CSV file. */
 export function csvOf(rows: { path: string; label: string; x: number; y: number }[]): string {
-  const quoted = (text: string) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return ['path,class,x,y', ...rows.map(({ path, label, x, y }) => [quoted(path), quoted(label), x, y].join(','))]
-    .map((line) => `${line}\r\n`)
-    .join('');
+  return csv(
+    ['path', 'class', 'x', 'y'],
+    rows.map(({ path, label, x, y }) => [path, label, x, y]),
+  );
 }

@@ -1,0 +1,137 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { FrozenNetwork } from '../../electron/engine/inference.ts';
+import { importDataset } from '../../electron/services/datasets.ts';
+import { type EmbeddingOptions, exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
+import { centreImage } from '../../electron/services/images.ts';
+import { Store } from '../../electron/store/store.ts';
+import { loadBackend } from '../../electron/trainer/backend.ts';
+import { untrainedState } from '../../electron/trainer/training.ts';
+import { runConfigSchema } from '../../shared/config.ts';
+
+const CONFIG = runConfigSchema.parse({
+  model: { image_size: 16, patch_size: 8, embed_dim: 8, depth: 1, num_heads: 2, mlp_ratio: 2 },
+  projector: { layers: 1, hidden: 4, out: 4 },
+  mask: { kind: 'uniform' },
+});
+const home = mkdtempSync(join(tmpdir(), 'embeddings-'));
+let store: Store;
+let options: Omit<EmbeddingOptions, 'feature' | 'format' | 'file'>;
+/** A name that CSV has to quote. */
+const NAMES = ['a/plain.png', 'a/with, comma.png', 'b/two.png'];
+
+beforeAll(async () => {
+  await loadBackend();
+  store = Store.open(join(home, 'workbench.sqlite'));
+  const folder = join(home, 'pictures');
+  for (const [i, name] of NAMES.entries()) {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    const pixels = Uint8Array.from({ length: 40 * 40 * 3 }, (_, v) => (v * (i + 3) * 31) % 255);
+    await sharp(pixels, { raw: { width: 40, height: 40, channels: 3 } })
+      .png()
+      .toFile(join(folder, name));
+  }
+  await importDataset(store, { name: 'pictures', folders: [folder], labels: 'folders' });
+  const dataset = store.datasets.get('pictures');
+  const run = store.runs.create({
+    dataset_id: dataset.id,
+    preset: null,
+    config: CONFIG,
+    total_steps: 1,
+    steps_per_epoch: 1,
+  });
+  const state = untrainedState(CONFIG);
+  const { id } = store.checkpoints.save(
+    run.id,
+    { step: 1, epoch: 1, loss: 1, config: CONFIG, state: {} },
+    { student: state, teacher: state },
+  );
+  options = { checkpoint: id, dataset: dataset.id, part: 'student' };
+});
+afterAll(() => {
+  store.close();
+  rmSync(home, { recursive: true, force: true });
+});
+
+/** Tokens of each image by the network itself: `[1 + K, dim]`. */
+async function tokens(): Promise<Float32Array[]> {
+  const network = new FrozenNetwork(CONFIG.model, CONFIG.projector, untrainedState(CONFIG));
+  const all = [];
+  for (const name of NAMES)
+    all.push(network.tokens(await centreImage(join(home, 'pictures', name), 16, CONFIG.augment)));
+  network.dispose();
+  return all;
+}
+const close = (a: ArrayLike<number>, b: ArrayLike<number>) => {
+  expect(a.length).toBe(b.length);
+  for (let i = 0; i < a.length; i++) expect(a[i]).toBeCloseTo(b[i]!, 5);
+};
+
+describe('embeddings of a dataset', () => {
+  test('Parquet, of images: read by another library, equal to the mean of the tokens', async () => {
+    const file = join(home, 'images.parquet');
+    const report = await exportEmbeddings(store, { ...options, feature: 'mean', format: 'parquet', file });
+    expect(report).toMatchObject({ rows: 3, width: 8, images: 3, unreadable: [], beside: [] });
+    const rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+    expect(rows.map(({ path, label }) => [path, label])).toEqual(NAMES.map((name) => [name, name[0]]));
+    for (const [i, all] of (await tokens()).entries()) {
+      const mean = Array.from({ length: 8 }, (_, d) => [1, 2, 3, 4].reduce((sum, p) => sum + all[p * 8 + d]!, 0) / 4);
+      close(rows[i]!.embedding as number[], mean);
+    }
+  });
+
+  test('NPY, of patches: shape and values, and a CSV that says whose rows these are', async () => {
+    const file = join(home, 'patches.npy');
+    const report = await exportEmbeddings(store, { ...options, feature: 'tokens', format: 'npy', file });
+    expect(report.beside).toEqual([join(home, 'patches.index.csv')]);
+    const data = readFileSync(file);
+    expect(data.subarray(0, 8).toString('latin1')).toBe('\x93NUMPY\x01\x00');
+    const length = data.readUInt16LE(8);
+    expect((10 + length) % 64).toBe(0);
+    expect(data.subarray(10, 10 + length).toString()).toMatch(
+      /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(12, 8\), \} *\n$/,
+    );
+    const values = new Float32Array(new Uint8Array(data.subarray(10 + length)).buffer);
+    for (const [i, all] of (await tokens()).entries()) close(values.subarray(i * 32, (i + 1) * 32), all.subarray(8));
+    const lines = readFileSync(report.beside[0]!, 'utf8').trim().split('\r\n');
+    expect(lines).toHaveLength(13);
+    expect(lines[0]).toBe('image,path,label,row,column');
+    expect(lines[6]).toMatch(/^\d+,"a\/with, comma\.png",a,1,2$/);
+  });
+
+  test('CSV, of CLS: nine digits give the same float32 back', async () => {
+    const file = join(home, 'cls.csv');
+    await exportEmbeddings(store, { ...options, feature: 'cls', format: 'csv', file });
+    const lines = readFileSync(file, 'utf8').trim().split('\r\n');
+    expect(lines[0]).toBe(`image,path,label,${Array.from({ length: 8 }, (_, d) => `f${d}`).join(',')}`);
+    const all = await tokens();
+    close(lines[1]!.split(',').slice(3).map(Number), all[0]!.subarray(0, 8));
+    const exact = lines[1]!
+      .split(',')
+      .slice(3)
+      .map((text) => Math.fround(Number(text)));
+    expect(exact.every((v, i) => Number(v.toPrecision(9)) === Number(lines[1]!.split(',')[3 + i]))).toBe(true);
+  });
+
+  test('the projector has its own width; an unreadable image is said and left out; a cancel leaves nothing', async () => {
+    const file = join(home, 'projector.parquet');
+    const whole = readFileSync(join(home, 'pictures', NAMES[2]!));
+    writeFileSync(join(home, 'pictures', NAMES[2]!), 'no picture');
+    const report = await exportEmbeddings(store, { ...options, feature: 'projector', format: 'parquet', file });
+    expect(report).toMatchObject({ rows: 8, width: 4, images: 2, unreadable: [{ path: NAMES[2] }] });
+    writeFileSync(join(home, 'pictures', NAMES[2]!), whole);
+    const before = readdirSync(home).sort();
+    const signal = AbortSignal.abort();
+    const cut = exportEmbeddings(
+      store,
+      { ...options, feature: 'tokens', format: 'npy', file: join(home, 'cut.npy') },
+      { signal },
+    );
+    await expect(cut).rejects.toThrow();
+    expect(readdirSync(home).sort()).toEqual(before);
+  });
+});
