@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { chartSvg, ticks } from '../../renderer/views/compare/svg.ts';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
+import { chartSvg, ticks } from '../../shared/chart-svg.ts';
 import type { Evaluation } from '../../shared/domain.ts';
 import type { RunRow } from '../../shared/ipc.ts';
 
