@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { patchesOf } from '../../shared/config.ts';
@@ -17,9 +17,10 @@ import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } fro
 import { probeStrip } from '../services/probe-strip.ts';
 import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
 import { deleteRun } from '../services/runs.ts';
-import { ROOT, SAMPLES } from '../services/sample.ts';
+import { SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
+import { VERSION } from '../services/version.ts';
 import { exportWeights } from '../services/weights.ts';
 import type { Context, Handlers } from './program.ts';
 
@@ -40,9 +41,8 @@ export function handlers(context: Context): Handlers {
 type Part<P extends string> = Pick<Handlers, Extract<keyof Handlers, `${P}.${string}`>>;
 
 function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' | 'folders' | 'tasks' | 'undo'> {
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   return {
-    'app.info': () => ({ version, shell: shell.kind, home, platform: platform(), host: hostname() }),
+    'app.info': () => ({ version: VERSION, shell: shell.kind, home, platform: platform(), host: hostname() }),
     'folders.pick': async () => {
       if (!shell.pickFolder) throw new AppError('not-found', 'This window has no dialog of the system.');
       return { path: await shell.pickFolder() };
