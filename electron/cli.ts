@@ -4,6 +4,7 @@ import { AppError } from '../shared/errors.ts';
 import { addDataCommands } from './cli/data-commands.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
 import { addExploreCommands } from './cli/explore-commands.ts';
+import { addExportCommands } from './cli/export-commands.ts';
 import { addFeatureCommands } from './cli/feature-commands.ts';
 import { addModelCommands } from './cli/model-commands.ts';
 import { Output } from './cli/output.ts';
@@ -24,6 +25,7 @@ const program = new Command('conmim')
 addDataCommands(program);
 addRunCommands(program);
 addModelCommands(program);
+addExportCommands(program);
 addExploreCommands(program);
 addRetrievalCommands(program);
 addFeatureCommands(program);
