@@ -8,6 +8,7 @@ import type { DatasetRow, Input, TaskRef } from '../../shared/ipc.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
 import { estimateCost } from '../services/estimate.ts';
+import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
 import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
@@ -273,16 +274,30 @@ function checkpointHandlers({
         return result;
       });
     },
+    'checkpoints.export': ({ folder, file, ...what }) => {
+      const options = { ...what, file: placeIn(folder, file, ENDINGS[what.format]) };
+      return runJob({ kind: 'export', database: store.path, options });
+    },
     'weights.export': ({ checkpoint, part, folder, file }) => {
-      if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
-      mkdirSync(folder, { recursive: true });
-      const path = resolve(folder, file.endsWith('.safetensors') ? file : `${file}.safetensors`);
+      const path = placeIn(folder, file, '.safetensors');
       if (statSync(path, { throwIfNoEntry: false }))
         throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
       exportWeights(store, checkpoint, path, part);
       return { path, bytes: statSync(path).size };
     },
   };
+}
+
+/** The path of a file to be written; its folder is made. @throws AppError bad-input for a name that is a path, or a folder that cannot be */
+function placeIn(folder: string, file: string, ending: string): string {
+  if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new AppError('bad-input', `${folder} cannot be made.`, message, 'Choose another folder.', { cause: error });
+  }
+  return resolve(folder, file.endsWith(ending) ? file : `${file}${ending}`);
 }
 
 function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {

@@ -5,6 +5,7 @@ import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { evaluate } from './evaluation.ts';
+import { exportEncoder } from './export/export.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
@@ -25,6 +26,14 @@ async function work(job: Job): Promise<unknown> {
       return measure(job.config, job.batch);
     case 'doctor':
       return doctor(job.home);
+    case 'export': {
+      const store = Store.open(job.database);
+      try {
+        return exportEncoder(store, job.options);
+      } finally {
+        store.close();
+      }
+    }
     case 'evaluate':
     case 'index':
     case 'travel':

@@ -5,12 +5,14 @@ import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
 import type { EvaluateOptions } from './evaluation.ts';
+import type { ExportOptions } from './export/export.ts';
 
-/** Work that needs the engine, and so a process of its own. */
+/** Work that needs the engine, or long holds the processor, and so a process of its own. */
 export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
+  | { kind: 'export'; database: string; options: ExportOptions }
   | { kind: 'probes'; database: string; run: number }
   | { kind: 'index'; database: string; spec: RetrievalSpec }
   | { kind: 'travel'; database: string; input: Input<'travel.build'> };

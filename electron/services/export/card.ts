@@ -57,7 +57,8 @@ const frontMatter = ({ format }: CardSubject) =>
 function whatItIs({ checkpoint: { config }, network, file }: CardSubject): string {
   const { model, augment } = config;
   const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const follows = config.momentum.schedule === 'none' ? 'shares the student\'s weights' : 'follows the student by a moving average';
+  const follows =
+    config.momentum.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
   const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;
   return [
     `A Vision Transformer that learned from images without labels by ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616)), trained with ConMIM Workbench ${VERSION}. \`${file}\` holds the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,

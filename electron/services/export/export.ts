@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { Exported } from '../../../shared/ipc.ts';
 import { writeWhole } from '../../formats/files.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
@@ -25,12 +26,6 @@ export interface ExportOptions {
   card: boolean;
   /** Writes over files that are there. */
   replace?: boolean;
-}
-
-export interface Exported {
-  tensors: number;
-  /** The weights first. */
-  files: { path: string; bytes: number }[];
 }
 
 /**
