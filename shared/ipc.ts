@@ -152,6 +152,18 @@ export const CHANNELS = {
   ),
   'runs.delete': channel<Undo>()(z.strictObject({ ids: z.array(id).min(1).max(1000) })),
   'checkpoints.delete': channel<{ bytes: number }>()(byId),
+  /** The encoder for other programs. An ending that lacks is added; a file that is there is kept (`conflict`). */
+  'checkpoints.export': channel<Exported>()(
+    z.strictObject({
+      checkpoint: id,
+      network: part,
+      format: z.enum(['timm', 'onnx']),
+      folder: path,
+      file: name,
+      /** A model card and its curve beside the weights. */
+      card: z.boolean(),
+    }),
+  ),
   /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
   'probes.get': channel<ProbeStrip>()(byId),
   /** Computes what `probes.get` lacks. */
@@ -470,6 +482,13 @@ export interface RunDetail extends RunRow {
   /** Patches of an image, or classes of a fine-tuning: chance is 1/K, the uniform loss ln K. */
   K: number;
   differs: ConfigCheck['differs'];
+}
+
+/** What an export wrote. */
+export interface Exported {
+  tensors: number;
+  /** The weights first. */
+  files: { path: string; bytes: number }[];
 }
 
 /** A patch search's answers, the nearest first. A patch is its place in the grid, row by row. */

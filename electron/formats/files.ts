@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { AppError } from '../../shared/errors.ts';
 
 /** Bytes that can be read anywhere: an open file or a buffer. */
@@ -50,6 +50,29 @@ export function openSource(file: string | Buffer): Source {
     },
     close: () => closeSync(fd),
   };
+}
+
+/**
+ * Writes a file that appears whole or not at all: beside its place, synced, renamed. Chunks are written one by one.
+ * @throws AppError `bad-input` when the place cannot be written
+ */
+export function writeWhole(path: string, chunks: Iterable<Uint8Array>): void {
+  const temporary = `${path}.${process.pid}.part`;
+  try {
+    const fd = openSync(temporary, 'w');
+    try {
+      for (const chunk of chunks) writeAll(fd, chunk);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    const { message } = error as Error;
+    const next = 'Name a place with room that you may write to.';
+    throw new AppError('bad-input', `${path} cannot be written.`, message, next, { cause: error });
+  }
 }
 
 /** Writes all of `bytes` at the file's position. */

@@ -1,8 +1,7 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
-import { openSource, type Source, writeAll } from './files.ts';
+import { openSource, type Source, writeWhole } from './files.ts';
 import { repeatedKey } from './json-keys.ts';
 
 /**
@@ -125,8 +124,8 @@ const isSizes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 
 /**
- * Writes tensors as F32, sorted by name, so that equal content gives equal bytes. The file appears whole or not at all
- * (written beside its place, synced, renamed); tensors are written one by one, never copied.
+ * Writes tensors as F32, sorted by name, so that equal content gives equal bytes. The file appears whole or not at all;
+ * tensors are written one by one, never copied.
  * @throws AppError `bad-input` when a tensor's data does not fit its shape or the place cannot be written
  */
 export function writeSafetensors(path: string, tensors: StateDict, metadata?: Record<string, string>): void {
@@ -137,31 +136,8 @@ export function writeSafetensors(path: string, tensors: StateDict, metadata?: Re
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
 
-  const temporary = `${path}.${process.pid}.part`;
-  try {
-    const fd = openSync(temporary, 'w');
-    try {
-      writeAll(fd, length);
-      writeAll(fd, padded);
-      for (const [, { data }] of sorted) writeAll(fd, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    const { message } = error as Error;
-    throw new AppError(
-      'bad-input',
-      `${path} cannot be written.`,
-      message,
-      'Name a place with room that you may write to.',
-      {
-        cause: error,
-      },
-    );
-  }
+  const bytes = ({ data }: HostTensor) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  writeWhole(path, [length, padded, ...sorted.map(([, tensor]) => bytes(tensor))]);
 }
 
 function headerOf(sorted: [string, HostTensor][], metadata: Record<string, string> | undefined) {

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { patchesOf } from '../../shared/config.ts';
@@ -8,6 +8,7 @@ import type { DatasetRow, Input, TaskRef } from '../../shared/ipc.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
 import { estimateCost } from '../services/estimate.ts';
+import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
 import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
@@ -17,9 +18,10 @@ import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } fro
 import { probeStrip } from '../services/probe-strip.ts';
 import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
 import { deleteRun } from '../services/runs.ts';
-import { ROOT, SAMPLES } from '../services/sample.ts';
+import { SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
+import { VERSION } from '../services/version.ts';
 import { exportWeights } from '../services/weights.ts';
 import type { Context, Handlers } from './program.ts';
 
@@ -40,9 +42,8 @@ export function handlers(context: Context): Handlers {
 type Part<P extends string> = Pick<Handlers, Extract<keyof Handlers, `${P}.${string}`>>;
 
 function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' | 'folders' | 'tasks' | 'undo'> {
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
   return {
-    'app.info': () => ({ version, shell: shell.kind, home, platform: platform(), host: hostname() }),
+    'app.info': () => ({ version: VERSION, shell: shell.kind, home, platform: platform(), host: hostname() }),
     'folders.pick': async () => {
       if (!shell.pickFolder) throw new AppError('not-found', 'This window has no dialog of the system.');
       return { path: await shell.pickFolder() };
@@ -279,7 +280,7 @@ function checkpointHandlers({
       });
     },
     'embeddings.export': ({ checkpoint, dataset, folder, file, ...asked }) => {
-      const path = newFile(folder, file, `.${asked.format}`);
+      const path = newIn(folder, file, `.${asked.format}`);
       const { run_id, step } = store.checkpoints.get(checkpoint);
       const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
       const options = { ...asked, checkpoint, dataset, file: path };
@@ -287,19 +288,33 @@ function checkpointHandlers({
         runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress }),
       );
     },
+    'checkpoints.export': ({ folder, file, ...what }) => {
+      const options = { ...what, file: placeIn(folder, file, ENDINGS[what.format]) };
+      return runJob({ kind: 'export', database: store.path, options });
+    },
     'weights.export': ({ checkpoint, part, folder, file }) => {
-      const path = newFile(folder, file, '.safetensors');
+      const path = newIn(folder, file, '.safetensors');
       exportWeights(store, checkpoint, path, part);
       return { path, bytes: statSync(path).size };
     },
   };
 }
 
-/** A file that is not there yet, in a folder that is. @throws AppError bad-input, conflict */
-function newFile(folder: string, file: string, ending: string): string {
+/** The path of a file to be written; its folder is made. @throws AppError bad-input for a name that is a path, or a folder that cannot be */
+function placeIn(folder: string, file: string, ending: string): string {
   if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
-  mkdirSync(folder, { recursive: true });
-  const path = resolve(folder, file.endsWith(ending) ? file : `${file}${ending}`);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    const { message } = error as Error;
+    throw new AppError('bad-input', `${folder} cannot be made.`, message, 'Choose another folder.', { cause: error });
+  }
+  return resolve(folder, file.endsWith(ending) ? file : `${file}${ending}`);
+}
+
+/** The same, of a file that must not be there yet. @throws AppError conflict */
+function newIn(folder: string, file: string, ending: string): string {
+  const path = placeIn(folder, file, ending);
   if (statSync(path, { throwIfNoEntry: false }))
     throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
   return path;

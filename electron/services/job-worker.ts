@@ -6,6 +6,7 @@ import { loadBackend } from '../trainer/backend.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { evaluate } from './evaluation.ts';
+import { exportEncoder } from './export/export.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
@@ -26,6 +27,14 @@ async function work(job: Job): Promise<unknown> {
       return measure(job.config, job.batch);
     case 'doctor':
       return doctor(job.home);
+    case 'export': {
+      const store = Store.open(job.database);
+      try {
+        return exportEncoder(store, job.options);
+      } finally {
+        store.close();
+      }
+    }
     case 'evaluate':
     case 'embeddings':
     case 'index':

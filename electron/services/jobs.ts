@@ -6,13 +6,15 @@ import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
 import type { EmbeddingOptions } from './embeddings/embeddings.ts';
 import type { EvaluateOptions } from './evaluation.ts';
+import type { ExportOptions } from './export/export.ts';
 
-/** Work that needs the engine, and so a process of its own. */
+/** Work that needs the engine, or long holds the processor, and so a process of its own. */
 export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
   | { kind: 'embeddings'; database: string; options: EmbeddingOptions }
+  | { kind: 'export'; database: string; options: ExportOptions }
   | { kind: 'probes'; database: string; run: number }
   | { kind: 'index'; database: string; spec: RetrievalSpec }
   | { kind: 'travel'; database: string; input: Input<'travel.build'> };

@@ -68,6 +68,8 @@ describe('the command line', () => {
     [['pretrain', 'picturs'], 'pictures'],
     [['import', join(folder, 'nothing'), '--name', 'x'], 'nothing'],
     [['export-weights', '999', 'x.safetensors'], '999'],
+    [['export', '1', '--format', 'onxx', '--out', 'x.onnx'], 'timm or onnx'],
+    [['export', '999', '--format', 'onnx', '--out', 'x.onnx'], '999'],
   ])('refuses %j and says what works', (args, words) => {
     const got = conmim(...args, '--json');
     expect(got.status).toBe(1);
@@ -128,6 +130,19 @@ describe('the command line', () => {
     const back = join(folder, 'back.safetensors');
     conmim('export-weights', String(imported.checkpoint.id), back);
     expect(readSafetensors(back).tensors).toEqual(readSafetensors(file).tensors);
+
+    const onnx = join(folder, 'encoder.onnx');
+    const exported = conmim('export', 'run:first', '--format', 'onnx', '--out', onnx, '--json').json();
+    expect(exported.files.map(({ path }: { path: string }) => path)).toEqual([onnx, `${onnx}.md`, `${onnx}.svg`]);
+    const card = readFileSync(`${onnx}.md`, 'utf8');
+    for (const task of ['k-NN', 'linear probe', 'look-ups']) expect(card).toContain(`| ${task} | pictures |`);
+    expect(card).not.toContain(images);
+    const again = ['export', 'run:first', '--format', 'onnx', '--out', onnx, '--no-card', '--json'];
+    expect(conmim(...again).json().error).toMatchObject({ kind: 'conflict' });
+    expect(conmim(...again, '--force').json().files).toHaveLength(1);
+    const timm = join(folder, 'encoder.safetensors');
+    conmim('export', 'run:first', '--format', 'timm', '--network', 'teacher', '--out', timm);
+    expect(readSafetensors(timm).metadata).toMatchObject({ network: 'teacher', patch_size: '8' });
   });
 
   test('a fine-tuning, beside the untrained network and imported weights; killed, it goes on to the same weights', async () => {

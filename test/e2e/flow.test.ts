@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import type { Browser, Download, Page } from 'playwright-core';
@@ -201,6 +201,35 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     ).toEqual([]);
     expect(window.faults).toEqual([]);
   }
+
+  test('export: an encoder with its card into a folder that is made; what is there is kept', async () => {
+    const checkpoints = page.getByRole('region', { name: 'Checkpoints' });
+    await checkpoints
+      .getByRole('button', { name: /^Export step/ })
+      .first()
+      .click();
+    const form = page.getByRole('dialog', { name: /^Export step/ });
+    const target = join(serving.home, 'exports');
+    await form.getByRole('combobox', { name: 'Format' }).selectOption('onnx');
+    await form.getByRole('combobox', { name: 'Network' }).selectOption('teacher');
+    await form.getByRole('textbox', { name: 'Folder' }).fill(target);
+    await form.getByRole('textbox', { name: 'Name' }).fill('mine');
+    await nothingSerious();
+    await form.getByRole('button', { name: 'Export', exact: true }).click();
+    await page.getByText(/mine\.onnx is written, .*; 2 files beside it/).waitFor();
+    expect(readdirSync(target).sort()).toEqual(['mine.onnx', 'mine.onnx.md', 'mine.onnx.svg']);
+    await checkpoints
+      .getByRole('button', { name: /^Export step/ })
+      .first()
+      .click();
+    await expect.poll(() => form.getByRole('textbox', { name: 'Name' }).inputValue()).toMatch(/-student-timm$/);
+    await form.getByRole('combobox', { name: 'Format' }).selectOption('onnx');
+    await form.getByRole('textbox', { name: 'Folder' }).fill(target);
+    await form.getByRole('textbox', { name: 'Name' }).fill('mine');
+    await form.getByRole('button', { name: 'Export', exact: true }).click();
+    await form.getByRole('alert').getByText('is there already').waitFor();
+    await form.getByRole('button', { name: 'Close' }).click();
+  });
 
   test('explore: a patch is chosen, a mask drawn by hand, the untrained network asked', async () => {
     await page

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -398,6 +398,19 @@ describe('runs', () => {
       untrained: { accuracy: expect.any(Number) },
       confusion: { classes: ['a', 'b'] },
     });
+    // For other programs: the card knows of the evaluation; what is there is kept; a name is not a path.
+    const order = {
+      ...({ checkpoint: ask.checkpoint, network: 'student', format: 'onnx', card: true } as const),
+      ...{ folder: join(home, 'exports'), file: 'encoder' },
+    };
+    const written = await call('checkpoints.export', order);
+    const names = ['encoder.onnx', 'encoder.onnx.md', 'encoder.onnx.svg'];
+    expect(written.files.map(({ path }) => path)).toEqual(names.map((name) => join(home, 'exports', name)));
+    expect(readFileSync(written.files[1]!.path, 'utf8')).toContain('| look-ups | pictures | top-1 |');
+    await expect(call('checkpoints.export', order)).rejects.toMatchObject({ kind: 'conflict' });
+    await expect(call('checkpoints.export', { ...order, file: '../x' })).rejects.toMatchObject({ kind: 'bad-input' });
+    const inFile = { ...order, folder: written.files[0]!.path };
+    await expect(call('checkpoints.export', inFile)).rejects.toMatchObject({ kind: 'bad-input' });
   });
 
   test('the queue is reordered; a queued run is taken out of it, and put back', async () => {

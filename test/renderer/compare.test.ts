@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { chartSvg, ticks } from '../../renderer/views/compare/svg.ts';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
-import { evaluationFigures, mistakesOf } from '../../renderer/views/runs/figures.ts';
+import { chartSvg, ticks } from '../../shared/chart-svg.ts';
 import type { Evaluation } from '../../shared/domain.ts';
+import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
 import type { RunRow } from '../../shared/ipc.ts';
 
 const run = (id: number, name: string, loss: number | null): RunRow =>

@@ -1,6 +1,6 @@
 import type { Evaluation } from '../../../shared/domain.ts';
+import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import type { RunRow } from '../../../shared/ipc.ts';
-import { evaluationFigures } from '../runs/figures.ts';
 
 /** A line of the table: figures by column, ready to be sorted; null where there is none. */
 export interface Row {

@@ -1,4 +1,4 @@
-/** A chart as an SVG document of its own: for a paper or a slide, so on white, with its axes and names in it. */
+/** A chart as an SVG document of its own: for a paper, a slide or a model card, so on white, with its axes and names in it. */
 export interface SvgLine {
   label: string;
   x: readonly number[];

@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../../shared/domain.ts';
+import type { Evaluation } from './domain.ts';
 
 export interface Figure {
   task: string;

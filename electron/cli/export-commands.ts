@@ -1,0 +1,42 @@
+import type { Command } from 'commander';
+import { AppError } from '../../shared/errors.ts';
+import { exportEncoder } from '../services/export/export.ts';
+import { withStore } from './context.ts';
+import { findCheckpoint } from './model-commands.ts';
+import { bytes } from './words.ts';
+
+/** One of a few words. @throws AppError bad-input */
+function oneOf<T extends string>(option: string, value: unknown, words: readonly T[]): T {
+  const found = words.find((word) => word === value);
+  if (found) return found;
+  throw new AppError('bad-input', `${option} is ${words.join(' or ')}, not "${value}".`);
+}
+
+/** export. */
+export function addExportCommands(program: Command): void {
+  program
+    .command('export')
+    .description("write a checkpoint's encoder for other programs, with a model card beside it")
+    .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
+    .requiredOption('--format <format>', 'timm (a .safetensors file) or onnx')
+    .requiredOption('--out <file>', 'where to; the card is FILE.md, its curve FILE.svg')
+    .option('--network <which>', 'student or teacher', 'student')
+    .option('--no-card', 'write the weights alone')
+    .option('--force', 'write over files that are there')
+    .action(
+      withStore<[string]>(({ out, store }, options, checkpoint) => {
+        const network = oneOf('--network', options.network, ['student', 'teacher']);
+        const format = oneOf('--format', options.format, ['timm', 'onnx']);
+        const { tensors, files } = exportEncoder(store, {
+          checkpoint: findCheckpoint(store, checkpoint),
+          network,
+          format,
+          file: options.out as string,
+          card: options.card !== false,
+          replace: options.force === true,
+        });
+        const words = files.map(({ path, bytes: size }) => `${path}: ${bytes(size)}`);
+        out.result({ tensors, files }, words.join('\n'));
+      }),
+    );
+}

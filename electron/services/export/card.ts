@@ -1,0 +1,181 @@
+import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import type { Checkpoint, Metric, Run } from '../../../shared/domain.ts';
+import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
+import { sizeOf } from '../../engine/parameters.ts';
+import type { Store } from '../../store/store.ts';
+import { isHeldOut } from '../../trainer/training.ts';
+import { differences } from '../configuration.ts';
+import { VERSION } from '../version.ts';
+import { keysOf } from './curve.ts';
+import { encoderSpecs } from './encoder.ts';
+import { count, fenced, figure, markdownTable, percent, plain } from './markdown.ts';
+import { type ExportFormat, pythonSnippet } from './snippets.ts';
+import { timmName } from './timm.ts';
+
+export interface CardSubject {
+  checkpoint: Checkpoint;
+  network: 'student' | 'teacher';
+  format: ExportFormat;
+  /** Names, without folders, of the weights' file and of the curve's; the latter null where no step is stored. */
+  file: string;
+  curve: string | null;
+}
+
+/**
+ * A model card in Markdown, with the front matter that the Hugging Face hub reads (arXiv 1810.03993 is the idea). It
+ * names no folder and no file of the machine that trained.
+ */
+export function modelCard(store: Store, subject: CardSubject): string {
+  const run = store.runs.get(subject.checkpoint.run_id);
+  return `${[
+    frontMatter(subject),
+    `# ${plain(run.name)}, step ${count(subject.checkpoint.step)}: encoder of the ${subject.network}`,
+    whatItIs(subject),
+    `## Loading\n\n${loading(subject)}`,
+    `## Training\n\n${training(subject, run)}`,
+    `## Data\n\n${data(store, subject.checkpoint.config, run)}`,
+    `## Curve\n\n${curve(store, subject)}`,
+    `## Evaluation\n\n${evaluation(store, subject)}`,
+    `## Limits\n\n${LIMITS}`,
+    '## Licence\n\nSay yours here: what the licences of the images allow decides it, and the program knows nothing of them.',
+  ].join('\n\n')}\n`;
+}
+
+const frontMatter = ({ format }: CardSubject) =>
+  [
+    '---',
+    `library_name: ${format}`,
+    'pipeline_tag: image-feature-extraction',
+    'tags:',
+    ...['conmim', 'self-supervised-learning', 'masked-image-modeling', 'vision-transformer', 'arxiv:2205.09616'].map(
+      (tag) => `- ${tag}`,
+    ),
+    'license: other # say yours',
+    '---',
+  ].join('\n');
+
+function whatItIs({ checkpoint: { config }, network, file }: CardSubject): string {
+  const { model, augment } = config;
+  const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const follows =
+    config.momentum.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
+  const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;
+  return [
+    `A Vision Transformer that learned from images without labels by ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616)), trained with ConMIM Workbench ${VERSION}. \`${file}\` holds the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
+    markdownTable(
+      ['', ''],
+      [
+        [
+          'Input',
+          `RGB, ${model.image_size} × ${model.image_size}, less mean ${augment.mean.join(', ')}, divided by std ${augment.std.join(', ')}`,
+        ],
+        ['Patches', `${model.patch_size} × ${model.patch_size} pixels`],
+        ['Width, depth, heads', `${model.embed_dim}, ${model.depth}, ${model.num_heads}`],
+        ['Hidden width of the MLP', `${Math.trunc(model.embed_dim * model.mlp_ratio)}`],
+        ['Positions', model.position],
+        ['Layer scale', model.layer_scale_init > 0 ? 'yes' : 'no'],
+      ],
+    ),
+    'The evaluations here take the middle square of an image and resize it to the input (bicubic).',
+  ].join('\n\n');
+}
+
+function loading({ checkpoint, format, file }: CardSubject): string {
+  const named = timmName(checkpoint.config.model);
+  const words = {
+    timm: `With [timm](https://github.com/huggingface/pytorch-image-models)${named ? `: it is a \`${named}\` without a head` : "'s `Beit`, with these sizes"}. Give \`num_classes\` a number and load with \`strict=False\` to fine-tune: only \`head\` is missing then.`,
+    onnx: 'With [ONNX Runtime](https://onnxruntime.ai), in Python as here or in any of its languages. Outputs: `tokens`, `cls`, and `mean` of the patch tokens; the first dimension of all is the batch.',
+  }[format];
+  return `${words}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench itself reads what its \`export-weights\` writes (\`conmim import-weights FILE\`), not this file.`;
+}
+
+function training({ checkpoint }: CardSubject, run: Run): string {
+  const { config, step, epoch } = checkpoint;
+  if (run.dataset_id === null) return 'These weights were imported: how they were trained is not known here.';
+  const batch = config.train.batch_size * config.train.accumulation;
+  const where = ['device', 'name'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
+  const changed = differences(runConfigSchema.parse({}), config);
+  return [
+    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(', '))}` : ''}.`,
+    changed.length === 0
+      ? 'Every setting is the default.'
+      : `Settings that differ from the defaults, which are the published program's:\n\n${markdownTable(
+          ['Setting', 'Value', 'Default'],
+          changed.map(({ key, preset, value }) => [`\`${key}\``, code(value), code(preset)]),
+        )}`,
+    `<details><summary>All settings</summary>\n\n${fenced('json', JSON.stringify(config, null, 2))}\n\n</details>`,
+  ].join('\n\n');
+}
+
+const code = (value: unknown) => `\`${JSON.stringify(value)}\``;
+
+function data(store: Store, config: RunConfig, run: Run): string {
+  if (run.dataset_id === null) return 'Not known here: the weights were imported.';
+  const dataset = store.datasets.get(run.dataset_id);
+  const { width, height, formats, classes } = store.images.facts(dataset.id);
+  const { holdout } = config.data;
+  let [images, held] = [0, 0];
+  for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
+    images++;
+    if (isHeldOut(image, holdout)) held++;
+  }
+  const sides = (side: [number, number, number] | null) => (side ? `${side[0]}, ${side[1]}, ${side[2]}` : 'none');
+  return `${markdownTable(
+    ['', ''],
+    [
+      ['Dataset', plain(dataset.name)],
+      ['Images', `${count(images)}, of which ${count(held)} held out from training`],
+      ['Width: least, median, greatest', `${sides(width)} pixels`],
+      ['Height: least, median, greatest', `${sides(height)} pixels`],
+      ['Formats', formats.map((f) => `${f.format} ${count(f.count)}`).join(', ') || 'none'],
+      ['Labels', classes > 0 ? `${count(classes)} classes; pretraining does not see them` : 'none'],
+    ],
+  )}\n\nCounted when this card was written.`;
+}
+
+function curve(store: Store, { checkpoint, curve }: CardSubject): string {
+  if (curve === null) return 'No step is stored.';
+  const { run_id, step, config } = checkpoint;
+  const recent = store.metrics.list(run_id, { from: step - config.metrics.features_every, to: step });
+  const last = recent.at(-1);
+  const picture = `![Loss, and look-ups beside their control, by step](<${curve}>)`;
+  if (!last) return picture;
+  const seen = (key: keyof Metric) => recent.findLast((metric) => metric[key] !== null)?.[key];
+  const keys = keysOf(checkpoint);
+  return `${picture}\n\nOn the batch of step ${count(last.step)}, as it was trained on (the last two on the last batch of which they were measured):\n\n${markdownTable(
+    ['', 'Value', 'Guessing'],
+    [
+      ['Loss, nats', figure(last.loss, 3), figure(Math.log(keys), 3)],
+      ['Look-ups, top-1', percent(last.top1), percent(1 / keys)],
+      ['Look-ups, top-5', percent(last.top5), percent(Math.min(1, 5 / keys))],
+      ["Control: top-1 among another image's keys, what position alone gives", percent(last.top1_control), ''],
+      ['Effective rank of features, student', figure(seen('rank_student'), 1), ''],
+      ['Mean cosine of features, student', figure(seen('cosine_student'), 3), ''],
+    ],
+  )}`;
+}
+
+function evaluation(store: Store, { checkpoint, network }: CardSubject): string {
+  const rows = store.evaluations
+    .list({ checkpoint_id: checkpoint.id })
+    .flatMap(evaluationFigures)
+    .map((f) => [
+      f.task,
+      plain(f.on),
+      f.label,
+      ...[f.trained, f.untrained, f.official, f.chance].map((share) => percent(share)),
+      count(f.n),
+    ]);
+  if (rows.length === 0) return 'This checkpoint was not evaluated.';
+  const words =
+    network === 'teacher'
+      ? 'k-NN and linear probes were measured on the student, not on this teacher; look-ups take both networks.'
+      : 'Look-ups take both networks: queries of the student, keys of the teacher.';
+  const header = ['Task', 'On', 'Figure', 'Trained', 'Untrained', 'Imported', 'Chance', 'Test images'];
+  return `Beside the same network untrained, without which no figure says anything. ${words}\n\n${markdownTable(header, rows)}`;
+}
+
+const LIMITS = `- Features of masked image modelling are weak as they are (k-NN, linear probe) and strong after fine-tuning: judge them by
+  the task that they are for.
+- It has seen what its data show, with their biases; on images of another kind expect less.
+- The input's size is fixed: other sizes need positions that are resampled, which changes what the network computes.`;

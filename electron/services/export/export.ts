@@ -1,0 +1,95 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, extname } from 'node:path';
+import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { Exported } from '../../../shared/ipc.ts';
+import { writeWhole } from '../../formats/files.ts';
+import { writeSafetensors } from '../../formats/safetensors.ts';
+import type { Store } from '../../store/store.ts';
+import { VERSION } from '../version.ts';
+import { modelCard } from './card.ts';
+import { curveSvg } from './curve.ts';
+import { encoderTensors } from './encoder.ts';
+import { onnxGraph, requireFitsOnnx } from './onnx.ts';
+import type { ExportFormat } from './snippets.ts';
+import { timmExpression, timmTensors } from './timm.ts';
+
+export const ENDINGS: Record<ExportFormat, string> = { timm: '.safetensors', onnx: '.onnx' };
+
+export interface ExportOptions {
+  checkpoint: number;
+  network: 'student' | 'teacher';
+  format: ExportFormat;
+  /** Where the weights go; its ending says the format. */
+  file: string;
+  /** Writes a model card, FILE.md, and its curve, FILE.svg, beside the weights. */
+  card: boolean;
+  /** Writes over files that are there. */
+  replace?: boolean;
+}
+
+/**
+ * Writes the encoder of one network of a checkpoint for other programs. Each file appears whole or not at all.
+ * @throws AppError not-found; conflict where a file is there already; bad-input for another ending, an encoder that the
+ *   format cannot hold, or a place that cannot be written
+ */
+export function exportEncoder(store: Store, options: ExportOptions): Exported {
+  const { network, format, file, card, replace = false } = options;
+  const checkpoint = store.checkpoints.get(options.checkpoint);
+  const ending = ENDINGS[format];
+  if (extname(file).toLowerCase() !== ending) {
+    const next = `Name it ${basename(file, extname(file))}${ending}.`;
+    throw new AppError('bad-input', `${file} does not end in ${ending}, as files for ${format} do.`, '', next);
+  }
+  if (format === 'onnx') requireFitsOnnx(checkpoint.config);
+  const svg = card ? curveSvg(store, checkpoint) : null;
+  const paths = [file, ...(card ? [`${file}.md`] : []), ...(svg ? [`${file}.svg`] : [])];
+  if (!replace) requireFree(paths);
+
+  const encoder = encoderTensors(checkpoint.config, store.checkpoints.load(checkpoint.id, network));
+  const tensors =
+    format === 'timm' ? writeTimm(file, encoder, checkpoint, network) : writeOnnx(file, encoder, checkpoint, network);
+  if (svg) writeWhole(`${file}.svg`, [Buffer.from(svg)]);
+  if (card) {
+    const curve = svg && basename(`${file}.svg`);
+    const text = modelCard(store, { checkpoint, network, format, file: basename(file), curve });
+    writeWhole(`${file}.md`, [Buffer.from(text)]);
+  }
+  return { tensors, files: paths.map((path) => ({ path, bytes: statSync(path).size })) };
+}
+
+function requireFree(paths: string[]): void {
+  const taken = paths.find((path) => existsSync(path));
+  if (taken) throw new AppError('conflict', `${taken} is there already.`, '', 'Choose another name, or move it away.');
+}
+
+function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string): number {
+  const { model } = checkpoint.config;
+  const tensors = timmTensors(encoder, model);
+  writeSafetensors(file, tensors, { format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) });
+  return tensors.size;
+}
+
+function writeOnnx(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string): number {
+  const bytes = onnxGraph(encoder, checkpoint.config.model).encode({
+    name: 'encoder',
+    words: `Encoder of a ${network} that was pretrained by ConMIM (arXiv 2205.09616)`,
+    version: VERSION,
+    metadata: about(checkpoint, network),
+  });
+  writeWhole(file, [bytes]);
+  return encoder.size;
+}
+
+/** What a file says of itself, as text under keys. */
+function about({ config, step }: Checkpoint, network: string): Record<string, string> {
+  const { model, augment } = config;
+  return {
+    image_size: String(model.image_size),
+    patch_size: String(model.patch_size),
+    mean: augment.mean.join(', '),
+    std: augment.std.join(', '),
+    network,
+    step: String(step),
+  };
+}

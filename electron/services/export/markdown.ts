@@ -1,0 +1,18 @@
+/** Text that means itself in Markdown. */
+export const plain = (text: string): string => text.replace(/[\\`*_[\]<>|#]/g, (c) => `\\${c}`).replace(/\s+/g, ' ');
+
+/** A table; cells are Markdown. */
+export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+export const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
+
+export const count = (n: number): string => n.toLocaleString('en');
+
+export const percent = (share: number | null | undefined): string =>
+  share === null || share === undefined || Number.isNaN(share) ? 'not measured' : `${(100 * share).toFixed(1)} %`;
+
+export const figure = (value: number | null | undefined, digits: number): string =>
+  value === null || value === undefined || Number.isNaN(value) ? 'not measured' : value.toFixed(digits);
