@@ -93,10 +93,10 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const { config, step, epoch } = checkpoint;
   if (run.dataset_id === null) return 'These weights were imported: how they were trained is not known here.';
   const batch = config.train.batch_size * config.train.accumulation;
-  const where = ['device', 'name'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
+  const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(runConfigSchema.parse({}), config);
   return [
-    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(', '))}` : ''}.`,
+    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
     changed.length === 0
       ? 'Every setting is the default.'
       : `Settings that differ from the defaults, which are the published program's:\n\n${markdownTable(
@@ -172,7 +172,9 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
       ? 'k-NN and linear probes were measured on the student, not on this teacher; look-ups take both networks.'
       : 'Look-ups take both networks: queries of the student, keys of the teacher.';
   const header = ['Task', 'On', 'Figure', 'Trained', 'Untrained', 'Chance', 'Test images'];
-  return `Beside the same network untrained, without which no figure says anything. ${words}\n\n${markdownTable(header, rows)}`;
+  const seen =
+    'Images that it learned from were seen without labels, and may be among the test images; look-ups ask only those held out, where there are any.';
+  return `Beside the same network untrained, without which no figure says anything. ${words} ${seen}\n\n${markdownTable(header, rows)}`;
 }
 
 const LIMITS = `- Features of masked image modelling are weak as they are (k-NN, linear probe) and strong after fine-tuning: judge them by
