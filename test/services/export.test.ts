@@ -26,7 +26,7 @@ afterAll(() => {
 
 /** As near as two programs' float32 come. */
 const NEAR = 1e-4;
-const noTimm = missing('torch', 'timm', 'safetensors', 'numpy');
+const noTimm = missing('timm', 'torch', 'safetensors', 'numpy');
 const noOnnx = missing('onnx', 'onnxruntime', 'numpy');
 for (const why of [noTimm, noOnnx]) if (why) console.log(`skipped: ${why}`);
 

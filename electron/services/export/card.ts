@@ -93,10 +93,10 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const { config, step, epoch } = checkpoint;
   if (run.dataset_id === null) return 'These weights were imported: how they were trained is not known here.';
   const batch = config.train.batch_size * config.train.accumulation;
-  const where = ['device', 'name'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
+  const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(runConfigSchema.parse({}), config);
   return [
-    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(', '))}` : ''}.`,
+    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
     changed.length === 0
       ? 'Every setting is the default.'
       : `Settings that differ from the defaults, which are the published program's:\n\n${markdownTable(
@@ -156,22 +156,30 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
 }
 
 function evaluation(store: Store, { checkpoint, network }: CardSubject): string {
-  const rows = store.evaluations
-    .list({ checkpoint_id: checkpoint.id })
-    .flatMap(evaluationFigures)
-    .map((f) => [
-      f.task,
-      plain(f.on),
-      f.label,
-      ...[f.trained, f.untrained, f.official, f.chance].map((share) => percent(share)),
-      count(f.n),
-    ]);
+  const figures = store.evaluations.list({ checkpoint_id: checkpoint.id }).flatMap(evaluationFigures);
+  const hasImported = figures.some(({ official }) => official !== null);
+  const rows = figures.map((f) => [
+    f.task,
+    plain(f.on),
+    f.label,
+    ...[f.trained, f.untrained, ...(hasImported ? [f.official] : []), f.chance].map((share) => percent(share)),
+    count(f.n),
+  ]);
   if (rows.length === 0) return 'This checkpoint was not evaluated.';
   const words =
     network === 'teacher'
       ? 'k-NN and linear probes were measured on the student, not on this teacher; look-ups take both networks.'
       : 'Look-ups take both networks: queries of the student, keys of the teacher.';
-  const header = ['Task', 'On', 'Figure', 'Trained', 'Untrained', 'Imported', 'Chance', 'Test images'];
+  const header = [
+    'Task',
+    'On',
+    'Figure',
+    'Trained',
+    'Untrained',
+    ...(hasImported ? ['Imported weights'] : []),
+    'Chance',
+    'Test images',
+  ];
   return `Beside the same network untrained, without which no figure says anything. ${words}\n\n${markdownTable(header, rows)}`;
 }
 
