@@ -379,6 +379,21 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await dialog.getByRole('table', { name: 'Confusion matrix, untrained network' }).waitFor();
     await nothingSerious();
     await page.keyboard.press('Escape');
+    await page
+      .getByRole('region', { name: 'Checkpoints' })
+      .getByRole('button', { name: /^Export step/ })
+      .first()
+      .click();
+    const out = page.getByRole('dialog', { name: /^Export step/ });
+    await out.getByLabel('Format').selectOption('csv');
+    await out.getByLabel('Rows').selectOption('tokens');
+    await out.getByLabel(/^Folder/).fill(join(serving.home, 'out'));
+    await out.getByLabel(/^Name/).fill('patches');
+    await out.getByRole('button', { name: 'Export' }).click();
+    await out.waitFor({ state: 'detached' });
+    const written = join(serving.home, 'out', 'patches.csv');
+    await expect.poll(() => existsSync(written), { timeout: 60_000 }).toBe(true);
+    expect(readFileSync(written, 'utf8').trim().split('\r\n')).toHaveLength(1 + IMAGES * 16);
     await ask('finetune', 'Put in the queue');
     await evaluations.getByText(/fine-tuning, step/).waitFor({ timeout: 120_000 });
     const tuned = () => stored((store) => store.runs.list().filter(({ finetune }) => finetune !== null));

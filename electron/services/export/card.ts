@@ -170,6 +170,8 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     network === 'teacher'
       ? 'k-NN and linear probes were measured on the student, not on this teacher; look-ups take both networks.'
       : 'Look-ups take both networks: queries of the student, keys of the teacher.';
+  const seen =
+    'Images that it learned from were seen without labels, and may be among the test images; look-ups ask only those held out, where there are any.';
   const header = [
     'Task',
     'On',
@@ -180,7 +182,7 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     'Chance',
     'Test images',
   ];
-  return `Beside the same network untrained, without which no figure says anything. ${words}\n\n${markdownTable(header, rows)}`;
+  return `Beside the same network untrained, without which no figure says anything. ${words} ${seen}\n\n${markdownTable(header, rows)}`;
 }
 
 const LIMITS = `- Features of masked image modelling are weak as they are (k-NN, linear probe) and strong after fine-tuning: judge them by
