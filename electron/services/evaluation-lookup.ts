@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { Checkpoint, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
@@ -25,9 +25,7 @@ export async function evaluateLookups(
   options: EvaluateOptions,
 ): Promise<Measured> {
   const [{ checkpoint, config }] = networks as [Contestant];
-  const dataset = store.datasets.get(options.dataset);
-  const own = store.runs.get(checkpoint.run_id).dataset_id === dataset.id && config.data.holdout > 0;
-  const { paths } = usableImages(store, dataset.id, (image) => !own || isHeldOut(image, config.data.holdout));
+  const { paths, own } = heldOutImages(store, checkpoint, options.dataset);
   if (paths.length < 2)
     throw new AppError(
       'bad-input',
@@ -65,7 +63,15 @@ export async function evaluateLookups(
 
 const batchOf = ({ train }: RunConfig) => Math.min(train.batch_size, MOST_IMAGES);
 
-const chanceIn = (config: RunConfig) =>
+/** Images of a dataset; where a run learned from it and kept some, those (`own`). */
+export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name: string | number) {
+  const dataset = store.datasets.get(name);
+  const own = store.runs.get(run_id).dataset_id === dataset.id && config.data.holdout > 0;
+  return { own, ...usableImages(store, dataset.id, (image) => !own || isHeldOut(image, config.data.holdout)) };
+}
+
+/** What guessing finds. */
+export const chanceIn = (config: RunConfig) =>
   1 / (patchesOf(config.model) * (config.contrast.dictionary === 'image' ? 1 : batchOf(config)));
 
 /** Weights of a fine-tuned file have none: importing puts zeros in its place. */
@@ -74,44 +80,74 @@ const hasProjector = (state: StateDict, { projector }: RunConfig) =>
 
 async function lookUp(
   config: RunConfig,
-  studentState: StateDict,
-  teacherState: StateDict,
+  student: StateDict,
+  teacher: StateDict,
   paths: readonly string[],
   signal: AbortSignal | undefined,
   onDone: (images: number) => void,
 ): Promise<Scores> {
+  const found = await askBatches(config, student, teacher, paths, signal, (_, done) => onDone(done));
+  return { top1: found.top1, top5: found.top5, top1_control: found.control };
+}
+
+/** A batch that was asked; its tensors live as long as the call that shows it. */
+export interface AskedBatch {
+  size: number;
+  student: FrozenNetwork;
+  /** `[size, side, side, 3]`, normalised. */
+  input: Float32Array;
+  /** `[size * K]`, 1 = masked. */
+  mask: Float32Array;
+  /** `[size, K, out]`, on the statistics of the batch. */
+  queries: tf.Tensor3D;
+  keys: tf.Tensor3D;
+}
+
+/**
+ * Asks networks for look-ups on images, batch by batch, with masks and an order that are the same each time. The control
+ * asks the next image of the batch: in the order of their folders that would often be one of the same class, or of the
+ * same scene, and so not show what position alone gives.
+ */
+export async function askBatches(
+  config: RunConfig,
+  studentState: StateDict,
+  teacherState: StateDict,
+  paths: readonly string[],
+  signal: AbortSignal | undefined,
+  onBatch: (batch: AskedBatch, done: number) => void,
+) {
   const { model } = config;
-  const [K, size] = [patchesOf(model), batchOf(config)];
+  const [K, most] = [patchesOf(model), batchOf(config)];
+  const order = stream(MASK_SEED, 0, 0, 'evaluation order').shuffle([...paths]);
   const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
   const student = new FrozenNetwork(model, config.projector, studentState);
   const teacher = new FrozenNetwork(model, config.projector, teacherState);
-  const sum = { top1: 0, top5: 0, control: 0, weight: 0 };
+  const sum = { top1: 0, top5: 0, control: 0, images: 0 };
   try {
-    for (let at = 0; at < paths.length; at += size) {
+    for (let at = 0; at < paths.length; at += most) {
       signal?.throwIfAborted();
-      const some = paths.slice(at, at + size);
-      if (some.length < 2) break; // BatchNorm and the control need company
+      const some = order.slice(at, at + most);
+      const size = some.length;
+      if (size < 2) break; // BatchNorm and the control need company
       const input = stack(await Promise.all(some.map((path) => centreImage(path, model.image_size, config.augment))));
-      const mask = new Float32Array(some.length * K);
+      const mask = new Float32Array(size * K);
       some.forEach((_, i) => {
         mask.set(makeMask(config.mask, shape, stream(MASK_SEED, 0, at + i, 'evaluation mask')), i * K);
       });
-      const tensors = [
-        student.features(input, mask, 'batch'),
-        teacher.features(input, null, 'batch'),
-        tf.tensor2d(mask, [some.length, K]),
-      ] as const;
-      const found = lookup(...tensors, config.contrast);
-      tf.dispose([...tensors]);
-      sum.top1 += found.top1 * some.length;
-      sum.top5 += found.top5 * some.length;
-      sum.control += (found.top1_control ?? 0) * some.length;
-      sum.weight += some.length;
-      onDone(sum.weight);
+      const [queries, keys] = [student.features(input, mask, 'batch'), teacher.features(input, null, 'batch')];
+      const masked = tf.tensor2d(mask, [size, K]);
+      const found = lookup(queries, keys, masked, config.contrast);
+      sum.top1 += found.top1 * size;
+      sum.top5 += found.top5 * size;
+      sum.control += (found.top1_control ?? 0) * size;
+      sum.images += size;
+      onBatch({ size, student, input, mask, queries, keys }, sum.images);
+      tf.dispose([queries, keys, masked]);
     }
   } finally {
     student.dispose();
     teacher.dispose();
   }
-  return { top1: sum.top1 / sum.weight, top5: sum.top5 / sum.weight, top1_control: sum.control / sum.weight };
+  const share = (value: number) => value / sum.images;
+  return { images: sum.images, top1: share(sum.top1), top5: share(sum.top5), control: share(sum.control) };
 }

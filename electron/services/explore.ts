@@ -92,7 +92,9 @@ export class Explorer {
     onProgress: (done: number, total: number, phase: string) => void,
   ): Promise<LookupAccuracy> {
     const { config } = this.#store.checkpoints.get(id);
-    const images = imagesOf(this.#store, this.#store.datasets.get(dataset), () => true).slice(0, most);
+    // In a fixed order, but not that of folders: the control's other image is to be one of any class.
+    const all = imagesOf(this.#store, this.#store.datasets.get(dataset), () => true);
+    const images = stream(0, 0, 0, 'accuracy order').shuffle(all).slice(0, most);
     if (images.length < 2) throw new AppError('bad-input', 'Look-ups need two images at least, for their control.');
     const { model } = config;
     const K = patchesOf(model);
