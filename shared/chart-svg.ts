@@ -18,7 +18,8 @@ export function ticks(low: number, high: number, count = 6): number[] {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-const escapeXml = (text: string) =>
+/** Text that means itself in XML and HTML. */
+export const escapeXml = (text: string) =>
   text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 const short = (value: number) => String(Number(value.toPrecision(6)));
 

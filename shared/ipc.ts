@@ -277,6 +277,16 @@ export const CHANNELS = {
       settings: changes,
     }),
   ),
+  /** Collapse and short cuts, beside the untrained network, as one HTML file. */
+  'health.report': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      images: z.number().int().min(4).max(100_000),
+      folder: path,
+      file: name,
+    }),
+  ),
   /** Embeddings of images (mean, cls) or of all their patches (tokens, projector) to one file. */
   'embeddings.export': channel<TaskRef>()(
     z.strictObject({
@@ -708,6 +718,7 @@ export type TaskKind =
   | 'estimate'
   | 'evaluate'
   | 'embeddings'
+  | 'health'
   | 'probes'
   | 'doctor'
   | 'install';

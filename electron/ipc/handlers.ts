@@ -243,7 +243,7 @@ function checkpointHandlers({
   store,
   events,
   tasks,
-}: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings'> {
+}: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings' | 'health'> {
   return {
     'checkpoints.delete': ({ id }) => {
       const { run_id } = store.checkpoints.get(id);
@@ -278,6 +278,13 @@ function checkpointHandlers({
         events.emit({ type: 'evaluations' });
         return result;
       });
+    },
+    'health.report': ({ checkpoint, dataset, images, folder, file }) => {
+      const { run_id, step } = store.checkpoints.get(checkpoint);
+      const options = { checkpoint, dataset, images, file: newIn(folder, file, '.html') };
+      return tasks.start('health', `Health of ${store.runs.get(run_id).name}, step ${step}`, ({ signal, progress }) =>
+        runJob({ kind: 'health', database: store.path, options }, { signal, onProgress: progress }),
+      );
     },
     'embeddings.export': ({ checkpoint, dataset, folder, file, ...asked }) => {
       const path = newIn(folder, file, `.${asked.format}`);

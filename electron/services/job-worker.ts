@@ -7,6 +7,7 @@ import { untrainedState } from '../trainer/training.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
+import { writeHealthReport } from './health/report.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
@@ -37,12 +38,14 @@ async function work(job: Job): Promise<unknown> {
     }
     case 'evaluate':
     case 'embeddings':
+    case 'health':
     case 'index':
     case 'travel':
     case 'probes': {
       await loadBackend();
       const store = Store.open(job.database);
       try {
+        if (job.kind === 'health') return await writeHealthReport(store, job.options, { onProgress });
         if (job.kind === 'embeddings') return await exportEmbeddings(store, job.options, { onProgress });
         if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
         if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });

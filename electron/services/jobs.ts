@@ -7,12 +7,14 @@ import type { Input } from '../../shared/ipc.ts';
 import type { EmbeddingOptions } from './embeddings/embeddings.ts';
 import type { EvaluateOptions } from './evaluation.ts';
 import type { ExportOptions } from './export/export.ts';
+import type { HealthOptions } from './health/report.ts';
 
 /** Work that needs the engine, or long holds the processor, and so a process of its own. */
 export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> }
+  | { kind: 'health'; database: string; options: HealthOptions }
   | { kind: 'embeddings'; database: string; options: EmbeddingOptions }
   | { kind: 'export'; database: string; options: ExportOptions }
   | { kind: 'probes'; database: string; run: number }

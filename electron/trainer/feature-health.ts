@@ -6,6 +6,10 @@ export interface FeatureHealth {
   rank: number;
   /** Mean cosine of two different features: 1 where all are one. */
   cosine: number;
+  /** Singular values of the centred features over the root of their number, `[width]`, the largest first. */
+  singular: number[];
+  /** Variance of each dimension, `[width]`. */
+  variance: number[];
 }
 
 /** At most so many rows are used: enough for the figures, and the cost stays small beside a step. */
@@ -35,10 +39,15 @@ export function featureHealth(features: Float32Array, width: number): FeatureHea
     }
   }
   const eigenvalues = new EigenvalueDecomposition(covariance, { assumeSymmetric: true }).realEigenvalues;
-  const singular = eigenvalues.map((e) => Math.sqrt(Math.max(0, e)));
+  const singular = eigenvalues.map((e) => Math.sqrt(Math.max(0, e))).sort((a, b) => b - a);
   const total = singular.reduce((a, b) => a + b, 0);
   const entropy =
     total > 1e-12 ? -singular.map((s) => s / total).reduce((a, p) => a + (p > 1e-12 ? p * Math.log(p) : 0), 0) : 0;
   const squared = sum.reduce((a, s) => a + s * s, 0);
-  return { rank: Math.exp(entropy), cosine: n > 1 ? (squared - n) / (n * (n - 1)) : 1 };
+  return {
+    rank: Math.exp(entropy),
+    cosine: n > 1 ? (squared - n) / (n * (n - 1)) : 1,
+    singular,
+    variance: covariance.diagonal().map((v) => Math.max(0, v)),
+  };
 }

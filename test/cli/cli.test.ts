@@ -145,6 +145,26 @@ describe('the command line', () => {
     expect(readSafetensors(timm).metadata).toMatchObject({ network: 'teacher', patch_size: '8' });
   });
 
+  test('health: figures and words beside the untrained network, and a page that needs nothing beside it', () => {
+    const file = join(folder, 'health.html');
+    const asked = ['health', 'run:first', '--dataset', 'pictures', '--out', file];
+    const report = conmim(...asked, '--json').json();
+    expect(report).toMatchObject({ images: 20, K: 16, checkpoint: { step: 7 } });
+    for (const which of ['trained', 'untrained']) {
+      expect(report[which].keys.rank).toBeGreaterThan(1);
+      expect(report[which].keys.singular).toHaveLength(8);
+    }
+    expect(report.findings).toHaveLength(6);
+    const page = readFileSync(file, 'utf8');
+    for (const { title } of report.findings) expect(page).toContain(title.replaceAll('"', '&quot;'));
+    // Nothing is fetched, and no folder is named.
+    expect(page.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:|<script|<link|<img|url\(/);
+    expect(page).not.toContain(folder);
+    expect(conmim('health', 'run:first', '--dataset', 'pictures', '--out', file, '--images', '3').stderr).toContain(
+      '4',
+    );
+  });
+
   test('a fine-tuning, beside the untrained network and imported weights; killed, it goes on to the same weights', async () => {
     const recipe = [
       '--epochs',

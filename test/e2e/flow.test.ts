@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import axe from 'axe-core';
 import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -394,6 +395,27 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     const written = join(serving.home, 'out', 'patches.csv');
     await expect.poll(() => existsSync(written), { timeout: 60_000 }).toBe(true);
     expect(readFileSync(written, 'utf8').trim().split('\r\n')).toHaveLength(1 + IMAGES * 16);
+    await page
+      .getByRole('region', { name: 'Checkpoints' })
+      .getByRole('button', { name: /^Export step/ })
+      .first()
+      .click();
+    await out.getByLabel('Format').selectOption('health');
+    await out.getByLabel(/^Folder/).fill(join(serving.home, 'out'));
+    await out.getByLabel(/^Name/).fill('health');
+    await out.getByRole('button', { name: 'Export' }).click();
+    const report = join(serving.home, 'out', 'health.html');
+    await expect.poll(() => existsSync(report), { timeout: 60_000 }).toBe(true);
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const shown = await browser.newPage({ colorScheme });
+      await shown.goto(pathToFileURL(report).href);
+      await shown.getByRole('heading', { name: /^Health of renamed meanwhile, step/ }).waitFor();
+      expect(await shown.getByRole('img').count()).toBeGreaterThanOrEqual(4);
+      await shown.evaluate(axe.source);
+      const { violations } = await shown.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
+      expect(violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')).toEqual([]);
+      await shown.close();
+    }
     await ask('finetune', 'Put in the queue');
     await evaluations.getByText(/fine-tuning, step/).waitFor({ timeout: 120_000 });
     const tuned = () => stored((store) => store.runs.list().filter(({ finetune }) => finetune !== null));

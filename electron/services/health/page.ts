@@ -1,0 +1,116 @@
+import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
+import { runConfigSchema } from '../../../shared/config.ts';
+import type { Store } from '../../store/store.ts';
+import { differences } from '../configuration.ts';
+import { curveSvg } from '../export/curve.ts';
+import { VERSION } from '../version.ts';
+import type { HealthReport, NetworkHealth } from './health.ts';
+import { findingsOf } from './verdict.ts';
+
+const percent = (share: number | null) => (share === null ? '–' : `${(100 * share).toFixed(1)} %`);
+const SIGN = { good: '✓', note: 'ℹ', bad: '⚠' };
+const LEVEL = { good: 'Good', note: 'Note', bad: 'Bad' };
+
+/** A row of the table: what it is, of a network, and what to hold it against. */
+const ROWS: [string, (n: NetworkHealth) => string, (r: HealthReport) => string][] = [
+  ['Effective rank of the keys', (n) => n.keys.rank.toFixed(1), (r) => `${r.trained.keys.width} dimensions`],
+  ['Mean cosine of two keys', (n) => n.keys.cosine.toFixed(3), () => '0 spread evenly, 1 collapsed'],
+  ['Uniformity of the keys', (n) => n.keys.uniformity.toFixed(3), () => '0 collapsed, −4 the limit'],
+  ['Dead dimensions of the keys', (n) => String(n.keys.dead), (r) => `of ${r.trained.keys.width}`],
+  ['Alignment of queries and keys', (n) => n.alignment.toFixed(3), () => '0 the same, 2 nothing in common'],
+  ['Look-ups, top-1', (n) => percent(n.top1), (r) => `guessing ${percent(r.chance)}`],
+  ["Look-ups, another image's keys", (n) => percent(n.control), () => 'position alone'],
+  ['Position shortcut score', (n) => percent(n.position_shortcut), () => 'share of the gain over guessing'],
+  [
+    'Variance of keys explained by place',
+    (n) => percent(n.place_share),
+    (r) => `by chance ${percent(r.place_share_chance)}`,
+  ],
+  [
+    'Effective rank of images',
+    (n) => n.images.rank.toFixed(1),
+    (r) => `${r.trained.images.width} dimensions, ${r.images} images`,
+  ],
+  ['Mean cosine of two images', (n) => n.images.cosine.toFixed(3), () => '0 spread evenly, 1 collapsed'],
+  ['Uniformity of images', (n) => n.images.uniformity.toFixed(3), () => '0 collapsed, −4 the limit'],
+];
+
+const MEANINGS: [string, string][] = [
+  [
+    'Effective rank',
+    'exp of the entropy of the singular values of the centred features: how many directions are in use. Roy and Vetterli, EUSIPCO 2007.',
+  ],
+  ['Singular values', 'A curve that drops to zero early is a dimensional collapse. Jing et al., arXiv 2110.09348.'],
+  [
+    'Deviation of a dimension',
+    '1 is what features that fill the sphere evenly have; below 0.1 a dimension is dead. The variance term of VICReg, arXiv 2105.04906, looks at the same.',
+  ],
+  ['Alignment, uniformity', 'Wang and Isola, arXiv 2005.10242.'],
+  [
+    'Position shortcut score',
+    "The share of the look-ups' gain over guessing that is left when the same queries are asked for another image's keys.",
+  ],
+  [
+    'Keys and queries',
+    'Keys are the features of the teacher for all patches of the full image, queries those of the student at masked patches; both see the middle square of an image, not augmented, on the statistics of the batch. Images are the mean of the student’s patch tokens. Yi et al., arXiv 2205.09616.',
+  ],
+];
+
+const STYLE = `:root{color-scheme:light dark;--text:#1d2126;--quiet:#59626c;--ground:#fff;--panel:#f5f6f8;--line:#d5d9de;--good:#00664a;--bad:#a63c00}
+@media(prefers-color-scheme:dark){:root{--text:#e6e8ea;--quiet:#a5adb5;--ground:#16191d;--panel:#1f2429;--line:#3a4149;--good:#4cc79c;--bad:#ffa566}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--ground);max-width:960px;margin:0 auto;padding:24px}
+h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}.quiet{color:var(--quiet)}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.finding{background:var(--panel);border-left:4px solid var(--quiet);padding:8px 14px;margin:8px 0;border-radius:6px}.finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding h3{font-size:15px;margin:0}.finding p{margin:2px 0 0}
+figure{margin:12px 0;background:#fff;border-radius:6px;padding:8px;border:1px solid var(--line)}svg{max-width:100%;height:auto;display:block}dt{font-weight:600;margin-top:8px}dd{margin:0}
+@media print{.finding,figure{break-inside:avoid}}`;
+
+/** The report as one HTML document that needs nothing beside it, and names no folder of this machine. */
+export function healthPage(store: Store, report: HealthReport): string {
+  const e = escapeXml;
+  const { trained, untrained } = report;
+  const checkpoint = store.checkpoints.get(report.checkpoint.id);
+  const index = (values: readonly number[]) => values.map((_, i) => i + 1);
+  const pair = (title: string, yLabel: string, of: (n: NetworkHealth) => number[], levels: [string, number][] = []) => {
+    const lines = [
+      { label: `trained, step ${report.checkpoint.step}`, x: index(of(trained)), y: of(trained) },
+      { label: 'untrained', x: index(of(untrained)), y: of(untrained) },
+      ...levels.map(([label, y]) => ({ label, x: [1, of(trained).length], y: [y, y] })),
+    ];
+    return figure(title, chartSvg(title, 'dimension, the largest first', yLabel, lines).svg);
+  };
+  const figure = (title: string, svg: string) =>
+    `<figure>${svg.replace('<svg ', `<svg role="img" aria-label="${e(title)}" `)}</figure>`;
+  // Powers of ten: what is zero but for rounding is left out.
+  const logarithms = (values: readonly number[]) => values.filter((v) => v > 1e-9).map(Math.log10);
+  const curve = curveSvg(store, checkpoint);
+  const changed = differences(runConfigSchema.parse({}), checkpoint.config);
+  const findings = findingsOf(report);
+  const seen = `${report.images} images of ${report.dataset}${report.held_out ? ', held out from training' : ''}`;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
+<body><main>
+<h1>Health of ${e(report.run)}, step ${report.checkpoint.step.toLocaleString('en')}</h1>
+<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${new Date().toISOString().slice(0, 10)}.</p>
+<h2>What it says</h2>
+${findings.map(({ level, title, text }) => `<section class="finding ${level}"><h3>${SIGN[level]} ${LEVEL[level]}: ${e(title)}</h3><p>${e(text)}</p></section>`).join('\n')}
+<h2>Figures</h2>
+<table><thead><tr><th>Figure</th><th class="n">Trained</th><th class="n">Untrained</th><th>To hold it against</th></tr></thead><tbody>
+${ROWS.map(([name, of, against]) => `<tr><td>${e(name)}</td><td class="n">${e(of(trained))}</td><td class="n">${e(of(untrained))}</td><td>${e(against(report))}</td></tr>`).join('\n')}
+</tbody></table>
+<h2>Keys, dimension by dimension</h2>
+${pair('Singular values of the keys', 'log10 of the singular value', (n) => logarithms(n.keys.singular))}
+${pair('Standard deviation of each dimension of the keys', 'over that of an even spread', (n) => n.keys.deviations, [
+  ['1: an even spread', 1],
+  ['0.1: dead below', 0.1],
+])}
+<h2>Images</h2>
+${pair('Singular values of images, mean of patch tokens', 'log10 of the singular value', (n) => logarithms(n.images.singular))}
+${curve ? `<h2>Training</h2>\n${figure('Loss, and look-ups beside their control, by step', curve)}` : ''}
+<h2>Settings that differ from the default</h2>
+${changed.length === 0 ? '<p>None.</p>' : `<table><thead><tr><th>Setting</th><th>Value</th><th>Default</th></tr></thead><tbody>${changed.map(({ key, preset, value }) => `<tr><td>${e(key)}</td><td>${e(JSON.stringify(value))}</td><td>${e(JSON.stringify(preset))}</td></tr>`).join('\n')}</tbody></table>`}
+<h2>What the figures mean</h2>
+<dl>${MEANINGS.map(([term, text]) => `<dt>${e(term)}</dt><dd>${e(text)}</dd>`).join('\n')}</dl>
+</main></body></html>
+`;
+}

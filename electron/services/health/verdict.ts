@@ -1,0 +1,69 @@
+import type { HealthReport } from './health.ts';
+
+/** A sentence or two on one sign: the figure, what it means, and what to do where it is bad. */
+export interface Finding {
+  level: 'good' | 'note' | 'bad';
+  title: string;
+  text: string;
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
+/** Share of directions that keys use at least; of directions of an untrained network. */
+const LOW_RANK = 0.05;
+const HIGH_COSINE = 0.9;
+/** Look-ups that are more position than this are a short cut. */
+const SHORTCUT = 0.7;
+const SLOWER =
+  'Try a teacher that follows more slowly (momentum.start closer to 1), a lower optimizer.lr, or the strong teacher view.';
+
+/** What the figures say, in words; the thresholds are ours, and stand in the sentences. */
+export function findingsOf({ trained, untrained, chance, K, place_share_chance }: HealthReport): Finding[] {
+  const { keys } = trained;
+  const least = Math.max(2, LOW_RANK * Math.min(keys.width, keys.rows));
+  const collapsed = keys.rank < least || keys.cosine > HIGH_COSINE;
+  const gain = trained.top1 - untrained.top1;
+  const shortcut = trained.position_shortcut;
+  const beside = `${percent(trained.top1)}, of the untrained network ${percent(untrained.top1)}, of guessing ${percent(chance)} (1 of ${K})`;
+  return [
+    {
+      level: collapsed ? 'bad' : 'good',
+      title: collapsed ? 'The keys have collapsed' : 'The keys have not collapsed',
+      text: `They use ${keys.rank.toFixed(1)} of ${keys.width} directions (untrained ${untrained.keys.rank.toFixed(1)}), and two of them have a mean cosine of ${keys.cosine.toFixed(2)} (untrained ${untrained.keys.cosine.toFixed(2)}). Fewer than ${least.toFixed(1)} directions, or a cosine above ${HIGH_COSINE}, is a collapse.${collapsed ? ` ${SLOWER}` : ''}`,
+    },
+    {
+      level: keys.dead === 0 ? 'good' : keys.dead > keys.width / 2 ? 'bad' : 'note',
+      title:
+        keys.dead === 0
+          ? 'Every dimension of the keys is in use'
+          : `${keys.dead} of ${keys.width} dimensions of the keys are dead`,
+      text: `A dimension is dead where it varies less than a tenth of what an even spread has; of the untrained network's there are ${untrained.keys.dead}.${keys.dead > keys.width / 2 ? ' A smaller projector.out would do as well.' : ''}`,
+    },
+    {
+      level: gain > 0.01 ? 'good' : 'bad',
+      title: gain > 0.01 ? 'Look-ups have been learned' : 'Look-ups have not been learned',
+      text: `The right key is found for ${beside}.${gain > 0.01 ? '' : ' Train longer; with few images take model.position=absolute and a rate of 1e-3 to 2e-3.'}`,
+    },
+    shortcut === null
+      ? {
+          level: 'note',
+          title: 'Position cannot be judged',
+          text: 'Look-ups are no better than guessing, so no part of them is position.',
+        }
+      : {
+          level: shortcut > SHORTCUT ? 'bad' : 'good',
+          title: `${percent(shortcut)} of what look-ups gain over guessing is position alone`,
+          text: `Asked for another image's keys, the same queries still find the right place ${percent(trained.control)} of the time. Above ${percent(SHORTCUT)} the network mostly knows where a patch is, and little of what it shows.${shortcut > SHORTCUT ? ' Smaller crops (augment.crop_scale), or longer training, make content worth more.' : ''}`,
+        },
+    {
+      level: trained.place_share > 0.5 ? 'bad' : 'note',
+      title: `The place of a patch explains ${percent(trained.place_share)} of the variance of its key`,
+      text: `Of the untrained network ${percent(untrained.place_share)}; keys that know nothing of their place have about ${percent(place_share_chance)} by chance.`,
+    },
+    {
+      level: 'note',
+      title: `Alignment ${trained.alignment.toFixed(3)}, uniformity ${keys.uniformity.toFixed(2)}`,
+      text: `Untrained: ${untrained.alignment.toFixed(3)} and ${untrained.keys.uniformity.toFixed(2)}. Alignment is how far queries are from their keys (0 is the best, 2 has nothing in common), uniformity how evenly keys lie (0 is all in one point, lower is more even). Good features have both low; a collapse has the first at 0 and the second at 0.`,
+    },
+  ];
+}
