@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
 import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
-import { hasChromium, launch, makeImages, Serving, Tunnel, type Window, why } from './harness.ts';
+import { hasChromium, launch, makeImages, Serving, seriousFaults, Tunnel, type Window, why } from './harness.ts';
 
 /** Small, so that a step takes some milliseconds; long, so that a test can act while it trains. */
 const SMALL = {
@@ -194,11 +193,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
   });
 
   async function nothingSerious() {
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run());
-    expect(
-      violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id),
-    ).toEqual([]);
+    expect(await seriousFaults(page)).toEqual([]);
     expect(window.faults).toEqual([]);
   }
 
