@@ -101,7 +101,8 @@ describe.skipIf(!hasChromium)(`colours, attention and map, in Chromium${why}`, (
     const threshold = page.getByRole('slider', { name: 'Threshold' });
     for (let i = 0; i < 25; i++) await threshold.press('ArrowRight');
     await page.getByText('0.75').waitFor();
-    await expect.poll(coloured).toBeLessThan(half);
+    await page.locator('.images[aria-busy="false"]').waitFor(); // every step of the slider was asked
+    expect(await coloured()).toBeLessThan(half);
     const upper = await coloured();
     await page.getByRole('combobox', { name: 'Colour' }).selectOption('lower');
     await expect.poll(coloured).toBe(all - upper); // the two sides are all patches
@@ -167,7 +168,7 @@ describe.skipIf(!hasChromium)(`colours, attention and map, in Chromium${why}`, (
     await page.getByRole('button', { name: 'From CLS' }).click();
     await large.getByText('where CLS looks, block 1, head 2').waitFor();
     expect(await maps()).toEqual(fromCls);
-    await page.getByLabel('Brightest is').selectOption('common');
+    await page.getByRole('combobox', { name: 'Colours' }).selectOption('common');
     await expect.poll(maps).not.toEqual(fromCls);
     await page.getByLabel('Network').selectOption('teacher');
     await heads('teacher, step 9').waitFor();

@@ -235,7 +235,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
 
   test('patches like this: within the image, then through an index; a region, filters, and on from an answer', async () => {
     await page.getByRole('button', { name: 'Patches like this' }).click();
-    const answers = page.getByRole('region', { name: 'Answers' });
+    const answers = page.getByRole('region', { name: 'Answers, teacher' });
     await answers.getByText(/^The 16 patches of this image were searched/).waitFor({ timeout: 60_000 });
     await page.getByRole('button', { name: 'Build the index' }).click();
     await answers.getByText(/patches of \d+ images of .* all compared/).waitFor({ timeout: 60_000 });
@@ -245,12 +245,15 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await answers.getByText(/other images only/).waitFor();
     await expect.poll(() => best.textContent()).not.toMatch(/^\s*1\.000/);
     const query = page.getByRole('region', { name: 'Query' });
-    const box = (await query.locator('svg').boundingBox())!;
+    const box = (await query.locator('svg').first().boundingBox())!;
     await page.mouse.move(box.x + box.width * 0.1, box.y + box.height * 0.1);
     await page.mouse.down();
     await page.mouse.move(box.x + box.width * 0.4, box.y + box.height * 0.4, { steps: 5 });
     await page.mouse.up();
-    await query.getByText(/^4 patches/).waitFor();
+    await query
+      .getByText(/^4 patches/)
+      .first()
+      .waitFor();
     const image = /image=(\d+)/.exec(page.url())?.[1];
     await best.getByRole('button').click();
     await expect.poll(() => /image=(\d+)/.exec(page.url())?.[1]).not.toBe(image);
