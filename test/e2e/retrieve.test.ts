@@ -99,7 +99,7 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
     const storage = page.getByRole('region', { name: 'Storage' });
     const rows = storage.getByRole('row').filter({ hasText: `index, ${IMAGES} images` });
     await expect.poll(() => rows.count()).toBe(2);
-    await storage.getByText(/of that .* in 2 indexes of patch features/).waitFor();
+    await storage.getByText(/^Of that, 2 indexes of patch features: \d+ kB/).waitFor();
     const untrained = rows.filter({ hasText: 'untrained' });
     expect(await untrained.textContent()).toMatch(/pictures by tokens of .*, untrained.*\d kB/);
     const remove = untrained.getByRole('button', { name: /^Delete pictures by tokens/ });
