@@ -25,6 +25,8 @@ export function viridisRgb(share: number): number[] {
 const CLASSES = ['#e69f00', '#56b4e9', '#009e73', '#f0e442', '#0072b2', '#d55e00', '#cc79a7', '#999999'] as const;
 const SHAPES = ['circle', 'square', 'triangle', 'diamond'] as const;
 export type Shape = (typeof SHAPES)[number];
+/** Classes that are told apart; those after them look like the first again. */
+export const MARKS = CLASSES.length * SHAPES.length;
 
 /** How points of a class are drawn: shapes tell apart what colours cannot. @param place -1 for no class */
 export const classMark = (place: number): { colour: string; shape: Shape } =>

@@ -190,7 +190,8 @@ export const CHANNELS = {
   'retrieval.indexes': channel<RetrievalIndex[]>()(nothing),
   /** Builds, goes on with what was cut short, or adds new images. */
   'retrieval.build': channel<TaskRef>()(z.strictObject(retrieval)),
-  'retrieval.delete': channel<Record<string, never>>()(byId),
+  /** Hidden at once, gone when the undo has run out, or when an index is built. Refused while it may be being built. */
+  'retrieval.delete': channel<Undo>()(byId),
   'retrieval.search': channel<RetrievalView>()(
     z.strictObject({
       ...retrieval,
@@ -687,6 +688,18 @@ export interface MapFigures {
 export interface Storage {
   home: { path: string; bytes: number; free: number };
   runs: { id: number; name: string; checkpoints: number; bytes: number }[];
+  indexes: {
+    id: number;
+    /** Of the run and the dataset. */
+    run: string;
+    dataset: string;
+    step: number;
+    part: RetrievalIndex['part'];
+    feature: string;
+    images: number;
+    is_ready: boolean;
+    bytes: number;
+  }[];
   runtimes: { path: string; name: string; bytes: number; in_use: boolean }[];
   thumbnails: { path: string; bytes: number };
 }

@@ -349,11 +349,16 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
   };
 }
 
-function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'retrieval' | 'travel'> {
+/** Indexes that no deletion has hidden. */
+const shownIndexes = ({ store, deletions }: Pick<Context, 'store' | 'deletions'>) =>
+  store.retrieval.list().filter(({ id }) => !deletions.isHidden('index', id));
+
+function retrievalHandlers({ store, events, tasks, explore, deletions }: Context): Part<'retrieval' | 'travel'> {
   const changed = () => events.emit({ type: 'indexes' });
   return {
-    'retrieval.indexes': () => store.retrieval.list(),
+    'retrieval.indexes': () => shownIndexes({ store, deletions }),
     'retrieval.build': (input) => {
+      deletions.settle('index'); // what is built now is not deleted a little later
       const { run_id, step } = store.checkpoints.get(input.checkpoint);
       const { name } = store.datasets.get(input.dataset);
       const title = `Index of ${name} by ${store.runs.get(run_id).name}, step ${step}`;
@@ -367,12 +372,17 @@ function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'re
       });
     },
     'retrieval.delete': ({ id }) => {
-      deleteIndex(store, id);
-      changed();
-      return {};
+      const { is_ready, dataset_id } = store.retrieval.get(id);
+      if (!is_ready && tasks.list().some(({ kind, status }) => kind === 'index' && status === 'running'))
+        throw new AppError('conflict', 'An index is being built.', 'It may be this one.', 'Cancel that first.');
+      const what = `Deleted an index of ${store.datasets.get(dataset_id).name}.`;
+      // It may have gone with its checkpoint until then.
+      const act = () => store.retrieval.list().some((one) => one.id === id) && deleteIndex(store, id);
+      return deletions.add('index', [id], what, act, changed);
     },
     'retrieval.search': (input) => explore.retrieve(input),
     'travel.build': (input) => {
+      deletions.settle('index');
       const title = `${store.datasets.get(input.dataset).name} at ${input.checkpoints.length} checkpoints`;
       return tasks.start('index', title, async ({ signal, progress }) => {
         try {
@@ -386,13 +396,14 @@ function retrievalHandlers({ store, events, tasks, explore }: Context): Part<'re
   };
 }
 
-function runtimeHandlers({ home, store, tasks, thumbnails }: Context): Part<'runtime'> {
+function runtimeHandlers({ home, store, tasks, thumbnails, deletions }: Context): Part<'runtime'> {
   return {
     'runtime.doctor': () =>
       tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob({ kind: 'doctor', home }, { signal })),
     'runtime.install': ({ variant }) =>
       tasks.start('install', `Setting up TensorFlow (${variant})`, (control) => installRuntime(variant, control)),
-    'runtime.storage': () => storageReport(store, home, thumbnails.folder),
+    'runtime.storage': () =>
+      storageReport(store, { home, thumbnails: thumbnails.folder, indexes: shownIndexes({ store, deletions }) }),
     'runtime.remove': async ({ path }) => ({ bytes: await removeStored(path, thumbnails.folder) }),
   };
 }

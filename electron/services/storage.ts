@@ -1,10 +1,12 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { RetrievalIndex } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Storage } from '../../shared/ipc.ts';
 import type { Store } from '../store/store.ts';
 import { cacheFolder, runtimeChoice } from '../trainer/runtime-folder.ts';
+import { indexFolder } from './retrieval/folders.ts';
 
 /** Bytes of all files below a folder; 0 where it is not there. */
 export async function folderBytes(path: string): Promise<number> {
@@ -16,8 +18,11 @@ export async function folderBytes(path: string): Promise<number> {
   return sum;
 }
 
-/** What takes space, and where. */
-export async function storageReport(store: Store, home: string, thumbnails: string): Promise<Storage> {
+/** What takes space, and where. @param indexes those that are not being deleted */
+export async function storageReport(
+  store: Store,
+  { home, thumbnails, indexes }: { home: string; thumbnails: string; indexes: RetrievalIndex[] },
+): Promise<Storage> {
   const { bavail, bsize } = statfsSync(home);
   return {
     home: { path: home, bytes: await folderBytes(home), free: bavail * bsize },
@@ -33,6 +38,15 @@ export async function storageReport(store: Store, home: string, thumbnails: stri
         };
       })
       .filter(({ checkpoints }) => checkpoints > 0),
+    indexes: await Promise.all(
+      indexes.map(async ({ id, checkpoint_id, dataset_id, part, feature, images, is_ready }) => {
+        const { run_id, step } = store.checkpoints.get(checkpoint_id);
+        return {
+          ...{ id, run: store.runs.get(run_id).name, dataset: store.datasets.get(dataset_id).name },
+          ...{ step, part, feature, images, is_ready, bytes: await folderBytes(indexFolder(store, id)) },
+        };
+      }),
+    ),
     runtimes: await Promise.all(
       runtimeFolders().map(async ({ path, in_use }) => ({
         path,

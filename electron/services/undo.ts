@@ -6,7 +6,7 @@ import type { Undo } from '../../shared/ipc.ts';
 const TIME = 30_000;
 
 interface Pending {
-  kind: 'run' | 'dataset';
+  kind: 'run' | 'dataset' | 'index';
   ids: number[];
   act: () => void;
   changed: () => void;
@@ -43,6 +43,11 @@ export class Deletions {
     clearTimeout(pending.timer);
     this.#pending.delete(undo);
     pending.changed();
+  }
+
+  /** Carries out at once what waits of a kind: before something is made in its place. */
+  settle(kind: Pending['kind']): void {
+    for (const [undo, pending] of [...this.#pending]) if (pending.kind === kind) this.#carryOut(undo);
   }
 
   /** Carries out what waits. */

@@ -356,8 +356,23 @@ describe('runs', () => {
     }
     for (const { id: made } of await call('retrieval.indexes', {}))
       if (made !== index!.id) await call('retrieval.delete', { id: made });
-    await call('retrieval.delete', { id: index!.id });
+    // Storage counts it on a line of its own; a deletion hides it at once, and can be undone.
+    const { indexes, home: whole } = await call('runtime.storage', {});
+    expect(indexes).toMatchObject([{ id: index!.id, run: run.name, part: 'student', images: index!.images }]);
+    expect(indexes[0]!.bytes).toBeGreaterThanOrEqual(index!.images * 16 * run.config.model.embed_dim * 2);
+    expect(indexes[0]!.bytes).toBeLessThan(whole.bytes);
+    const { undo } = await call('retrieval.delete', { id: index!.id });
     expect(await call('retrieval.indexes', {})).toEqual([]);
+    expect((await call('runtime.storage', {})).indexes).toEqual([]);
+    await call('undo.restore', { undo });
+    expect(await call('retrieval.indexes', {})).toEqual([index]);
+    // What is built while a deletion waits stays.
+    const again = await call('retrieval.delete', { id: index!.id });
+    expect(await ended(await call('retrieval.build', spec))).toMatchObject({ status: 'done', error: null });
+    await expect(call('undo.restore', { undo: again.undo })).rejects.toMatchObject({ kind: 'not-found' });
+    expect(await call('retrieval.search', { ...query, within: false })).toMatchObject({ results: nearest.results });
+    const [rebuilt] = await call('retrieval.indexes', {});
+    expect(rebuilt!.created_at).toBeGreaterThan(index!.created_at);
 
     const evaluation = await ended(
       await call('evaluations.start', {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -142,16 +142,93 @@ test('a segment that was cut is refused, with what to do', async () => {
   });
 });
 
-test('building stops when it is asked to, and goes on', async () => {
+test('a build that is stopped anywhere goes on after what is finished, and ends like one that was not', async () => {
+  const all = rows(22_000, 8);
+  const whole = await empty();
+  whole.append(all);
+  const chunk = 4000;
+  await updateLists(whole, { chunk });
+
   const index = await empty();
-  index.append(rows(22_000, 8));
-  const abort = new AbortController();
-  const stopped = updateLists(index, {
-    signal: abort.signal,
-    onProgress: (_done, _total, phase) => phase === 'writing' && abort.abort(),
-  });
-  await expect(stopped).rejects.toThrow();
+  index.append(all);
+  const said: string[] = [];
+  /** Builds until it says this. */
+  const until = async (stop: string) => {
+    said.length = 0;
+    const abort = new AbortController();
+    const built = updateLists(index, {
+      chunk,
+      signal: abort.signal,
+      onProgress: (done, _total, phase) => {
+        said.push(`${phase} ${done}`);
+        if (said.at(-1) === stop) abort.abort();
+      },
+    });
+    await expect(built).rejects.toThrow(/abort/);
+  };
+  await until('sorting patches into lists 8000');
+  expect(said.filter((words) => words.startsWith('learning'))).not.toEqual([]);
+  // As a process that is killed while it writes leaves it: part of a chunk more than was finished.
+  appendFileSync(join(index.folder, 'segment-0-22000.lists'), Buffer.alloc(4 * 1234, 7));
+  await until('sorting patches into lists 20000');
+  expect(said).toEqual([8000, 12_000, 16_000, 20_000].map((n) => `sorting patches into lists ${n}`));
+  await until('writing 12000');
+  expect(said).toEqual([
+    'sorting patches into lists 20000',
+    'writing 0',
+    'writing 4000',
+    'writing 8000',
+    'writing 12000',
+  ]);
   expect(index.listed).toBe(0);
+  appendFileSync(join(index.folder, 'segment-0-22000.codes'), Buffer.alloc(5000, 7));
+  index.close();
+  const again = await VectorIndex.open(index.folder, WIDTH); // and another process goes on
+  said.length = 0;
+  const abort = new AbortController();
+  const measuring = updateLists(again, {
+    chunk,
+    signal: abort.signal,
+    onProgress: (done, _total, phase) => {
+      said.push(`${phase} ${done}`);
+      if (phase === 'comparing with all patches') abort.abort();
+    },
+  });
+  await expect(measuring).rejects.toThrow(/abort/);
+  expect(said).toEqual(['writing 12000', 'writing 16000', 'writing 20000', 'comparing with all patches 0']);
+  expect(again.listed).toBe(22_000);
+  await updateLists(again, { chunk });
+
+  const files = readdirSync(whole.folder).sort();
+  expect(files).toEqual(['centres.f32', 'index.json', 'segment-0-22000.codes', 'segment-0-22000.order', 'vectors.f16']);
+  expect(readdirSync(again.folder).sort()).toEqual(files);
+  for (const file of files.filter((name) => name !== 'index.json'))
+    expect(readFileSync(join(again.folder, file)).equals(readFileSync(join(whole.folder, file)))).toBe(true);
+  const { recall, ...rest } = again.description;
+  expect(rest).toEqual({ ...whole.description, recall: undefined });
+  expect(recall!.recall).toBe(whole.description.recall!.recall);
+  whole.close();
+  again.close();
+});
+
+test('rows that came while a build was stopped are listed after it; rows that went end its plan', async () => {
+  const index = await empty();
+  index.append(rows(21_000, 9));
+  const stop = () =>
+    updateLists(index, { onProgress: (_done, _total, phase) => phase.startsWith('sorting') && expect.fail('stop') });
+  await expect(stop()).rejects.toThrow('stop');
+  index.append(rows(500, 10));
+  await updateLists(index);
+  expect(index.description.segments.map(({ from, to }) => [from, to])).toEqual([
+    [0, 21_000],
+    [21_000, 21_500],
+  ]);
+  index.append(rows(1000, 11));
+  await expect(stop()).rejects.toThrow('stop');
+  expect(index.description.planned).toMatchObject({ from: 21_500, to: 22_500 });
+  index.truncate(22_000);
+  expect(index.description).toMatchObject({ planned: null, segments: [], lists: 0 });
+  expect(readdirSync(index.folder).filter((name) => name.startsWith('segment'))).toEqual([]);
   await updateLists(index);
   expect(index.listed).toBe(22_000);
   index.close();

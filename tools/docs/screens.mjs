@@ -127,15 +127,35 @@ try {
     await page.waitForTimeout(500);
     await shoot('explore-accuracy');
     await at('explore?run=1&image=3&patch=27&view=retrieve', () =>
-      page.getByText(/were searched/).waitFor({ timeout: 60_000 }),
+      page
+        .getByText(/were searched/)
+        .first()
+        .waitFor({ timeout: 60_000 }),
     );
-    const build = page.getByRole('button', { name: 'Build the index' });
-    if (await build.isVisible()) {
-      await build.click();
-      await page.getByText(/patches of .* images/).waitFor({ timeout: 120_000 });
+    for (const network of ['teacher', 'untrained network']) {
+      const answers = page.getByRole('region', { name: `Answers, ${network}` });
+      const build = answers.getByRole('button', { name: 'Build the index' });
+      if (await build.isVisible()) await build.click();
+      await answers.getByText(/patches of .* images/).waitFor({ timeout: 120_000 });
     }
-    await page.waitForTimeout(500);
+    await page.waitForTimeout(1500);
     await shoot('explore-retrieve');
+    await at('explore?run=1&image=3&view=colours', () =>
+      page.getByText('Each image, then').waitFor({ timeout: 60_000 }),
+    );
+    await shoot('explore-colours');
+    await at('explore?run=1&image=3&patch=27&view=attention', () =>
+      page.getByRole('heading', { name: /^Every block .*untrained$/ }).waitFor({ timeout: 60_000 }),
+    );
+    await shoot('explore-attention');
+    await at('explore?run=1&dataset=2&view=map', () =>
+      page.getByText(/^No map of|Trustworthiness/).waitFor({ timeout: 60_000 }),
+    );
+    const make = page.getByRole('button', { name: 'Make the map' });
+    if (await make.isVisible()) await make.click();
+    await page.getByText('Trustworthiness').waitFor({ timeout: 120_000 });
+    await page.waitForTimeout(1500);
+    await shoot('explore-map');
     await at('runtime', () => page.getByText('Computes with').waitFor({ timeout: 60_000 }));
     await shoot('runtime');
     await context.close();

@@ -23,6 +23,8 @@ const SAME = 0.9995;
 const PICTURE = 192;
 /** Indexes that stay open: those of a run's checkpoints are asked in turn. */
 const OPEN = 32;
+/** Networks that stay loaded: a window asks a trained one and the untrained one side by side. */
+const NETWORKS = 2;
 
 export interface BuildReport {
   index: RetrievalIndex;
@@ -73,8 +75,8 @@ interface Opened {
 /** Searches patches of datasets by what a checkpoint's network makes of them. Needs a backend. */
 export class PatchIndexes {
   readonly #store: Store;
-  #network: { key: string; network: FrozenNetwork } | null = null;
-  /** The last asked at the end. */
+  /** The last made at the end, of both. */
+  readonly #networks = new Map<string, FrozenNetwork>();
   readonly #opened = new Map<string, Opened>();
 
   constructor(store: Store) {
@@ -287,7 +289,8 @@ export class PatchIndexes {
 
   async #open(index: RetrievalIndex, width: number): Promise<Opened> {
     const { scanned_at } = this.#store.datasets.get(index.dataset_id);
-    const key = `${index.id} ${scanned_at} ${index.images}`;
+    // A number may be given again after its index was deleted.
+    const key = `${index.id} ${index.created_at} ${scanned_at} ${index.images}`;
     const known = this.#opened.get(key);
     if (known) return known;
     this.#forget(OPEN - 1);
@@ -302,12 +305,21 @@ export class PatchIndexes {
 
   #networkOf({ checkpoint_id, part }: RetrievalSpec, config: RunConfig): FrozenNetwork {
     const key = `${checkpoint_id} ${part}`;
-    if (this.#network?.key !== key) {
-      this.#network?.network.dispose();
-      const state = part === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(checkpoint_id, part);
-      this.#network = { key, network: new FrozenNetwork(config.model, config.projector, state) };
+    const known = this.#networks.get(key);
+    if (known) return known;
+    this.#unload(NETWORKS - 1);
+    const state = part === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(checkpoint_id, part);
+    const network = new FrozenNetwork(config.model, config.projector, state);
+    this.#networks.set(key, network);
+    return network;
+  }
+
+  #unload(keep = 0): void {
+    for (const [key, network] of this.#networks) {
+      if (this.#networks.size <= keep) return;
+      network.dispose();
+      this.#networks.delete(key);
     }
-    return this.#network.network;
   }
 
   #forget(keep = 0): void {
@@ -320,8 +332,7 @@ export class PatchIndexes {
 
   close(): void {
     this.#forget();
-    this.#network?.network.dispose();
-    this.#network = null;
+    this.#unload();
   }
 }
 

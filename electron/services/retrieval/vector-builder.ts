@@ -1,11 +1,19 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { stream } from '../../data/random.ts';
-import { kMeans, nearestCentre } from '../../engine/clusters.ts';
+import { kMeans } from '../../engine/clusters.ts';
 import { hostTidy } from '../../engine/host.ts';
-import { paddedWidth, quantise } from './scan.ts';
-import { EXACT_ROWS, FILES, type Hit, type Recall, type VectorIndex, writeWhole } from './vector-index.ts';
+import { writeSegment } from './segment-writer.ts';
+import {
+  EXACT_ROWS,
+  FILES,
+  type Hit,
+  NOTHING_LISTED,
+  type Planned,
+  type Recall,
+  type VectorIndex,
+  writeWhole,
+} from './vector-index.ts';
 
 /** Below this an index says that its answers may miss neighbours. */
 export const RECALL_GOAL = 0.95;
@@ -28,6 +36,8 @@ export interface BuildOptions {
   onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
   /** Rows of one image stand together, so many each: a query's own image gives no answers when recall is measured. */
   group?: number;
+  /** Rows that are sorted, or written, between two places from which a stopped build goes on. */
+  chunk?: number;
 }
 
 /** Lets messages through, and stops where that was asked. */
@@ -38,32 +48,45 @@ async function breathe(signal: AbortSignal | undefined): Promise<void> {
 
 /**
  * Puts rows that are in no list yet into lists, learns the lists where there are none, and measures recall. What is
- * there stays usable until the new description is written. Needs a backend.
+ * there stays usable until the new description is written. A plan that was begun is carried out first: stopped, it goes
+ * on after the last chunk that was finished. Needs a backend.
  */
 export async function updateLists(index: VectorIndex, options: BuildOptions = {}): Promise<void> {
+  if (index.rows <= EXACT_ROWS) return; // all are compared
+  while (index.listed < index.rows) {
+    const plan = index.description.planned ?? (await makePlan(index, options));
+    await writeSegment(index, plan, {
+      chunk: options.chunk ?? CHUNK,
+      step: async (done, total, phase) => {
+        options.onProgress?.(done, total, phase);
+        await breathe(options.signal);
+      },
+    });
+    const { lists, learned_rows, file, from, to } = plan;
+    const segments = [...index.description.segments, { file, from, to }];
+    index.describe({ ...index.description, lists, learned_rows, segments, planned: null, recall: null });
+    await index.reload();
+  }
+  if (index.description.recall === null)
+    await measureRecall(index, { ...options, isFree: index.description.segments.length === 1 });
+}
+
+/** What is to be written, after its lists are learned; it is on the disk before the first row is sorted. */
+async function makePlan(index: VectorIndex, options: BuildOptions): Promise<Planned> {
   const { rows } = index;
-  if (rows <= EXACT_ROWS) return; // all are compared
-  const isNew = index.listed === 0 || rows > GROWTH * index.description.learned_rows;
-  if (!isNew && index.listed === rows) return;
-  const lists = isNew ? Math.min(MOST_LISTS, 2 ** Math.round(Math.log2(2 * Math.sqrt(rows)))) : index.description.lists;
-  if (isNew) {
+  let { lists, learned_rows } = index.description;
+  if (index.listed === 0 || rows > GROWTH * learned_rows) {
     // The old segments go with the old centres; until the new are there, nothing is listed.
-    index.describe({ ...index.description, lists: 0, learned_rows: 0, segments: [], recall: null });
+    index.describe({ ...index.description, ...NOTHING_LISTED });
+    lists = Math.min(MOST_LISTS, 2 ** Math.round(Math.log2(2 * Math.sqrt(rows))));
+    learned_rows = rows;
     const centres = await learn(index, lists, options);
     writeWhole(join(index.folder, FILES.centres), new Uint8Array(centres.buffer));
   }
-  const from = isNew ? 0 : index.listed;
-  const file = `segment-${from}-${rows}`;
-  await writeSegment(index, { file, from, to: rows, lists }, options);
-  index.describe({
-    ...index.description,
-    lists,
-    learned_rows: isNew ? rows : index.description.learned_rows,
-    segments: [...index.description.segments, { file, from, to: rows }],
-    recall: null,
-  });
-  await index.reload();
-  await measureRecall(index, { ...options, isFree: isNew });
+  const from = index.listed;
+  const planned = { file: `segment-${from}-${rows}`, from, to: rows, lists, learned_rows };
+  index.describe({ ...index.description, planned });
+  return planned;
 }
 
 async function learn(index: VectorIndex, lists: number, { signal, onProgress }: BuildOptions): Promise<Float32Array> {
@@ -86,59 +109,6 @@ async function learn(index: VectorIndex, lists: number, { signal, onProgress }: 
       await breathe(signal);
     },
   });
-}
-
-async function writeSegment(
-  index: VectorIndex,
-  { file, from, to, lists }: { file: string; from: number; to: number; lists: number },
-  { signal, onProgress }: BuildOptions,
-): Promise<void> {
-  const n = to - from;
-  const bytes = readFileSync(join(index.folder, FILES.centres));
-  const centres = tf.tensor2d(new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)), [
-    lists,
-    index.width,
-  ]);
-  const list = new Int32Array(n);
-  try {
-    for (let at = 0; at < n; at += CHUNK) {
-      onProgress?.(at, n, 'sorting patches into lists');
-      await breathe(signal);
-      list.set(nearestCentre(Float32Array.from(index.read(from + at, from + Math.min(n, at + CHUNK))), centres), at);
-    }
-  } finally {
-    centres.dispose();
-  }
-  const offsets = new Uint32Array(lists + 1);
-  for (const one of list) offsets[one + 1]!++;
-  for (let i = 0; i < lists; i++) offsets[i + 1]! += offsets[i]!;
-  const next = offsets.slice();
-  const rows = new Uint32Array(n);
-  list.forEach((one, i) => {
-    rows[next[one]!++] = from + i;
-  });
-  const scales = new Float32Array(n);
-  const padded = paddedWidth(index.width);
-  const out = openSync(join(index.folder, `${file}.codes`), 'w');
-  try {
-    const codes = new Int8Array(CHUNK * padded);
-    for (let at = 0; at < n; at += CHUNK) {
-      onProgress?.(at, n, 'writing');
-      await breathe(signal);
-      const end = Math.min(n, at + CHUNK);
-      for (let i = at; i < end; i++) {
-        const into = codes.subarray((i - at) * padded, (i - at) * padded + index.width);
-        scales[i] = quantise(index.read(rows[i]!, rows[i]! + 1), into);
-      }
-      writeSync(out, codes, 0, (end - at) * padded);
-    }
-  } finally {
-    closeSync(out);
-  }
-  writeWhole(
-    join(index.folder, `${file}.order`),
-    Buffer.concat([offsets, rows, scales].map((part) => new Uint8Array(part.buffer))),
-  );
 }
 
 /** Queries of the index's own rows, spread over it by a seed. */

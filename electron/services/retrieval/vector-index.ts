@@ -36,6 +36,18 @@ export interface Recall {
   p95: number;
 }
 
+export interface SegmentRange {
+  file: string;
+  from: number;
+  to: number;
+}
+
+/** A segment that is being written, by centres that are on the disk. */
+export interface Planned extends SegmentRange {
+  lists: number;
+  learned_rows: number;
+}
+
 /** What is on the disk; written last, by renaming, so that it never speaks of files that are not whole. */
 export interface Description {
   width: number;
@@ -44,7 +56,9 @@ export interface Description {
   learned_rows: number;
   /** Share of the rows that a query looks at. */
   share: number;
-  segments: { file: string; from: number; to: number }[];
+  segments: SegmentRange[];
+  /** Writing goes on with it after a stop; null where nothing was begun. */
+  planned: Planned | null;
   recall: Recall | null;
 }
 
@@ -71,6 +85,8 @@ interface Segment {
   scales: Float32Array;
 }
 
+/** Of a description before lists are learned. */
+export const NOTHING_LISTED = { lists: 0, learned_rows: 0, segments: [], planned: null, recall: null };
 export const FILES = { description: 'index.json', vectors: 'vectors.f16', centres: 'centres.f32' } as const;
 
 /** Writes a small file whole or not at all. */
@@ -105,9 +121,8 @@ export class VectorIndex {
   static async open(folder: string, width: number): Promise<VectorIndex> {
     mkdirSync(folder, { recursive: true });
     const path = join(folder, FILES.description);
-    const description: Description = existsSync(path)
-      ? JSON.parse(readFileSync(path, 'utf8'))
-      : { width, lists: 0, learned_rows: 0, share: 1, segments: [], recall: null };
+    const empty: Description = { width, ...NOTHING_LISTED, share: 1 };
+    const description: Description = existsSync(path) ? { ...empty, ...JSON.parse(readFileSync(path, 'utf8')) } : empty;
     if (description.width !== width)
       throw broken(folder, `Its vectors have ${description.width} values, not ${width}.`);
     const index = new VectorIndex(folder, description);
@@ -132,8 +147,8 @@ export class VectorIndex {
   /** Forgets all rows from this one on: a batch that was cut short, or a new beginning. */
   truncate(rows: number): void {
     if (this.rows > rows) truncateSync(join(this.folder, FILES.vectors), rows * this.width * BYTES);
-    if (rows < this.listed)
-      this.describe({ ...this.description, lists: 0, learned_rows: 0, segments: [], recall: null });
+    if (rows < this.listed || rows < (this.description.planned?.to ?? 0))
+      this.describe({ ...this.description, ...NOTHING_LISTED });
   }
 
   /** @param vectors `[n, width]`, each of unit length */
@@ -153,14 +168,17 @@ export class VectorIndex {
 
   describe(description: Description): void {
     writeWhole(join(this.folder, FILES.description), JSON.stringify(description, null, 2));
-    for (const { file } of this.description.segments)
-      if (!description.segments.some((one) => one.file === file)) this.#forget(file);
+    const filesOf = ({ segments, planned }: Description) =>
+      [...segments, ...(planned ? [planned] : [])].map((s) => s.file);
+    const kept = filesOf(description);
+    for (const file of filesOf(this.description)) if (!kept.includes(file)) this.#forget(file);
     this.description = description;
   }
 
   #forget(file: string): void {
     this.#closeSegments();
-    for (const suffix of ['codes', 'order']) rmSync(join(this.folder, `${file}.${suffix}`), { force: true });
+    for (const suffix of ['codes', 'order', 'lists', 'scales'])
+      rmSync(join(this.folder, `${file}.${suffix}`), { force: true });
   }
 
   #closeSegments(): void {
