@@ -13,7 +13,7 @@ import {
 export const OPSET = 17;
 /** The version of the format that came with that operator set (ONNX 1.12). */
 const IR_VERSION = 8;
-/** Protocol Buffers allow less than 2 GiB; what is not weights takes far less than the margin. */
+/** Protocol Buffers allow less than 2 GiB; nodes and names take far less than the margin. */
 export const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 24;
 
 /** A size, or the name of one that is known only when the graph runs. */

@@ -30,7 +30,7 @@ export function modelCard(store: Store, subject: CardSubject): string {
   return `${[
     frontMatter(subject),
     `# ${plain(run.name)}, step ${count(subject.checkpoint.step)}: encoder of the ${subject.network}`,
-    whatItIs(subject),
+    whatItIs(subject, run),
     `## Loading\n\n${loading(subject)}`,
     `## Training\n\n${training(subject, run)}`,
     `## Data\n\n${data(store, subject.checkpoint.config, run)}`,
@@ -54,14 +54,20 @@ const frontMatter = ({ format }: CardSubject) =>
     '---',
   ].join('\n');
 
-function whatItIs({ checkpoint: { config }, network, file }: CardSubject): string {
+function whatItIs({ checkpoint: { config }, network, file }: CardSubject, run: Run): string {
   const { model, augment } = config;
   const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const follows =
     config.momentum.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
   const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;
+  const method =
+    'ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616))';
+  const origin =
+    run.dataset_id === null
+      ? `A Vision Transformer as ${method} trains them, imported into ConMIM Workbench ${VERSION}.`
+      : `A Vision Transformer that learned from images without labels by ${method}, trained with ConMIM Workbench ${VERSION}.`;
   return [
-    `A Vision Transformer that learned from images without labels by ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616)), trained with ConMIM Workbench ${VERSION}. \`${file}\` holds the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
+    `${origin} \`${file}\` holds the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
     markdownTable(
       ['', ''],
       [

@@ -8,7 +8,8 @@ import { encoderSpecs } from './encoder.ts';
 
 /** @throws AppError bad-input where the encoder is larger than an ONNX file can be */
 export function requireFitsOnnx(config: Pick<RunConfig, 'model' | 'projector'>): void {
-  const bytes = encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  const index = config.model.position === 'shared-relative-bias' ? 4 * tokensOf(config.model) ** 2 : 0;
+  const bytes = encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
   if (bytes <= MAX_WEIGHT_BYTES) return;
   throw new AppError(
     'bad-input',
