@@ -168,7 +168,7 @@ describe('the command line', () => {
   test('a fine-tuning, beside the untrained network and imported weights; killed, it goes on to the same weights', async () => {
     const recipe = [
       '--epochs',
-      '8',
+      '20',
       ...['batch_size=4', 'evaluate_every=2', 'warmup_epochs=1', 'lr=0.003'].flatMap((s) => ['--set', s]),
     ];
     const asked = ['finetune', 'run:first', '--dataset', 'pictures', ...recipe];
@@ -185,18 +185,18 @@ describe('the command line', () => {
 
     const other = conmim(...asked, '--official', 'none', '--queue', '--json').json().runs;
     expect(other).toHaveLength(2);
-    // Checkpoints by minutes: the pause writes one in the middle.
+    // Killed once its first checkpoint is there: of five that a fine-tuning writes.
     const child = spawn(process.execPath, [CLI, 'resume', String(other[0].id), '--home', home]);
+    const ended = new Promise((resolve) => child.once('close', resolve));
     const store = Store.open(databaseIn(home));
     const until = Date.now() + 60_000;
-    while ((store.metrics.last(other[0].id)?.step ?? 0) < 5 && Date.now() < until)
-      await new Promise((r) => setTimeout(r, 5));
-    store.runs.update(other[0].id, { request: 'pause' });
-    await new Promise((resolve) => child.once('close', resolve));
-    const paused = store.runs.get(other[0].id);
-    expect(paused.status).toBe('paused');
-    expect(paused.step).toBeLessThan(paused.total_steps);
-    conmim('resume', String(other[0].id));
+    while (!store.checkpoints.latest(other[0].id) && Date.now() < until) await new Promise((r) => setTimeout(r, 2));
+    process.kill(store.runs.get(other[0].id).pid!, 'SIGKILL');
+    await ended;
+    const killed = store.runs.get(other[0].id);
+    expect(killed.status).toBe('interrupted');
+    expect(store.checkpoints.latest(killed.id)!.step).toBeLessThan(killed.total_steps);
+    expect(conmim('resume', String(killed.id), '--json').json().status).toBe('finished');
     const state = (run: number) => store.checkpoints.load(store.checkpoints.latest(run)!.id, 'student');
     const [a, b] = [state(runs[0].id), state(other[0].id)];
     expect([...b.keys()]).toEqual([...a.keys()]);
