@@ -10,6 +10,7 @@ import { deleteIndex, indexFolder } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';
 import { buildTravel, travel } from '../services/retrieval/travel.ts';
+import { drawTravel } from '../services/retrieval/travel-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
@@ -121,6 +122,7 @@ export function addRetrievalCommands(program: Command): void {
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
     .option('--max-images <n>', 'so many images are compared, spread evenly', wholeNumber('--max-images', 1), 200)
     .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 6)
+    .option('--png <file>', 'also draw a contact sheet: a row for each checkpoint')
     .action(
       withStore<[string[]]>(async ({ out, store, signal }, options, names) => {
         const part = options.part as 'student' | 'teacher';
@@ -146,6 +148,8 @@ export function addRetrievalCommands(program: Command): void {
         const image = findImage(store, dataset, options.image as string);
         const view = await travel(store, indexes, { ...route, image, patches, k: options.neighbours as number });
         indexes.close();
+        const png = options.png as string | undefined;
+        if (png !== undefined) await drawTravel(view, { path: options.image as string, patches }, png);
         const { pictures: _, picture: __, ...rest } = view;
         const rows = view.stations.map(({ name, step, is_untrained, overlap, results }) => [
           ...[name, is_untrained ? 'untrained' : `step ${step}`, overlap === null ? '' : percent(overlap)],

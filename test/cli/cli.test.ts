@@ -208,7 +208,7 @@ describe('the command line', () => {
     for (const { id } of [...runs, ...other]) conmim('delete', String(id));
   });
 
-  test('patches: an index is built and asked, a run is travelled, retrieval is measured', () => {
+  test('patches: an index is built and asked, a run is travelled, retrieval is measured', async () => {
     const index = ['run:first', '--dataset', 'pictures'];
     const missing = conmim('retrieve', ...index, '--image', 'dark/0.png', '--patch', '1,1', '--json');
     expect([missing.status, missing.json().error.kind]).toEqual([1, 'not-found']);
@@ -220,6 +220,7 @@ describe('the command line', () => {
     expect(found.results.every(({ label }: { label: string }) => label === 'light')).toBe(true);
     expect(readFileSync(png).subarray(1, 4).toString()).toBe('PNG');
     expect(conmim('retrieve', ...index, '--image', 'dark/0.png', '--patch', '9,9').stderr).toMatch(/from 1 to 4/);
+    const travelled = join(folder, 'travel.png');
     const { stations } = conmim(
       ...[
         'travel',
@@ -232,9 +233,12 @@ describe('the command line', () => {
         '2,3',
         '--max-images',
         '5',
+        '--png',
+        travelled,
         '--json',
       ],
     ).json();
+    expect((await sharp(travelled).metadata()).width).toBeGreaterThan(6 * 132);
     expect(stations[0]).toMatchObject({ is_untrained: true, overlap: null });
     expect(stations.slice(1).every(({ overlap }: { overlap: number }) => overlap >= 0 && overlap <= 1)).toBe(true);
     for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
