@@ -19,10 +19,12 @@ const USAGE = `node tools/bootstrap.mjs COMMAND
   test [arguments of vitest]   set up, and run all tests
   check                        set up, and run the type checker and the linter
   start                        set up, and open the window
-  demo, replay, conmim …       set up, and run the program`;
+  demo, replay, conmim …       set up, and run the program
+  race [arguments]             set up, and time training steps beside PyTorch's`;
 
 async function main([command, ...args]) {
-  if (!['setup', 'test', 'check', 'start', 'demo', 'replay', 'conmim'].includes(command)) throw new Sentence(USAGE);
+  if (!['setup', 'test', 'check', 'start', 'demo', 'replay', 'conmim', 'race'].includes(command))
+    throw new Sentence(USAGE);
   const node = await ensureNode();
   await ensurePackages(node);
   const variant = command === 'setup' && args.includes('--variant') ? args[args.indexOf('--variant') + 1] : undefined;
@@ -47,6 +49,9 @@ async function main([command, ...args]) {
     case 'test':
       build(node); // the command line is tested as it is built
       return run(node, [bin('vitest', 'vitest.mjs'), 'run', ...args]);
+    case 'race':
+      build(node);
+      return run(node, [join(ROOT, 'tools', 'race.mjs'), ...args]);
     case 'start':
       build(node);
       return start(node);

@@ -13,6 +13,7 @@ import { buildTravel, travel } from '../services/retrieval/travel.ts';
 import { drawTravel } from '../services/retrieval/travel-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
+import { addStepBench } from './bench-step-command.ts';
 import { withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
@@ -164,6 +165,7 @@ export function addRetrievalCommands(program: Command): void {
       }),
     );
   const bench = program.command('bench').description('measure parts of this program on this machine');
+  addStepBench(bench);
   bench
     .command('retrieval')
     .description('recall, speed and memory of a patch index: of made-up features, or of an index that is there')

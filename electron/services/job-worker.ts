@@ -1,9 +1,8 @@
-import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import { toReport } from '../../shared/errors.ts';
-import { ConMIM } from '../engine/conmim.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import { untrainedState } from '../trainer/training.ts';
+import { peakResident, timeSteps } from './bench-step.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
@@ -61,21 +60,8 @@ async function work(job: Job): Promise<unknown> {
 
 /** Training steps on random images: what they cost. */
 function measure(config: RunConfig, batch: number): Measured {
-  const state = untrainedState(config);
-  const engine = new ConMIM(config, state, state);
-  const noise = () =>
-    Float32Array.from({ length: batch * config.model.image_size ** 2 * 3 }, () => 2 * Math.random() - 1);
-  const K = patchesOf(config.model);
-  const mask = Float32Array.from({ length: batch * K }, (_, i) => (i % 4 === 0 ? 0 : 1));
-  const micro = { student: noise(), teacher: noise(), mask };
-  const rates = { lr: 1e-6, weight_decay: 0, momentum: 0.99 };
-  engine.step([micro], rates); // kernels are compiled for their shapes at first use
-  const times = [1, 2].map(() => {
-    const began = performance.now();
-    engine.step([micro], rates);
-    return (performance.now() - began) / 1000;
-  });
-  return { images_per_s: batch / Math.min(...times), peak_memory: process.resourceUsage().maxRSS * 1024 };
+  const best = Math.min(...timeSteps(config, batch, 2));
+  return { images_per_s: batch / best, peak_memory: peakResident() };
 }
 
 process.once('message', (job: Job) => {

@@ -243,6 +243,15 @@ describe('the command line', () => {
     expect(stations.slice(1).every(({ overlap }: { overlap: number }) => overlap >= 0 && overlap <= 1)).toBe(true);
     for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
     expect(conmim('indexes', '--json').json()).toEqual([]);
+    // The keys of the PyTorch program's bench.
+    const step = ['bench', 'step', '--image', '32', '--batch', '2', '--steps', '1'];
+    const timed = conmim(...step, '--model', 'vit-tiny', '--json').json();
+    expect(Object.keys(timed)).toEqual(
+      'engine device model image batch precision images_per_second best_images_per_second peak_memory_gb'.split(' '),
+    );
+    expect(timed.images_per_second).toBeGreaterThan(0);
+    expect(timed.peak_memory_gb).toBeGreaterThan(0.1);
+    expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
     const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
     expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });
     expect(bench.recall_at_10).toBeGreaterThan(0.9);

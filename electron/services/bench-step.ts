@@ -1,0 +1,69 @@
+import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import { AppError } from '../../shared/errors.ts';
+import { ConMIM, type MicroBatch } from '../engine/conmim.ts';
+import { untrainedState } from '../trainer/training.ts';
+
+/** What a step costs, under the names that the PyTorch program's `bench` has (tools/reference/conmim_torch.py). */
+export interface StepBench {
+  engine: string;
+  device: string;
+  model: string;
+  image: number;
+  batch: number;
+  precision: 'fp32';
+  /** By the median step; the warm-up step does not count. */
+  images_per_second: number;
+  best_images_per_second: number;
+  /** Most of the process that was ever resident, 1e9 bytes. */
+  peak_memory_gb: number;
+}
+
+/** The rates of the PyTorch program's `bench`: they do not change what a step costs. */
+const RATES = { lr: 5e-4, weight_decay: 0.05, momentum: 0.996 };
+
+/** A published model on images of some size. @throws AppError bad-input */
+export function benchConfig(model: string, image: number, patch: number): RunConfig {
+  const size = MODEL_SIZES[model as keyof typeof MODEL_SIZES];
+  if (!size) {
+    const known = Object.keys(MODEL_SIZES).join(', ');
+    throw new AppError('bad-input', `There is no model "${model}".`, '', `Choose one of ${known}.`);
+  }
+  if (image % patch !== 0 || image < 2 * patch)
+    throw new AppError('bad-input', `An image of ${image} pixels has no whole number of patches of ${patch}.`);
+  return runConfigSchema.parse({ model: { ...size, image_size: image, patch_size: patch }, mask: { kind: 'uniform' } });
+}
+
+/** A micro-batch of noise, three quarters of it masked. */
+function noise({ model }: RunConfig, batch: number): MicroBatch {
+  const K = patchesOf(model);
+  const values = () => Float32Array.from({ length: batch * model.image_size ** 2 * 3 }, () => 2 * Math.random() - 1);
+  return {
+    student: values(),
+    teacher: values(),
+    mask: Float32Array.from({ length: batch * K }, (_, i) => ((i % K) % 4 === 0 ? 0 : 1)),
+  };
+}
+
+/**
+ * Times whole training steps (both forwards, backward, clipping, AdamW, average) on noise. Needs a backend to be set.
+ * @returns seconds of each step after a warm-up step, which compiles kernels for its shapes
+ */
+export function timeSteps(config: RunConfig, batch: number, steps: number): number[] {
+  const state = untrainedState(config);
+  const engine = new ConMIM(config, state, state);
+  try {
+    return Array.from({ length: steps + 1 }, () => {
+      const input = noise(config, batch);
+      const began = performance.now();
+      engine.step([input], RATES);
+      return (performance.now() - began) / 1000;
+    }).slice(1);
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** Most memory that this process ever had resident, bytes. */
+export const peakResident = () => process.resourceUsage().maxRSS * 1024;
+
+export const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]!;

@@ -1,0 +1,87 @@
+#!/usr/bin/env node
+// This engine against PyTorch, in turn, on the same machine and shapes:
+//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4] [--runs 3] [--json]
+// PyTorch is brought into an environment of its own in the cache folder; CONMIM_PYTHON names another that has it.
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { CACHE, ROOT } from './bootstrap/paths.mjs';
+import { say } from './bootstrap/say.mjs';
+
+const REFERENCE = join(ROOT, 'tools', 'reference');
+const { values } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'vit-small' },
+    image: { type: 'string', default: '224' },
+    patch: { type: 'string', default: '16' },
+    batch: { type: 'string', default: '8' },
+    steps: { type: 'string', default: '4' },
+    runs: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+  },
+});
+const runs = Number(values.runs);
+if (!(Number.isInteger(runs) && runs >= 3)) {
+  say('--runs is a whole number, and at least 3: one run says nothing of the next.');
+  process.exit(1);
+}
+
+/** A Python that has what requirements.txt names. */
+function python() {
+  if (process.env.CONMIM_PYTHON) return process.env.CONMIM_PYTHON;
+  const folder = join(CACHE, 'race');
+  const own = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python3');
+  const asked = ['-c', 'import torch, safetensors'];
+  const works = () => {
+    try {
+      execFileSync(own, asked, { stdio: 'ignore' });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (existsSync(own) && works()) return own;
+  say('Bringing PyTorch, to race against: some GB, once …');
+  try {
+    execFileSync('python3', ['-m', 'venv', folder], { stdio: ['ignore', 2, 2] });
+    execFileSync(own, ['-m', 'pip', 'install', '-q', '-r', join(REFERENCE, 'requirements.txt')], {
+      stdio: ['ignore', 2, 2],
+    });
+  } catch (error) {
+    say(
+      `PyTorch cannot be brought: ${error.message}\nInstall Python 3 with venv and pip, or name a Python that has torch in CONMIM_PYTHON.`,
+    );
+    process.exit(1);
+  }
+  return own;
+}
+
+const sizes = ['model', 'image', 'patch', 'batch', 'steps'].flatMap((key) => [`--${key}`, values[key]]);
+const ask = (file, args) => JSON.parse(execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] }));
+const SIDES = {
+  conmim: () => ask(process.execPath, [join(ROOT, 'out', 'electron', 'cli.js'), 'bench', 'step', ...sizes, '--json']),
+  pytorch: () => ask(interpreter, [join(REFERENCE, 'conmim_torch.py'), 'bench', ...sizes, '--json']),
+};
+const interpreter = python();
+const results = { conmim: [], pytorch: [] };
+for (let run = 1; run <= runs; run++) {
+  for (const [side, measure] of Object.entries(SIDES)) {
+    const found = measure();
+    results[side].push(found);
+    say(`run ${run}, ${side}: ${found.images_per_second.toFixed(2)} images/s, ${found.peak_memory_gb.toFixed(2)} GB`);
+  }
+}
+const median = (side, key) => results[side].map((r) => r[key]).sort((a, b) => a - b)[runs >> 1];
+const summary = Object.fromEntries(
+  ['images_per_second', 'peak_memory_gb'].map((key) => {
+    const [ours, theirs] = [median('conmim', key), median('pytorch', key)];
+    return [key, { conmim: ours, pytorch: theirs, ratio: ours / theirs }];
+  }),
+);
+if (values.json) process.stdout.write(`${JSON.stringify({ ...values, summary, results }, null, 2)}\n`);
+else
+  for (const [key, { conmim, pytorch, ratio }] of Object.entries(summary))
+    process.stdout.write(
+      `${key}: ours ${conmim.toFixed(2)}, PyTorch ${pytorch.toFixed(2)}, ratio ${ratio.toFixed(2)}\n`,
+    );
