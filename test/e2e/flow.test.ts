@@ -393,6 +393,8 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     const written = join(serving.home, 'out', 'patches.csv');
     await expect.poll(() => existsSync(written), { timeout: 60_000 }).toBe(true);
     expect(readFileSync(written, 'utf8').trim().split('\r\n')).toHaveLength(1 + IMAGES * 16);
+    const known = await evaluations.getByText('5 known of each class').count();
+    await ask('fewshot');
     await page
       .getByRole('region', { name: 'Checkpoints' })
       .getByRole('button', { name: /^Export step/ })
@@ -401,6 +403,11 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await out.getByLabel('Format').selectOption('health');
     await out.getByLabel(/^Folder/).fill(join(serving.home, 'out'));
     await out.getByLabel(/^Name/).fill('health');
+    // An evaluation that ends while the form is open has the run told anew: what was typed stays.
+    await expect
+      .poll(() => evaluations.getByText('5 known of each class').count(), { timeout: 60_000 })
+      .toBe(known + 1);
+    expect(await out.getByLabel(/^Name/).inputValue()).toBe('health');
     await out.getByRole('button', { name: 'Export' }).click();
     const report = join(serving.home, 'out', 'health.html');
     await expect.poll(() => existsSync(report), { timeout: 60_000 }).toBe(true);
