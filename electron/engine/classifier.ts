@@ -2,18 +2,20 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import type { StateDict, Uniform } from '../../shared/domain.ts';
 import type { FineTuneSettings } from '../../shared/finetune.ts';
-import { hostCopy } from './host.ts';
-import { layerNorm } from './kernels/layer-norm.ts';
-import { AdamW, clipFactor } from './optimizer.ts';
-import { encoderSpecs, FlatLayout, initialTensor, type ParameterSpec, relativeTableShape } from './parameters.ts';
-import { encode, linear, type Parameters } from './vit.ts';
+import { hostTidy } from './host.ts';
+import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
+import { columnSum } from './kernels/sums.ts';
+import { linear, linearGradient } from './linear.ts';
+import { AdamW, clipFactor, gradientNorm } from './optimizer.ts';
+import { encoderSpecs, initialTensor, type ParameterSpec, relativeTableShape } from './parameters.ts';
+import { encode, encodeBackward, SHARED_TABLE } from './vit.ts';
+import { Gradients, Weights } from './weights.ts';
 
 export type ClassifierSettings = Pick<
   FineTuneSettings,
   'pooling' | 'drop_path' | 'layer_decay' | 'init_scale' | 'clip_grad'
 >;
 
-const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
 const blockTable = (block: number) => `blocks.${block}.attn.relative_position_bias_table`;
 
 /**
@@ -82,43 +84,31 @@ export function layerOf(name: string, depth: number): number {
   return block === undefined ? depth + 1 : Number(block) + 1;
 }
 
-/** Factor of the learning rate, for each value: `[length]` (`LayerDecayValueAssigner` of optim_factory.py). */
-function rateScale(layout: FlatLayout, depth: number, decay: number): tf.Tensor1D {
-  const scale = new Float32Array(layout.length);
-  let at = 0;
-  layout.specs.forEach(({ name }, i) => {
-    scale.fill(decay ** (depth + 1 - layerOf(name, depth)), at, at + layout.sizes[i]!);
-    at += layout.sizes[i]!;
-  });
-  return tf.tensor1d(scale);
-}
-
 /**
  * A Vision Transformer with a linear classifier, trained whole (`train_one_epoch` of engine_for_finetuning.py). The
  * instance owns its tensors; between calls their number does not change. Call `dispose` at the end.
  */
 export class Classifier {
-  readonly layout: FlatLayout;
   readonly #model: ModelConfig;
   readonly #settings: ClassifierSettings;
   readonly #classes: number;
   readonly #optimizer: AdamW;
-  #flat: tf.Tensor1D;
-  #parameters: Map<string, tf.Tensor>;
+  readonly #weights: Weights;
 
   /** @param state every tensor of `classifierSpecs` @throws AppError bad-file where one is missing or of another shape */
   constructor(model: ModelConfig, classes: number, settings: ClassifierSettings, state: StateDict) {
-    this.layout = new FlatLayout(classifierSpecs(model, classes, settings));
     this.#model = model;
     this.#settings = settings;
     this.#classes = classes;
-    this.#flat = tf.tensor1d(this.layout.fromState(state));
-    this.#parameters = this.layout.unflatten(this.#flat);
-    // AdamW's own betas and epsilon: the published code passes none here.
+    const specs = classifierSpecs(model, classes, settings);
+    this.#weights = new Weights(specs, state);
+    const { depth } = model;
+    // AdamW's own betas and epsilon: the published code passes none here. Rates fall from the head to the embeddings
+    // (`LayerDecayValueAssigner` of optim_factory.py).
     this.#optimizer = new AdamW(
       { betas: [0.9, 0.999], eps: 1e-8 },
-      this.layout.decayMask(),
-      rateScale(this.layout, model.depth, settings.layer_decay),
+      specs,
+      (name) => settings.layer_decay ** (depth + 1 - layerOf(name, depth)),
     );
   }
 
@@ -136,87 +126,109 @@ export class Classifier {
     onGradients?: (gradients: StateDict) => void,
   ): { loss: number; grad_norm: number } {
     const batch = targets.length / this.#classes;
-    const names = this.layout.specs.map(({ name }) => name);
-    const [loss, gradient] = tf.tidy(() => {
-      const input = this.#input(images);
-      const target = tf.tensor2d(targets, [batch, this.#classes]);
-      const dropPath = this.#dropPath(batch, random);
-      const forward = (...tensors: tf.Tensor[]) => {
-        const p = new Map(names.map((name, i) => [name, tensors[i]!]));
-        const logits = this.#forward(p, input, dropPath);
-        return tf.mul(tf.sum(tf.mul(target, tf.logSoftmax(logits))), -1 / batch) as tf.Scalar;
-      };
-      const { value, grads } = tf.valueAndGrads(forward)(names.map((name) => this.#parameters.get(name)!));
-      return [value, tf.concat(grads.map((g) => tf.reshape(g, [-1]))) as tf.Tensor1D];
+    const gradients = new Gradients();
+    const input = this.#input(images);
+    const encoded = encode(this.#weights, this.#model, input, null, {
+      dropPath: this.#dropPath(batch, random),
+      keep: 'all',
     });
+    input.dispose();
+    const { logits, pooled } = this.#head(encoded.tokens);
+    const [loss, dlogits] = tf.tidy(() => {
+      const target = tf.tensor2d(targets, [batch, this.#classes]);
+      const entropy = tf.mul(tf.sum(tf.mul(target, tf.logSoftmax(logits))), -1 / batch);
+      return [entropy, tf.div(tf.sub(tf.softmax(logits), target), batch)];
+    }) as [tf.Scalar, tf.Tensor2D];
+    logits.dispose();
+    encodeBackward(encoded.tape!, this.#headGradient(dlogits, pooled, encoded.tokens, gradients), gradients);
     const value = loss.dataSync()[0]!;
     loss.dispose();
-    if (onGradients) onGradients(this.layout.toState(hostCopy(gradient)));
-    const norm = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient))).dataSync()[0]!);
+    if (onGradients) onGradients(gradients.state(this.#weights.specs));
+    const norm = gradientNorm(gradients);
     if (Number.isFinite(norm) && Number.isFinite(value)) {
-      const clipped = tf.mul(gradient, clipFactor(norm, this.#settings.clip_grad));
-      this.#replace(this.#optimizer.update(this.#flat, clipped as tf.Tensor1D, rates.lr, rates.weight_decay));
-      clipped.dispose();
+      const clip = clipFactor(norm, this.#settings.clip_grad);
+      this.#optimizer.update(this.#weights, gradients, clip, rates.lr, rates.weight_decay);
     }
-    gradient.dispose();
+    gradients.dispose();
     return { loss: value, grad_norm: norm };
   }
 
   /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, classes]`, row-major, before the softmax */
   logits(images: Float32Array): Float32Array {
-    const logits = tf.tidy(() => this.#forward(this.#parameters, this.#input(images)));
-    const copy = hostCopy(logits);
-    logits.dispose();
-    return copy;
+    return hostTidy(() => this.#head(encode(this.#weights, this.#model, this.#input(images), null).tokens).logits);
   }
 
   /** What going on needs: parameters, moments and updates done. */
   state(): { student: StateDict; exp_avg: StateDict; exp_avg_sq: StateDict; updates: number } {
-    const read = (t: tf.Tensor1D) => this.layout.toState(hostCopy(t));
-    const { expAvg, expAvgSq, count } = this.#optimizer;
-    return { student: read(this.#flat), exp_avg: read(expAvg), exp_avg_sq: read(expAvgSq), updates: count };
+    return { student: this.#weights.state(), ...this.#optimizer.state(), updates: this.#optimizer.count };
   }
 
   /** Continues an optimizer from stored moments. */
   restoreOptimizer(expAvg: StateDict, expAvgSq: StateDict, updates: number): void {
-    const read = (state: StateDict) => tf.tensor1d(this.layout.fromState(state));
-    this.#optimizer.setMoments(read(expAvg), read(expAvgSq));
-    this.#optimizer.count = updates;
+    this.#optimizer.restore(expAvg, expAvgSq, updates);
   }
 
   dispose(): void {
-    tf.dispose([this.#flat, ...this.#parameters.values()]);
+    this.#weights.dispose();
     this.#optimizer.dispose();
   }
 
-  /** @returns `[batch, classes]` */
-  #forward(p: Parameters, x: tf.Tensor4D, dropPath?: (block: number) => tf.Tensor | null): tf.Tensor2D {
-    const tokens = encode(p, this.#model, x, null, dropPath && { dropPath });
+  /** `tokens` are left to the caller. @returns logits `[batch, classes]`, and what the way back needs */
+  #head(tokens: tf.Tensor3D): { logits: tf.Tensor2D; pooled: Pooled } {
     const [batch, n, dim] = tokens.shape;
-    let pooled: tf.Tensor;
-    if (this.#settings.pooling === 'mean') {
-      const mean = tf.mean(tf.slice(tokens, [0, 1, 0], [batch, n - 1, dim]), 1);
-      pooled = layerNorm(mean, p.get('fc_norm.weight')!, p.get('fc_norm.bias')!, this.#model.layer_norm_eps);
-    } else {
-      pooled = tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, dim]), [batch, dim]);
+    const isMean = this.#settings.pooling === 'mean';
+    const x = tf.tidy(() =>
+      isMean
+        ? tf.mean(tf.slice(tokens, [0, 1, 0], [batch, n - 1, dim]), 1)
+        : tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, dim]), [batch, dim]),
+    ) as tf.Tensor2D;
+    let pooled: Pooled = { x, y: x, stats: null };
+    if (isMean) {
+      const [w, b] = [this.#weights.get('fc_norm.weight'), this.#weights.get('fc_norm.bias')];
+      pooled = { x, ...layerNorm(x, w, b, this.#model.layer_norm_eps) };
     }
-    return linear(pooled as tf.Tensor2D, p.get('head.weight')!, p.get('head.bias')!);
+    const product = linear(pooled.y, this.#weights, 'head.weight');
+    const logits: tf.Tensor2D = tf.add(product, this.#weights.get('head.bias'));
+    product.dispose();
+    return { logits, pooled };
+  }
+
+  /** Everything that is given is taken. @returns the gradient of the tokens, `[batch * (1 + K), dim]` */
+  #headGradient(dlogits: tf.Tensor2D, pooled: Pooled, tokens: tf.Tensor3D, gradients: Gradients): tf.Tensor2D {
+    const [batch, n, dim] = tokens.shape;
+    const { x, y, stats } = pooled;
+    gradients.add('head.bias', columnSum(dlogits));
+    let dpooled = linearGradient(dlogits, y, this.#weights, 'head.weight', gradients)!;
+    if (stats) {
+      const into: tf.Tensor2D = tf.zerosLike(x);
+      const { dx, dw, db } = layerNormGradient(dpooled, x, this.#weights.get('fc_norm.weight'), stats, into);
+      gradients.add('fc_norm.weight', dw);
+      gradients.add('fc_norm.bias', db);
+      tf.dispose([dpooled, y, stats]);
+      dpooled = dx;
+    }
+    const dtokens = tf.tidy(() => {
+      const each = tf.reshape(dpooled, [batch, 1, dim]);
+      const spread = stats
+        ? tf.concat([tf.zerosLike(each), tf.tile(tf.div(each, n - 1), [1, n - 1, 1])], 1)
+        : tf.concat([each, tf.zeros([batch, n - 1, dim])], 1);
+      return tf.reshape(spread, [batch * n, dim]) as tf.Tensor2D;
+    });
+    tf.dispose([dlogits, dpooled, x, tokens]);
+    return dtokens;
   }
 
   /**
    * Stochastic depth (arXiv 1603.09382; `drop_path` of timm): a branch of a sample is left out with a probability that
-   * rises with the block, and is scaled up where it stays. Each call draws anew: `[batch, 1, 1]`, or null for none.
+   * rises with the block, and is scaled up where it stays. Each call draws anew: `[batch]`, or null for none.
    */
-  #dropPath(batch: number, random: Uniform): (block: number) => tf.Tensor | null {
+  #dropPath(batch: number, random: Uniform): (block: number) => tf.Tensor1D | null {
     const { depth } = this.#model;
     return (block) => {
       const probability = depth > 1 ? (this.#settings.drop_path * block) / (depth - 1) : 0;
       if (probability === 0) return null;
       const kept = 1 - probability;
-      return tf.tensor3d(
-        Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0)),
-        [batch, 1, 1],
-      );
+      return tf.tensor1d(Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0)));
     };
   }
 
@@ -224,11 +236,11 @@ export class Classifier {
     const side = this.#model.image_size;
     return tf.tensor4d(images, [images.length / (side * side * 3), side, side, 3]);
   }
+}
 
-  #replace(flat: tf.Tensor1D): void {
-    const parameters = this.layout.unflatten(flat);
-    tf.dispose([this.#flat, ...this.#parameters.values()]);
-    this.#flat = flat;
-    this.#parameters = parameters;
-  }
+/** Pooled tokens before and after their LayerNorm, `[batch, dim]`; without one they are the same, and `stats` is null. */
+interface Pooled {
+  x: tf.Tensor2D;
+  y: tf.Tensor2D;
+  stats: tf.Tensor2D | null;
 }

@@ -4,11 +4,14 @@ import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { contrastLoss, type Lookup, lookup } from './contrast.ts';
 import { hostCopy } from './host.ts';
-import { AdamW, clipFactor } from './optimizer.ts';
-import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
-import { type NormMode, project } from './projector.ts';
+import type { Storage } from './kernels/device.ts';
+import { average } from './kernels/update.ts';
+import { AdamW, clipFactor, gradientNorm } from './optimizer.ts';
+import { bufferSpecs, type ParameterSpec, parameterSpecs, requireTensor } from './parameters.ts';
+import { type NormMode, project, projectBackward } from './projector.ts';
 import type { Rates } from './schedule.ts';
-import { encode } from './vit.ts';
+import { encode, encodeBackward } from './vit.ts';
+import { Gradients, Weights } from './weights.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
 export type EngineConfig = Pick<RunConfig, 'model' | 'projector' | 'contrast' | 'momentum' | 'optimizer'>;
@@ -42,30 +45,18 @@ export interface StepOptions {
   onGradients?: (gradients: StateDict) => void;
 }
 
-/** One of the two networks: its parameters as a vector, and BatchNorm's running statistics. */
+/** One of the two networks: its parameters, and BatchNorm's running statistics. */
 class Network {
-  readonly layout: FlatLayout;
-  flat: tf.Tensor1D;
-  parameters: Map<string, tf.Tensor>;
+  readonly weights: Weights;
   readonly buffers = new Map<string, tf.Tensor>();
   readonly #momentum: number;
 
-  constructor(layout: FlatLayout, config: EngineConfig, state: StateDict) {
-    this.layout = layout;
-    this.flat = tf.tensor1d(layout.fromState(state));
-    this.parameters = layout.unflatten(this.flat);
+  constructor(specs: readonly ParameterSpec[], config: EngineConfig, state: StateDict, storage: Storage) {
+    this.weights = new Weights(specs, state, storage);
     for (const { name, shape } of bufferSpecs(config.projector)) {
       this.buffers.set(name, tf.tensor(requireTensor(state, name, shape).data, shape));
     }
     this.#momentum = config.projector.batch_norm_momentum;
-  }
-
-  /** Takes ownership of the vector. */
-  replace(flat: tf.Tensor1D): void {
-    const parameters = this.layout.unflatten(flat);
-    tf.dispose([this.flat, ...this.parameters.values()]);
-    this.flat = flat;
-    this.parameters = parameters;
   }
 
   /** Batch statistics, with the running ones updated as PyTorch's BatchNorm1d does in training. */
@@ -94,14 +85,27 @@ class Network {
   };
 
   state(): StateDict {
-    const state = this.layout.toState(hostCopy(this.flat));
+    const state = this.weights.state();
     for (const [name, tensor] of this.buffers) state.set(name, { shape: tensor.shape, data: hostCopy(tensor) });
     return state;
   }
 
   dispose(): void {
-    tf.dispose([this.flat, ...this.parameters.values(), ...this.buffers.values()]);
+    this.weights.dispose();
+    tf.dispose([...this.buffers.values()]);
   }
+}
+
+export interface EngineOptions {
+  /** How products are stored and computed; statistics, softmax, loss, weights and optimizer are in fp32 always. */
+  precision?: Storage;
+  /** Keep only each block's input, and compute the rest again on the way back: less memory, the same numbers. */
+  recompute?: boolean;
+}
+
+export interface LossScaling {
+  scale: number;
+  stable: number;
 }
 
 /** What is needed to go on exactly where a training stopped. */
@@ -122,29 +126,40 @@ export interface EngineState {
  */
 export class ConMIM {
   readonly config: EngineConfig;
-  readonly layout: FlatLayout;
+  readonly precision: Storage;
+  readonly #recompute: boolean;
+  readonly #specs: readonly ParameterSpec[];
   readonly #student: Network;
   readonly #teacher: Network;
   readonly #optimizer: AdamW;
+  /** Of the loss, so that small gradients are not lost in fp16 (arXiv 1710.03740, section 3.2). */
+  #lossScale: number;
+  /** Updates since the scale was last changed. */
+  #stable = 0;
 
   /**
    * @param student @param teacher full states under the published names; further names are ignored
    * @throws AppError bad-file where a tensor is missing or of another shape
    */
-  constructor(config: EngineConfig, student: StateDict, teacher: StateDict) {
+  constructor(config: EngineConfig, student: StateDict, teacher: StateDict, options: EngineOptions = {}) {
     this.config = config;
-    this.layout = new FlatLayout(parameterSpecs(config.model, config.projector));
-    this.#student = new Network(this.layout, config, student);
-    this.#teacher = new Network(this.layout, config, teacher);
-    this.#optimizer = new AdamW(config.optimizer, this.layout.decayMask());
+    this.precision = options.precision ?? 'fp32';
+    this.#recompute = options.recompute ?? false;
+    this.#lossScale = this.precision === 'fp16' ? 2 ** 16 : 1;
+    this.#specs = parameterSpecs(config.model, config.projector);
+    this.#student = new Network(this.#specs, config, student, this.precision);
+    this.#teacher = new Network(this.#specs, config, teacher, this.precision);
+    this.#optimizer = new AdamW(config.optimizer, this.#specs);
   }
 
   /** One optimizer step over one or more micro-batches, whose gradients are averaged. */
   step(batches: readonly MicroBatch[], rates: Rates, options: StepOptions = {}): StepResult {
+    if (batches.length === 0) throw new RangeError('a step needs at least one micro-batch');
     const total = { loss: 0, top1: 0, top5: 0, control: 0, controls: 0 };
-    let gradient: tf.Tensor1D | null = null;
+    const gradients = new Gradients();
+    gradients.scale = batches.length * this.#lossScale;
     for (const [i, batch] of batches.entries()) {
-      const part = this.#gradient(batch, i === 0 ? options.onFeatures : undefined);
+      const part = this.#backward(batch, gradients, i === 0 ? options.onFeatures : undefined);
       total.loss += part.loss / batches.length;
       total.top1 += part.top1 / batches.length;
       total.top5 += part.top5 / batches.length;
@@ -152,18 +167,9 @@ export class ConMIM {
         total.control += part.top1_control;
         total.controls++;
       }
-      const sum: tf.Tensor1D | null = gradient;
-      gradient = sum ? tf.add(sum, part.gradient) : part.gradient;
-      if (sum) tf.dispose([sum, part.gradient]);
     }
-    if (!gradient) throw new RangeError('a step needs at least one micro-batch');
-    if (batches.length > 1) {
-      const sum = gradient;
-      gradient = tf.mul(sum, 1 / batches.length);
-      sum.dispose();
-    }
-    if (options.onGradients) options.onGradients(this.layout.toState(hostCopy(gradient)));
-    const grad_norm = this.#apply(gradient, rates, total.loss);
+    if (options.onGradients) options.onGradients(gradients.state(this.#specs));
+    const grad_norm = this.#apply(gradients, rates, total.loss);
     return {
       loss: total.loss,
       grad_norm,
@@ -173,8 +179,8 @@ export class ConMIM {
     };
   }
 
-  /** Loss, look-ups and gradient `[parameters]` of one micro-batch. */
-  #gradient(batch: MicroBatch, onFeatures?: (f: Features) => void): Lookup & { loss: number; gradient: tf.Tensor1D } {
+  /** Loss and look-ups of one micro-batch; its gradients are added. */
+  #backward(batch: MicroBatch, gradients: Gradients, onFeatures?: (f: Features) => void): Lookup & { loss: number } {
     const { model, projector, contrast } = this.config;
     const [side, K] = [model.image_size, patchesOf(model)];
     const size = batch.mask.length / K;
@@ -182,77 +188,81 @@ export class ConMIM {
     const mask = tf.tensor2d(batch.mask, [size, K]);
 
     // The teacher sees the full image, on batch statistics, and no gradient reaches it.
-    const keys = tf.tidy(() =>
-      project(
-        this.#teacher.parameters,
-        projector,
-        encode(this.#teacher.parameters, model, images(batch.teacher), null),
-        this.#teacher.training,
-      ),
-    );
+    const full = images(batch.teacher);
+    const teacher = this.#teacher;
+    const { tokens: known } = encode(teacher.weights, model, full, null);
+    full.dispose();
+    const { features: keys } = project(teacher.weights, projector, known, teacher.training);
 
-    const names = this.layout.specs.map((s) => s.name);
-    const input = images(batch.student);
-    let queries: tf.Tensor3D | undefined;
-    const forward = (...tensors: tf.Tensor[]) => {
-      const p = new Map(names.map((name, i) => [name, tensors[i]!]));
-      queries = tf.keep(project(p, projector, encode(p, model, input, mask), this.#student.training));
-      return contrastLoss(queries, keys, mask, contrast);
-    };
-    const values = names.map((name) => this.#student.parameters.get(name)!);
-    const [loss, gradient] = tf.tidy(() => {
-      const { value, grads } = tf.valueAndGrads(forward)(values);
-      const flat = grads.map((g, i) => (g ? tf.reshape(g, [-1]) : tf.zeros([this.layout.sizes[i]!])));
-      return [value, tf.concat(flat) as tf.Tensor1D];
-    });
-    const found = lookup(queries!, keys, mask, contrast);
-    if (onFeatures) {
-      onFeatures({ queries: hostCopy(queries!), keys: hostCopy(keys), out: projector.out });
-    }
+    const corrupted = images(batch.student);
+    const student = this.#student;
+    const encoded = encode(student.weights, model, corrupted, mask, { keep: this.#recompute ? 'inputs' : 'all' });
+    corrupted.dispose();
+    const projected = project(student.weights, projector, encoded.tokens, student.training, true);
+    const queries = projected.features;
+    const { loss, dqueries } = contrastLoss(queries, keys, mask, contrast, this.#lossScale);
+    const found = lookup(queries, keys, mask, contrast);
+    if (onFeatures) onFeatures({ queries: hostCopy(queries), keys: hostCopy(keys), out: projector.out });
+    tf.dispose([queries, keys]);
+    encodeBackward(encoded.tape!, projectBackward(projected.tape!, dqueries, gradients), gradients);
     const value = loss.dataSync()[0]!;
-    tf.dispose([mask, keys, input, queries!, loss]);
-    return { ...found, loss: value, gradient };
+    tf.dispose([mask, loss]);
+    return { ...found, loss: value };
   }
 
-  /** Clip, update, average; nothing is touched where loss or gradient are not finite. Disposes the gradient. */
-  #apply(gradient: tf.Tensor1D, rates: Rates, loss: number): number {
-    const norm = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient))).dataSync()[0]!);
+  /** Clip, update, average; nothing is touched where loss or gradient are not finite. Takes the gradients. */
+  #apply(gradients: Gradients, rates: Rates, loss: number): number {
+    const norm = gradientNorm(gradients);
     if (!Number.isFinite(norm) || !Number.isFinite(loss)) {
-      gradient.dispose();
-      return norm;
+      gradients.dispose();
+      return this.#overflow(norm, loss);
     }
-    const factor = clipFactor(norm, this.config.optimizer.clip_grad);
-    const clipped: tf.Tensor1D = factor < 1 ? tf.mul(gradient, factor) : gradient.clone();
-    gradient.dispose();
-    this.#student.replace(this.#optimizer.update(this.#student.flat, clipped, rates.lr, rates.weight_decay));
-    clipped.dispose();
+    const clip = clipFactor(norm, this.config.optimizer.clip_grad) / gradients.scale;
+    this.#optimizer.update(this.#student.weights, gradients, clip, rates.lr, rates.weight_decay);
+    gradients.dispose();
     const m = this.config.momentum.schedule === 'none' ? 0 : rates.momentum;
-    this.#teacher.replace(
-      m === 0
-        ? this.#student.flat.clone()
-        : tf.tidy((): tf.Tensor1D => tf.add(tf.mul(this.#teacher.flat, m), tf.mul(this.#student.flat, 1 - m))),
-    );
+    for (const { name } of this.#specs) {
+      const { weights } = this.#teacher;
+      weights.replace(name, average(weights.get(name), this.#student.weights.get(name), m));
+    }
+    if (this.precision === 'fp16' && ++this.#stable === 2000) this.#rescale(2);
     return norm;
   }
 
+  /** In fp16 the scale may have been too large: the step is left out, the next is scaled by half (`torch.amp.GradScaler`). */
+  #overflow(norm: number, loss: number): number {
+    if (this.precision !== 'fp16' || !Number.isFinite(loss) || this.#lossScale <= 1) return norm;
+    this.#rescale(0.5);
+    return 0;
+  }
+
+  #rescale(factor: number): void {
+    this.#lossScale *= factor;
+    this.#stable = 0;
+  }
+
+  /** What of the loss's scale a resumption needs. */
+  get scaling(): LossScaling {
+    return { scale: this.#lossScale, stable: this.#stable };
+  }
+
+  set scaling({ scale, stable }: LossScaling) {
+    this.#lossScale = scale;
+    this.#stable = stable;
+  }
+
   state(): EngineState {
-    const moments = (t: tf.Tensor1D) => this.layout.toState(hostCopy(t));
     return {
       student: this.#student.state(),
       teacher: this.#teacher.state(),
-      exp_avg: moments(this.#optimizer.expAvg),
-      exp_avg_sq: moments(this.#optimizer.expAvgSq),
+      ...this.#optimizer.state(),
       updates: this.#optimizer.count,
     };
   }
 
   /** Continues an optimizer from stored moments. */
   restoreOptimizer(expAvg: StateDict, expAvgSq: StateDict, updates: number): void {
-    this.#optimizer.setMoments(
-      tf.tensor1d(this.layout.fromState(expAvg)),
-      tf.tensor1d(this.layout.fromState(expAvgSq)),
-    );
-    this.#optimizer.count = updates;
+    this.#optimizer.restore(expAvg, expAvgSq, updates);
   }
 
   dispose(): void {

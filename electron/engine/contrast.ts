@@ -22,25 +22,41 @@ export function dictionaryLogits(queries: tf.Tensor3D, keys: tf.Tensor3D, config
   return tf.reshape(tf.mul(tf.matMul(flat(queries), flat(keys), false, true), scale), [batch, K, batch * K]);
 }
 
-/** The logit of the key at the query's own place: `[batch, K]`. */
-function positives(queries: tf.Tensor3D, keys: tf.Tensor3D, temperature: number): tf.Tensor2D {
-  return tf.mul(tf.sum(tf.mul(queries, keys), -1), 1 / temperature);
-}
-
 /**
  * Denoising contrast (arXiv 2205.09616, eq. 3): the mean over masked patches of the cross-entropy of finding the key
  * at the same place.
- * @param mask `[batch, K]`, 1 = masked @returns a scalar
+ * @param mask `[batch, K]`, 1 = masked
+ * @returns a scalar, and its gradient for the queries, `[batch, K, out]`, times `scale`; no gradient reaches the keys
  */
 export function contrastLoss(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D,
   config: RunConfig['contrast'],
-): tf.Scalar {
-  const logits = dictionaryLogits(queries, keys, config);
-  const entropy = tf.sub(tf.logSumExp(logits, -1), positives(queries, keys, config.temperature)); // [batch, K]
-  return tf.div(tf.sum(tf.mul(entropy, mask)), tf.sum(mask));
+  scale = 1,
+): { loss: tf.Scalar; dqueries: tf.Tensor3D } {
+  const [batch, K, out] = queries.shape;
+  const [loss, dqueries] = tf.tidy(() => {
+    const logits = dictionaryLogits(queries, keys, config);
+    const positives = tf.mul(tf.sum(tf.mul(queries, keys), -1), 1 / config.temperature); // [batch, K]
+    const entropy = tf.sub(tf.logSumExp(logits, -1), positives);
+    const share = tf.div(mask, tf.sum(mask)); // [batch, K]
+    // d loss / d query: the keys as they were weighed, less the right one.
+    const probabilities = tf.softmax(logits);
+    const weighed =
+      config.dictionary === 'image'
+        ? tf.matMul(probabilities, keys)
+        : tf.reshape(
+            tf.matMul(
+              tf.reshape(probabilities, [batch * K, batch * K]) as tf.Tensor2D,
+              tf.reshape(keys, [batch * K, out]) as tf.Tensor2D,
+            ),
+            [batch, K, out],
+          );
+    const factor = tf.expandDims(tf.mul(share, scale / config.temperature), -1);
+    return [tf.sum(tf.mul(entropy, share)), tf.mul(tf.sub(weighed, keys), factor)];
+  }) as [tf.Scalar, tf.Tensor3D];
+  return { loss, dqueries };
 }
 
 /**
@@ -53,9 +69,8 @@ export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Run
     const logits = dictionaryLogits(queries, keys, config);
     const [batch, K, n] = logits.shape;
     // The right key's logit is taken from the same product: computed anew it would differ in the last bit.
-    const place = new Float32Array(batch * K * n);
-    for (let i = 0; i < batch * K; i++) place[i * n + (n === K ? i % K : i)] = 1;
-    const own = tf.sum(tf.mul(logits, tf.tensor3d(place, [batch, K, n])), -1, true);
+    const place = n === K ? tf.eye(K) : tf.reshape(tf.eye(n), [batch, K, n]);
+    const own = tf.sum(tf.mul(logits, place), -1, true);
     return tf.sub(tf.sum(tf.cast(tf.greaterEqual(logits, own), 'float32'), -1), 1) as tf.Tensor2D;
   });
 }

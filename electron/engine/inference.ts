@@ -4,16 +4,17 @@ import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { hostTidy } from './host.ts';
-import { bufferSpecs, FlatLayout, parameterSpecs, requireTensor } from './parameters.ts';
+import { bufferSpecs, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
-import { encode, type Parameters, type Witness } from './vit.ts';
+import { encode, type Witness } from './vit.ts';
+import { Weights } from './weights.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
   readonly model: ModelConfig;
   readonly projector: ProjectorConfig;
-  readonly #parameters: Map<string, tf.Tensor>;
-  readonly #buffers: Parameters;
+  readonly #weights: Weights;
+  readonly #buffers: ReadonlyMap<string, tf.Tensor>;
 
   /** @throws AppError bad-file where a tensor is missing or of another shape */
   constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
@@ -26,10 +27,7 @@ export class FrozenNetwork {
         'It has no projector and no mask token, so there are no look-ups to ask it for.',
         'Choose a checkpoint of the pretraining.',
       );
-    const layout = new FlatLayout(parameterSpecs(model, projector));
-    const flat = tf.tensor1d(layout.fromState(state));
-    this.#parameters = layout.unflatten(flat);
-    flat.dispose();
+    this.#weights = new Weights(parameterSpecs(model, projector), state);
     this.#buffers = new Map(
       bufferSpecs(projector).map(({ name, shape }) => [name, tf.tensor(requireTensor(state, name, shape).data, shape)]),
     );
@@ -41,7 +39,7 @@ export class FrozenNetwork {
    * @returns `[batch, 1 + K, dim]`, CLS first, row-major
    */
   tokens(images: Float32Array, until = this.model.depth): Float32Array {
-    return hostTidy(() => encode(this.#parameters, this.model, this.#input(images), null, { until }));
+    return hostTidy(() => encode(this.#weights, this.model, this.#input(images), null, { until }).tokens);
   }
 
   /**
@@ -53,7 +51,7 @@ export class FrozenNetwork {
     return hostTidy(() => {
       if (feature === 'projector') return this.features(images, null);
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
-      const tokens = encode(this.#parameters, this.model, this.#input(images), null, { until });
+      const { tokens } = encode(this.#weights, this.model, this.#input(images), null, { until });
       return tf.slice(tokens, [0, 1, 0]);
     });
   }
@@ -64,7 +62,7 @@ export class FrozenNetwork {
    */
   attention(images: Float32Array, witness: Witness): void {
     tf.tidy(() => {
-      encode(this.#parameters, this.model, this.#input(images), null, { witness });
+      encode(this.#weights, this.model, this.#input(images), null, { witness });
     });
   }
 
@@ -79,10 +77,10 @@ export class FrozenNetwork {
     return tf.tidy(() => {
       const x = this.#input(images);
       const m = mask ? tf.tensor2d(mask, [x.shape[0], patchesOf(this.model)]) : null;
-      const tokens = encode(this.#parameters, this.model, x, m);
+      const { tokens } = encode(this.#weights, this.model, x, m);
       const mode: NormMode =
         norm === 'batch' ? { kind: 'batch', observe: () => {} } : { kind: 'running', statistics: this.#buffers };
-      return project(this.#parameters, this.projector, tokens, mode);
+      return project(this.#weights, this.projector, tokens, mode).features;
     });
   }
 
@@ -92,6 +90,7 @@ export class FrozenNetwork {
   }
 
   dispose(): void {
-    tf.dispose([...this.#parameters.values(), ...this.#buffers.values()]);
+    this.#weights.dispose();
+    tf.dispose([...this.#buffers.values()]);
   }
 }

@@ -1,65 +1,100 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { OptimizerConfig } from '../../shared/config.ts';
+import type { StateDict } from '../../shared/domain.ts';
+import { hostCopy } from './host.ts';
+import { sumSquares } from './kernels/sums.ts';
+import { adamW } from './kernels/update.ts';
+import { type ParameterSpec, requireTensor } from './parameters.ts';
+import type { Gradients, Weights } from './weights.ts';
 
-/**
- * AdamW with decoupled weight decay (arXiv 1711.05101, algorithm 2; the arithmetic of `torch.optim.AdamW`) on one
- * vector of all parameters.
- */
+/** AdamW with decoupled weight decay (arXiv 1711.05101) on named parameters, one after the other. */
 export class AdamW {
-  readonly decayMask: tf.Tensor1D;
-  /** Factor of the learning rate, for each value; null for one rate. */
-  readonly #rateScale: tf.Tensor1D | null;
-  expAvg: tf.Tensor1D;
-  expAvgSq: tf.Tensor1D;
   /** Updates done. */
-  count: number;
+  count = 0;
+  readonly #specs: readonly ParameterSpec[];
   readonly #betas: readonly [number, number];
   readonly #eps: number;
+  readonly #rateScale: (name: string) => number;
+  readonly #m = new Map<string, tf.Tensor>();
+  readonly #v = new Map<string, tf.Tensor>();
 
-  /** @param decayMask @param rateScale `[parameters]` each; owned by this from now on */
+  /** @param rateScale factor of a parameter's learning rate */
   constructor(
     config: Pick<OptimizerConfig, 'betas' | 'eps'>,
-    decayMask: tf.Tensor1D,
-    rateScale: tf.Tensor1D | null = null,
+    specs: readonly ParameterSpec[],
+    rateScale: (name: string) => number = () => 1,
   ) {
-    this.#rateScale = rateScale;
+    this.#specs = specs;
     this.#betas = config.betas;
     this.#eps = config.eps;
-    this.decayMask = decayMask;
-    this.expAvg = tf.zerosLike(decayMask);
-    this.expAvgSq = tf.zerosLike(decayMask);
-    this.count = 0;
+    this.#rateScale = rateScale;
+    for (const { name, shape } of specs) {
+      this.#m.set(name, tf.zeros(shape));
+      this.#v.set(name, tf.zeros(shape));
+    }
   }
 
-  /** The parameters after one update. The moments are replaced, the arguments are left to the caller. */
-  update(parameters: tf.Tensor1D, gradient: tf.Tensor1D, lr: number, weightDecay: number): tf.Tensor1D {
+  /**
+   * One update of all parameters. Each gradient is freed as soon as it was used; where there is none it is zero.
+   * @param clip factor of the gradients
+   */
+  update(weights: Weights, gradients: Gradients, clip: number, lr: number, weightDecay: number): void {
     this.count++;
     const [b1, b2] = this.#betas;
-    const [c1, c2] = [1 - b1 ** this.count, 1 - b2 ** this.count];
-    const [next, expAvg, expAvgSq] = tf.tidy(() => {
-      const m = tf.add(tf.mul(this.expAvg, b1), tf.mul(gradient, 1 - b1)) as tf.Tensor1D;
-      const v = tf.add(tf.mul(this.expAvgSq, b2), tf.mul(tf.square(gradient), 1 - b2)) as tf.Tensor1D;
-      const denominator = tf.add(tf.div(tf.sqrt(v), Math.sqrt(c2)), this.#eps);
-      const scaled = (x: tf.Tensor) => (this.#rateScale ? tf.mul(x, this.#rateScale) : x);
-      const decayed = tf.mul(parameters, tf.sub(1, scaled(tf.mul(this.decayMask, lr * weightDecay))));
-      const moved = tf.sub(decayed, scaled(tf.mul(tf.div(m, denominator), lr / c1))) as tf.Tensor1D;
-      return [moved, m, v];
-    });
-    this.setMoments(expAvg!, expAvgSq!);
-    return next!;
+    const correction = 1 / Math.sqrt(1 - b2 ** this.count);
+    for (const { name, shape, decay } of this.#specs) {
+      const gradient = gradients.tensors.get(name) ?? tf.zeros(shape);
+      const rate = lr * this.#rateScale(name);
+      const old = { p: weights.get(name), m: this.#m.get(name)!, v: this.#v.get(name)! };
+      const { p, m, v } = adamW(old, gradient, {
+        clip,
+        keep: 1 - (decay ? rate * weightDecay : 0),
+        betas: this.#betas,
+        correction,
+        eps: this.#eps,
+        rate: rate / (1 - b1 ** this.count),
+      });
+      weights.replace(name, p);
+      this.#m.set(name, m);
+      this.#v.set(name, v);
+      gradient.dispose();
+      gradients.tensors.delete(name);
+    }
   }
 
-  /** Takes ownership of both. */
-  setMoments(expAvg: tf.Tensor1D, expAvgSq: tf.Tensor1D): void {
-    tf.dispose([this.expAvg, this.expAvgSq]);
-    this.expAvg = expAvg;
-    this.expAvgSq = expAvgSq;
+  state(): { exp_avg: StateDict; exp_avg_sq: StateDict } {
+    const read = (tensors: ReadonlyMap<string, tf.Tensor>): StateDict =>
+      new Map(this.#specs.map(({ name, shape }) => [name, { shape, data: hostCopy(tensors.get(name)!) }]));
+    return { exp_avg: read(this.#m), exp_avg_sq: read(this.#v) };
+  }
+
+  /** Continues from stored moments. @throws AppError bad-file where one is missing or of another shape */
+  restore(expAvg: StateDict, expAvgSq: StateDict, count: number): void {
+    for (const [tensors, state] of [
+      [this.#m, expAvg],
+      [this.#v, expAvgSq],
+    ] as const) {
+      for (const { name, shape } of this.#specs) {
+        const { data } = requireTensor(state, name, shape);
+        tensors.get(name)!.dispose();
+        tensors.set(name, tf.tensor(data, shape));
+      }
+    }
+    this.count = count;
   }
 
   dispose(): void {
-    tf.dispose([this.decayMask, this.expAvg, this.expAvgSq]);
-    this.#rateScale?.dispose();
+    tf.dispose([...this.#m.values(), ...this.#v.values()]);
   }
+}
+
+/** Global norm of all gradients. */
+export function gradientNorm(gradients: Gradients): number {
+  const parts = [...gradients.tensors.values()].map(sumSquares);
+  const all = tf.stack(parts);
+  const total = hostCopy(all).reduce((sum, part) => sum + part, 0);
+  tf.dispose([all, ...parts]);
+  return Math.sqrt(total) / gradients.scale;
 }
 
 /** The factor of `torch.nn.utils.clip_grad_norm_`. */

@@ -1,4 +1,3 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import type { HostTensor, StateDict, Uniform } from '../../shared/domain.ts';
@@ -117,60 +116,6 @@ export function bufferSpecs(projector: ProjectorConfig): BufferSpec[] {
 }
 
 export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
-/** A model's named tensors as one vector, so that optimizer and average are a few operations and not thousands. */
-export class FlatLayout {
-  readonly specs: readonly ParameterSpec[];
-  readonly sizes: number[];
-  readonly length: number;
-
-  constructor(specs: readonly ParameterSpec[]) {
-    this.specs = specs;
-    this.sizes = specs.map((s) => sizeOf(s.shape));
-    this.length = this.sizes.reduce((a, b) => a + b, 0);
-  }
-
-  /** The vector's parts by name, each in its published shape. The caller owns them. */
-  unflatten(flat: tf.Tensor1D): Map<string, tf.Tensor> {
-    const parts = tf.tidy(() => tf.split(flat, this.sizes).map((part, i) => tf.reshape(part, this.specs[i]!.shape)));
-    return new Map(this.specs.map((s, i) => [s.name, parts[i]!]));
-  }
-
-  /** 1 where weight decay applies, 0 elsewhere: `[length]`. */
-  decayMask(): tf.Tensor1D {
-    const mask = new Float32Array(this.length);
-    let at = 0;
-    this.specs.forEach((s, i) => {
-      if (s.decay) mask.fill(1, at, at + this.sizes[i]!);
-      at += this.sizes[i]!;
-    });
-    return tf.tensor1d(mask);
-  }
-
-  /**
-   * Reads a vector from named tensors; names that the layout does not have are the caller's business.
-   * @throws AppError bad-file where a tensor is missing or of another shape.
-   */
-  fromState(state: StateDict): Float32Array {
-    const flat = new Float32Array(this.length);
-    let at = 0;
-    for (const [i, spec] of this.specs.entries()) {
-      flat.set(requireTensor(state, spec.name, spec.shape).data, at);
-      at += this.sizes[i]!;
-    }
-    return flat;
-  }
-
-  toState(flat: Float32Array): StateDict {
-    const state: StateDict = new Map();
-    let at = 0;
-    for (const [i, spec] of this.specs.entries()) {
-      state.set(spec.name, { shape: spec.shape, data: flat.slice(at, at + this.sizes[i]!) });
-      at += this.sizes[i]!;
-    }
-    return state;
-  }
-}
 
 /** A tensor of a state by name. @throws AppError bad-file where it is missing or of another shape. */
 export function requireTensor(state: StateDict, name: string, shape: readonly number[]): HostTensor {

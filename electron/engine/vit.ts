@@ -1,18 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
-import { gatherRows } from './kernels/gather-rows.ts';
-import { gelu } from './kernels/gelu.ts';
-import { layerNorm } from './kernels/layer-norm.ts';
+import { type BlockActivations, type BlockContext, blockBackward, blockForward } from './block.ts';
+import { floats, store } from './kernels/device.ts';
+import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
+import { reshape } from './kernels/matrices.ts';
+import { columnSum } from './kernels/sums.ts';
+import { linear, linearGradient } from './linear.ts';
+import { relativePositionBias, relativePositionGradient } from './position.ts';
+import type { Gradients, Weights } from './weights.ts';
 
-/** Named tensors of one model, in the published layouts. */
-export type Parameters = ReadonlyMap<string, tf.Tensor>;
-
-/** x W^T (+ b): `[rows, in]` by the published `[out, in]`. */
-export function linear(x: tf.Tensor2D, weight: tf.Tensor, bias?: tf.Tensor): tf.Tensor2D {
-  const y: tf.Tensor2D = tf.matMul(x, weight as tf.Tensor2D, false, true);
-  return bias ? tf.add(y, bias) : y;
-}
+export const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
 
 /**
  * Images as rows of patches, each patch's values in the order of a convolution's weight (channel, y, x).
@@ -26,71 +24,8 @@ export function patchify(x: tf.Tensor4D, model: ModelConfig): tf.Tensor2D {
   });
 }
 
-/**
- * For each pair of tokens (CLS first) its row in the relative position table: `[(K + 1)^2]`
- * (BEiT, arXiv 2106.08254; RelativePositionBias of modeling_finetune.py).
- */
-export function relativePositionIndex(grid: number): Int32Array {
-  const n = grid * grid + 1;
-  const span = 2 * grid - 1;
-  const index = new Int32Array(n * n);
-  for (let i = 1; i < n; i++) {
-    const [yi, xi] = [Math.floor((i - 1) / grid), (i - 1) % grid];
-    for (let j = 1; j < n; j++) {
-      const [yj, xj] = [Math.floor((j - 1) / grid), (j - 1) % grid];
-      index[i * n + j] = (yi - yj + grid - 1) * span + (xi - xj + grid - 1);
-    }
-  }
-  for (let j = 0; j < n; j++) {
-    index[j] = span * span; // CLS to token
-    index[j * n] = span * span + 1; // token to CLS
-  }
-  index[0] = span * span + 2; // CLS to CLS
-  return index;
-}
-
-/** The bias that a block adds to its attention logits: `[1, heads, K + 1, K + 1]`. */
-function relativePositionBias(table: tf.Tensor, model: ModelConfig): tf.Tensor4D {
-  const n = patchesOf(model) + 1;
-  const rows = gatherRows(table as tf.Tensor2D, relativePositionIndex(gridOf(model)));
-  return tf.expandDims(tf.transpose(tf.reshape(rows, [n, n, model.num_heads]), [2, 0, 1]), 0) as tf.Tensor4D;
-}
-
 /** Sees the attention of a block as it is computed: `[batch, heads, 1 + K, 1 + K]`, each row summing to one. */
 export type Witness = (block: number, probabilities: tf.Tensor4D) => void;
-
-/** Multi-head self-attention. @param x `[batch * n, dim]` @param bias `[1, heads, n, n]` or null */
-function attention(
-  x: tf.Tensor2D,
-  at: string,
-  p: Parameters,
-  model: ModelConfig,
-  n: number,
-  bias: tf.Tensor4D | null,
-  witness?: (probabilities: tf.Tensor4D) => void,
-): tf.Tensor2D {
-  const { embed_dim: dim, num_heads: heads } = model;
-  const batch = x.shape[0] / n;
-  const width = dim / heads;
-  const qBias = p.get(`${at}attn.q_bias`)!;
-  // Keys have no bias: softmax would cancel it (BEiT).
-  const qkvBias = tf.concat([qBias, tf.zerosLike(qBias), p.get(`${at}attn.v_bias`)!]);
-  const qkv = linear(x, p.get(`${at}attn.qkv.weight`)!, qkvBias);
-  const split = tf.transpose(tf.reshape(qkv, [batch, n, 3, heads, width]), [2, 0, 3, 1, 4]);
-  const [q, k, v] = tf.unstack(split) as [tf.Tensor4D, tf.Tensor4D, tf.Tensor4D]; // each [batch, heads, n, width]
-  let logits: tf.Tensor = tf.matMul(tf.mul(q, width ** -0.5), k, false, true); // [batch, heads, n, n]
-  if (bias) logits = tf.add(logits, bias);
-  const probabilities = tf.softmax(logits) as tf.Tensor4D;
-  witness?.(probabilities);
-  const mixed = tf.matMul(probabilities, v); // [batch, heads, n, width]
-  const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * n, dim]) as tf.Tensor2D;
-  return linear(joined, p.get(`${at}attn.proj.weight`)!, p.get(`${at}attn.proj.bias`)!);
-}
-
-function mlp(x: tf.Tensor2D, at: string, p: Parameters): tf.Tensor2D {
-  const hidden = gelu(linear(x, p.get(`${at}mlp.fc1.weight`)!, p.get(`${at}mlp.fc1.bias`)!));
-  return linear(hidden as tf.Tensor2D, p.get(`${at}mlp.fc2.weight`)!, p.get(`${at}mlp.fc2.bias`)!);
-}
 
 export interface EncodeOptions {
   /**
@@ -100,57 +35,180 @@ export interface EncodeOptions {
   until?: number;
   /** Is shown the attention of every block that is run. */
   witness?: Witness;
-  /** Asked before each residual branch is added for its factors, `[batch, 1, 1]`; null for 1. */
-  dropPath?: (block: number) => tf.Tensor | null;
+  /** Asked before each residual branch for its factors, `[batch]`, which it gives away; null for 1. */
+  dropPath?: (block: number) => tf.Tensor1D | null;
+  /**
+   * What is kept for `encodeBackward`: nothing, all activations, or only each block's input, from which the backward
+   * pass computes the others again (arXiv 1604.06174).
+   */
+  keep?: 'nothing' | 'all' | 'inputs';
+}
+
+/** A block as the backward pass finds it. */
+interface KeptBlock {
+  context: BlockContext;
+  /** All that it needs, or only its input. */
+  kept: BlockActivations | tf.Tensor2D;
+  hasOwnTable: boolean;
+}
+
+/** What an encoder's forward pass keeps; given away to `encodeBackward`. */
+export interface EncoderTape {
+  weights: Weights;
+  model: ModelConfig;
+  patches: tf.Tensor2D;
+  mask: tf.Tensor2D | null;
+  batch: number;
+  blocks: KeptBlock[];
+  sharedBias: tf.Tensor3D | null;
+  last: { x: tf.Tensor2D; stats: tf.Tensor2D } | null;
 }
 
 /**
  * The encoder: patches, mask token in the place of masked ones, CLS, blocks, last LayerNorm
- * (`VisionTransformerForMaskedImageModeling.forward_features`).
+ * (`VisionTransformerForMaskedImageModeling.forward_features`). A classifier that was made of it has a table of relative
+ * positions in each block, and may have no last LayerNorm.
  * @param x `[batch, side, side, 3]`, normalised @param mask `[batch, K]`, 1 = masked, or null for none
- * A classifier that was made of it has a table of relative positions in each block, and may have no last LayerNorm.
- * @returns tokens `[batch, 1 + K, dim]`, CLS first. The caller owns them (call it within a tidy).
+ * @returns tokens `[batch, 1 + K, dim]`, CLS first, in the weights' storage. The caller owns them and the tape.
  */
 export function encode(
-  p: Parameters,
+  weights: Weights,
   model: ModelConfig,
   x: tf.Tensor4D,
   mask: tf.Tensor2D | null,
-  { until = model.depth, witness, dropPath }: EncodeOptions = {},
-): tf.Tensor3D {
-  const [batch, K, dim] = [x.shape[0], patchesOf(model), model.embed_dim];
-  const kernel = tf.reshape(p.get('patch_embed.proj.weight')!, [dim, 3 * model.patch_size ** 2]);
-  let patches: tf.Tensor = linear(patchify(x, model), kernel, p.get('patch_embed.proj.bias')!); // [batch * K, dim]
-  patches = tf.reshape(patches, [batch, K, dim]);
-  if (mask) {
-    const w = tf.expandDims(mask, -1); // [batch, K, 1]
-    patches = tf.add(tf.mul(patches, tf.sub(1, w)), tf.mul(p.get('mask_token')!, w));
-  }
-  const cls = tf.broadcastTo(p.get('cls_token')!, [batch, 1, dim]);
-  let tokens: tf.Tensor = tf.concat([cls, patches], 1); // [batch, 1 + K, dim]
-  if (model.position === 'absolute') tokens = tf.add(tokens, p.get('pos_embed')!);
-  const shared = p.get('rel_pos_bias.relative_position_bias_table');
-  const sharedBias = shared ? relativePositionBias(shared, model) : null;
-
-  const n = K + 1;
-  const eps = model.layer_norm_eps;
-  let t = tf.reshape(tokens, [batch * n, dim]) as tf.Tensor2D;
+  { until = model.depth, witness, dropPath, keep = 'nothing' }: EncodeOptions = {},
+): { tokens: tf.Tensor3D; tape: EncoderTape | null } {
+  const [batch, n, dim] = [x.shape[0], patchesOf(model) + 1, model.embed_dim];
+  const patches = tf.tidy(() => store(patchify(x, model), weights.storage) as tf.Tensor2D);
+  let t = embed(weights, model, patches, mask, batch);
+  const shared = weights.find(SHARED_TABLE);
+  const sharedBias = shared && relativePositionBias(shared, model);
+  const blocks: KeptBlock[] = [];
   for (let i = 0; i < until; i++) {
     const at = `blocks.${i}.`;
-    const scaled = (branch: tf.Tensor2D, gamma: string) => {
-      const scale = p.get(at + gamma);
-      const factors = dropPath?.(i);
-      let added: tf.Tensor = scale ? tf.mul(scale, branch) : branch;
-      if (factors) added = tf.reshape(tf.mul(tf.reshape(added, [batch, n, dim]), factors), [batch * n, dim]);
-      return tf.add(t, added) as tf.Tensor2D;
-    };
-    const norm = (name: string) =>
-      layerNorm(t, p.get(`${at}${name}.weight`)!, p.get(`${at}${name}.bias`)!, eps) as tf.Tensor2D;
-    const own = p.get(`${at}attn.relative_position_bias_table`);
+    const own = weights.find(`${at}attn.relative_position_bias_table`);
     const bias = own ? relativePositionBias(own, model) : sharedBias;
-    t = scaled(attention(norm('norm1'), at, p, model, n, bias, witness && ((seen) => witness(i, seen))), 'gamma_1');
-    t = scaled(mlp(norm('norm2'), at, p), 'gamma_2');
+    const factors = [dropPath?.(i) ?? null, dropPath?.(i) ?? null] as const;
+    const context: BlockContext = { weights, model, at, n, bias, factors };
+    const { out, activations } = blockForward(context, t);
+    witness?.(i, activations.probabilities);
+    if (keep === 'all') {
+      blocks.push({ context, kept: activations, hasOwnTable: own !== null });
+    } else {
+      const { x: input, ...others } = activations;
+      tf.dispose(Object.values(others));
+      if (keep === 'inputs') blocks.push({ context, kept: input, hasOwnTable: own !== null });
+      else tf.dispose([input, ...ownedBy(context, own !== null)]);
+    }
+    t = out;
   }
-  const scale = p.get('norm.weight');
-  return tf.reshape(scale ? layerNorm(t, scale, p.get('norm.bias')!, eps) : t, [batch, n, dim]);
+  const scale = weights.find('norm.weight');
+  let y = t;
+  let last: EncoderTape['last'] = null;
+  if (scale) {
+    const normal = layerNorm(t, scale, weights.get('norm.bias'), model.layer_norm_eps, weights.storage);
+    y = normal.y;
+    last = { x: t, stats: normal.stats };
+  }
+  const tokens = reshape<tf.Tensor3D>(y, [batch, n, dim]);
+  y.dispose();
+  if (keep === 'nothing') {
+    tf.dispose([patches, ...(sharedBias ? [sharedBias] : []), ...(last ? [last.x, last.stats] : [])]);
+    return { tokens, tape: null };
+  }
+  return { tokens, tape: { weights, model, patches, mask, batch, blocks, sharedBias, last } };
+}
+
+/** Tensors that were made for one block: its own bias, and its factors. */
+const ownedBy = ({ bias, factors }: BlockContext, hasOwnTable: boolean): tf.Tensor[] =>
+  [hasOwnTable ? bias : null, ...factors].filter((tensor) => tensor !== null);
+
+/** Patches as tokens: `[batch * (1 + K), dim]`, CLS first. */
+function embed(weights: Weights, model: ModelConfig, patches: tf.Tensor2D, mask: tf.Tensor2D | null, batch: number) {
+  const [K, dim] = [patchesOf(model), model.embed_dim];
+  return tf.tidy(() => {
+    const product = floats(linear(patches, weights, 'patch_embed.proj.weight')); // [batch * K, dim]
+    let tokens: tf.Tensor = tf.reshape(tf.add(product, weights.get('patch_embed.proj.bias')), [batch, K, dim]);
+    if (mask) {
+      const w = tf.expandDims(mask, -1); // [batch, K, 1]
+      tokens = tf.add(tf.mul(tokens, tf.sub(1, w)), tf.mul(weights.get('mask_token'), w));
+    }
+    tokens = tf.concat([tf.broadcastTo(weights.get('cls_token'), [batch, 1, dim]), tokens], 1);
+    if (model.position === 'absolute') tokens = tf.add(tokens, weights.get('pos_embed'));
+    return tf.reshape(tokens, [batch * (K + 1), dim]) as tf.Tensor2D;
+  });
+}
+
+/**
+ * Adds the gradients of an encoder's parameters to `gradients`. The tape and `dtokens` are taken.
+ * @param dtokens `[batch * (1 + K), dim]`: in the weights' storage where a last LayerNorm follows the blocks, else floats
+ */
+export function encodeBackward(tape: EncoderTape, dtokens: tf.Tensor2D, gradients: Gradients): void {
+  const { weights, model, patches, mask, batch, blocks, sharedBias, last } = tape;
+  let dt = dtokens;
+  if (last) {
+    const into = tf.zerosLike(last.x);
+    const { dx, dw, db } = layerNormGradient(dtokens, last.x, weights.get('norm.weight'), last.stats, into);
+    gradients.add('norm.weight', dw);
+    gradients.add('norm.bias', db);
+    tf.dispose([dtokens, last.x, last.stats]);
+    dt = dx;
+  }
+  let dshared: tf.Tensor3D | null = null;
+  for (const { context, kept, hasOwnTable } of blocks.reverse()) {
+    let activations: BlockActivations;
+    if (kept instanceof tf.Tensor) {
+      const again = blockForward(context, kept);
+      again.out.dispose();
+      activations = again.activations;
+    } else activations = kept;
+    const { dx, dbias } = blockBackward(context, activations, dt, gradients);
+    dt = dx;
+    if (dbias && hasOwnTable) {
+      gradients.add(`${context.at}attn.relative_position_bias_table`, relativePositionGradient(dbias, model));
+    } else if (dbias) {
+      const sum: tf.Tensor3D = dshared ? tf.add(dshared, dbias) : dbias;
+      if (dshared) tf.dispose([dshared, dbias]);
+      dshared = sum;
+    }
+    tf.dispose(ownedBy(context, hasOwnTable));
+  }
+  if (dshared) gradients.add(SHARED_TABLE, relativePositionGradient(dshared, model));
+  sharedBias?.dispose();
+  embedBackward(weights, model, patches, mask, batch, dt, gradients);
+  tf.dispose([patches, dt]);
+}
+
+function embedBackward(
+  weights: Weights,
+  model: ModelConfig,
+  patches: tf.Tensor2D,
+  mask: tf.Tensor2D | null,
+  batch: number,
+  dt: tf.Tensor2D,
+  gradients: Gradients,
+): void {
+  const [K, dim] = [patchesOf(model), model.embed_dim];
+  const tokens = tf.reshape(dt, [batch, K + 1, dim]) as tf.Tensor3D;
+  const ofPosition = tf.tidy(() => tf.sum(tokens, 0, true)); // [1, 1 + K, dim]
+  gradients.add('cls_token', tf.slice(ofPosition, [0, 0, 0], [1, 1, dim]));
+  if (model.position === 'absolute') gradients.add('pos_embed', ofPosition);
+  else ofPosition.dispose();
+  let dpatches: tf.Tensor = tf.slice(tokens, [0, 1, 0], [batch, K, dim]);
+  tokens.dispose();
+  if (mask) {
+    const all = dpatches;
+    const [masked, seen] = tf.tidy(() => {
+      const w = tf.expandDims(mask, -1);
+      return [tf.reshape(tf.sum(tf.mul(all, w), [0, 1]), [1, 1, dim]), tf.mul(all, tf.sub(1, w))];
+    }) as [tf.Tensor, tf.Tensor];
+    all.dispose();
+    gradients.add('mask_token', masked);
+    dpatches = seen;
+  }
+  const rows = tf.reshape(dpatches, [batch * K, dim]) as tf.Tensor2D;
+  gradients.add('patch_embed.proj.bias', columnSum(rows));
+  const stored = store(rows, weights.storage);
+  linearGradient(stored, patches, weights, 'patch_embed.proj.weight', gradients, false);
+  tf.dispose([dpatches, rows, stored]);
 }

@@ -1,69 +1,300 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { beforeAll, describe, expect, test } from 'vitest';
-import { batchNormalize, batchNormalizePlain } from '../../electron/engine/kernels/batch-norm.ts';
-import { gatherRows } from '../../electron/engine/kernels/gather-rows.ts';
-import { gelu, geluPlain } from '../../electron/engine/kernels/gelu.ts';
-import { layerNorm, layerNormPlain } from '../../electron/engine/kernels/layer-norm.ts';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import * as batch from '../../electron/engine/kernels/batch-norm.ts';
+import {
+  isCompiled,
+  type Storage,
+  storageOf,
+  store,
+  useCompiledKernels,
+} from '../../electron/engine/kernels/device.ts';
+import { gatherRows, gatherRowsGradient } from '../../electron/engine/kernels/gather-rows.ts';
+import * as gelu from '../../electron/engine/kernels/gelu.ts';
+import * as heads from '../../electron/engine/kernels/heads.ts';
+import * as layer from '../../electron/engine/kernels/layer-norm.ts';
+import { matMul } from '../../electron/engine/kernels/matrices.ts';
+import * as residual from '../../electron/engine/kernels/residual.ts';
+import * as softmax from '../../electron/engine/kernels/softmax.ts';
+import * as sums from '../../electron/engine/kernels/sums.ts';
+import * as update from '../../electron/engine/kernels/update.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 
-beforeAll(async () => {
-  await loadBackend();
+const backend = await loadBackend();
+const hasCompiled = isCompiled();
+const why = backend.name === 'tensorflow' ? 'the compiled kernels were not built' : `no TensorFlow: ${backend.why}`;
+
+let kept: tf.Tensor[] = [];
+const keep = <T extends tf.Tensor>(tensor: T): T => {
+  kept.push(tensor);
+  return tensor;
+};
+const normal = <T extends tf.Tensor>(shape: number[], seed: number): T =>
+  keep(tf.randomNormal(shape, 0.3, 1.5, 'float32', seed)) as unknown as T;
+const off = (a: tf.Tensor, b: tf.Tensor) =>
+  tf.tidy(() => tf.max(tf.abs(tf.sub(store(a, 'fp32'), store(b, 'fp32')))).dataSync()[0]!);
+
+let tensors = 0;
+beforeAll(() => {
+  tensors = tf.memory().numTensors;
+});
+afterEach(() => {
+  tf.dispose(kept);
+  kept = [];
+  expect(tf.memory().numTensors).toBe(tensors);
 });
 
-/** Values and gradients of two versions of a kernel, at the same inputs and the same upstream gradient. */
-function compare(fast: (...x: tf.Tensor[]) => tf.Tensor, plain: (...x: tf.Tensor[]) => tf.Tensor, inputs: tf.Tensor[]) {
-  const before = tf.memory().numTensors;
-  tf.tidy(() => {
-    const dy = tf.randomNormal(plain(...inputs).shape, 0, 1, 'float32', 7);
-    const a = tf.valueAndGrads(fast)(inputs, dy);
-    const b = tf.valueAndGrads(plain)(inputs, dy);
-    for (const [x, y] of [[a.value, b.value], ...a.grads.map((g, i) => [g, b.grads[i]!])] as [tf.Tensor, tf.Tensor][]) {
-      expect(x.shape).toEqual(y.shape);
-      expect(tf.max(tf.abs(tf.sub(x, y))).dataSync()[0]!).toBeLessThan(2e-5);
-    }
+/** Gradients that are written out, beside those that TensorFlow.js's tape finds for the same forward pass. */
+function againstTape(
+  forward: (...inputs: tf.Tensor[]) => tf.Tensor,
+  inputs: tf.Tensor[],
+  backward: (dy: tf.Tensor) => (tf.Tensor | null)[],
+) {
+  const dy = keep(tf.randomNormal(keep(tf.tidy(() => forward(...inputs))).shape, 0, 1, 'float32', 7));
+  const { value, grads } = tf.valueAndGrads(forward)(inputs, dy);
+  value.dispose();
+  const own = backward(keep(dy.clone()));
+  own.forEach((gradient, i) => {
+    expect(gradient!.shape, `input ${i}`).toEqual(grads[i]!.shape);
+    expect(off(gradient!, grads[i]!), `input ${i}`).toBeLessThan(3e-5);
   });
-  expect(tf.memory().numTensors).toBe(before);
+  tf.dispose([...grads, ...own.map((g) => g!)]);
 }
 
-const normal = (shape: number[], seed: number) => tf.randomNormal(shape, 0.3, 1.5, 'float32', seed);
+// The plain kernels free what they take: the tape is asked about the formulas themselves.
+const rows = 12;
+const width = 24;
+const upstream = <T extends tf.Tensor>(dy: tf.Tensor): T => dy.clone() as unknown as T;
 
-describe('kernels equal their plain versions, values and gradients', () => {
+describe('gradients are those of the tape', () => {
   test('LayerNorm', () => {
-    const eps = 1e-6;
-    compare(
-      (x, w, b) => layerNorm(x!, w!, b!, eps),
-      (x, w, b) => layerNormPlain(x!, w!, b!, eps),
-      [normal([5, 7, 24], 1), normal([24], 2), normal([24], 3)],
+    const [x, w, b] = [normal<tf.Tensor2D>([rows, width], 1), normal([width], 2), normal([width], 3)];
+    const forward = (...t: tf.Tensor[]) => {
+      const { mean, variance } = tf.moments(t[0]!, -1, true);
+      return tf.add(tf.mul(tf.div(tf.sub(t[0]!, mean), tf.sqrt(tf.add(variance, 1e-6))), t[1]!), t[2]!);
+    };
+    againstTape(forward, [x, w, b], (dy) => {
+      const { y, stats } = layer.layerNormPlain(x, w, b, 1e-6);
+      expect(off(y, keep(tf.tidy(() => forward(x, w, b))))).toBeLessThan(1e-5);
+      const zero: tf.Tensor2D = tf.zerosLike(x);
+      const { dx, dw, db } = layer.layerNormGradientPlain(dy as tf.Tensor2D, x, w, stats, zero);
+      tf.dispose([y, stats]);
+      return [dx, dw, db];
+    });
+  });
+  test('GELU of a sum', () => {
+    const [h, b] = [normal<tf.Tensor2D>([rows, width], 4), normal([width], 5)];
+    const forward = (...t: tf.Tensor[]) => {
+      const x = tf.add(t[0]!, t[1]!);
+      return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.div(x, Math.SQRT2)), 1));
+    };
+    againstTape(forward, [h, b], (dy) => {
+      const { dh, db } = gelu.geluGradientPlain(upstream(dy), h, b);
+      return [dh, db];
+    });
+  });
+  test.each([true, false])('residual sum, scaled: %s', (isScaled) => {
+    const t = normal<tf.Tensor2D>([rows, width], 6);
+    const [branch, bias] = [normal<tf.Tensor2D>([rows, width], 7), normal([width], 8)];
+    const scales = {
+      gamma: isScaled ? normal([width], 9) : null,
+      factors: isScaled ? keep(tf.tensor1d([0, 1.5, 2])) : null,
+    };
+    const forward = (...x: tf.Tensor[]) => {
+      const added = tf.add(x[0]!, x[1]!);
+      if (!isScaled) return tf.add(t, added);
+      const each = tf.reshape(tf.mul(tf.reshape(tf.mul(added, x[2]!), [3, 4, width]), tf.reshape(scales.factors!, [3, 1, 1])), [rows, width]); // biome-ignore format: one formula
+      return tf.add(t, each);
+    };
+    againstTape(forward, [branch, bias, ...(scales.gamma ? [scales.gamma] : [])], (dy) => {
+      const found = residual.residualGradientPlain(dy as tf.Tensor2D, branch, bias, scales);
+      return [found.dbranch, found.dbias, ...(found.dgamma ? [found.dgamma] : [])];
+    });
+    const y = residual.residualPlain(t, branch, bias, scales);
+    const inputs = [branch, bias, ...(scales.gamma ? [scales.gamma] : [])];
+    expect(off(keep(y), keep(tf.tidy(() => forward(...inputs))))).toBeLessThan(1e-5);
+  });
+  test('softmax with a bias of every image', () => {
+    const [logits, bias] = [normal<tf.Tensor4D>([2, 3, 5, 5], 10), normal<tf.Tensor3D>([3, 5, 5], 11)];
+    againstTape(
+      (x, b) => tf.softmax(tf.add(x!, b!)),
+      [logits, bias],
+      (dy) => {
+        const p = softmax.softmaxPlain(upstream(logits), bias);
+        const { dlogits, dbias } = softmax.softmaxGradientPlain(upstream(dy), p, true);
+        p.dispose();
+        return [dlogits, dbias];
+      },
     );
   });
-  test('GELU', () =>
-    compare(
-      (x) => gelu(x!),
-      (x) => geluPlain(x!),
-      [normal([6, 33], 4)],
-    ));
-  test('BatchNorm', () => {
-    const eps = 1e-5;
-    compare(
-      (x) => batchNormalize(x as tf.Tensor2D, eps),
-      (x) => batchNormalizePlain(x as tf.Tensor2D, eps),
-      [normal([40, 9], 5)],
-    );
+  test.each([true, false])('BatchNorm, with scale, shift and ReLU: %s', (isAffine) => {
+    const x = normal<tf.Tensor2D>([40, 9], 12);
+    const affine = isAffine ? { gamma: normal([9], 13), beta: normal([9], 14) } : null;
+    const forward = (...t: tf.Tensor[]) => {
+      const { mean, variance } = tf.moments(t[0]!, 0);
+      const y = tf.div(tf.sub(t[0]!, mean), tf.sqrt(tf.add(variance, 1e-5)));
+      return isAffine ? tf.relu(tf.add(tf.mul(y, t[1]!), t[2]!)) : y;
+    };
+    againstTape(forward, affine ? [x, affine.gamma, affine.beta] : [x], (dy) => {
+      const { y, stats } = batch.batchNormPlain(x, affine, 1e-5);
+      const found = batch.batchNormGradientPlain(upstream(dy), x, stats, affine, 1e-5);
+      tf.dispose([y, stats]);
+      return found.affine ? [found.dx, found.affine.dgamma, found.affine.dbeta] : [found.dx];
+    });
+  });
+  test('heads, taken apart and joined', () => {
+    const [qkv, q, v] = [normal<tf.Tensor2D>([2 * 5, 3 * 12], 15), normal([12], 16), normal([12], 17)];
+    // All three, stacked, so that one upstream gradient reaches them.
+    const forward = (...t: tf.Tensor[]) => {
+      const all = tf.add(t[0]!, tf.concat([t[1]!, tf.zeros([12]), t[2]!]));
+      const split = tf.transpose(tf.reshape(all, [2, 5, 3, 3, 4]), [2, 0, 3, 1, 4]);
+      return tf.mul(split, tf.reshape(tf.tensor1d([0.5, 1, 1]), [3, 1, 1, 1, 1])); // 0.5 = 4^-1/2
+    };
+    const apart = heads.splitHeadsPlain(qkv, q, v, 3, 5);
+    const stacked = keep(tf.stack([apart.q, apart.k, apart.v]));
+    tf.dispose(Object.values(apart));
+    expect(off(stacked, keep(tf.tidy(() => forward(qkv, q, v))))).toBeLessThan(1e-6);
+    againstTape(forward, [qkv, q, v], (dy) => {
+      const [a, b, c] = tf.unstack(dy) as tf.Tensor4D[];
+      const { dqkv, dqBias, dvBias } = heads.joinHeadsPlain({ q: a!, k: b!, v: c! });
+      return [dqkv, dqBias, dvBias];
+    });
   });
   test('gather of rows, repeated ones too', () => {
     const index = Int32Array.of(3, 0, 3, 1, 3);
-    compare(
-      (t) => gatherRows(t as tf.Tensor2D, index),
-      (t) => tf.matMul(tf.cast(tf.oneHot(tf.tensor1d(index, 'int32'), 4), 'float32'), t as tf.Tensor2D),
-      [normal([4, 3], 6)],
-    );
+    const table = normal<tf.Tensor2D>([4, 3], 18);
+    const forward = (t?: tf.Tensor) =>
+      tf.matMul(tf.cast(tf.oneHot(tf.tensor1d(index, 'int32'), 4), 'float32'), t as tf.Tensor2D);
+    expect(off(keep(gatherRows(table, index)), keep(tf.tidy(() => forward(table))))).toBe(0);
+    againstTape(forward, [table], (dy) => [gatherRowsGradient(dy as tf.Tensor2D, index, 4)]);
+  });
+});
+
+/** Both versions of a kernel on the same inputs; what they take are copies. */
+function both(run: () => (tf.Tensor | null)[], tolerance: number) {
+  const fast = run();
+  useCompiledKernels(false);
+  const plain = run();
+  useCompiledKernels(true);
+  fast.forEach((tensor, i) => {
+    expect(tensor!.shape, `output ${i}`).toEqual(plain[i]!.shape);
+    expect(storageOf(tensor!), `output ${i}`).toBe(storageOf(plain[i]!));
+    const largest = tf.tidy(() => tf.max(tf.abs(store(plain[i]!, 'fp32'))).dataSync()[0]!);
+    expect(off(tensor!, plain[i]!), `output ${i}`).toBeLessThan(tolerance * Math.max(1, largest));
+  });
+  tf.dispose([...fast, ...plain].map((t) => t!));
+}
+
+/** Rows enough for several chunks, and a width that no vector divides. */
+const many = 203;
+const odd = 45;
+/** A copy with values of its own: what overwrites its input must not reach another's. */
+const own = <T extends tf.Tensor>(x: T): T => tf.tidy(() => store(tf.add(store(x, 'fp32'), 0), storageOf(x))) as T;
+
+describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompiled ? '' : ` (skipped: ${why})`}`, () => {
+  describe.each([
+    ['fp32', 2e-5],
+    ['bf16', 1e-2],
+  ] as [Storage, number][])('%s', (storage, tolerance) => {
+    const stored = <T extends tf.Tensor>(shape: number[], seed: number): T =>
+      keep(store(normal<T>(shape, seed), storage));
+    test('LayerNorm', () => {
+      const [x, w, b] = [normal<tf.Tensor2D>([many, odd], 1), normal([odd], 2), normal([odd], 3)];
+      const dy = stored<tf.Tensor2D>([many, odd], 4);
+      const start = normal<tf.Tensor2D>([many, odd], 5);
+      both(() => {
+        const { y, stats } = layer.layerNorm(x, w, b, 1e-6, storage);
+        const { dx, dw, db } = layer.layerNormGradient(dy, x, w, stats, own(start));
+        return [y, stats, dx, dw, db];
+      }, tolerance);
+    });
+    test('GELU', () => {
+      const [h, dy, bias] = [
+        stored<tf.Tensor2D>([many, odd], 1),
+        stored<tf.Tensor2D>([many, odd], 2),
+        normal([odd], 3),
+      ];
+      both(() => {
+        const { dh, db } = gelu.geluGradient(own(dy), h, bias);
+        return [gelu.gelu(h, bias), dh, db];
+      }, tolerance);
+    });
+    test.each([true, false])('residual sum, scaled: %s', (isScaled) => {
+      const [t, bias] = [normal<tf.Tensor2D>([many, odd], 1), normal([odd], 2)];
+      const branch = stored<tf.Tensor2D>([many, odd], 3);
+      const factors = keep(tf.tensor1d([0, 1, 2, 3, 1, 0, 2])); // 203 = 7 images of 29 tokens
+      const scales = isScaled ? { gamma: normal([odd], 4), factors } : { gamma: null, factors: null };
+      both(() => {
+        const { dbranch, dbias, dgamma } = residual.residualGradient(t, branch, bias, scales);
+        return [residual.residual(t, branch, bias, scales), dbranch, dbias, ...(dgamma ? [dgamma] : [])];
+      }, tolerance);
+    });
+    test('heads', () => {
+      const qkv = stored<tf.Tensor2D>([4 * 29, 3 * 15], 1);
+      const [q, v] = [normal([15], 2), normal([15], 3)];
+      both(() => {
+        const apart = heads.splitHeads(qkv, q, v, 3, 29);
+        const again = heads.joinHeads({ q: own(apart.q), k: own(apart.k), v: own(apart.v) });
+        return [...Object.values(apart), ...Object.values(again)];
+      }, tolerance);
+    });
+    test.each([true, false])('softmax, with a bias: %s', (isBiased) => {
+      const [logits, dp] = [stored<tf.Tensor4D>([3, 2, 29, 29], 1), stored<tf.Tensor4D>([3, 2, 29, 29], 2)];
+      const bias = isBiased ? normal<tf.Tensor3D>([2, 29, 29], 3) : null;
+      both(() => {
+        const p = softmax.softmax(own(logits), bias);
+        const { dlogits, dbias } = softmax.softmaxGradient(own(dp), p, isBiased);
+        return [p, dlogits, ...(dbias ? [dbias] : [])];
+      }, tolerance);
+    });
+    test.each([true, false])('BatchNorm, with scale, shift and ReLU: %s', (isAffine) => {
+      const [x, dy] = [stored<tf.Tensor2D>([many, 301], 1), stored<tf.Tensor2D>([many, 301], 2)];
+      const affine = isAffine ? { gamma: normal([301], 3), beta: normal([301], 4) } : null;
+      both(() => {
+        const { y, stats } = batch.batchNorm(x, affine, 1e-5);
+        const { dx, affine: found } = batch.batchNormGradient(own(dy), x, stats, affine, 1e-5);
+        return [y, stats, dx, ...(found ? [found.dgamma, found.dbeta] : [])];
+      }, tolerance);
+    });
+    test('sums over rows', () => {
+      const x = stored<tf.Tensor2D>([many, odd], 1);
+      both(() => [sums.columnSum(x)], tolerance);
+    });
+  });
+  test('sum of squares, AdamW and average, in place', () => {
+    const size = [211, 701]; // more than two chunks
+    const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];
+    const v = keep(tf.square(normal(size, 5)));
+    const numbers = { clip: 0.7, keep: 0.99, betas: [0.9, 0.98], correction: 1.3, eps: 1e-8, rate: 1e-2 } as const;
+    both(() => Object.values(update.adamW({ p: own(p), m: own(m), v: own(v) }, g, numbers)), 2e-5);
+    both(() => [update.average(own(p), student, 0.996)], 1e-6);
+    both(() => [sums.sumSquares(p)], 1e-6);
   });
 });
 
 test('GELU at hand-worked values: x Phi(x)', () => {
   // Phi(1) = .8413447461, Phi(-2) = .0227501319 (tables of the normal distribution)
-  const y = tf.tidy(() => gelu(tf.tensor1d([0, 1, -2])).dataSync());
+  const zero = keep(tf.zeros([3]));
+  const y = keep(gelu.gelu(keep(tf.tensor2d([[0, 1, -2]])), zero)).dataSync();
   expect(y[0]).toBe(0);
   expect(y[1]).toBeCloseTo(0.8413447, 6);
   expect(y[2]).toBeCloseTo(-0.0455003, 6);
+});
+
+test.skipIf(backend.name !== 'tensorflow')('products in bf16 are those of operands rounded to bf16', () => {
+  const round = (x: number) => {
+    const bits = new Uint32Array(Float32Array.of(x).buffer);
+    bits[0] = ((bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000) >>> 0;
+    return new Float32Array(bits.buffer)[0]!;
+  };
+  const [a, b] = [normal<tf.Tensor2D>([6, 40], 1), normal<tf.Tensor2D>([5, 40], 2)];
+  const [x, y] = [a.dataSync(), b.dataSync()];
+  const product = keep(matMul(keep(store(a, 'bf16')), keep(store(b, 'bf16')), false, true));
+  expect(storageOf(product)).toBe('bf16');
+  const found = keep(store(product, 'fp32')).dataSync();
+  for (let i = 0; i < 6; i++)
+    for (let j = 0; j < 5; j++) {
+      let sum = 0;
+      for (let k = 0; k < 40; k++) sum += round(x[i * 40 + k]!) * round(y[j * 40 + k]!);
+      expect(Math.abs(found[i * 5 + j]! - sum)).toBeLessThan(2 ** -7 * Math.max(1, Math.abs(sum)));
+    }
 });

@@ -1,22 +1,46 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { compiledKernel, floats, isCompiled, storageOf, store } from './device.ts';
+
+/**
+ * The exact GELU, x Phi(x) (arXiv 1606.08415, section 2), of `h + bias`.
+ * @param h `[rows, width]` @param bias `[width]`
+ */
+export function gelu(h: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D {
+  const storage = storageOf(h);
+  if (!isCompiled(storage)) return geluPlain(h, bias);
+  return compiledKernel('Gelu', storage, [], [h, bias], 1)[0] as tf.Tensor2D;
+}
 
 const gate = (x: tf.Tensor) => tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
 
-/** The exact GELU, op by op: the reference that `gelu` is tested against. */
-export const geluPlain = (x: tf.Tensor): tf.Tensor => tf.mul(x, gate(x));
-
-/** The exact GELU, x Phi(x) (arXiv 1606.08415, section 2), with a gradient of its own; any shape. */
-export function gelu(x: tf.Tensor): tf.Tensor {
-  const op = tf.customGrad((...args: unknown[]) => {
-    const [input, save] = args as [tf.Tensor, tf.GradSaveFunc];
-    const phi = gate(input);
-    save([input, phi]);
-    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-      const [v, cdf] = saved as [tf.Tensor, tf.Tensor];
-      const density = tf.mul(tf.exp(tf.mul(tf.square(v), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-      return tf.mul(dy, tf.add(cdf, tf.mul(v, density)));
-    };
-    return { value: tf.mul(input, phi), gradFunc };
+/** The same, operation by operation. */
+export function geluPlain(h: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D {
+  return tf.tidy(() => {
+    const x = tf.add(floats(h), bias);
+    return store(tf.mul(x, gate(x)), storageOf(h)) as tf.Tensor2D;
   });
-  return op(x);
+}
+
+/** Its gradients. `dy` is taken, and comes back as the gradient of `h`. */
+export function geluGradient(dy: tf.Tensor2D, h: tf.Tensor2D, bias: tf.Tensor): { dh: tf.Tensor2D; db: tf.Tensor } {
+  const storage = storageOf(h);
+  if (!isCompiled(storage)) return geluGradientPlain(dy, h, bias);
+  const [db] = compiledKernel('GeluGrad', storage, [], [dy, h, bias], 1);
+  return { dh: dy, db: db! };
+}
+
+/** The same, operation by operation. */
+export function geluGradientPlain(
+  dy: tf.Tensor2D,
+  h: tf.Tensor2D,
+  bias: tf.Tensor,
+): { dh: tf.Tensor2D; db: tf.Tensor } {
+  const [dh, db] = tf.tidy(() => {
+    const x = tf.add(floats(h), bias);
+    const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    const g = tf.mul(floats(dy), tf.add(gate(x), tf.mul(x, density)));
+    return [store(g, storageOf(h)), tf.sum(g, 0)];
+  }) as [tf.Tensor2D, tf.Tensor];
+  dy.dispose();
+  return { dh, db };
 }

@@ -2,7 +2,7 @@ import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../sh
 import type { StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
-import { relativePositionIndex } from '../../engine/vit.ts';
+import { relativePositionIndex } from '../../engine/position.ts';
 import { MAX_WEIGHT_BYTES, OnnxGraph } from '../../formats/onnx.ts';
 import { encoderSpecs } from './encoder.ts';
 

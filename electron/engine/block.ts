@@ -1,0 +1,151 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '../../shared/config.ts';
+import { gelu, geluGradient } from './kernels/gelu.ts';
+import { joinHeads, mergeHeads, splitHeads, unmergeHeads } from './kernels/heads.ts';
+import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
+import { matMul } from './kernels/matrices.ts';
+import { residual, residualGradient } from './kernels/residual.ts';
+import { softmax, softmaxGradient } from './kernels/softmax.ts';
+import { linear, linearGradient } from './linear.ts';
+import type { Gradients, Weights } from './weights.ts';
+
+/** What of a block's forward pass its backward pass needs. All of it is owned by who holds it. */
+export interface BlockActivations {
+  /** `[batch * n, dim]`, as it came in, and between the two branches. */
+  x: tf.Tensor2D;
+  middle: tf.Tensor2D;
+  q: tf.Tensor4D;
+  k: tf.Tensor4D;
+  v: tf.Tensor4D;
+  probabilities: tf.Tensor4D;
+  attended: tf.Tensor2D;
+  attention: tf.Tensor2D;
+  hidden: tf.Tensor2D;
+  mlp: tf.Tensor2D;
+}
+
+/** Everything of a block that does not change with its input. */
+export interface BlockContext {
+  weights: Weights;
+  model: ModelConfig;
+  /** Name before its parameters' names, with the dot. */
+  at: string;
+  /** Tokens of an image. */
+  n: number;
+  /** Relative position bias, `[heads, n, n]`. */
+  bias: tf.Tensor3D | null;
+  /** Of the attention branch and of the MLP, `[batch]` each, or null for 1: stochastic depth. */
+  factors: readonly [tf.Tensor1D | null, tf.Tensor1D | null];
+}
+
+const norm = ({ weights, model, at }: BlockContext, x: tf.Tensor2D, name: string) =>
+  layerNorm(
+    x,
+    weights.get(`${at}${name}.weight`),
+    weights.get(`${at}${name}.bias`),
+    model.layer_norm_eps,
+    weights.storage,
+  );
+
+const scales = ({ weights, at, factors }: BlockContext, branch: 0 | 1) => ({
+  gamma: weights.find(`${at}gamma_${branch + 1}`),
+  factors: factors[branch],
+});
+
+/**
+ * A block of the encoder (`Block` of modeling_finetune.py): attention and MLP, each on normalised tokens and added.
+ * @param x `[batch * n, dim]`; it is part of what comes back
+ */
+export function blockForward(
+  context: BlockContext,
+  x: tf.Tensor2D,
+): { out: tf.Tensor2D; activations: BlockActivations } {
+  const { weights, model, at, n, bias } = context;
+  const first = norm(context, x, 'norm1');
+  const qkv = linear(first.y, weights, `${at}attn.qkv.weight`);
+  const { q, k, v } = splitHeads(
+    qkv,
+    weights.get(`${at}attn.q_bias`),
+    weights.get(`${at}attn.v_bias`),
+    model.num_heads,
+    n,
+  );
+  tf.dispose([first.y, first.stats, qkv]);
+  const probabilities = softmax(matMul(q, k, false, true), bias); // [batch, heads, n, n]
+  const mixed = matMul(probabilities, v); // [batch, heads, n, width]
+  const attended = mergeHeads(mixed); // [batch * n, dim]
+  mixed.dispose();
+  const attention = linear(attended, weights, `${at}attn.proj.weight`);
+  const middle = residual(x, attention, weights.get(`${at}attn.proj.bias`), scales(context, 0));
+
+  const second = norm(context, middle, 'norm2');
+  const hidden = linear(second.y, weights, `${at}mlp.fc1.weight`);
+  const active = gelu(hidden, weights.get(`${at}mlp.fc1.bias`));
+  const mlp = linear(active, weights, `${at}mlp.fc2.weight`);
+  const out = residual(middle, mlp, weights.get(`${at}mlp.fc2.bias`), scales(context, 1));
+  tf.dispose([second.y, second.stats, active]);
+  return { out, activations: { x, middle, q, k, v, probabilities, attended, attention, hidden, mlp } };
+}
+
+/**
+ * Gradients of a block: those of its parameters are added to `gradients`. The outputs of LayerNorm and GELU are
+ * computed again, which costs less than to keep them. Activations and `dout` are taken.
+ * @returns the gradient of `x`, and that of the relative position bias
+ */
+export function blockBackward(
+  context: BlockContext,
+  activations: BlockActivations,
+  dout: tf.Tensor2D,
+  gradients: Gradients,
+): { dx: tf.Tensor2D; dbias: tf.Tensor3D | null } {
+  const { weights, model, at, n } = context;
+  const { x, middle, q, k, v, probabilities, attended, attention, hidden, mlp } = activations;
+  const add = (name: string, gradient: tf.Tensor | null) => gradient && gradients.add(at + name, gradient);
+
+  // MLP
+  const outer = residualGradient(dout, mlp, weights.get(`${at}mlp.fc2.bias`), scales(context, 1));
+  mlp.dispose();
+  add('gamma_2', outer.dgamma);
+  add('mlp.fc2.bias', outer.dbias);
+  const active = gelu(hidden, weights.get(`${at}mlp.fc1.bias`));
+  const dactive = linearGradient(outer.dbranch, active, weights, `${at}mlp.fc2.weight`, gradients)!;
+  tf.dispose([active, outer.dbranch]);
+  const { dh, db } = geluGradient(dactive, hidden, weights.get(`${at}mlp.fc1.bias`));
+  hidden.dispose();
+  add('mlp.fc1.bias', db);
+  const second = norm(context, middle, 'norm2');
+  const dsecond = linearGradient(dh, second.y, weights, `${at}mlp.fc1.weight`, gradients)!;
+  tf.dispose([dh, second.y]);
+  const between = layerNormGradient(dsecond, middle, weights.get(`${at}norm2.weight`), second.stats, dout);
+  tf.dispose([dsecond, second.stats, middle]);
+  add('norm2.weight', between.dw);
+  add('norm2.bias', between.db);
+
+  // Attention
+  const inner = residualGradient(between.dx, attention, weights.get(`${at}attn.proj.bias`), scales(context, 0));
+  attention.dispose();
+  add('gamma_1', inner.dgamma);
+  add('attn.proj.bias', inner.dbias);
+  const dattended = linearGradient(inner.dbranch, attended, weights, `${at}attn.proj.weight`, gradients)!;
+  const dmixed = unmergeHeads(dattended, model.num_heads, n);
+  tf.dispose([attended, inner.dbranch, dattended]);
+  const dv = matMul(probabilities, dmixed, true);
+  const dprobabilities = matMul(dmixed, v, false, true);
+  tf.dispose([dmixed, v]);
+  const { dlogits, dbias } = softmaxGradient(dprobabilities, probabilities, context.bias !== null);
+  probabilities.dispose();
+  const dq = matMul(dlogits, k);
+  const dk = matMul(dlogits, q, true);
+  tf.dispose([dlogits, q, k]);
+  const joined = joinHeads({ q: dq, k: dk, v: dv });
+  add('attn.q_bias', joined.dqBias);
+  add('attn.v_bias', joined.dvBias);
+  const first = norm(context, x, 'norm1');
+  const dfirst = linearGradient(joined.dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients)!;
+  tf.dispose([joined.dqkv, first.y]);
+  const before = layerNormGradient(dfirst, x, weights.get(`${at}norm1.weight`), first.stats, between.dx);
+  tf.dispose([dfirst, first.stats, x]);
+  add('norm1.weight', before.dw);
+  add('norm1.bias', before.db);
+  return { dx: before.dx, dbias };
+}

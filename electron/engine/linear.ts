@@ -1,0 +1,25 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { floats } from './kernels/device.ts';
+import { matMul, reshape } from './kernels/matrices.ts';
+import type { Gradients, Weights } from './weights.ts';
+
+/** x W^T: `[rows, in]` by the published `[out, in]`; both in the storage of products. */
+export const linear = (x: tf.Tensor2D, weights: Weights, name: string): tf.Tensor2D =>
+  matMul(x, weights.matrix(name), false, true);
+
+/**
+ * Its gradients: that of the weight is added to `gradients`, that of `x` comes back, or null where it is not wanted.
+ * `dy` is left to the caller.
+ */
+export function linearGradient(
+  dy: tf.Tensor2D,
+  x: tf.Tensor2D,
+  weights: Weights,
+  name: string,
+  gradients: Gradients,
+  wantInput = true,
+): tf.Tensor2D | null {
+  const dw = tf.tidy(() => reshape(floats(matMul(dy, x, true)), weights.get(name).shape));
+  gradients.add(name, dw);
+  return wantInput ? matMul(dy, weights.matrix(name)) : null;
+}

@@ -1,0 +1,104 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { StateDict } from '../../shared/domain.ts';
+import { hostCopy } from './host.ts';
+import { type Storage, store } from './kernels/device.ts';
+import { reshape } from './kernels/matrices.ts';
+import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
+
+/** Named tensors of one network, in the published layouts and in floats, and its matrices as products want them. */
+export class Weights {
+  readonly specs: readonly ParameterSpec[];
+  readonly storage: Storage;
+  readonly #tensors = new Map<string, tf.Tensor>();
+  readonly #matrices = new Map<string, tf.Tensor2D>();
+
+  /**
+   * @param storage of the matrices
+   * @throws AppError bad-file where a tensor is missing or of another shape
+   */
+  constructor(specs: readonly ParameterSpec[], state: StateDict, storage: Storage = 'fp32') {
+    this.specs = specs;
+    this.storage = storage;
+    for (const { name, shape } of specs) requireTensor(state, name, shape);
+    for (const { name, shape } of specs) {
+      const tensor = tf.tensor(requireTensor(state, name, shape).data, shape);
+      tf.dispose(tf.zerosLike(tensor)); // the values go to the backend now, and are not kept here as well
+      this.#tensors.set(name, tensor);
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  /** A tensor in floats; it stays this object's. */
+  get(name: string): tf.Tensor {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw new RangeError(`no parameter "${name}"`);
+    return tensor;
+  }
+
+  find(name: string): tf.Tensor | null {
+    return this.#tensors.get(name) ?? null;
+  }
+
+  /** A weight as `[out, in]`, in the storage of products; it stays this object's. */
+  matrix(name: string): tf.Tensor2D {
+    let matrix = this.#matrices.get(name);
+    if (!matrix) {
+      const tensor = this.get(name);
+      const out = tensor.shape[0]!;
+      // Kept beyond the tidy that may be around this call.
+      matrix = tf.tidy(() =>
+        tf.keep(store(reshape<tf.Tensor2D>(tensor, [out, tensor.size / out]), this.storage) as tf.Tensor2D),
+      );
+      this.#matrices.set(name, matrix);
+    }
+    return matrix;
+  }
+
+  /** Puts a tensor in the place of another, which the caller has taken. */
+  replace(name: string, tensor: tf.Tensor): void {
+    this.#tensors.set(name, tensor);
+    this.#matrices.get(name)?.dispose();
+    this.#matrices.delete(name);
+  }
+
+  state(): StateDict {
+    return new Map(this.specs.map(({ name, shape }) => [name, { shape, data: hostCopy(this.get(name)) }]));
+  }
+
+  dispose(): void {
+    tf.dispose([...this.#tensors.values(), ...this.#matrices.values()]);
+  }
+}
+
+/** Gradients by the names of the parameters; what is added is taken. */
+export class Gradients {
+  readonly tensors = new Map<string, tf.Tensor>();
+  /** What they are multiplied by beside what they should be: the scale of the loss, the number of micro-batches. */
+  scale = 1;
+
+  add(name: string, gradient: tf.Tensor): void {
+    const before = this.tensors.get(name);
+    this.tensors.set(name, before ? tf.add(before, gradient) : gradient);
+    if (before) tf.dispose([before, gradient]);
+  }
+
+  /** As named tensors, of these specs; where no gradient reaches, zeros. */
+  state(specs: readonly ParameterSpec[]): StateDict {
+    return new Map(
+      specs.map(({ name, shape }) => {
+        const found = this.tensors.get(name);
+        const data = found ? hostCopy(found) : new Float32Array(sizeOf(shape));
+        if (this.scale !== 1) for (let i = 0; i < data.length; i++) data[i]! /= this.scale;
+        return [name, { shape, data }];
+      }),
+    );
+  }
+
+  dispose(): void {
+    tf.dispose([...this.tensors.values()]);
+    this.tensors.clear();
+  }
+}
