@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { AppError } from '../../shared/errors.ts';
+import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { EMBEDDING_FORMATS } from '../services/embeddings/writers.ts';
@@ -10,8 +11,9 @@ import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
+import { type BackendUse, chooseBackend, USES } from '../trainer/choice.ts';
 import { homeFolder, withOutput, withStore } from './context.ts';
-import { wholeNumber } from './output.ts';
+import { type Output, wholeNumber } from './output.ts';
 import { bytes, percent, table } from './words.ts';
 
 const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
@@ -145,12 +147,29 @@ export function addModelCommands(program: Command): void {
   program
     .command('doctor')
     .description('versions, devices, what is used and why, and what would make it faster')
+    .option('--trial', 'try each backend for a few seconds of training; auto uses the fastest from then on')
+    .addOption(new Option('--use <backend>', 'what runs compute with from now on').choices(USES))
     .action(
-      withOutput(async (out, command) => {
+      withOutput(async (out, command, options) => {
+        if (options.use !== undefined) chooseBackend(options.use as BackendUse);
+        if (options.trial) await trial(out);
         const report = await doctor(homeFolder(command));
         out.result(report, formatDoctor(report));
       }),
     );
+}
+
+/** Tries the backends; Ctrl-C ends it and keeps nothing. */
+async function trial(out: Output): Promise<void> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  process.once('SIGINT', abort);
+  try {
+    const { signal } = controller;
+    await tryBackends({ signal, progress: (done, total, name) => out.progress(`${done} of ${total}: ${name}`) });
+  } finally {
+    process.removeListener('SIGINT', abort);
+  }
 }
 
 /** @throws AppError not-found */

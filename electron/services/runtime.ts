@@ -3,7 +3,9 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type BackendInfo, loadBackend } from '../trainer/backend.ts';
+import { type BackendChoice, backendChoice } from '../trainer/choice.ts';
 import { cacheFolder } from '../trainer/runtime-folder.ts';
+import { trialRows } from './backend-trial.ts';
 
 /** What the program runs on, and what would make it faster. Sizes are bytes. */
 export interface DoctorReport {
@@ -14,6 +16,8 @@ export interface DoctorReport {
   /** As `nvidia-smi` names them; none where there is no driver. */
   gpus: string[];
   backend: BackendInfo;
+  /** What was chosen, and what the last trial found. */
+  choice: BackendChoice;
   folders: { name: string; path: string; bytes: number; free: number }[];
   advice: string[];
 }
@@ -33,14 +37,17 @@ export async function doctor(home: string): Promise<DoctorReport> {
     memory: { total: totalmem(), free: freemem() },
     gpus,
     backend,
+    choice: backendChoice(),
     folders,
   };
   return { ...report, advice: adviceFor(report) };
 }
 
-function adviceFor({ backend, gpus, memory }: Omit<DoctorReport, 'advice'>): string[] {
+function adviceFor({ backend, choice, gpus, memory }: Omit<DoctorReport, 'advice'>): string[] {
   const advice: string[] = [];
-  if (backend.name !== 'tensorflow')
+  if (!choice.trial || choice.changed.length > 0)
+    advice.push('A trial of ten seconds finds the fastest backend that works here: `conmim doctor --trial`.');
+  if (backend.name === 'wasm')
     advice.push('TensorFlow computes some fifteen times faster than this backend: `npm run setup` installs it.');
   if (gpus.length > 0 && backend.variant !== 'cuda')
     advice.push(
@@ -79,6 +86,15 @@ function freeAt(path: string): number {
   return bavail * bsize;
 }
 
+function choiceWords({ use, trial, changed }: BackendChoice): string[] {
+  if (!trial) return [`Chosen: ${use}. No trial was made here.`];
+  const holds = changed.length > 0 ? `holds no more, changed: ${changed.join(', ')}` : 'holds';
+  return [
+    `Chosen: ${use}. Last trial, ${new Date(trial.at).toLocaleString()} (${holds}):`,
+    ...trialRows(trial).map((row) => `  ${row}`),
+  ];
+}
+
 const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
 export function formatDoctor(report: DoctorReport): string {
@@ -87,6 +103,7 @@ export function formatDoctor(report: DoctorReport): string {
     `Computes with ${backend.name}${backend.variant ? ` (${backend.variant})` : ''} on ${backend.device}.`,
     `  why: ${backend.why}`,
     ...backend.warnings.map((w) => `  warning: ${w}`),
+    ...choiceWords(report.choice),
     `Machine: ${report.platform}, ${report.cpu.model}, ${report.cpu.cores} cores, ${gb(report.memory.total)} memory (${gb(report.memory.free)} free)`,
     `GPUs: ${report.gpus.length > 0 ? report.gpus.join('; ') : 'none found'}`,
     `Versions: ${Object.entries(report.versions)

@@ -3,10 +3,12 @@ import { availableParallelism } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../shared/errors.ts';
+import { type BackendName, type Plan, planBackends } from './choice.ts';
+import { packageVersion } from './machine.ts';
 import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
 export interface BackendInfo {
-  name: 'tensorflow' | 'wasm' | 'cpu';
+  name: BackendName;
   /** Of TensorFlow. */
   variant: 'cpu' | 'cuda' | null;
   /** In words. */
@@ -23,38 +25,79 @@ const require = createRequire(import.meta.url);
 require('@tensorflow/tfjs');
 let loaded: BackendInfo | null = null;
 
+const NAMES: Record<BackendName, string> = {
+  tensorflow: 'TensorFlow',
+  webgpu: 'WebGPU',
+  wasm: 'The WASM backend',
+  cpu: 'Plain JavaScript',
+};
+
 /**
- * Makes a backend the one that computes: TensorFlow where it is set up, else WASM. Later calls give the first answer.
+ * Makes a backend the one that computes: the one that is asked for here, by `CONMIM_BACKEND`, or by what was chosen;
+ * else the last trial's pick, TensorFlow where it is set up, WASM. Later calls give the first answer.
  * @throws AppError no-backend
  */
-export async function loadBackend(prefer?: BackendInfo['name']): Promise<BackendInfo> {
+export async function loadBackend(prefer?: BackendName): Promise<BackendInfo> {
   if (loaded && (prefer === undefined || loaded.name === prefer)) return loaded;
-  const wanted = prefer ?? (process.env.CONMIM_BACKEND as BackendInfo['name'] | undefined);
-  const choice = runtimeChoice();
-  const warnings: string[] = [];
-  if (wanted === undefined || wanted === 'tensorflow') {
-    if (choice.state === 'ready') {
-      try {
-        loaded = await loadTensorFlow(choice);
-        return loaded;
-      } catch (error) {
-        warnings.push(`TensorFlow is there and cannot be loaded: ${(error as Error).message.split('\n')[0]}`);
-      }
-    } else warnings.push(choice.why);
-    if (wanted === 'tensorflow') {
-      throw new AppError(
-        'no-backend',
-        'TensorFlow cannot be used.',
-        warnings.join(' '),
-        'Run `npm run setup`, and read what it says.',
-      );
+  const plan = planBackends(prefer);
+  const faults: string[] = [];
+  let cause: unknown;
+  for (const name of plan.names) {
+    try {
+      loaded = await load(name, plan, faults);
+      return loaded;
+    } catch (error) {
+      cause = error;
+      faults.push(`${NAMES[name]} cannot be used: ${(error as Error).message.split('\n')[0]}`);
     }
-    warnings.push(
-      'The WASM backend is used: it gives the same results some fifteen times slower. `npm run setup` tries again to install TensorFlow.',
-    );
   }
-  loaded = wanted === 'cpu' ? await loadPlain() : await loadWasm(warnings);
-  return loaded;
+  const what = plan.isStrict ? `${NAMES[plan.names[0]!]} cannot be used.` : 'No backend can be used.';
+  const why = plan.isStrict ? (cause as Error).message.split('\n')[0]! : faults.join(' ');
+  throw new AppError('no-backend', what, why, plan.next, { cause });
+}
+
+/** @param faults what kept the ones before it from being used */
+async function load(name: BackendName, plan: Plan, faults: readonly string[]): Promise<BackendInfo> {
+  const warnings = [...plan.warnings, ...faults];
+  switch (name) {
+    case 'tensorflow': {
+      const choice = runtimeChoice();
+      if (choice.state !== 'ready') throw new Error(choice.why);
+      const info = await loadTensorFlow(choice);
+      const why = plan.isStrict || !plan.why ? info.why : `${plan.why} ${info.why}`;
+      return { ...info, why, warnings: [...warnings, ...info.warnings] };
+    }
+    case 'webgpu':
+      return loadWebGpu(plan, warnings);
+    case 'wasm': {
+      if (faults.length > 0) warnings.push(SLOW);
+      await loadWasm();
+      return { ...plain('wasm', 'CPU, WebAssembly'), why: faults[0] ?? plan.why, warnings };
+    }
+    case 'cpu':
+      require('@tensorflow/tfjs-backend-cpu');
+      await tf.setBackend('cpu');
+      return { ...plain('cpu', 'CPU, plain JavaScript'), why: plan.why };
+  }
+}
+
+const SLOW =
+  'The WASM backend is used: it gives the same results some fifteen times slower. `npm run setup` tries again to install TensorFlow.';
+
+const plain = (name: BackendName, device: string): BackendInfo => ({
+  ...{ name, variant: null, device, versions: { tfjs: tf.version_core }, why: '', warnings: [] },
+});
+
+async function loadWebGpu({ why, allowSoftware }: Plan, warnings: string[]): Promise<BackendInfo> {
+  const { setWebGpu } = await import('./webgpu.ts');
+  const { name, isSoftware } = await setWebGpu({ allowSoftware });
+  if (isSoftware) warnings.push('This adapter computes on the CPU, slower than the other backends: it is for tests.');
+  return {
+    ...plain('webgpu', name),
+    versions: { webgpu: packageVersion('webgpu'), tfjs: tf.version_core },
+    why,
+    warnings,
+  };
 }
 
 async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>): Promise<BackendInfo> {
@@ -91,39 +134,8 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   };
 }
 
-async function loadWasm(warnings: string[]): Promise<BackendInfo> {
-  try {
-    const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm');
-    wasm.setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
-    if (!(await tf.setBackend('wasm'))) throw new Error('it did not start');
-  } catch (error) {
-    throw new AppError(
-      'no-backend',
-      'No backend can be used.',
-      [...warnings, (error as Error).message].join(' '),
-      'Run `npm run setup`, and read what it says.',
-      { cause: error },
-    );
-  }
-  return {
-    name: 'wasm',
-    variant: null,
-    device: 'CPU, WebAssembly',
-    versions: { tfjs: tf.version_core },
-    why: warnings[0] ?? 'It was asked for.',
-    warnings,
-  };
-}
-
-async function loadPlain(): Promise<BackendInfo> {
-  require('@tensorflow/tfjs-backend-cpu');
-  await tf.setBackend('cpu');
-  return {
-    name: 'cpu',
-    variant: null,
-    device: 'CPU, plain JavaScript',
-    versions: { tfjs: tf.version_core },
-    why: 'It was asked for.',
-    warnings: [],
-  };
+async function loadWasm(): Promise<void> {
+  const wasm = require('@tensorflow/tfjs-backend-wasm') as typeof import('@tensorflow/tfjs-backend-wasm');
+  wasm.setWasmPaths(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')) + sep);
+  if (!(await tf.setBackend('wasm'))) throw new Error('it did not start');
 }
