@@ -303,6 +303,15 @@ export const CHANNELS = {
   'weights.export': channel<{ path: string; bytes: number }>()(
     z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name }),
   ),
+  /** Reads weights (.safetensors or .pth) as a checkpoint of a run of their own; they stand beside what is evaluated. */
+  'weights.import': channel<ImportedWeights>()(
+    z.strictObject({
+      file: path,
+      name: name.nullable(),
+      /** Attention heads, where the file does not say. */
+      heads: z.number().int().min(1).max(1024).nullable(),
+    }),
+  ),
 
   // runtime
   'runtime.doctor': channel<TaskRef>()(nothing),
@@ -370,6 +379,8 @@ export interface FolderListing {
   folders: { name: string; path: string }[];
   /** Files in it that look like images, counted up to 1000. */
   images: number;
+  /** Files in it that may hold weights, up to 1000. */
+  weights: { name: string; path: string; bytes: number }[];
 }
 
 export interface DatasetRow extends Dataset {
@@ -493,6 +504,14 @@ export interface RunDetail extends RunRow {
   /** Patches of an image, or classes of a fine-tuning: chance is 1/K, the uniform loss ln K. */
   K: number;
   differs: ConfigCheck['differs'];
+}
+
+export interface ImportedWeights {
+  run: number;
+  /** What the file does not say, and what was taken for it. */
+  notes: string[];
+  /** Tensors of the file that a ConMIM model does not have. */
+  ignored: string[];
 }
 
 /** What an export wrote. */

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { DatasetRow, Input, TaskRef } from '../../shared/ipc.ts';
+import type { DatasetRow, ImportedWeights, Input, TaskRef } from '../../shared/ipc.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
 import { estimateCost } from '../services/estimate.ts';
@@ -303,6 +303,12 @@ function checkpointHandlers({
       const path = newIn(folder, file, '.safetensors');
       exportWeights(store, checkpoint, path, part);
       return { path, bytes: statSync(path).size };
+    },
+    'weights.import': async (input) => {
+      const job = { kind: 'import-weights', database: store.path, input } as const;
+      const imported = await runJob<ImportedWeights>(job);
+      events.emit({ type: 'runs' });
+      return imported;
     },
   };
 }

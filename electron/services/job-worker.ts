@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../shared/config.ts';
 import { toReport } from '../../shared/errors.ts';
+import type { ImportedWeights, Input } from '../../shared/ipc.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { peakResident, timeSteps } from './bench-step.ts';
@@ -12,6 +13,7 @@ import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
 import { buildTravel } from './retrieval/travel.ts';
 import { doctor } from './runtime.ts';
+import { importWeights } from './weights.ts';
 
 /**
  * A process for one piece of work that needs the engine: native code that crashes, or memory that runs out, ends this
@@ -27,10 +29,11 @@ async function work(job: Job): Promise<unknown> {
       return measure(job.config, job.batch);
     case 'doctor':
       return doctor(job.home);
-    case 'export': {
+    case 'export':
+    case 'import-weights': {
       const store = Store.open(job.database);
       try {
-        return exportEncoder(store, job.options);
+        return job.kind === 'export' ? exportEncoder(store, job.options) : read(store, job.input);
       } finally {
         store.close();
       }
@@ -56,6 +59,12 @@ async function work(job: Job): Promise<unknown> {
       }
     }
   }
+}
+
+function read(store: Store, { file, name, heads }: Input<'weights.import'>): ImportedWeights {
+  const settings: Record<string, Record<string, unknown>> = heads === null ? {} : { model: { num_heads: heads } };
+  const { checkpoint, notes, ignored } = importWeights(store, file, name ?? undefined, settings);
+  return { run: checkpoint.run_id, notes, ignored };
 }
 
 /** Training steps on random images: what they cost. */

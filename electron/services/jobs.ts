@@ -17,6 +17,7 @@ export type Job =
   | { kind: 'health'; database: string; options: HealthOptions }
   | { kind: 'embeddings'; database: string; options: EmbeddingOptions }
   | { kind: 'export'; database: string; options: ExportOptions }
+  | { kind: 'import-weights'; database: string; input: Input<'weights.import'> }
   | { kind: 'probes'; database: string; run: number }
   | { kind: 'index'; database: string; spec: RetrievalSpec }
   | { kind: 'travel'; database: string; input: Input<'travel.build'> };

@@ -6,10 +6,12 @@ import { bufferSpecs, parameterSpecs, requireTensor } from '../engine/parameters
 import { readPth } from '../formats/pth.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import type { Store } from '../store/store.ts';
+import { untrainedState } from '../trainer/training.ts';
 import { parseConfig } from './configuration.ts';
+import { fromTimm } from './export/timm.ts';
 
 /** Metadata key under which an exported file says its model and projector. */
-const CONFIG_KEY = 'conmim.config';
+export const CONFIG_KEY = 'conmim.config';
 
 /** Writes one network of a checkpoint under the published names. @returns the number of tensors */
 export function exportWeights(
@@ -34,7 +36,7 @@ export interface Imported {
 }
 
 /**
- * Reads weights under the published names from .safetensors or .pth, and stores them as a checkpoint of a run of its
+ * Reads weights under the published names, or timm's, from .safetensors or .pth, and stores them as a checkpoint of a run of its
  * own, so that whatever works on checkpoints works on them.
  * @param settings what the file does not say, as `model.num_heads=6`
  * @throws AppError bad-file, bad-input
@@ -46,26 +48,24 @@ export function importWeights(
   settings: Record<string, Record<string, unknown>>,
 ): Imported {
   const { tensors: named, metadata, notes } = readFile(file);
-  const tensors = withoutWrapper(named);
+  const tensors = fromTimm(withoutWrapper(named));
   const config = configFor(tensors, metadata, settings, notes);
   const wanted = new Map<string, readonly number[]>(
     [...parameterSpecs(config.model, config.projector), ...bufferSpecs(config.projector)].map((s) => [s.name, s.shape]),
   );
   const state: StateDict = new Map();
-  for (const [tensor, shape] of wanted) {
-    if (!tensors.has(tensor) && tensor.startsWith('projectors.')) continue; // a fine-tuned file has none
-    state.set(tensor, requireTensor(tensors, tensor, shape));
-  }
-  const missing = [...wanted].filter(([t]) => !state.has(t));
+  // An encoder alone, as for timm, has neither; a fine-tuned file has no projector.
+  const isOnlyPretraining = (tensor: string) => tensor === 'mask_token' || tensor.startsWith('projectors.');
+  const missing = [...wanted.keys()].filter((tensor) => !tensors.has(tensor) && isOnlyPretraining(tensor));
+  const fresh = missing.length > 0 ? untrainedState(config) : tensors;
+  for (const [tensor, shape] of wanted)
+    state.set(tensor, requireTensor(missing.includes(tensor) ? fresh : tensors, tensor, shape));
   if (missing.length > 0) {
-    notes.push('The file has no projector: tokens can be used, look-ups need one, so it starts untrained.');
-    for (const [tensor, shape] of missing) {
-      const size = shape.reduce((a, b) => a * b, 1);
-      state.set(tensor, {
-        shape: [...shape],
-        data: new Float32Array(size).fill(tensor.endsWith('running_var') ? 1 : 0),
-      });
-    }
+    const what = [
+      ...(missing.some((tensor) => tensor.startsWith('projectors.')) ? ['projector'] : []),
+      ...(missing.includes('mask_token') ? ['mask token'] : []),
+    ].join(' and no ');
+    notes.push(`The file has no ${what}: tokens can be used; look-ups need both, so what is missing starts untrained.`);
   }
   const ignored = [...tensors.keys()].filter((t) => !wanted.has(t));
   const run = store.runs.create({
@@ -135,7 +135,7 @@ function configFor(
       'bad-file',
       'The file has no "patch_embed.proj.weight".',
       'It does not hold a ConMIM or BEiT model.',
-      'Name a file written by the published code or by export-weights.',
+      'Name a file written by the published code, by export-weights, or by export for timm.',
     );
   }
   const [embed_dim, , patch_size] = patch as [number, number, number, number];

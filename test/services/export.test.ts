@@ -5,9 +5,11 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { parameterSpecs, sizeOf } from '../../electron/engine/parameters.ts';
-import { readSafetensors } from '../../electron/formats/safetensors.ts';
+import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
+import { encoderTensors } from '../../electron/services/export/encoder.ts';
 import { type ExportOptions, exportEncoder } from '../../electron/services/export/export.ts';
 import { timmName, timmTensors } from '../../electron/services/export/timm.ts';
+import { importWeights } from '../../electron/services/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
@@ -103,6 +105,16 @@ const write = (checkpoint: number, file: string, more: Partial<ExportOptions> = 
     file: path(file),
   });
 
+test('a bias of its own in each block, as fine-tuned BEiTs have, is refused with the reason', () => {
+  const { id, config } = checkpointOf({ position: 'shared-relative-bias' });
+  const file = path('own-biases.safetensors');
+  const tensors = timmTensors(encoderTensors(config, store.checkpoints.load(id, 'student')), config.model);
+  const last = 'blocks.1.attn.relative_position_bias_table';
+  const { shape, data } = tensors.get(last)!;
+  writeSafetensors(file, new Map([...tensors, [last, { shape, data: data.map((v) => v + 1) }]]));
+  expect(() => importWeights(store, file, undefined, {})).toThrow('Each block of these weights has');
+});
+
 const KINDS: [string, RunConfigInput['model']][] = [
   ['relative bias, layer scale', { position: 'shared-relative-bias', layer_scale_init: 0.1 }],
   ['relative bias, no layer scale, another epsilon', { layer_scale_init: 0, layer_norm_eps: 1e-5 }],
@@ -114,6 +126,29 @@ const KINDS: [string, RunConfigInput['model']][] = [
 describe.each(KINDS)('%s', (_, model) => {
   const { id, config, states } = checkpointOf(model);
   const [n, dim] = [1 + patchesOf(config.model), config.model.embed_dim];
+
+  test.each([true, false])('what is written for timm is read again, the configuration in it: %s', (isSaid) => {
+    const file = `${id}-back-${isSaid}.safetensors`;
+    write(id, file, { network: 'teacher' });
+    // A file that timm itself has written says nothing of sizes.
+    if (!isSaid) writeSafetensors(path(file), readSafetensors(path(file)).tensors);
+    const { num_heads, layer_norm_eps, image_size } = config.model;
+    const settings = {
+      projector: { layers: 1, out: 8 },
+      ...(!isSaid && { model: { num_heads, layer_norm_eps, image_size } }),
+    };
+    const { checkpoint, ignored, notes } = importWeights(store, path(file), undefined, settings);
+    expect(ignored).toEqual([]);
+    expect(notes.join()).toContain('no projector and no mask token');
+    if (isSaid) {
+      expect(checkpoint.config.model).toEqual(config.model);
+      expect(checkpoint.config.augment.mean).toEqual(config.augment.mean);
+    }
+    const read = store.checkpoints.load(checkpoint.id, 'student');
+    expect(encoded({ ...checkpoint.config, augment: config.augment }, read, 2).tokens).toEqual(
+      encoded(config, states.teacher, 2).tokens,
+    );
+  });
 
   test.each(['student', 'teacher'] as const)('ONNX of the %s, by ONNX Runtime in Node', async (network) => {
     const file = `${id}-${network}.onnx`;

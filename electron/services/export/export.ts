@@ -7,6 +7,7 @@ import { writeWhole } from '../../formats/files.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
 import { VERSION } from '../version.ts';
+import { CONFIG_KEY } from '../weights.ts';
 import { modelCard } from './card.ts';
 import { curveSvg } from './curve.ts';
 import { encoderTensors } from './encoder.ts';
@@ -64,9 +65,12 @@ function requireFree(paths: string[]): void {
 }
 
 function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string): number {
-  const { model } = checkpoint.config;
+  const { model, augment } = checkpoint.config;
   const tensors = timmTensors(encoder, model);
-  writeSafetensors(file, tensors, { format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) });
+  writeSafetensors(file, tensors, {
+    ...{ format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) },
+    [CONFIG_KEY]: JSON.stringify({ model, augment: { mean: augment.mean, std: augment.std } }),
+  });
   return tensors.size;
 }
 

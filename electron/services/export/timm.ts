@@ -1,5 +1,6 @@
 import type { ModelConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
 
 /** The `beit_*` models of timm (timm/models/beit.py, 1.0): all with 16-pixel patches and a relative bias in each block. */
 const NAMED: readonly { name: string; sizes: [side: number, dim: number, depth: number, heads: number] }[] = [
@@ -28,6 +29,30 @@ export function timmTensors(encoder: StateDict, model: ModelConfig): StateDict {
     } else tensors.set(name.replace(/^norm\./, 'fc_norm.'), tensor);
   }
   return tensors;
+}
+
+const OWN_BIAS = /^blocks\.\d+\.attn\.relative_position_bias_table$/;
+
+/**
+ * The way back: tensors under timm's names as the published pretraining code has them; others are left as they are.
+ * @throws AppError bad-file where blocks have biases that differ, which one shared bias cannot hold
+ */
+export function fromTimm(tensors: StateDict): StateDict {
+  const out: StateDict = new Map();
+  for (const [name, tensor] of tensors) {
+    if (OWN_BIAS.test(name)) {
+      const shared = out.get(SHARED_BIAS);
+      if (shared && !shared.data.every((value, i) => value === tensor.data[i]))
+        throw new AppError(
+          'bad-file',
+          'Each block of these weights has a relative position bias of its own.',
+          'ConMIM pretrains with one that all blocks share; a BEiT that was fine-tuned has one in each.',
+          'Name a file that was pretrained with a shared bias, such as those of the ConMIM authors.',
+        );
+      out.set(SHARED_BIAS, tensor);
+    } else out.set(tensors.has('norm.weight') ? name : name.replace(/^fc_norm\./, 'norm.'), tensor);
+  }
+  return out;
 }
 
 /** The model of timm that has exactly these sizes, or null. */
