@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { build } from './bootstrap/build.mjs';
+import { ensureKernels } from './bootstrap/kernels.mjs';
 import { ensureNode } from './bootstrap/node.mjs';
 import { ensurePackages } from './bootstrap/packages.mjs';
 import { ROOT } from './bootstrap/paths.mjs';
@@ -34,6 +35,7 @@ async function main([command, ...args]) {
     again: command === 'setup',
     verify: command === 'setup' && args.includes('--verify'),
   });
+  await ensureKernels(node);
   const bin = (name, file) => join(ROOT, 'node_modules', name, file);
   switch (command) {
     case 'setup':

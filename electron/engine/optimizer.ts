@@ -5,7 +5,7 @@ import { hostCopy } from './host.ts';
 import { sumSquares } from './kernels/sums.ts';
 import { adamW } from './kernels/update.ts';
 import { type ParameterSpec, requireTensor } from './parameters.ts';
-import type { Gradients, Weights } from './weights.ts';
+import { type Gradients, ownTensor, type Weights } from './weights.ts';
 
 /** AdamW with decoupled weight decay (arXiv 1711.05101) on named parameters, one after the other. */
 export class AdamW {
@@ -29,8 +29,9 @@ export class AdamW {
     this.#eps = config.eps;
     this.#rateScale = rateScale;
     for (const { name, shape } of specs) {
-      this.#m.set(name, tf.zeros(shape));
-      this.#v.set(name, tf.zeros(shape));
+      // Not tf.zeros, which is an array here until it is used: these are written to in place.
+      this.#m.set(name, tf.fill(shape, 0));
+      this.#v.set(name, tf.fill(shape, 0));
     }
   }
 
@@ -77,7 +78,7 @@ export class AdamW {
       for (const { name, shape } of this.#specs) {
         const { data } = requireTensor(state, name, shape);
         tensors.get(name)!.dispose();
-        tensors.set(name, tf.tensor(data, shape));
+        tensors.set(name, ownTensor(data, shape));
       }
     }
     this.count = count;

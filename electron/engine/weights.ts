@@ -5,6 +5,13 @@ import { type Storage, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
 import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
 
+/**
+ * A tensor with memory of its own: TensorFlow.js lets a tensor lie where the array does that it was made of, and
+ * parameters are written to in place.
+ */
+export const ownTensor = (data: Float32Array, shape: number[]): tf.Tensor =>
+  tf.tidy(() => tf.mul(tf.tensor(data, shape), 1));
+
 /** Named tensors of one network, in the published layouts and in floats, and its matrices as products want them. */
 export class Weights {
   readonly specs: readonly ParameterSpec[];
@@ -21,9 +28,7 @@ export class Weights {
     this.storage = storage;
     for (const { name, shape } of specs) requireTensor(state, name, shape);
     for (const { name, shape } of specs) {
-      const tensor = tf.tensor(requireTensor(state, name, shape).data, shape);
-      tf.dispose(tf.zerosLike(tensor)); // the values go to the backend now, and are not kept here as well
-      this.#tensors.set(name, tensor);
+      this.#tensors.set(name, ownTensor(requireTensor(state, name, shape).data, shape));
     }
   }
 

@@ -3,9 +3,10 @@ import { availableParallelism } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../shared/errors.ts';
+import { useCompiledKernels } from '../engine/kernels/device.ts';
 import { type BackendName, type Plan, planBackends } from './choice.ts';
 import { packageVersion } from './machine.ts';
-import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
+import { compiledKernels, type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
 export interface BackendInfo {
   name: BackendName;
@@ -121,17 +122,38 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   }
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   const gpu = backend.isUsingGpuDevice;
+  const kernels = gpu ? null : loadKernels();
   return {
     name: 'tensorflow',
     variant: choice.variant,
     device: gpu ? 'GPU' : `CPU, ${availableParallelism()} cores`,
     versions: { tensorflow: choice.version, tfjs: tf.version_core },
     why: choice.why,
-    warnings:
-      choice.variant === 'cuda' && !gpu
+    warnings: [
+      ...(choice.variant === 'cuda' && !gpu
         ? ['The cuda variant found no GPU that it can use, and computes on the CPU.']
-        : [],
+        : []),
+      ...(kernels ? [kernels] : []),
+    ],
   };
+}
+
+/**
+ * The engine's own kernels, compiled for this machine's processor; `CONMIM_KERNELS=plain` leaves them out.
+ * @returns why they are not used, or null
+ */
+function loadKernels(): string | null {
+  if (process.env.CONMIM_KERNELS === 'plain') return null;
+  const path = compiledKernels();
+  try {
+    if (!path) throw new Error('they were not built');
+    require(path);
+    useCompiledKernels(true);
+    return null;
+  } catch (error) {
+    const why = (error as Error).message.split('\n')[0];
+    return `The engine's own kernels are not used, and steps take longer: ${why}. \`npm run setup\` builds them.`;
+  }
 }
 
 async function loadWasm(): Promise<void> {

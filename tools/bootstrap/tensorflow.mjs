@@ -117,7 +117,7 @@ async function setUp(node, variant, folder, verify) {
   renameSync(part, folder);
 }
 
-async function findCompiler() {
+export async function findCompiler() {
   for (const name of ['g++', 'clang++', 'c++']) {
     if ((await quietly(name, ['--version'])).code === 0) return name;
   }
