@@ -7,7 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
+import { removePartial } from '../../electron/services/embeddings/writers.ts';
 import { centreImage } from '../../electron/services/images.ts';
+import { type Job, runJob } from '../../electron/services/jobs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
@@ -133,5 +135,33 @@ describe('embeddings of a dataset', () => {
     );
     await expect(cut).rejects.toThrow();
     expect(readdirSync(home).sort()).toEqual(before);
+  });
+
+  test('what a job leaves that is killed between two batches can be cleared away', async () => {
+    const many = join(home, 'many');
+    mkdirSync(many);
+    for (let i = 0; i < 600; i++) {
+      const pixels = Uint8Array.from({ length: 40 * 40 * 3 }, (_, v) => (v * (i + 3) * 31) % 251);
+      await sharp(pixels, { raw: { width: 40, height: 40, channels: 3 } })
+        .png()
+        .toFile(join(many, `${i}.png`));
+    }
+    await importDataset(store, { name: 'many', folders: [many], labels: 'none' });
+    const before = readdirSync(home).sort();
+    for (const format of ['parquet', 'npy', 'csv'] as const) {
+      const target = { file: join(home, `killed.${format}`), format };
+      const job: Job = {
+        kind: 'embeddings',
+        database: store.path,
+        options: { ...options, ...target, dataset: 'many', feature: 'tokens' },
+      };
+      // Rows of the first batch are in the file when its progress is told.
+      const control = new AbortController();
+      const killed = runJob(job, { signal: control.signal, onProgress: () => control.abort() });
+      await expect(killed).rejects.toMatchObject({ kind: 'canceled' });
+      expect(readdirSync(home).some((name) => name.startsWith(`.killed.${format}.part`))).toBe(true);
+      removePartial(target);
+      expect(readdirSync(home).sort()).toEqual(before);
+    }
   });
 });

@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { mkdirSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import type { ImageRow } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -8,7 +8,14 @@ import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { poolTokens } from '../evaluation-classes.ts';
 import { centreImage, stack } from '../images.ts';
-import { type EmbeddingFormat, type EmbeddingWriter, embeddingWriter, type RowOf } from './writers.ts';
+import {
+  type EmbeddingFormat,
+  type EmbeddingWriter,
+  embeddingWriter,
+  partialFiles,
+  type RowOf,
+  removePartial,
+} from './writers.ts';
 
 export interface EmbeddingOptions {
   checkpoint: number;
@@ -56,7 +63,7 @@ export async function exportEmbeddings(
   const [K, grid] = [patchesOf(model), gridOf(model)];
   const state = options.part === 'untrained' ? untrainedState(config) : store.checkpoints.load(id, options.part);
   const network = new FrozenNetwork(model, config.projector, state);
-  const partial = join(dirname(options.file), `.${basename(options.file)}.part.${options.format}`);
+  const [partial] = partialFiles(options);
   const writer = openWriter(options.format, partial, width, ofPatches);
   const report: EmbeddingReport = {
     ...{ file: options.file, beside: [], rows: 0, width, images: 0, unreadable: [], bytes: 0 },
@@ -105,7 +112,7 @@ export async function exportEmbeddings(
     written = writer.close();
   } catch (error) {
     writer.abandon();
-    for (const file of [partial, `${partial.replace(/\.npy$/, '')}.index.csv`]) rmSync(file, { force: true });
+    removePartial(options);
     throw error;
   } finally {
     network.dispose();

@@ -1,4 +1,5 @@
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { csvLine } from '../../../shared/csv.ts';
@@ -27,6 +28,22 @@ export interface EmbeddingWriter {
 
 export const EMBEDDING_FORMATS = ['parquet', 'npy', 'csv'] as const;
 export type EmbeddingFormat = (typeof EMBEDDING_FORMATS)[number];
+
+interface Target {
+  file: string;
+  format: EmbeddingFormat;
+}
+
+/** What is written until it is complete. */
+export function partialFiles({ file, format }: Target): [string, string] {
+  const partial = join(dirname(file), `.${basename(file)}.part.${format}`);
+  return [partial, `${partial.replace(/\.npy$/, '')}.index.csv`];
+}
+
+/** Removes what an export left that could not do so itself, because its process was killed. */
+export function removePartial(options: Target): void {
+  for (const file of partialFiles(options)) rmSync(file, { force: true });
+}
 
 /** What the columns before the values are called. */
 const headerOf = (ofPatches: boolean) => ['image', 'path', 'label', ...(ofPatches ? ['row', 'column'] : [])];
