@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // This engine against PyTorch, in turn, on the same machine and shapes:
-//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4] [--runs 3] [--json]
+//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4] [--precision fp32|bf16]
+//                   [--recompute] [--runs 3] [--json]
 // PyTorch is brought into an environment of its own in the cache folder; CONMIM_PYTHON names another that has it.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -16,6 +17,8 @@ const { values } = parseArgs({
     image: { type: 'string', default: '224' },
     patch: { type: 'string', default: '16' },
     batch: { type: 'string', default: '8' },
+    precision: { type: 'string', default: 'fp32' },
+    recompute: { type: 'boolean', default: false },
     steps: { type: 'string', default: '4' },
     runs: { type: 'string', default: '3' },
     json: { type: 'boolean', default: false },
@@ -57,10 +60,18 @@ function python() {
   return own;
 }
 
-const sizes = ['model', 'image', 'patch', 'batch', 'steps'].flatMap((key) => [`--${key}`, values[key]]);
+const sizes = ['model', 'image', 'patch', 'batch', 'steps', 'precision'].flatMap((key) => [`--${key}`, values[key]]);
 const ask = (file, args) => JSON.parse(execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] }));
 const SIDES = {
-  conmim: () => ask(process.execPath, [join(ROOT, 'out', 'electron', 'cli.js'), 'bench', 'step', ...sizes, '--json']),
+  conmim: () =>
+    ask(process.execPath, [
+      join(ROOT, 'out', 'electron', 'cli.js'),
+      'bench',
+      'step',
+      ...sizes,
+      ...(values.recompute ? ['--recompute'] : []),
+      '--json',
+    ]),
   pytorch: () => ask(interpreter, [join(REFERENCE, 'conmim_torch.py'), 'bench', ...sizes, '--json']),
 };
 const interpreter = python();

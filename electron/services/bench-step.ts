@@ -1,7 +1,11 @@
 import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { ConMIM, type MicroBatch } from '../engine/conmim.ts';
+import { ConMIM, type EngineOptions, type MicroBatch } from '../engine/conmim.ts';
 import { untrainedState } from '../trainer/training.ts';
+
+/** What `--precision` takes; fp16 is for CUDA devices without bf16. */
+export const PRECISIONS = ['fp32', 'bf16', 'fp16'] as const;
+export type Precision = (typeof PRECISIONS)[number];
 
 /** What a step costs, under the names that the PyTorch program's `bench` has (tools/reference/conmim_torch.py). */
 export interface StepBench {
@@ -10,7 +14,9 @@ export interface StepBench {
   model: string;
   image: number;
   batch: number;
-  precision: 'fp32';
+  precision: Precision;
+  /** Only where blocks are computed again on the way back, which the PyTorch program does not do. */
+  recompute?: true;
   /** By the median step; the warm-up step does not count. */
   images_per_second: number;
   best_images_per_second: number;
@@ -44,13 +50,18 @@ function noise({ model }: RunConfig, batch: number): MicroBatch {
   };
 }
 
+/** Its first state is not held on to: a run reads it from a checkpoint and lets it go. */
+function untrainedEngine(config: RunConfig, options: EngineOptions): ConMIM {
+  const state = untrainedState(config);
+  return new ConMIM(config, state, state, options);
+}
+
 /**
  * Times whole training steps (both forwards, backward, clipping, AdamW, average) on noise. Needs a backend to be set.
  * @returns seconds of each step after a warm-up step, which compiles kernels for its shapes
  */
-export function timeSteps(config: RunConfig, batch: number, steps: number): number[] {
-  const state = untrainedState(config);
-  const engine = new ConMIM(config, state, state);
+export function timeSteps(config: RunConfig, batch: number, steps: number, options: EngineOptions = {}): number[] {
+  const engine = untrainedEngine(config, options);
   try {
     return Array.from({ length: steps + 1 }, () => {
       const input = noise(config, batch);

@@ -251,6 +251,11 @@ describe('the command line', () => {
     );
     expect(timed.images_per_second).toBeGreaterThan(0);
     expect(timed.peak_memory_gb).toBeGreaterThan(0.1);
+    expect(conmim(...step, '--precision', 'bf16', '--recompute', '--json').json()).toMatchObject({
+      precision: 'bf16',
+      recompute: true,
+    });
+    expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
     expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
     const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
     expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });

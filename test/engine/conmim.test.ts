@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { ConMIM, type MicroBatch } from '../../electron/engine/conmim.ts';
+import { ConMIM, type EngineOptions, type MicroBatch } from '../../electron/engine/conmim.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
@@ -35,9 +35,9 @@ afterEach(() => {
   engine?.dispose();
   engine = null;
 });
-function make(config = small()): ConMIM {
+function make(config = small(), options: EngineOptions = {}): ConMIM {
   const state = untrainedState(config);
-  engine = new ConMIM(config, state, state);
+  engine = new ConMIM(config, state, state, options);
   return engine;
 }
 
@@ -104,6 +104,66 @@ describe('the asymmetric design is configuration', () => {
     const { loss, grad_norm } = make(small(over as Record<string, object>)).step([batch(1)], rates);
     expect(loss).toBeGreaterThan(0);
     expect(grad_norm).toBeGreaterThan(0);
+  });
+});
+
+/** Gradients of one step, all in one row. */
+function gradientsOf(options: EngineOptions, position: 'absolute' | 'shared-relative-bias' = 'absolute'): number[] {
+  const config = small({ model: { depth: 3, position, layer_scale_init: 1 } });
+  let all: number[] = [];
+  const e = make(config, options);
+  // Where the scale of a loss begins, a first step in fp16 overflows, as it should: the scale is found by halving.
+  if (options.precision === 'fp16') e.scaling = { scale: 256, stable: 0 };
+  e.step([batch(1)], rates, {
+    onGradients: (g) => {
+      all = [...g.values()].flatMap(({ data }) => [...data]);
+    },
+  });
+  engine!.dispose();
+  engine = null;
+  return all;
+}
+const distance = (a: number[], b: number[]) => Math.hypot(...a.map((v, i) => v - b[i]!)) / Math.hypot(...b);
+
+test.each(['absolute', 'shared-relative-bias'] as const)(
+  'recomputed blocks give the same gradients, bit for bit (%s)',
+  (position) => {
+    const kept = gradientsOf({}, position);
+    expect(kept.length).toBeGreaterThan(1000);
+    expect(gradientsOf({ recompute: true }, position)).toEqual(kept);
+  },
+);
+
+const isTensorFlow = () => tf.getBackend() === 'tensorflow';
+describe('mixed precision', () => {
+  test.each([
+    ['bf16', 0.15], // eight bits, and features that hardly differ yet
+    ['fp16', 0.03],
+  ] as const)('%s: gradients near those of fp32, and no tensor left', (precision, tolerance) => {
+    if (!isTensorFlow()) return expect(tf.getBackend()).toBe('wasm');
+    const before = tf.memory().numTensors;
+    const off = distance(gradientsOf({ precision }), gradientsOf({}));
+    expect(off).toBeGreaterThan(1e-5); // they are not computed in fp32 after all
+    expect(off).toBeLessThan(tolerance);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+  test.each(['bf16', 'fp16'] as const)('%s learns', (precision) => {
+    if (!isTensorFlow()) return expect(tf.getBackend()).toBe('wasm');
+    const e = make(small({ model: { position: 'absolute', layer_scale_init: 1 } }), { precision });
+    const first = e.step([batch(1)], { ...rates, lr: 1e-2 }).loss;
+    let last = first;
+    for (let i = 0; i < 60; i++) last = e.step([batch(1)], { ...rates, lr: 1e-2, momentum: 0.99 }).loss;
+    expect(last).toBeLessThan(0.8 * first);
+  });
+  test('fp16: a scale that overflows leaves the step out, and is halved', () => {
+    if (!isTensorFlow()) return expect(tf.getBackend()).toBe('wasm');
+    const e = make(small(), { precision: 'fp16' });
+    e.scaling = { scale: 2 ** 60, stable: 5 };
+    const before = e.state().student.get('norm.weight')!.data;
+    expect(e.step([batch(1)], rates).grad_norm).toBe(0);
+    expect(e.state().updates).toBe(0);
+    expect(e.state().student.get('norm.weight')!.data).toEqual(before);
+    expect(e.scaling).toEqual({ scale: 2 ** 59, stable: 0 });
   });
 });
 
