@@ -21,7 +21,8 @@ const USAGE = `node tools/bootstrap.mjs COMMAND
   check                        set up, and run the type checker and the linter
   start                        set up, and open the window
   demo, replay, conmim …       set up, and run the program
-  race [arguments]             set up, and time training steps beside PyTorch's`;
+  race [arguments]             set up, and time training steps beside PyTorch's, or the loader beside
+                               torchvision's (--what loader)`;
 
 async function main([command, ...args]) {
   if (!['setup', 'test', 'check', 'start', 'demo', 'replay', 'conmim', 'race'].includes(command))

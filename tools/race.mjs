@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 // This engine against PyTorch, in turn, on the same machine and shapes:
-//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4] [--precision fp32|bf16]
-//                   [--recompute] [--runs 3] [--json]
+//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4]
+//                   [--precision fp32|bf16] [--recompute] [--runs 3] [--json]
+//   npm run race -- --what loader [--image 224] [--images 600] [--runs 3] [--json]     JPEG to both views, one core
 // PyTorch is brought into an environment of its own in the cache folder; CONMIM_PYTHON names another that has it.
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CACHE, ROOT } from './bootstrap/paths.mjs';
@@ -13,6 +15,8 @@ import { say } from './bootstrap/say.mjs';
 const REFERENCE = join(ROOT, 'tools', 'reference');
 const { values } = parseArgs({
   options: {
+    what: { type: 'string', default: 'step' },
+    images: { type: 'string', default: '600' },
     model: { type: 'string', default: 'vit-small' },
     image: { type: 'string', default: '224' },
     patch: { type: 'string', default: '16' },
@@ -30,12 +34,17 @@ if (!(Number.isInteger(runs) && runs >= 3)) {
   process.exit(1);
 }
 
+if (!['step', 'loader'].includes(values.what)) {
+  say(`--what is step or loader, not "${values.what}".`);
+  process.exit(1);
+}
+
 /** A Python that has what requirements.txt names. */
 function python() {
   if (process.env.CONMIM_PYTHON) return process.env.CONMIM_PYTHON;
   const folder = join(CACHE, 'race');
   const own = join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python3');
-  const asked = ['-c', 'import torch, safetensors'];
+  const asked = ['-c', 'import torch, torchvision, PIL, safetensors'];
   const works = () => {
     try {
       execFileSync(own, asked, { stdio: 'ignore' });
@@ -60,32 +69,43 @@ function python() {
   return own;
 }
 
-const sizes = ['model', 'image', 'patch', 'batch', 'steps', 'precision'].flatMap((key) => [`--${key}`, values[key]]);
 const ask = (file, args) => JSON.parse(execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] }));
-const SIDES = {
-  conmim: () =>
-    ask(process.execPath, [
-      join(ROOT, 'out', 'electron', 'cli.js'),
-      'bench',
-      'step',
-      ...sizes,
-      ...(values.recompute ? ['--recompute'] : []),
-      '--json',
-    ]),
-  pytorch: () => ask(interpreter, [join(REFERENCE, 'conmim_torch.py'), 'bench', ...sizes, '--json']),
+const bench = (...args) => ask(process.execPath, [join(ROOT, 'out', 'electron', 'cli.js'), 'bench', ...args, '--json']);
+const reference = (file, ...args) => ask(interpreter, [join(REFERENCE, file), ...args, '--json']);
+const given = (...keys) => keys.flatMap((key) => [`--${key}`, values[key]]);
+const STEP = () => given('model', 'image', 'patch', 'batch', 'steps', 'precision');
+const folder = mkdtempSync(join(tmpdir(), 'conmim-race-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const RACES = {
+  step: {
+    figures: ['images_per_second', 'peak_memory_gb'],
+    sides: {
+      conmim: () => bench('step', ...STEP(), ...(values.recompute ? ['--recompute'] : [])),
+      pytorch: () => reference('conmim_torch.py', 'bench', ...STEP()),
+    },
+  },
+  // The same files for both: ours makes them.
+  loader: {
+    figures: ['images_per_second_core', 'images_per_second'],
+    sides: {
+      conmim: () => bench('loader', '--folder', folder, ...given('image', 'images')),
+      pytorch: () => reference('loader_torchvision.py', folder, '--size', values.image, ...given('images')),
+    },
+  },
 };
+const { figures, sides } = RACES[values.what];
 const interpreter = python();
 const results = { conmim: [], pytorch: [] };
 for (let run = 1; run <= runs; run++) {
-  for (const [side, measure] of Object.entries(SIDES)) {
+  for (const [side, measure] of Object.entries(sides)) {
     const found = measure();
     results[side].push(found);
-    say(`run ${run}, ${side}: ${found.images_per_second.toFixed(2)} images/s, ${found.peak_memory_gb.toFixed(2)} GB`);
+    say(`run ${run}, ${side}: ${figures.map((key) => `${key} ${found[key].toFixed(2)}`).join(', ')}`);
   }
 }
 const median = (side, key) => results[side].map((r) => r[key]).sort((a, b) => a - b)[runs >> 1];
 const summary = Object.fromEntries(
-  ['images_per_second', 'peak_memory_gb'].map((key) => {
+  figures.map((key) => {
     const [ours, theirs] = [median('conmim', key), median('pytorch', key)];
     return [key, { conmim: ours, pytorch: theirs, ratio: ours / theirs }];
   }),

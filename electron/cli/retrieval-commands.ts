@@ -13,6 +13,7 @@ import { buildTravel, travel } from '../services/retrieval/travel.ts';
 import { drawTravel } from '../services/retrieval/travel-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
+import { addLoaderBench } from './bench-loader-command.ts';
 import { addStepBench } from './bench-step-command.ts';
 import { withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
@@ -166,6 +167,7 @@ export function addRetrievalCommands(program: Command): void {
     );
   const bench = program.command('bench').description('measure parts of this program on this machine');
   addStepBench(bench);
+  addLoaderBench(bench);
   bench
     .command('retrieval')
     .description('recall, speed and memory of a patch index: of made-up features, or of an index that is there')

@@ -257,6 +257,13 @@ describe('the command line', () => {
     });
     expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
     expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
+    const loader = ['bench', 'loader', '--files', '2', '--images', '20', '--image', '64'];
+    const loaded = conmim(...loader, '--json').json();
+    expect(loaded).toMatchObject({ engine: 'conmim', image: 64, files: 2, images: 20, workers: 1 });
+    for (const key of ['images_per_second', 'images_per_second_core']) expect(loaded[key]).toBeGreaterThan(0);
+    expect(loaded.file_bytes).toBeGreaterThan(35_000);
+    expect(loaded.file_bytes).toBeLessThanOrEqual(43_000);
+    expect(conmim(...loader.slice(0, -1), '50').stderr).toContain('multiple of 32');
     const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
     expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });
     expect(bench.recall_at_10).toBeGreaterThan(0.9);

@@ -1,0 +1,57 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { AppError } from '../../shared/errors.ts';
+import { benchLoader } from '../services/bench-loader.ts';
+import { withOutput } from './context.ts';
+import { wholeNumber } from './output.ts';
+import { table } from './words.ts';
+
+/** bench loader, beside the other benchmarks. */
+export function addLoaderBench(bench: Command): void {
+  bench
+    .command('loader')
+    .description(
+      'images a second from JPEG to both views, as tools/reference/loader_torchvision.py measures torchvision',
+    )
+    .option('--image <pixels>', 'side of a view', wholeNumber('--image', 32), 224)
+    .option('--files <n>', 'JPEGs of 500 by 375 pixels that are made', wholeNumber('--files', 1), 40)
+    .option('--images <n>', 'images that are timed, after some to warm up', wholeNumber('--images', 1), 600)
+    .option('--workers <n>', 'threads', wholeNumber('--workers', 1), 1)
+    .option('--folder <folder>', 'make the JPEGs here and leave them; else in a temporary folder')
+    .option('--json', 'print one JSON document on standard output and nothing else')
+    .option('--home <folder>', 'not needed here')
+    .action(
+      withOutput(async (out, _command, options) => {
+        const { image, files, images, workers } = options as unknown as Record<string, number>;
+        if (image! % 32 !== 0)
+          throw new AppError(
+            'bad-input',
+            `--image is a multiple of 32, not ${image}.`,
+            'The published masks are made of units of 32 pixels.',
+            `Use ${Math.max(32, Math.round(image! / 32) * 32)}.`,
+          );
+        const kept = options.folder as string | undefined;
+        const folder = kept === undefined ? await mkdtemp(join(tmpdir(), 'conmim-bench-')) : resolve(kept);
+        const controller = new AbortController();
+        const abort = () => controller.abort();
+        process.once('SIGINT', abort);
+        try {
+          const result = await benchLoader({
+            ...{ folder, side: image!, files: files!, images: images!, workers: workers! },
+            signal: controller.signal,
+            onProgress: (done, total) => out.progress(`${done} of ${total} images`),
+          });
+          const words = Object.entries(result).map(([key, value]) => [
+            key,
+            typeof value === 'number' ? Number(value.toPrecision(4)) : value,
+          ]);
+          out.result(result, table(['', ''], words));
+        } finally {
+          process.removeListener('SIGINT', abort);
+          if (kept === undefined) await rm(folder, { recursive: true, force: true });
+        }
+      }),
+    );
+}
