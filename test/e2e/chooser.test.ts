@@ -61,7 +61,7 @@ describe.skipIf(!hasChromium)(`any image of a dataset, in Chromium${why}`, () =>
   test('a dataset of few images has no such button; its inspector leads to Explore', async () => {
     await open('explore?run=1&dataset=1');
     await expect.poll(() => page.getByRole('listbox', { name: 'Images' }).getByRole('option').count()).toBe(24);
-    expect(await page.getByRole('button', { name: /^All \d+ images$/ }).count()).toBe(0);
+    await expect.poll(() => page.getByRole('button', { name: /^All \d+ images$/ }).count()).toBe(0);
     await open('datasets/3');
     await page.getByText(`${MANY} files shown`).waitFor();
     await page.getByRole('listbox', { name: 'Images' }).press('End');
