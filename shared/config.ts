@@ -188,6 +188,14 @@ export const trainSchema = z.strictObject({
     .max(1024)
     .default(1)
     .describe('random crops that one epoch takes of each image; above 1 for few, large images'),
+  mixed_precision: z
+    .enum(['off', 'on', 'auto'])
+    .default('off')
+    .describe('products in bf16 (fp16 where a device has no bf16), the rest in fp32; auto: where that is faster here'),
+  recompute: z
+    .boolean()
+    .default(false)
+    .describe('compute blocks again on the way back: less memory, the same numbers, longer steps'),
 });
 
 export const dataSchema = z.strictObject({

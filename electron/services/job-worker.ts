@@ -3,6 +3,7 @@ import { toReport } from '../../shared/errors.ts';
 import type { ImportedWeights, Input } from '../../shared/ipc.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
+import { choosePrecision, engineOptions } from '../trainer/precision.ts';
 import { peakResident, timeSteps } from './bench-step.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { evaluate } from './evaluation.ts';
@@ -69,7 +70,8 @@ function read(store: Store, { file, name, heads }: Input<'weights.import'>): Imp
 
 /** Training steps on random images: what they cost. */
 function measure(config: RunConfig, batch: number): Measured {
-  const best = Math.min(...timeSteps(config, batch, 2));
+  const { precision } = choosePrecision(config.train.mixed_precision);
+  const best = Math.min(...timeSteps(config, batch, 2, engineOptions(config, precision)));
   return { images_per_s: batch / best, peak_memory: peakResident() };
 }
 

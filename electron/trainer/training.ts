@@ -10,6 +10,7 @@ import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, type TrainingImage, TrainingLoop } from './loop.ts';
+import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
 
 /** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
 export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boolean {
@@ -55,16 +56,21 @@ export class Training extends TrainingLoop {
     super(store, run, events, images, dataset.folders);
     if (this.from) {
       const { id, state } = this.from;
+      const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
       this.#engine = new ConMIM(
         run.config,
         store.checkpoints.load(id, 'student'),
         store.checkpoints.load(id, 'teacher'),
+        engineOptions(run.config, precision),
       );
+      if (scaling) this.#engine.scaling = scaling;
       const moments = [store.checkpoints.load(id, 'exp_avg'), store.checkpoints.load(id, 'exp_avg_sq')] as const;
       this.#engine.restoreOptimizer(...moments, state.updates);
     } else {
       const state = untrainedState(run.config);
-      this.#engine = new ConMIM(run.config, state, state);
+      const { precision, why } = choosePrecision(run.config.train.mixed_precision ?? 'off');
+      if (run.config.train.mixed_precision !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
+      this.#engine = new ConMIM(run.config, state, state, engineOptions(run.config, precision));
     }
   }
 
@@ -90,8 +96,9 @@ export class Training extends TrainingLoop {
     return { ...result, ...health };
   }
 
-  protected override state(): LoopState {
-    return this.#engine.state();
+  protected override state(): LoopState & { extra: Record<string, unknown> } {
+    const { precision, scaling } = this.#engine;
+    return { ...this.#engine.state(), extra: { precision, scaling } satisfies PrecisionState };
   }
 
   protected override dispose(): void {

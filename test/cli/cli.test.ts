@@ -317,7 +317,7 @@ describe('the command line', () => {
   });
 });
 
-const KILLS = 8;
+const MIXED = ['--set', 'train.mixed_precision=on', '--set', 'train.recompute=true'];
 
 /** Losses and final weights of a run. */
 function outcome(name: string) {
@@ -331,6 +331,7 @@ function outcome(name: string) {
     return {
       status: run.status,
       step: checkpoint.step,
+      precision: (store.checkpoints.get(checkpoint.id) as unknown as { state: { precision?: string } }).state.precision,
       losses: store.metrics.list(run.id).map((m) => [m.step, m.loss, m.grad_norm, m.top1]),
       parts,
     };
@@ -339,29 +340,39 @@ function outcome(name: string) {
   }
 }
 
-test('killed at random moments and resumed: the same losses and weights, bit for bit', async () => {
-  conmim('import', images, '--name', 'pictures', '--labels', 'folders');
-  const settings = [...tiny, '--set', 'metrics.features_every=5'];
-  const steps = ['--steps', '90'];
-  expect(conmim('pretrain', 'pictures', ...settings, ...steps, '--name', 'whole').status).toBe(0);
-  let kills = 0;
-  let args = ['pretrain', 'pictures', ...settings, ...steps, '--name', 'killed'];
-  for (;;) {
-    const child = spawn(process.execPath, [CLI, ...args, '--home', home], { stdio: 'ignore' });
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    if (kills < KILLS) await killTrainer('killed', ended);
-    if ((await ended) === 0) break;
-    kills++;
-    args = ['resume', 'killed'];
-    expect(kills).toBeLessThanOrEqual(KILLS);
-  }
-  const [whole, killed] = [outcome('whole'), outcome('killed')];
-  expect(kills).toBeGreaterThan(0);
-  expect(killed.status).toBe('finished');
-  expect(killed.losses).toEqual(whole.losses);
-  expect(killed.parts).toEqual(whole.parts);
-  console.log(`killed ${kills} times`);
-}, 300_000);
+test.each([
+  ['fp32', [], 8],
+  ['mixed', MIXED, 3],
+] as [string, string[], number][])(
+  'killed at random moments and resumed: the same losses and weights, bit for bit (%s)',
+  async (kind, more, most) => {
+    conmim('import', images, '--name', 'pictures', '--labels', 'folders');
+    const settings = [...tiny, '--set', 'metrics.features_every=5', ...more];
+    const steps = ['--steps', '90'];
+    const [whole_, killed_] = [`whole ${kind}`, `killed ${kind}`];
+    expect(conmim('pretrain', 'pictures', ...settings, ...steps, '--name', whole_).status).toBe(0);
+    let kills = 0;
+    let args = ['pretrain', 'pictures', ...settings, ...steps, '--name', killed_];
+    for (;;) {
+      const child = spawn(process.execPath, [CLI, ...args, '--home', home], { stdio: 'ignore' });
+      const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+      if (kills < most) await killTrainer(killed_, ended);
+      if ((await ended) === 0) break;
+      kills++;
+      args = ['resume', killed_];
+      expect(kills).toBeLessThanOrEqual(most);
+    }
+    const [whole, killed] = [outcome(whole_), outcome(killed_)];
+    expect(kills).toBeGreaterThan(0);
+    expect(killed.status).toBe('finished');
+    expect(killed.losses).toEqual(whole.losses);
+    expect(killed.parts).toEqual(whole.parts);
+    expect(killed.precision).toBe(whole.precision);
+    if (more.length === 0) expect(whole.precision).toBe('fp32');
+    console.log(`killed ${kills} times, in ${whole.precision}`);
+  },
+  300_000,
+);
 
 /** Waits until a process trains the run, and a random while more: the kill falls into start-up, a step, or a checkpoint. */
 async function killTrainer(name: string, ended: Promise<unknown>): Promise<void> {
