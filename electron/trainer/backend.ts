@@ -109,6 +109,8 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend');
   require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
   process.env.TF_CPP_MIN_LOG_LEVEL = '3';
+  // TensorFlow leaves oneDNN out on processors without AVX-512, where its products are twice as fast (docs/benchmarks.md).
+  process.env.TF_ENABLE_ONEDNN_OPTS ??= '1';
   // TensorFlow's start-up chatter goes to the process's own error stream, past Node: muteNative is in the binding's folder.
   const quiet = require(join(choice.folder, 'quiet.node')) as { mute(): number; unmute(fd: number): void };
   const muted = quiet.mute();
