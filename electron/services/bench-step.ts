@@ -1,6 +1,7 @@
 import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { ConMIM, type EngineOptions, type MicroBatch } from '../engine/conmim.ts';
+import { profileOperations } from '../engine/profile.ts';
 import { untrainedState } from '../trainer/training.ts';
 
 /** What `--precision` takes; fp16 is for CUDA devices without bf16. */
@@ -69,6 +70,18 @@ export function timeSteps(config: RunConfig, batch: number, steps: number, optio
       engine.step([input], RATES);
       return (performance.now() - began) / 1000;
     }).slice(1);
+  } finally {
+    engine.dispose();
+  }
+}
+
+/** What a step's time went to, after a step to warm up; null where the backend cannot say. */
+export function profileStep(config: RunConfig, batch: number, options: EngineOptions = {}) {
+  const engine = untrainedEngine(config, options);
+  try {
+    engine.step([noise(config, batch)], RATES);
+    const input = noise(config, batch);
+    return profileOperations(() => engine.step([input], RATES));
   } finally {
     engine.dispose();
   }

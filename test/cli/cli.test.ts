@@ -255,6 +255,16 @@ describe('the command line', () => {
       precision: 'bf16',
       recompute: true,
     });
+    const profile = conmim('bench', 'profile', ...step.slice(2, -2), '--model', 'vit-tiny', '--json');
+    if (timed.engine.endsWith('tensorflow')) {
+      const { total_ms, operations } = profile.json();
+      const inside = operations.reduce((sum: number, { ms }: { ms: number }) => sum + ms, 0);
+      expect(inside).toBeLessThan(total_ms);
+      expect(inside).toBeGreaterThan(total_ms / 4);
+      // Twelve blocks of four products: two ways forward, and twice as many back.
+      const products = operations.find(({ name }: { name: string }) => name === 'MatMul');
+      expect(products.calls).toBeGreaterThan(12 * 4 * 4);
+    } else expect(profile.status).toBe(1);
     expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
     expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
     const loader = ['bench', 'loader', '--files', '2', '--images', '20', '--image', '64'];
