@@ -1,16 +1,19 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
 import { Explorer } from '../services/explore.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
+import { lookupViewSheet } from '../services/lookup-view-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { imagesOf } from '../trainer/training.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
+import { patchesFrom } from './patches.ts';
 import { percent, table } from './words.ts';
 
 const SHEET_ROWS = 8;
@@ -30,8 +33,15 @@ export function addExploreCommands(program: Command): void {
       wholeNumber('--draw', 0),
       0,
     )
+    .option(
+      '--mask <patches...>',
+      'hide these patches instead (with --image): row,column from 1,1 at the top left, or rectangles, 2,3-4,5',
+    )
     .option('--untrained', 'ask the network as it was before training (with --image)')
-    .option('--png <file>', 'also draw a contact sheet of masked patches with their answers')
+    .option(
+      '--png <file>',
+      'also draw a contact sheet: of masked patches with their answers; with --image of all its look-ups, as heat maps',
+    )
     .action(
       withStore<[string]>(async ({ out, store }, options, text) => {
         const checkpoint = findCheckpoint(store, text);
@@ -39,21 +49,42 @@ export function addExploreCommands(program: Command): void {
         await loadBackend();
         const explorer = new Explorer(store);
         const image = options.image === undefined ? null : findImage(store, dataset, options.image as string);
+        const { config } = store.checkpoints.get(checkpoint);
+        const isUntrained = options.untrained === true;
+        const mask = options.mask === undefined ? null : maskFrom(options.mask as string[], config.model);
+        if (image === null && (mask || isUntrained))
+          throw new AppError(
+            'bad-input',
+            `${mask ? '--mask' : '--untrained'} is for one image.`,
+            'Over many images the run’s generator masks, and the untrained network is always asked too.',
+            'Give --image.',
+          );
         const result =
           image === null
             ? await explorer.accuracy({ checkpoint, dataset, images: options.images as number }, (done, total) =>
                 out.progress(`${done} of ${total} images`),
               )
             : await explorer.lookup({
-                ...{ checkpoint, image, mask: null, draw: options.draw as number },
-                untrained: options.untrained === true,
+                ...{ checkpoint, image, mask, draw: options.draw as number },
+                untrained: isUntrained,
               });
         const sheet = options.png === undefined ? null : resolve(options.png as string);
-        if (sheet) await draw(store, checkpoint, dataset, sheet);
+        if (sheet) {
+          mkdirSync(dirname(sheet), { recursive: true });
+          if ('places' in result) await draw(store, checkpoint, dataset, sheet);
+          else await lookupViewSheet(result, isUntrained ? 'Untrained' : text, sheet);
+        }
         const words = 'places' in result ? accuracyWords(result) : viewWords(result);
         out.result({ ...result, contact_sheet: sheet }, sheet ? `${words}\nContact sheet: ${sheet}` : words);
       }),
     );
+}
+
+/** Hides patches that were named. @throws AppError bad-input */
+function maskFrom(texts: readonly string[], model: ModelConfig): boolean[] {
+  const mask = Array<boolean>(patchesOf(model)).fill(false);
+  for (const text of texts) for (const patch of patchesFrom(text, gridOf(model), '--mask')) mask[patch] = true;
+  return mask;
 }
 
 /** @throws AppError not-found */
@@ -70,7 +101,6 @@ export function findImage(store: Store, dataset: number, path: string): number {
 async function draw(store: Store, checkpoint: number, datasetId: number, out: string): Promise<void> {
   const { config, step } = store.checkpoints.get(checkpoint);
   const images = imagesOf(store, store.datasets.get(datasetId), () => true).slice(0, 2 * SHEET_ROWS);
-  mkdirSync(dirname(out), { recursive: true });
   await drawLookups({
     config,
     student: store.checkpoints.load(checkpoint, 'student'),

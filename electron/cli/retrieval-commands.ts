@@ -19,6 +19,7 @@ import { withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
+import { patchesFrom } from './patches.ts';
 import { percent, table } from './words.ts';
 
 const MEGA = 1e6;
@@ -218,25 +219,6 @@ function specOf(store: Store, options: Record<string, unknown>, checkpoint: stri
     feature: options.feature as string,
     max_images: options.maxImages as number,
   };
-}
-
-/** @throws AppError bad-input */
-function patchesFrom(text: string, grid: number): number[] {
-  const found = /^(\d+),(\d+)(?:-(\d+),(\d+))?$/.exec(text);
-  const [top, left, bottom, right] = found
-    ? [found[1], found[2], found[3] ?? found[1], found[4] ?? found[2]].map((n) => Number(n) - 1)
-    : [];
-  const isWithin = [top, left, bottom, right].every((n) => n !== undefined && n >= 0 && n < grid);
-  if (!isWithin || bottom! < top! || right! < left!)
-    throw new AppError(
-      'bad-input',
-      `--patch cannot be "${text}".`,
-      '',
-      `Rows and columns go from 1 to ${grid}: 2,3 or 2,3-4,5.`,
-    );
-  const patches = [];
-  for (let y = top!; y <= bottom!; y++) for (let x = left!; x <= right!; x++) patches.push(y * grid + x);
-  return patches;
 }
 
 async function benchExisting(

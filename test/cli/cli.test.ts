@@ -121,6 +121,16 @@ describe('the command line', () => {
     expect(readFileSync(sheet).subarray(1, 4).toString()).toBe('PNG');
     const one = conmim('lookups', 'run:first', '--dataset', 'pictures', '--image', '.', '--json').json();
     expect(one.answers).toHaveLength(one.mask.filter(Boolean).length);
+    // A mask by hand: a rectangle and a patch, of sixteen.
+    const asked = ['lookups', 'run:first', '--dataset', 'pictures'];
+    const single = join(folder, 'sheets', 'single.png');
+    const drawn = conmim(...asked, '--image', '.', '--mask', '1,1-2,2', '4,4', '--png', single, '--json').json();
+    expect(drawn.answers.map(({ patch }: { patch: number }) => patch)).toEqual([0, 1, 4, 5, 15]);
+    expect(drawn.contact_sheet).toBe(single);
+    expect(readFileSync(single).subarray(1, 4).toString()).toBe('PNG');
+    expect(readFileSync(single)).not.toEqual(readFileSync(sheet));
+    expect(conmim(...asked, '--image', '.', '--mask', '5,1').stderr).toMatch(/--mask cannot be "5,1".*from 1 to 4/s);
+    expect(conmim(...asked, '--mask', '1,1').stderr).toContain('Give --image');
     expect(conmim('lookups', 'run:first', '--dataset', 'pictures', '--image', 'nowhere').stderr).toContain('nowhere');
 
     const file = join(folder, 'student.safetensors');
