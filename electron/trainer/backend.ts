@@ -4,8 +4,9 @@ import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../shared/errors.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
+import { widenProducts } from '../engine/kernels/matrices.ts';
 import { type BackendName, type Plan, planBackends } from './choice.ts';
-import { packageVersion } from './machine.ts';
+import { hasBf16, packageVersion } from './machine.ts';
 import { compiledKernels, type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
 export interface BackendInfo {
@@ -125,6 +126,7 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   const gpu = backend.isUsingGpuDevice;
   const kernels = gpu ? null : loadKernels();
+  widenProducts(!gpu && !hasBf16());
   return {
     name: 'tensorflow',
     variant: choice.variant,
