@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../shared/errors.ts';
+import { addBenchCommands } from './cli/bench-commands.ts';
 import { addDataCommands } from './cli/data-commands.ts';
 import { addDemoCommand } from './cli/demo-command.ts';
 import { addExploreCommands } from './cli/explore-commands.ts';
@@ -13,6 +14,7 @@ import { Output } from './cli/output.ts';
 import { addRetrievalCommands } from './cli/retrieval-commands.ts';
 import { addRunCommands } from './cli/run-commands.ts';
 import { addServeCommand } from './cli/serve-command.ts';
+import { sinceStart } from './trainer/spans.ts';
 
 const program = new Command('conmim')
   .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
@@ -33,6 +35,7 @@ addHealthCommand(program);
 addExploreCommands(program);
 addRetrievalCommands(program);
 addFeatureCommands(program);
+addBenchCommands(program);
 addDemoCommand(program);
 addServeCommand(program);
 // Options of the whole program may stand behind the command: `conmim runs --json`.
@@ -42,6 +45,7 @@ for (const command of program.commands.filter((one) => one.commands.length === 0
     .option('--home <folder>', 'where everything is kept');
 }
 
+sinceStart('command loaded');
 program.exitOverride();
 for (const command of program.commands) command.exitOverride();
 try {

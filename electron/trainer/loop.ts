@@ -4,6 +4,7 @@ import { AppError } from '../../shared/errors.ts';
 import { type Batch, Loader } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { span } from './spans.ts';
 
 /** An image that a run trains on. */
 export interface TrainingImage {
@@ -112,12 +113,17 @@ export abstract class TrainingLoop {
       workers: config.data.workers,
       startStep: this.#step * accumulation,
     });
+    let loaded: (() => void) | null = span('first batch');
     try {
       while (this.#step < this.run.total_steps) {
         const began = performance.now();
         const batches: Batch[] = [];
         while (batches.length < accumulation) batches.push(await loader.next());
+        loaded?.();
+        const stepped = loaded && span('first step');
+        loaded = null;
         await this.#trainStep(batches, began);
+        stepped?.();
         const request = this.#events.request();
         const finished = this.#step === this.run.total_steps;
         if (request && !finished) {

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, type TrainingImage, TrainingLoop } from './loop.ts';
 import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
+import { span } from './spans.ts';
 
 /** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
 export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boolean {
@@ -54,6 +55,7 @@ export class Training extends TrainingLoop {
       );
     }
     super(store, run, events, images, dataset.folders);
+    const initialised = span('weights initialised');
     if (this.from) {
       const { id, state } = this.from;
       const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
@@ -72,6 +74,7 @@ export class Training extends TrainingLoop {
       if (run.config.train.mixed_precision !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
       this.#engine = new ConMIM(run.config, state, state, engineOptions(run.config, precision));
     }
+    initialised();
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {

@@ -5,6 +5,7 @@ import { loadBackend } from './backend.ts';
 import { FineTuning } from './fine-tuning.ts';
 import type { TrainingEvents } from './loop.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
+import { sinceStart, span } from './spans.ts';
 import { Training } from './training.ts';
 
 /**
@@ -21,6 +22,7 @@ const say = (message: TrainerMessage) => {
 };
 
 async function main(): Promise<void> {
+  sinceStart('trainer loaded');
   const store = Store.open(database);
   const run = store.runs.get(Number(runId));
   if (!store.runs.claim(run.id, process.pid)) {
@@ -67,7 +69,9 @@ async function main(): Promise<void> {
       started_at: run.started_at ?? Date.now(),
       ended_at: null,
     });
+    const computes = span('TensorFlow loaded');
     const backend = await loadBackend();
+    computes();
     store.runs.update(run.id, { runtime: { ...backend } });
     const events: TrainingEvents = {
       onMetric: (metric) => say({ type: 'metric', metric }),
