@@ -5,12 +5,7 @@ import { type Batch, Loader } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { span } from './spans.ts';
-
-/** An image that a run trains on. */
-export interface TrainingImage {
-  id: number;
-  path: string;
-}
+import type { TrainingImage } from './training-images.ts';
 
 /** What a checkpoint keeps beside its tensors. */
 interface CheckpointState {

@@ -1,36 +1,17 @@
-import { join } from 'node:path';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import type { Dataset, ImageRow, Run } from '../../shared/domain.ts';
+import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { type Batch, Loader } from '../data/loader.ts';
+import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { ConMIM } from '../engine/conmim.ts';
 import { initialState } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
-import { type LoopState, type StepFigures, type TrainingEvents, type TrainingImage, TrainingLoop } from './loop.ts';
+import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
 import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
 import { span } from './spans.ts';
-
-/** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
-export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boolean {
-  return Number.parseInt(image.hash.slice(-8), 16) / 2 ** 32 < holdout;
-}
-
-/** A dataset's usable images, in a fixed order; those of one side of the holdout. */
-export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow) => boolean): TrainingImage[] {
-  const images: TrainingImage[] = [];
-  for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
-    if (keep(image)) images.push({ id: image.id, path: join(dataset.folders[image.folder]!, image.path) });
-  }
-  return images;
-}
-
-/** Optimizer steps of an epoch; at least one. */
-export function stepsPerEpoch(images: number, config: RunConfig): number {
-  return Math.max(1, Math.floor(Loader.stepsPerEpoch(images, config) / config.train.accumulation));
-}
+import { imagesOf, isHeldOut } from './training-images.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
 export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
