@@ -1,6 +1,5 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Run } from '../../shared/domain.ts';
-import { AppError } from '../../shared/errors.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { ConMIM } from '../engine/conmim.ts';
@@ -10,8 +9,8 @@ import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
 import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
+import type { RunData } from './run-data.ts';
 import { span } from './spans.ts';
-import { imagesOf, isHeldOut } from './training-images.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
 export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
@@ -22,20 +21,8 @@ export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | '
 export class Training extends TrainingLoop {
   readonly #engine: ConMIM;
 
-  constructor(store: Store, run: Run, events: TrainingEvents) {
-    if (run.dataset_id === null)
-      throw new AppError('bad-input', 'These weights were imported and have no dataset to train on.');
-    const dataset = store.datasets.get(run.dataset_id);
-    const images = imagesOf(store, dataset, (image) => !isHeldOut(image, run.config.data.holdout));
-    if (images.length === 0) {
-      throw new AppError(
-        'bad-input',
-        `Dataset "${dataset.name}" has no image to train on.`,
-        '',
-        'Import its folders again, or lower data.holdout.',
-      );
-    }
-    super(store, run, events, images, dataset.folders);
+  constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
+    super(store, run, events, data);
     const initialised = span('weights initialised');
     if (this.from) {
       const { id, state } = this.from;
