@@ -1,18 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../shared/errors.ts';
-import { addDataCommands } from './cli/data-commands.ts';
-import { addDemoCommand } from './cli/demo-command.ts';
-import { addExploreCommands } from './cli/explore-commands.ts';
-import { addExportCommands } from './cli/export-commands.ts';
-import { addFeatureCommands } from './cli/feature-commands.ts';
-import { addFineTuneCommand } from './cli/fine-tune-command.ts';
-import { addHealthCommand } from './cli/health-command.ts';
-import { addModelCommands } from './cli/model-commands.ts';
+import { addCommands } from './cli/commands.ts';
 import { Output } from './cli/output.ts';
-import { addRetrievalCommands } from './cli/retrieval-commands.ts';
-import { addRunCommands } from './cli/run-commands.ts';
-import { addServeCommand } from './cli/serve-command.ts';
+import { sinceStart } from './trainer/spans.ts';
 
 const program = new Command('conmim')
   .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
@@ -24,17 +15,7 @@ const program = new Command('conmim')
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true });
 
-addDataCommands(program);
-addRunCommands(program);
-addModelCommands(program);
-addFineTuneCommand(program);
-addExportCommands(program);
-addHealthCommand(program);
-addExploreCommands(program);
-addRetrievalCommands(program);
-addFeatureCommands(program);
-addDemoCommand(program);
-addServeCommand(program);
+await addCommands(program, process.argv.slice(2));
 // Options of the whole program may stand behind the command: `conmim runs --json`.
 for (const command of program.commands.filter((one) => one.commands.length === 0)) {
   command
@@ -42,6 +23,7 @@ for (const command of program.commands.filter((one) => one.commands.length === 0
     .option('--home <folder>', 'where everything is kept');
 }
 
+sinceStart('command loaded');
 program.exitOverride();
 for (const command of program.commands) command.exitOverride();
 try {

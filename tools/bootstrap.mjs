@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { build } from './bootstrap/build.mjs';
+import { build, COMPILED } from './bootstrap/build.mjs';
 import { ensureKernels } from './bootstrap/kernels.mjs';
 import { ensureNode } from './bootstrap/node.mjs';
 import { ensurePackages } from './bootstrap/packages.mjs';
@@ -87,7 +87,9 @@ function start(node) {
 /** Runs a program in this one's place: same streams, same signals, same exit code. */
 function run(node, args, cwd = ROOT) {
   return new Promise((resolve, reject) => {
-    const child = spawn(node, args, { stdio: 'inherit', cwd });
+    // Node keeps what it has compiled, of the program and of its packages, for the next start.
+    const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env };
+    const child = spawn(node, args, { stdio: 'inherit', cwd, env });
     // A terminal sends Ctrl-C to the child itself; who signals only this process means the child.
     process.on('SIGINT', () => {});
     process.on('SIGTERM', () => child.kill('SIGTERM'));

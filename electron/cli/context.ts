@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
+import { span } from '../trainer/spans.ts';
 import { Output } from './output.ts';
 
 /** What every command works with. */
@@ -25,7 +26,9 @@ export function withStore<A extends unknown[]>(
 ) {
   return withOutput<A>(async (out, command, options, ...args) => {
     const database = databaseIn(homeFolder(command));
+    const opened = span('database opened');
     const store = Store.open(database);
+    opened();
     const controller = new AbortController();
     const abort = () => controller.abort();
     process.once('SIGINT', abort);

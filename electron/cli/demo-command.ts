@@ -10,7 +10,7 @@ import { drawLookups } from '../services/lookup-sheet.ts';
 import { createRun } from '../services/runs.ts';
 import { SAMPLES } from '../services/sample.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import { imagesOf } from '../trainer/training.ts';
+import { imagesOf } from '../trainer/training-images.ts';
 import { withStore } from './context.ts';
 import { evaluationWords } from './model-commands.ts';
 import { Output, wholeNumber } from './output.ts';

@@ -9,7 +9,7 @@ import { drawLookups } from '../services/lookup-sheet.ts';
 import { lookupViewSheet } from '../services/lookup-view-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import { imagesOf } from '../trainer/training.ts';
+import { imagesOf } from '../trainer/training-images.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';

@@ -7,6 +7,7 @@ import { buildConfig, configKeys, describeKey } from '../services/configuration.
 import { estimateCost } from '../services/estimate.ts';
 import { savedPresets } from '../services/presets.ts';
 import { createRun, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
+import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
 import { withOutput, withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
@@ -48,12 +49,14 @@ export function addRunCommands(program: Command): void {
         if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
         const { preset, config } = buildConfig(options.preset as string | undefined, settings, savedPresets(store));
+        const made = span('run made');
         const run = createRun(store, {
           dataset,
           config,
           preset: preset.name,
           ...(options.name !== undefined && { name: options.name as string }),
         });
+        made();
         await train(context, run);
       }),
     );

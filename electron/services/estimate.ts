@@ -1,7 +1,7 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Cost } from '../../shared/ipc.ts';
 import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
-import { stepsPerEpoch } from '../trainer/training.ts';
+import { stepsPerEpoch } from '../trainer/training-images.ts';
 import { type Measured, runJob } from './jobs.ts';
 
 /** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */

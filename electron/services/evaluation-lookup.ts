@@ -9,7 +9,7 @@ import { FrozenNetwork } from '../engine/inference.ts';
 import { projectorIndex } from '../engine/parameters.ts';
 import type { Store } from '../store/store.ts';
 import { usableImages } from '../trainer/labelled.ts';
-import { isHeldOut } from '../trainer/training.ts';
+import { isHeldOut } from '../trainer/training-images.ts';
 import type { Contestant } from './contestants.ts';
 import type { EvaluateOptions, Measured, Scores } from './evaluation.ts';
 import { centreImage, stack } from './images.ts';

@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../shared/finetune.ts';
 import type { Store } from '../store/store.ts';
 import { splitLabelled } from '../trainer/labelled.ts';
-import { stepsPerEpoch } from '../trainer/training.ts';
+import { stepsPerEpoch } from '../trainer/training-images.ts';
 import { parseConfig } from './configuration.ts';
 import { contestants } from './contestants.ts';
 

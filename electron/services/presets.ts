@@ -7,7 +7,7 @@ import { stream } from '../data/random.ts';
 import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
 import { ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
-import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training.ts';
+import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
 
 /** Recipes that the user saved. */

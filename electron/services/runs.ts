@@ -4,7 +4,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { Store } from '../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../trainer/host.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
-import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training.ts';
+import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training-images.ts';
 import { isAlive } from './processes.ts';
 
 export interface NewRun {

@@ -23,8 +23,6 @@ export interface BackendInfo {
 }
 
 const require = createRequire(import.meta.url);
-// tfjs-core's build for Node registers no gradients; the whole package's does.
-require('@tensorflow/tfjs');
 let loaded: BackendInfo | null = null;
 
 const NAMES: Record<BackendName, string> = {
@@ -102,11 +100,22 @@ async function loadWebGpu({ why, allowSoftware }: Plan, warnings: string[]): Pro
   };
 }
 
+/**
+ * TensorFlow.js's Node backend asks for the whole package, most of which (layers, converters, data, gradients, backends
+ * of browsers) the engine has no use for, and which takes longer to load than all the rest. All that the backend uses of
+ * it stands in tfjs-core, but for methods like `x.toFloat()`, by which four kernels (Exp of whole numbers, ArgMax and
+ * ArgMin of booleans, Prelu) convert what no network here gives them. Tests that want gradients import the package first.
+ */
+function standInForTfjs(): void {
+  require.cache[require.resolve('@tensorflow/tfjs')] ??= require.cache[require.resolve('@tensorflow/tfjs-core')];
+}
+
 async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>): Promise<BackendInfo> {
   // The binding was written for an older Node.
   const util = require('node:util') as Record<string, unknown>;
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
   util.isArray = Array.isArray;
+  standInForTfjs();
   const { NodeJSKernelBackend } = require('@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend');
   require('@tensorflow/tfjs-node-gpu/dist/register_all_kernels');
   process.env.TF_CPP_MIN_LOG_LEVEL = '3';

@@ -1,5 +1,4 @@
 import type { Run, StateDict } from '../../shared/domain.ts';
-import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
@@ -8,7 +7,8 @@ import { stream } from '../data/random.ts';
 import { Classifier, classifierSpecs, classifierState } from '../engine/classifier.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
-import { chanceOf, classIndices, type Labelled, type LabelledSplit, splitLabelled } from './labelled.ts';
+import { chanceOf, classIndices, type Labelled, type LabelledSplit } from './labelled.ts';
+import type { LabelledData } from './labelled-data.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
 import { untrainedState } from './training.ts';
 
@@ -32,14 +32,9 @@ export class FineTuning extends TrainingLoop {
   #accuracy: Accuracy = { top1: Number.NaN, top5: Number.NaN };
   #confusion: number[][] = [];
 
-  constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents) {
-    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id);
-    if (split.classes.join('\0') !== tune.classes.join('\0')) {
-      const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
-      throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
-    }
-    const images = split.train.ids.map((id, i) => ({ id, path: split.train.paths[i]! }));
-    super(store, run, events, images, store.datasets.get(run.dataset_id!).folders);
+  constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
+    super(store, run, events, data);
+    const { split } = data;
     this.#tune = tune;
     this.#split = split;
     const indices = classIndices(split.train, split.classes);

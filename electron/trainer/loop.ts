@@ -1,15 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Metric, Run, StateDict, TensorPart } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { type Batch, Loader } from '../data/loader.ts';
+import type { Batch } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
-
-/** An image that a run trains on. */
-export interface TrainingImage {
-  id: number;
-  path: string;
-}
+import type { RunData } from './run-data.ts';
+import { span } from './spans.ts';
 
 /** What a checkpoint keeps beside its tensors. */
 interface CheckpointState {
@@ -49,8 +45,7 @@ export abstract class TrainingLoop {
   /** The checkpoint that the run goes on from, with what it kept beside its tensors. */
   protected readonly from: (Checkpoint & { state: CheckpointState & Record<string, unknown> }) | null;
   readonly #events: TrainingEvents;
-  readonly #images: readonly TrainingImage[];
-  readonly #roots: readonly string[];
+  readonly #data: RunData;
   readonly #fingerprint: string;
   #step: number;
   #pending: Metric[] = [];
@@ -58,20 +53,14 @@ export abstract class TrainingLoop {
   #savedAt = Date.now();
   #flushedAt = Date.now();
 
-  constructor(
-    store: Store,
-    run: Run,
-    events: TrainingEvents,
-    images: readonly TrainingImage[],
-    roots: readonly string[],
-  ) {
+  /** @param data is closed at the end of `train`; where it is never come to, by whoever made it */
+  constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     this.run = run;
     this.store = store;
     this.#events = events;
-    this.#images = images;
-    this.#roots = roots;
+    this.#data = data;
     const hash = createHash('sha256');
-    for (const { id, path } of images) hash.update(`${id}\0${path}\0`);
+    for (const { id, path } of data.images) hash.update(`${id}\0${path}\0`);
     this.#fingerprint = hash.digest('hex');
     const latest = store.checkpoints.latest(run.id, { withOptimizer: true });
     this.from = latest && (store.checkpoints.get(latest.id) as NonNullable<TrainingLoop['from']>);
@@ -105,19 +94,16 @@ export abstract class TrainingLoop {
   async train(): Promise<'finished' | 'paused' | 'stopped'> {
     const { config } = this.run;
     const { accumulation } = config.train;
-    const loader = new Loader({
-      images: this.#images,
-      roots: this.#roots,
-      config,
-      workers: config.data.workers,
-      startStep: this.#step * accumulation,
-    });
+    let isFirst = true;
     try {
       while (this.#step < this.run.total_steps) {
         const began = performance.now();
         const batches: Batch[] = [];
-        while (batches.length < accumulation) batches.push(await loader.next());
+        while (batches.length < accumulation) batches.push(await this.#data.next());
+        const stepped = isFirst ? span('first step') : null;
+        isFirst = false;
         await this.#trainStep(batches, began);
+        stepped?.();
         const request = this.#events.request();
         const finished = this.#step === this.run.total_steps;
         if (request && !finished) {
@@ -137,7 +123,7 @@ export abstract class TrainingLoop {
       throw error;
     } finally {
       this.#flush();
-      await loader.close();
+      await this.#data.close();
       this.dispose();
     }
   }

@@ -1,35 +1,16 @@
-import { join } from 'node:path';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import type { Dataset, ImageRow, Run } from '../../shared/domain.ts';
-import { AppError } from '../../shared/errors.ts';
-import { type Batch, Loader } from '../data/loader.ts';
+import type { Run } from '../../shared/domain.ts';
+import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { ConMIM } from '../engine/conmim.ts';
 import { initialState } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
-import { type LoopState, type StepFigures, type TrainingEvents, type TrainingImage, TrainingLoop } from './loop.ts';
+import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
 import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
-
-/** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
-export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boolean {
-  return Number.parseInt(image.hash.slice(-8), 16) / 2 ** 32 < holdout;
-}
-
-/** A dataset's usable images, in a fixed order; those of one side of the holdout. */
-export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow) => boolean): TrainingImage[] {
-  const images: TrainingImage[] = [];
-  for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
-    if (keep(image)) images.push({ id: image.id, path: join(dataset.folders[image.folder]!, image.path) });
-  }
-  return images;
-}
-
-/** Optimizer steps of an epoch; at least one. */
-export function stepsPerEpoch(images: number, config: RunConfig): number {
-  return Math.max(1, Math.floor(Loader.stepsPerEpoch(images, config) / config.train.accumulation));
-}
+import type { RunData } from './run-data.ts';
+import { span } from './spans.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
 export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
@@ -40,20 +21,9 @@ export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | '
 export class Training extends TrainingLoop {
   readonly #engine: ConMIM;
 
-  constructor(store: Store, run: Run, events: TrainingEvents) {
-    if (run.dataset_id === null)
-      throw new AppError('bad-input', 'These weights were imported and have no dataset to train on.');
-    const dataset = store.datasets.get(run.dataset_id);
-    const images = imagesOf(store, dataset, (image) => !isHeldOut(image, run.config.data.holdout));
-    if (images.length === 0) {
-      throw new AppError(
-        'bad-input',
-        `Dataset "${dataset.name}" has no image to train on.`,
-        '',
-        'Import its folders again, or lower data.holdout.',
-      );
-    }
-    super(store, run, events, images, dataset.folders);
+  constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
+    super(store, run, events, data);
+    const initialised = span('weights initialised');
     if (this.from) {
       const { id, state } = this.from;
       const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
@@ -72,6 +42,7 @@ export class Training extends TrainingLoop {
       if (run.config.train.mixed_precision !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
       this.#engine = new ConMIM(run.config, state, state, engineOptions(run.config, precision));
     }
+    initialised();
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {

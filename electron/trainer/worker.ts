@@ -1,11 +1,13 @@
 import type { RunStatus } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
 import { Store } from '../store/store.ts';
-import { loadBackend } from './backend.ts';
-import { FineTuning } from './fine-tuning.ts';
+import type { FineTuning } from './fine-tuning.ts';
+import { LabelledData } from './labelled-data.ts';
 import type { TrainingEvents } from './loop.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
-import { Training } from './training.ts';
+import { pretrainingData, type RunData } from './run-data.ts';
+import { sinceStart, span } from './spans.ts';
+import type { Training } from './training.ts';
 
 /**
  * The process that trains: `worker DATABASE RUN`. A crash of native code in here ends a run and nothing else. Orders
@@ -21,6 +23,7 @@ const say = (message: TrainerMessage) => {
 };
 
 async function main(): Promise<void> {
+  sinceStart('trainer loaded');
   const store = Store.open(database);
   const run = store.runs.get(Number(runId));
   if (!store.runs.claim(run.id, process.pid)) {
@@ -58,6 +61,7 @@ async function main(): Promise<void> {
 
   let status: RunStatus = 'failed';
   let error: ErrorReport | null = null;
+  let data: RunData | null = null;
   let training: Training | FineTuning | null = null;
   try {
     store.runs.update(run.id, {
@@ -67,7 +71,12 @@ async function main(): Promise<void> {
       started_at: run.started_at ?? Date.now(),
       ended_at: null,
     });
+    // Its threads load the first batch while this one loads TensorFlow, which is why the arithmetic is not imported above.
+    data = run.finetune ? new LabelledData(store, run, run.finetune) : pretrainingData(store, run);
+    const computes = span('TensorFlow loaded');
+    const { loadBackend } = await import('./backend.ts');
     const backend = await loadBackend();
+    computes();
     store.runs.update(run.id, { runtime: { ...backend } });
     const events: TrainingEvents = {
       onMetric: (metric) => say({ type: 'metric', metric }),
@@ -75,7 +84,13 @@ async function main(): Promise<void> {
       onNotice: (text) => say({ type: 'notice', text }),
       request,
     };
-    training = run.finetune ? new FineTuning(store, run, run.finetune, events) : new Training(store, run, events);
+    if (data instanceof LabelledData) {
+      const { FineTuning } = await import('./fine-tuning.ts');
+      training = new FineTuning(store, run, run.finetune!, events, data);
+    } else {
+      const { Training } = await import('./training.ts');
+      training = new Training(store, run, events, data);
+    }
     say({
       type: 'started',
       backend,
@@ -88,6 +103,7 @@ async function main(): Promise<void> {
     error = toReport(thrown);
     // A folder that went away comes back: the run waits for it.
     status = error.kind === 'data-vanished' ? 'paused' : 'failed';
+    await data?.close();
   }
   const step = training?.step ?? run.step;
   store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now() });

@@ -284,6 +284,19 @@ describe('the command line', () => {
     expect(loaded.file_bytes).toBeGreaterThan(35_000);
     expect(loaded.file_bytes).toBeLessThanOrEqual(43_000);
     expect(conmim(...loader.slice(0, -1), '50').stderr).toContain('multiple of 32');
+    const { parts, ...start } = conmim('bench', 'start', '--starts', '2', '--json').json();
+    expect(start.command).toContain('pretrain made-up --preset small-cpu --steps 1');
+    expect(start.all_s).toHaveLength(2);
+    expect(start.least_s).toBeLessThanOrEqual(start.median_s);
+    expect(start.most_s).toBeGreaterThanOrEqual(start.median_s);
+    const ends = Object.fromEntries(
+      parts.map(({ part, from_s, takes_s }: Record<string, number>) => [part, from_s! + takes_s!]),
+    );
+    // From the command's own process to the one that trains, and there the step after what it needs.
+    expect(ends['command loaded']).toBeLessThan(ends['trainer loaded']);
+    for (const part of ['TensorFlow loaded', 'weights initialised', 'first batch'])
+      expect(ends[part]).toBeLessThan(ends['first step']);
+    expect(conmim('bench', 'start', '--starts', '1', '--dataset', 'pictures', '--preset', 'nonesuch').status).toBe(1);
     const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
     expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });
     expect(bench.recall_at_10).toBeGreaterThan(0.9);

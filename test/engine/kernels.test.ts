@@ -1,3 +1,5 @@
+// Gradients of TensorFlow.js, to compare ours with; tfjs-core alone has none.
+import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as batch from '../../electron/engine/kernels/batch-norm.ts';

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { ROOT } from './paths.mjs';
 import { Sentence, say } from './say.mjs';
 
+/** Where Node keeps compiled code of this build and of the packages; made anew with each build. */
+export const COMPILED = join(ROOT, 'out', 'compiled');
+
 /** What the sources are, by name, size and time: cheap enough for every start. */
 function sourcesState(folders, configuration) {
   const hash = createHash('sha256');
@@ -34,7 +37,7 @@ export function build(node) {
   const run = (file, args) =>
     spawnSync(node, [join(ROOT, 'node_modules', file), ...args], { encoding: 'utf8', cwd: ROOT });
   when(sourcesState(['shared', 'electron'], 'tsconfig.build.json'), '.built', 'Building', () => {
-    for (const folder of ['shared', 'electron', '.tsbuildinfo'])
+    for (const folder of ['shared', 'electron', '.tsbuildinfo', 'compiled'])
       rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
     return run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   });

@@ -3,7 +3,7 @@ import type { Checkpoint, Metric, Run } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import type { Store } from '../../store/store.ts';
-import { isHeldOut } from '../../trainer/training.ts';
+import { isHeldOut } from '../../trainer/training-images.ts';
 import { differences } from '../configuration.ts';
 import { VERSION } from '../version.ts';
 import { keysOf } from './curve.ts';

@@ -1,0 +1,50 @@
+import type { Command } from 'commander';
+
+/** Commands that stand in one file, and how they are added to the program. */
+interface CommandFile {
+  names: readonly string[];
+  load: () => Promise<(program: Command) => void>;
+}
+
+/** Every command, in the order of the help. A file, and all that it imports, is loaded when it is needed. */
+export const COMMAND_FILES: readonly CommandFile[] = [
+  {
+    names: ['import', 'datasets', 'dataset', 'delete-dataset'],
+    load: async () => (await import('./data-commands.ts')).addDataCommands,
+  },
+  {
+    names: ['pretrain', 'resume', 'runs', 'show', 'pause', 'stop', 'delete', 'presets', 'settings'],
+    load: async () => (await import('./run-commands.ts')).addRunCommands,
+  },
+  {
+    names: ['evaluate', 'embeddings', 'export-weights', 'import-weights', 'replay', 'doctor'],
+    load: async () => (await import('./model-commands.ts')).addModelCommands,
+  },
+  { names: ['finetune'], load: async () => (await import('./fine-tune-command.ts')).addFineTuneCommand },
+  { names: ['export'], load: async () => (await import('./export-commands.ts')).addExportCommands },
+  { names: ['health'], load: async () => (await import('./health-command.ts')).addHealthCommand },
+  { names: ['lookups'], load: async () => (await import('./explore-commands.ts')).addExploreCommands },
+  {
+    names: ['index', 'indexes', 'retrieve', 'travel'],
+    load: async () => (await import('./retrieval-commands.ts')).addRetrievalCommands,
+  },
+  { names: ['features'], load: async () => (await import('./feature-commands.ts')).addFeatureCommands },
+  { names: ['bench'], load: async () => (await import('./bench-commands.ts')).addBenchCommands },
+  { names: ['demo'], load: async () => (await import('./demo-command.ts')).addDemoCommand },
+  { names: ['serve'], load: async () => (await import('./serve-command.ts')).addServeCommand },
+];
+
+/**
+ * Adds the commands that these arguments can ask for: those that stand with a command which is named first; all of them
+ * for a help, or for an unknown one that the nearest is to be named for.
+ */
+export async function addCommands(program: Command, args: readonly string[]): Promise<void> {
+  const named = COMMAND_FILES.find(({ names }) => names.includes(firstWord(args)));
+  for (const { load } of named ? [named] : COMMAND_FILES) (await load())(program);
+}
+
+/** The first argument that is no option of the program itself, of which `--home` takes a value. */
+function firstWord(args: readonly string[]): string {
+  const at = args.findIndex((arg, i) => !arg.startsWith('-') && args[i - 1] !== '--home');
+  return args[at] ?? '';
+}

@@ -1,0 +1,23 @@
+import type { Run } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { FineTune } from '../../shared/finetune.ts';
+import type { Store } from '../store/store.ts';
+import { type LabelledSplit, splitLabelled } from './labelled.ts';
+import { RunData } from './run-data.ts';
+
+/** What a fine-tuning trains on, and is tested on. */
+export class LabelledData extends RunData {
+  readonly split: LabelledSplit;
+
+  /** @throws AppError bad-input where the dataset has other classes than the run was made for */
+  constructor(store: Store, run: Run, tune: FineTune) {
+    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id);
+    if (split.classes.join('\0') !== tune.classes.join('\0')) {
+      const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
+      throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
+    }
+    const images = split.train.ids.map((id, i) => ({ id, path: split.train.paths[i]! }));
+    super(store, run, images, store.datasets.get(run.dataset_id!).folders);
+    this.split = split;
+  }
+}

@@ -1,0 +1,62 @@
+import type { Run } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { type Batch, Loader } from '../data/loader.ts';
+import type { Store } from '../store/store.ts';
+import { span } from './spans.ts';
+import { imagesOf, isHeldOut, type TrainingImage } from './training-images.ts';
+
+/**
+ * What a run trains on, from the step after its last checkpoint. Its threads begin to load at once, so that the first
+ * micro-batch is made while TensorFlow is being loaded. Whoever makes it closes it.
+ */
+export class RunData {
+  readonly images: readonly TrainingImage[];
+  readonly #loader: Loader;
+  #first: Promise<Batch> | null;
+
+  /** @param roots folders that hold the images */
+  constructor(store: Store, run: Run, images: readonly TrainingImage[], roots: readonly string[]) {
+    const { config } = run;
+    const step = store.checkpoints.latest(run.id, { withOptimizer: true })?.step ?? 0;
+    this.images = images;
+    this.#loader = new Loader({
+      ...{ images, roots, config },
+      workers: config.data.workers,
+      startStep: step * config.train.accumulation,
+    });
+    this.#first = this.#loader.next();
+    this.#first.then(span('first batch'), () => {}); // a failure is said by the `next` that comes to it
+  }
+
+  /** The next micro-batch, with how long this call waited for it. @throws AppError as `Loader.next` does */
+  async next(): Promise<Batch> {
+    const first = this.#first;
+    if (!first) return this.#loader.next();
+    this.#first = null;
+    const began = performance.now();
+    const batch = await first;
+    return { ...batch, waitMs: performance.now() - began };
+  }
+
+  /** Ends the threads; resolves when they are gone. */
+  close(): Promise<void> {
+    return this.#loader.close();
+  }
+}
+
+/** What a pretraining trains on: its dataset without what is held out. @throws AppError bad-input */
+export function pretrainingData(store: Store, run: Run): RunData {
+  if (run.dataset_id === null)
+    throw new AppError('bad-input', 'These weights were imported and have no dataset to train on.');
+  const dataset = store.datasets.get(run.dataset_id);
+  const images = imagesOf(store, dataset, (image) => !isHeldOut(image, run.config.data.holdout));
+  if (images.length === 0) {
+    throw new AppError(
+      'bad-input',
+      `Dataset "${dataset.name}" has no image to train on.`,
+      '',
+      'Import its folders again, or lower data.holdout.',
+    );
+  }
+  return new RunData(store, run, images, dataset.folders);
+}

@@ -1,0 +1,30 @@
+import { join } from 'node:path';
+import type { RunConfig } from '../../shared/config.ts';
+import type { Dataset, ImageRow } from '../../shared/domain.ts';
+import { Loader } from '../data/loader.ts';
+import type { Store } from '../store/store.ts';
+
+/** An image that a run trains on. */
+export interface TrainingImage {
+  id: number;
+  path: string;
+}
+
+/** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
+export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boolean {
+  return Number.parseInt(image.hash.slice(-8), 16) / 2 ** 32 < holdout;
+}
+
+/** A dataset's usable images, in a fixed order; those of one side of the holdout. */
+export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow) => boolean): TrainingImage[] {
+  const images: TrainingImage[] = [];
+  for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
+    if (keep(image)) images.push({ id: image.id, path: join(dataset.folders[image.folder]!, image.path) });
+  }
+  return images;
+}
+
+/** Optimizer steps of an epoch; at least one. */
+export function stepsPerEpoch(images: number, config: RunConfig): number {
+  return Math.max(1, Math.floor(Loader.stepsPerEpoch(images, config) / config.train.accumulation));
+}
