@@ -2,7 +2,9 @@ import { parentPort } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
 import { decodeImage } from './decode.ts';
+import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
 import { applyViews, drawViews } from './views.ts';
@@ -20,6 +22,8 @@ export interface ViewTask {
 export interface WorkerRequest {
   ticket: number;
   config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
+  /** What the student's view goes through at last; null for nothing. */
+  randAugment: RandAugment | null;
   tasks: ViewTask[];
   /** Shared `[batch, side, side, 3]` float32, each. */
   student: SharedArrayBuffer;
@@ -69,16 +73,22 @@ async function decoded(path: string, keep: boolean): Promise<Pixels> {
 }
 
 function prepare(
-  { config, student, teacher }: WorkerRequest,
+  { config, randAugment, student, teacher }: WorkerRequest,
   task: ViewTask,
   image: Pixels,
   tables: Float32Array[],
 ): void {
   const side = config.model.image_size;
-  const draw = drawViews(image.width, image.height, config, (purpose) =>
-    stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`),
-  );
+  const random = (purpose: string) => stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`);
+  const draw = drawViews(image.width, image.height, config, random);
   const views = applyViews(image, draw, side, config.augment);
+  if (randAugment) {
+    // Views may be the same pixels: the teacher keeps its own.
+    const student = views.student === views.teacher ? views.student.slice() : views.student;
+    const drawn = drawRandAugment(randAugment, random('randaugment'));
+    applyRandAugment(student, side, drawn, fillOf(config.augment.mean));
+    views.student = student;
+  }
   const size = side * side * 3;
   const write = (buffer: SharedArrayBuffer, pixels: Uint8Array) => {
     const out = new Float32Array(buffer, task.slot * size * 4, size);

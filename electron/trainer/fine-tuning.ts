@@ -1,6 +1,7 @@
 import type { Run, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import { parseRandAugment, type RandAugment } from '../../shared/rand-augment.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
 import { drawMixing, mixImages, mixTargets, randomErase } from '../data/mixing.ts';
@@ -87,6 +88,11 @@ export class FineTuning extends TrainingLoop {
       cosine_student: null,
       cosine_teacher: null,
     };
+  }
+
+  protected override randAugment(): RandAugment | null {
+    // A fine-tuning that was begun before there was RandAugment goes on without.
+    return parseRandAugment(this.#tune.settings.aa ?? 'none');
   }
 
   protected override async assess(step: number): Promise<Partial<StepFigures>> {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Metric, Run, StateDict, TensorPart } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
 import { type Batch, Loader } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
@@ -90,6 +91,10 @@ export abstract class TrainingLoop {
   /** Everything that a resumption needs; `extra` is kept as JSON. */
   protected abstract state(): LoopState & { extra?: Record<string, unknown> };
   protected abstract dispose(): void;
+  /** What images go through beyond the configuration. */
+  protected randAugment(): RandAugment | null {
+    return null;
+  }
   /** What is measured after a step, outside of its time; what it gives replaces the step's own figures. */
   protected async assess(_step: number): Promise<Partial<StepFigures>> {
     return {};
@@ -109,6 +114,7 @@ export abstract class TrainingLoop {
       images: this.#images,
       roots: this.#roots,
       config,
+      randAugment: this.randAugment(),
       workers: config.data.workers,
       startStep: this.#step * accumulation,
     });

@@ -183,7 +183,9 @@ describe('the command line', () => {
     ];
     const asked = ['finetune', 'run:first', '--dataset', 'pictures', ...recipe];
     expect(conmim(...asked, '--set', 'layer_decay=2', '--json').json().error.what).toContain('layer_decay');
+    expect(conmim(...asked, '--set', 'aa=rand-m12', '--json').json().error.what).toContain('rand-m9-mstd0.5-inc1');
     const { runs, evaluation } = conmim(...asked, '--json').json();
+    expect(evaluation.settings.aa).toBe('rand-m9-mstd0.5-inc1');
     expect(runs.map((run: { status: string }) => run.status)).toEqual(['finished', 'finished', 'finished']);
     expect(evaluation).toMatchObject({ task: 'finetune', classes: 2, train_images: 16, test_images: 4 });
     // Bright and dark again: any network learns to tell them.
@@ -271,7 +273,7 @@ describe('the command line', () => {
       expect(results.map(({ rank_beside }: { rank_beside: number | null }) => rank_beside ?? 0)).toEqual(ranks);
       expect(beside.overlap).toBeCloseTo(ranks.filter((rank: number) => rank > 0).length / 6, 9);
     }
-    expect(conmim(...route, ...options).stdout).toMatch(/as first .*\n[^]*beside .*%.*\(step \d+\)/);
+    expect(conmim(...route, ...options).stdout).toMatch(/as first .*\n[\s\S]*beside .*%.*\(step \d+\)/);
     for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
     expect(conmim('indexes', '--json').json()).toEqual([]);
     conmim('delete', 'beside');
