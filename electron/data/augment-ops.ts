@@ -13,12 +13,12 @@ const float32 = Math.fround;
 const luma = (r: number, g: number, b: number) => (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
 
 /** `Image.blend` of one value: towards `from` for a factor below 1, away from it above; truncated. */
-function blend(from: number, value: number, factor: number): number {
+export function blend(from: number, value: number, factor: number): number {
   const mixed = float32(from + float32(float32(factor) * (value - from)));
   return mixed <= 0 ? 0 : mixed >= 255 ? 255 : mixed | 0;
 }
 
-function mapValues(rgb: Uint8Array, f: (value: number) => number): void {
+export function mapValues(rgb: Uint8Array, f: (value: number) => number): void {
   const table = new Uint8Array(256);
   for (let v = 0; v < 256; v++) table[v] = f(v);
   const compiled = compiledImaging();

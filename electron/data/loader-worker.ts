@@ -2,8 +2,10 @@ import { parentPort } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
 import { normalise, normaliseTables } from './normalise.ts';
+import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
 import { Scratch } from './scratch.ts';
@@ -22,6 +24,8 @@ export interface ViewTask {
 export interface WorkerRequest {
   ticket: number;
   config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
+  /** What the student's view goes through at last; null for nothing. */
+  randAugment: RandAugment | null;
   tasks: ViewTask[];
   /** Shared `[batch, side, side, 3]` float32, each. */
   student: SharedArrayBuffer;
@@ -80,16 +84,22 @@ async function opened(path: string, keep: boolean): Promise<() => Promise<Pixels
 }
 
 function prepare(
-  { config, student, teacher }: WorkerRequest,
+  { config, randAugment, student, teacher }: WorkerRequest,
   task: ViewTask,
   image: Pixels,
   tables: Float32Array,
 ): void {
   const side = config.model.image_size;
-  const draw = drawViews(image.width, image.height, config, (purpose) =>
-    stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`),
-  );
+  const random = (purpose: string) => stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`);
+  const draw = drawViews(image.width, image.height, config, random);
   const views = applyViews(image, draw, side, config.augment, room);
+  if (randAugment) {
+    // Views may be the same pixels: the teacher keeps its own.
+    const student = views.student === views.teacher ? views.student.slice() : views.student;
+    const drawn = drawRandAugment(randAugment, random('randaugment'));
+    applyRandAugment(student, side, drawn, fillOf(config.augment.mean));
+    views.student = student;
+  }
   const size = side * side * 3;
   normalise(views.student, tables, new Float32Array(student, task.slot * size * 4, size));
   normalise(views.teacher, tables, new Float32Array(teacher, task.slot * size * 4, size));
