@@ -22,10 +22,12 @@ export interface KMeansOptions {
   lists: number;
   width: number;
   iterations: number;
-  /** Seeded; uniform in [0, 1). */
-  random: () => number;
-  /** Asked between iterations; it may throw to end them. */
-  onProgress?: ((done: number, total: number) => void | Promise<void>) | undefined;
+  /** Random numbers of a turn (0: of the beginning), uniform in [0, 1): each turn has its own, so one can begin there. */
+  randomOf: (turn: number) => () => number;
+  /** Goes on from what `onTurn` was told. */
+  from?: { turn: number; centres: Float32Array } | null;
+  /** Asked before each turn, with how many are done and what they gave; it may throw to end them. */
+  onTurn?: ((turn: number, centres: Float32Array) => void | Promise<void>) | undefined;
 }
 
 /**
@@ -35,19 +37,23 @@ export interface KMeansOptions {
  */
 export async function kMeans(
   rows: Float32Array,
-  { lists, width, iterations, random, onProgress }: KMeansOptions,
+  { lists, width, iterations, randomOf, from = null, onTurn }: KMeansOptions,
 ): Promise<Float32Array> {
   const n = rows.length / width;
   const row = (i: number) => rows.subarray(i * width, (i + 1) * width);
-  const centres = new Float32Array(lists * width);
-  const start = Int32Array.from({ length: n }, (_, i) => i);
-  for (let list = 0; list < lists; list++) {
-    const other = list + Math.floor(random() * (n - list));
-    [start[list], start[other]] = [start[other]!, start[list]!];
-    centres.set(row(start[list]!), list * width);
+  const centres = from ? from.centres.slice() : new Float32Array(lists * width);
+  if (!from) {
+    const random = randomOf(0);
+    const start = Int32Array.from({ length: n }, (_, i) => i);
+    for (let list = 0; list < lists; list++) {
+      const other = list + Math.floor(random() * (n - list));
+      [start[list], start[other]] = [start[other]!, start[list]!];
+      centres.set(row(start[list]!), list * width);
+    }
   }
-  for (let turn = 0; turn < iterations; turn++) {
-    await onProgress?.(turn, iterations);
+  for (let turn = from?.turn ?? 0; turn < iterations; turn++) {
+    await onTurn?.(turn, centres);
+    const random = randomOf(turn + 1);
     const now = tf.tensor2d(centres, [lists, width]);
     const nearest = nearestCentre(rows, now);
     now.dispose();

@@ -6,6 +6,7 @@ import { stream } from '../../electron/data/random.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { indexFolder, sweepIndexes } from '../../electron/services/retrieval/folders.ts';
 import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
+import { drawRetrieval } from '../../electron/services/retrieval/sheet.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
@@ -111,6 +112,25 @@ test('copies are left out where that is asked', async () => {
   const { results } = await indexes.search({ ...query, duplicates: false });
   expect(results).toHaveLength(5);
   expect(results[0]!.score).toBeLessThan(0.9995);
+});
+
+test('the sheet has a place for each answer, and lines for what was searched', async () => {
+  await indexes.build(spec);
+  const view = await indexes.search({ spec, image: idOf('even/02.png'), patches: [5, 6], k: 5 });
+  const sizeOf = async (own: typeof view) => {
+    const png = join(folder, 'sheet.png');
+    await drawRetrieval(own, png);
+    const { width, height } = await sharp(png).metadata();
+    return [width, height] as const;
+  };
+  const [width, height] = await sizeOf(view);
+  // Of seven tiles the last stands in a second row; words that are long take lines, not width.
+  const more = await sizeOf({ ...view, results: [...view.results, view.results[0]!] });
+  expect(more).toEqual([width, height + 192 + 44]);
+  const long = { ...view.searched, words: 'many words '.repeat(40) };
+  const [same, taller] = await sizeOf({ ...view, searched: long });
+  expect(same).toBe(width);
+  expect(taller).toBeGreaterThan(height);
 });
 
 test('every feature can be searched; one that is not there is refused with those that are', async () => {

@@ -166,8 +166,16 @@ test('a build that is stopped anywhere goes on after what is finished, and ends 
     });
     await expect(built).rejects.toThrow(/abort/);
   };
+  await until('learning the lists 3');
+  expect(said).toEqual([0, 1, 2, 3].map((turn) => `learning the lists ${turn}`));
+  expect(readdirSync(index.folder)).toContain('learning.f32');
+  await until('learning the lists 6');
+  expect(said).toEqual([3, 4, 5, 6].map((turn) => `learning the lists ${turn}`));
   await until('sorting patches into lists 8000');
-  expect(said.filter((words) => words.startsWith('learning'))).not.toEqual([]);
+  expect(said.filter((words) => words.startsWith('learning'))).toEqual([
+    'learning the lists 6',
+    'learning the lists 7',
+  ]);
   // As a process that is killed while it writes leaves it: part of a chunk more than was finished.
   appendFileSync(join(index.folder, 'segment-0-22000.lists'), Buffer.alloc(4 * 1234, 7));
   await until('sorting patches into lists 20000');
@@ -209,6 +217,28 @@ test('a build that is stopped anywhere goes on after what is finished, and ends 
   expect(recall!.recall).toBe(whole.description.recall!.recall);
   whole.close();
   again.close();
+});
+
+test('what was learned of other rows is not gone on with', async () => {
+  const index = await empty();
+  index.append(rows(21_000, 12));
+  const said: string[] = [];
+  const until = (turn: number) =>
+    updateLists(index, {
+      onProgress: (done, _total, phase) => {
+        said.push(`${phase} ${done}`);
+        if (phase.startsWith('learning') && done === turn) expect.fail('stop');
+      },
+    });
+  await expect(until(4)).rejects.toThrow('stop');
+  index.append(rows(300, 13));
+  said.length = 0;
+  await expect(until(2)).rejects.toThrow('stop');
+  expect(said[0]).toBe('learning the lists 0');
+  await updateLists(index);
+  expect(index.listed).toBe(21_300);
+  expect(readdirSync(index.folder)).not.toContain('learning.f32');
+  index.close();
 });
 
 test('rows that came while a build was stopped are listed after it; rows that went end its plan', async () => {

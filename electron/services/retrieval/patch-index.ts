@@ -21,8 +21,10 @@ const MEAN_IMAGES = 64;
 /** Patches this alike are called the same. */
 const SAME = 0.9995;
 const PICTURE = 192;
-/** Indexes that stay open: those of a run's checkpoints are asked in turn. */
-const OPEN = 32;
+/** Indexes that stay open: those of a run's checkpoints are asked in turn, of two runs even. */
+const OPEN = 256;
+/** Pictures that stay drawn, some kB each: neighbouring checkpoints find the same images. */
+const PICTURES = 2000;
 /** Networks that stay loaded: a window asks a trained one and the untrained one side by side. */
 const NETWORKS = 2;
 
@@ -78,6 +80,8 @@ export class PatchIndexes {
   /** The last made at the end, of both. */
   readonly #networks = new Map<string, FrozenNetwork>();
   readonly #opened = new Map<string, Opened>();
+  /** The last used at the end. */
+  readonly #pictures = new Map<string, string>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -178,15 +182,16 @@ export class PatchIndexes {
     const opened = index?.is_ready ? await this.#open(index, width) : null;
     if (!opened && !query.isWithinImage)
       throw new AppError('not-found', 'This dataset has no index of these features yet.', '', 'Build it first.');
-    const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
     const slot = opened && [...opened.bySlot.values()].find((one) => one.id === row.id && one.ok)?.slot;
-    const featuresOf = () =>
-      this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
+    const featuresOf = async () => {
+      const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
+      return this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
+    };
     let own: Float32Array;
     if (opened && slot !== undefined && slot !== null)
       own = centred(new Float32Array(opened.vectors.read(slot * K, (slot + 1) * K)), new Float32Array(width));
     else {
-      const raw = featuresOf();
+      const raw = await featuresOf();
       own = centred(raw, opened?.mean ?? meanOf(raw, width));
     }
     const vector = unit(meanOf(own, width, query.patches));
@@ -196,15 +201,13 @@ export class PatchIndexes {
       ? withinImage(similarity, query, row)
       : this.#answers(opened!, vector, K, query, row);
     const ms = performance.now() - start;
+    const side = config.model.image_size;
     const pictures = new Map<number, string>();
-    for (const { image } of found.results) {
-      if (pictures.has(image.id)) continue;
-      const square = await centrePixels(this.#fileOf(image), config.model.image_size).catch(() => null);
-      pictures.set(image.id, square ? await drawn(square, config.model.image_size, PICTURE) : '');
-    }
+    for (const { image } of found.results)
+      if (!pictures.has(image.id)) pictures.set(image.id, await this.#picture(image, side, PICTURE).catch(() => ''));
     return {
       grid: gridOf(config.model),
-      picture: await drawn(pixels, config.model.image_size, config.model.image_size),
+      picture: await this.#picture(row, side),
       path: row.path,
       patches: [...query.patches],
       similarity,
@@ -223,8 +226,20 @@ export class PatchIndexes {
   /** An image as a network of this configuration sees it. */
   async pictureOf(image: number, { model }: RunConfig): Promise<Pick<RetrievalView, 'picture' | 'path'>> {
     const row = this.#store.images.get(image);
-    const pixels = await centrePixels(this.#fileOf(row), model.image_size);
-    return { picture: await drawn(pixels, model.image_size, model.image_size), path: row.path };
+    return { picture: await this.#picture(row, model.image_size), path: row.path };
+  }
+
+  /** The middle square as a data URL. @param side what a network sees @param size of the picture @throws AppError bad-file */
+  async #picture(image: Pick<ImageRow, 'id' | 'folder' | 'path' | 'hash'>, side: number, size = side): Promise<string> {
+    const key = `${image.id} ${image.hash} ${side} ${size}`;
+    const known = this.#pictures.get(key) ?? (await drawn(await centrePixels(this.#fileOf(image), side), side, size));
+    this.#pictures.delete(key);
+    this.#pictures.set(key, known);
+    for (const oldest of this.#pictures.keys()) {
+      if (this.#pictures.size <= PICTURES) break;
+      this.#pictures.delete(oldest);
+    }
+    return known;
   }
 
   #answers({ vectors, bySlot }: Opened, vector: Float32Array, K: number, query: SearchQuery, own: ImageRow) {

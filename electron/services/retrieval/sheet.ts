@@ -1,45 +1,66 @@
 import sharp from 'sharp';
 import type { RetrievalView } from '../../../shared/ipc.ts';
+import { placeOf } from '../../../shared/patches.ts';
+import { type Layer, outline, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 192;
-const GAP = 8;
+const GAP = 10;
+const TOP = 76;
+const ROW = TILE + 44;
 const COLUMNS = 6;
+const QUERY = '#0072b2';
+const ANSWER = '#d55e00';
+/** Letters of a line of words, of a name under a tile. */
+const [LINE, NAME] = [170, 27];
 
-/** A contact sheet: the query's image first, then the answers, each with its patch framed. Scores are in the words. */
-export async function drawRetrieval({ grid, picture, patches, results }: RetrievalView, out: string): Promise<void> {
-  const tiles = [{ picture, patches, colour: '#0072b2' }].concat(
-    results.map((one) => ({ picture: one.picture, patches: [one.patch], colour: '#d55e00' })),
-  );
-  const columns = Math.min(COLUMNS, tiles.length);
-  const rows = Math.ceil(tiles.length / columns);
+/** A contact sheet: the query first, then the answers, each framed in its image, its score below; at last what was searched. */
+export async function drawRetrieval(view: RetrievalView, out: string): Promise<void> {
+  const { grid, picture, path, patches, results, searched } = view;
+  const tiles = [
+    { picture, patches, colour: QUERY, score: 'the query', name: path },
+    ...results.map((one) => ({
+      ...{ picture: one.picture, patches: [one.patch], colour: ANSWER },
+      ...{ score: one.score.toFixed(3), name: one.path },
+    })),
+  ];
+  const words = linesOf(searched.words);
+  const width = GAP + COLUMNS * (TILE + GAP);
+  const below = TOP + Math.ceil(tiles.length / COLUMNS) * ROW;
+  const write = await sheetWriter(width - GAP);
+  const layers: Layer[] = [];
+  const place = patches.length > 1 ? `${patches.length} patches` : placeOf(patches[0]!, grid);
+  const body = [
+    write('Patches like this one', GAP, 34, 20, SHEET.ink, true),
+    write(`${path}, ${place}. Blue: what is asked; orange: answers, the nearest first.`, GAP, 58, 13, SHEET.quiet),
+    ...words.map((line, i) => write(line, GAP, below + 16 + 18 * i, 12, SHEET.quiet)),
+  ];
   const cell = TILE / grid;
-  const drawn = await Promise.all(
-    tiles
-      .filter((tile) => tile.picture !== '')
-      .map(async (tile, i) => {
-        const frames = tile.patches.map(
-          (patch) =>
-            `<rect x="${(patch % grid) * cell}" y="${Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${tile.colour}" stroke-width="3"/>`,
-        );
-        const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${TILE}" height="${TILE}">${frames.join('')}</svg>`;
-        const input = await sharp(Buffer.from(tile.picture.split(',')[1]!, 'base64'))
-          .resize(TILE, TILE)
-          .composite([{ input: Buffer.from(svg) }])
-          .png()
-          .toBuffer();
-        const [x, y] = [i % columns, Math.floor(i / columns)];
-        return { input, left: GAP + x * (TILE + GAP), top: GAP + y * (TILE + GAP) };
-      }),
-  );
-  await sharp({
-    create: {
-      width: GAP + columns * (TILE + GAP),
-      height: GAP + rows * (TILE + GAP),
-      channels: 3,
-      background: '#ffffff',
-    },
-  })
-    .composite(drawn)
-    .png()
-    .toFile(out);
+  for (const [i, tile] of tiles.entries()) {
+    const [x, y] = [GAP + (i % COLUMNS) * (TILE + GAP), TOP + Math.floor(i / COLUMNS) * ROW];
+    if (tile.picture !== '') {
+      const bytes = Buffer.from(tile.picture.split(',')[1]!, 'base64');
+      layers.push({ input: await sharp(bytes).resize(TILE, TILE).png().toBuffer(), left: x, top: y });
+    }
+    const { name } = tile;
+    body.push(
+      outline(x, y, TILE),
+      ...tile.patches.map(
+        (patch) =>
+          `<rect x="${x + (patch % grid) * cell}" y="${y + Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${tile.colour}" stroke-width="3"/>`,
+      ),
+      write(tile.score, x, y + TILE + 15, 12, SHEET.ink, true),
+      write(name.length > NAME ? `…${name.slice(1 - NAME)}` : name, x, y + TILE + 31, 11, SHEET.quiet),
+    );
+  }
+  await saveSheet(width, below + 18 * words.length + GAP + 10, layers, body.join(''), out);
+}
+
+/** Words in lines that fit. */
+function linesOf(text: string): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    if (lines.at(-1)!.length + word.length > LINE) lines.push('');
+    lines[lines.length - 1] += `${lines.at(-1) ? ' ' : ''}${word}`;
+  }
+  return lines;
 }

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { stream } from '../../data/random.ts';
@@ -49,7 +50,7 @@ async function breathe(signal: AbortSignal | undefined): Promise<void> {
 /**
  * Puts rows that are in no list yet into lists, learns the lists where there are none, and measures recall. What is
  * there stays usable until the new description is written. A plan that was begun is carried out first: stopped, it goes
- * on after the last chunk that was finished. Needs a backend.
+ * on after the last turn of learning, or the last chunk, that was finished. Needs a backend.
  */
 export async function updateLists(index: VectorIndex, options: BuildOptions = {}): Promise<void> {
   if (index.rows <= EXACT_ROWS) return; // all are compared
@@ -86,7 +87,30 @@ async function makePlan(index: VectorIndex, options: BuildOptions): Promise<Plan
   const from = index.listed;
   const planned = { file: `segment-${from}-${rows}`, from, to: rows, lists, learned_rows };
   index.describe({ ...index.description, planned });
+  rmSync(join(index.folder, LEARNING), { force: true });
   return planned;
+}
+
+/** Lists that are being learned: how many turns, of how many lists and rows, then the centres. */
+const LEARNING = 'learning.f32';
+const HEAD = 3;
+
+function saveTurn(index: VectorIndex, turn: number, lists: number, centres: Float32Array): void {
+  const head = new Uint8Array(Float64Array.of(turn, lists, index.rows).buffer);
+  writeWhole(join(index.folder, LEARNING), Buffer.concat([head, new Uint8Array(centres.buffer)]));
+}
+
+/** Null where nothing was learned of so many lists and rows. */
+function savedTurn(index: VectorIndex, lists: number): { turn: number; centres: Float32Array } | null {
+  const path = join(index.folder, LEARNING);
+  if (!existsSync(path)) return null;
+  const { buffer } = Uint8Array.from(readFileSync(path));
+  const size = lists * index.width;
+  if (buffer.byteLength !== 8 * HEAD + 4 * size) return null;
+  const [turn, own, rows] = new Float64Array(buffer, 0, HEAD);
+  return own === lists && rows === index.rows
+    ? { turn: turn!, centres: new Float32Array(buffer, 8 * HEAD, size) }
+    : null;
 }
 
 async function learn(index: VectorIndex, lists: number, { signal, onProgress }: BuildOptions): Promise<Float32Array> {
@@ -103,9 +127,14 @@ async function learn(index: VectorIndex, lists: number, { signal, onProgress }: 
     lists,
     width: index.width,
     iterations: ITERATIONS,
-    random: () => random.next(),
-    onProgress: async (done, total) => {
-      onProgress?.(done, total, 'learning the lists');
+    randomOf: (turn) => {
+      const own = stream(SEED, lists, index.rows, `lists, turn ${turn}`);
+      return () => own.next();
+    },
+    from: savedTurn(index, lists),
+    onTurn: async (turn, centres) => {
+      if (turn > 0) saveTurn(index, turn, lists, centres);
+      onProgress?.(turn, ITERATIONS, 'learning the lists');
       await breathe(signal);
     },
   });

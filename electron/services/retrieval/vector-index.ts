@@ -130,7 +130,7 @@ export class VectorIndex {
     return index;
   }
 
-  /** Rows on the disk. */
+  /** Rows on the disk, which is asked each time. */
   get rows(): number {
     return Math.floor(statSync(join(this.folder, FILES.vectors)).size / (this.width * BYTES));
   }
@@ -232,7 +232,7 @@ export class VectorIndex {
       }
     }
     const rest = [];
-    for (let row = listed; row < this.rows; row++) if (!accept || accept(row)) rest.push(row);
+    for (let row = listed, end = this.rows; row < end; row++) if (!accept || accept(row)) rest.push(row);
     return this.#rank(query, [...best.rows(), ...rest], k);
   }
 
@@ -240,7 +240,7 @@ export class VectorIndex {
   #accepted(accept: (row: number) => boolean, accepted: number): number[] | null {
     if (accepted > EXACT_ROWS) return null;
     const rows = [];
-    for (let row = 0; row < this.rows; row++) if (accept(row)) rows.push(row);
+    for (let row = 0, end = this.rows; row < end; row++) if (accept(row)) rows.push(row);
     return rows;
   }
 
