@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type BackendChoice, USES } from './backends.ts';
 import type { RunConfig, RunConfigInput } from './config.ts';
 import type {
   Checkpoint,
@@ -316,6 +317,12 @@ export const CHANNELS = {
 
   // runtime
   'runtime.doctor': channel<TaskRef>()(nothing),
+  /** What is chosen, and what the last trial found. */
+  'runtime.choice': channel<BackendChoice>()(nothing),
+  /** Tries every backend for a few seconds; where a trial is going on already, it is that one. */
+  'runtime.trial': channel<TaskRef>()(nothing),
+  /** Runs that start from now on compute with it. */
+  'runtime.use': channel<Record<string, never>>()(z.strictObject({ backend: z.enum(USES) })),
   'runtime.install': channel<TaskRef>()(z.strictObject({ variant: z.enum(['cpu', 'cuda']) })),
   'runtime.storage': channel<Storage>()(nothing),
   'runtime.remove': channel<{ bytes: number }>()(z.strictObject({ path })),
@@ -777,6 +784,7 @@ export type TaskKind =
   | 'health'
   | 'probes'
   | 'doctor'
+  | 'trial'
   | 'install';
 
 /** Long work that a window started. */
@@ -793,7 +801,7 @@ export interface Task {
   started_at: number;
   ended_at: number | null;
   error: ErrorReport | null;
-  /** By kind: `ImportSummary`, `Cost`, evaluation, `DoctorReport`. */
+  /** By kind: `ImportSummary`, `Cost`, evaluation, `DoctorReport`, `Trial`. */
   result: unknown;
   cancelable: boolean;
 }

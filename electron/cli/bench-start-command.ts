@@ -1,19 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { DEFAULT_PRESET } from '../../shared/presets.ts';
-import { makeJpegs } from '../services/bench-loader.ts';
 import { benchStart, type StartBench } from '../services/bench-start.ts';
-import { importDataset } from '../services/datasets.ts';
 import { deleteRun } from '../services/runs.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
+import { IMAGES, withAbort, withMadeUpDataset } from './bench-dataset.ts';
 import { homeFolder, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './words.ts';
-
-const IMAGES = 64;
 
 /** bench start, beside the other benchmarks. */
 export function addStartBench(bench: Command): void {
@@ -28,52 +22,35 @@ export function addStartBench(bench: Command): void {
     .action(
       withOutput(async (out, command, options) => {
         const own = options.dataset as string | undefined;
-        const made = own === undefined ? await mkdtemp(join(tmpdir(), 'conmim-bench-')) : null;
-        const home = made ?? homeFolder(command);
-        const controller = new AbortController();
-        const abort = () => controller.abort();
-        process.once('SIGINT', abort);
-        const names: string[] = [];
-        try {
-          if (made !== null) out.progress('making photographs');
-          if (made !== null) await madeUpDataset(made);
-          const result = await benchStart({
-            ...{ home, dataset: own ?? MADE_UP, preset: options.preset as string, starts: options.starts as number },
-            signal: controller.signal,
-            nameOf: (start) => {
-              const name = `bench start ${process.pid} ${start}`;
-              names.push(name);
-              return name;
-            },
+        const measure = (home: string, dataset: string, signal: AbortSignal) =>
+          benchStart({
+            ...{ home, dataset, preset: options.preset as string, starts: options.starts as number, signal, nameOf },
             onProgress: (start, total) => out.progress(`start ${start} of ${total}`),
           });
-          out.result(result, words(result));
-        } finally {
-          process.removeListener('SIGINT', abort);
-          if (made !== null) await rm(made, { recursive: true, force: true });
-          else removeRuns(home, names);
-        }
+        const result =
+          own === undefined
+            ? await withMadeUpDataset(out, measure)
+            : await withAbort(async (signal) => {
+                const home = homeFolder(command);
+                try {
+                  return await measure(home, own, signal);
+                } finally {
+                  removeRuns(home, options.starts as number);
+                }
+              });
+        out.result(result, words(result));
       }),
     );
 }
 
-const MADE_UP = 'made-up';
+/** Names a run of this measurement, so that it can be removed. */
+const nameOf = (start: number) => `bench start ${process.pid} ${start}`;
 
-async function madeUpDataset(home: string): Promise<void> {
-  const folder = join(home, 'photographs');
-  await makeJpegs(folder, IMAGES);
+function removeRuns(home: string, starts: number): void {
+  const names = new Set(Array.from({ length: starts }, (_, i) => nameOf(i + 1)));
   const store = Store.open(databaseIn(home));
   try {
-    await importDataset(store, { folders: [folder], name: MADE_UP });
-  } finally {
-    store.close();
-  }
-}
-
-function removeRuns(home: string, names: readonly string[]): void {
-  const store = Store.open(databaseIn(home));
-  try {
-    for (const { id, name } of store.runs.list()) if (names.includes(name)) deleteRun(store, id);
+    for (const { id, name } of store.runs.list()) if (names.has(name)) deleteRun(store, id);
   } finally {
     store.close();
   }

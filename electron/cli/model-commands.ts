@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
@@ -11,7 +12,7 @@ import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import { type BackendUse, chooseBackend, USES } from '../trainer/choice.ts';
+import { chooseBackend } from '../trainer/choice.ts';
 import { homeFolder, withOutput, withStore } from './context.ts';
 import { type Output, wholeNumber } from './output.ts';
 import { bytes, percent, table } from './words.ts';

@@ -5,6 +5,7 @@ import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, Input, TaskRef } from '../../shared/ipc.ts';
+import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
 import { removePartial } from '../services/embeddings/writers.ts';
@@ -412,6 +413,15 @@ function runtimeHandlers({ home, store, tasks, thumbnails, deletions }: Context)
   return {
     'runtime.doctor': () =>
       tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob({ kind: 'doctor', home }, { signal })),
+    'runtime.choice': () => backendChoice(),
+    'runtime.trial': () => {
+      const going = tasks.list().find(({ kind, status }) => kind === 'trial' && status === 'running');
+      return going ? { task: going.id } : tasks.start('trial', 'Trying the backends', tryBackends);
+    },
+    'runtime.use': ({ backend }) => {
+      chooseBackend(backend);
+      return {};
+    },
     'runtime.install': ({ variant }) =>
       tasks.start('install', `Setting up TensorFlow (${variant})`, (control) => installRuntime(variant, control)),
     'runtime.storage': () =>

@@ -1,9 +1,12 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { BackendName, Trial, TrialResult } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
-import { type BackendName, storeTrial, type Trial, type TrialResult } from '../trainer/choice.ts';
+import { storeTrial } from '../trainer/choice.ts';
 import { machineFacts } from '../trainer/machine.ts';
 import type { TaskControl } from './tasks.ts';
+
+export { backendChoice, chooseBackend } from '../trainer/choice.ts';
 
 /** What is tried, the likely fastest first; plain JavaScript is for tests alone. */
 const TRIED: readonly BackendName[] = ['tensorflow', 'webgpu', 'wasm'];

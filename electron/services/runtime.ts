@@ -2,8 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { BackendChoice } from '../../shared/backends.ts';
 import { type BackendInfo, loadBackend } from '../trainer/backend.ts';
-import { type BackendChoice, backendChoice } from '../trainer/choice.ts';
+import { backendChoice } from '../trainer/choice.ts';
 import { cacheFolder } from '../trainer/runtime-folder.ts';
 import { trialRows } from './backend-trial.ts';
 
@@ -46,7 +47,9 @@ export async function doctor(home: string): Promise<DoctorReport> {
 function adviceFor({ backend, choice, gpus, memory }: Omit<DoctorReport, 'advice'>): string[] {
   const advice: string[] = [];
   if (!choice.trial || choice.changed.length > 0)
-    advice.push('A trial of ten seconds finds the fastest backend that works here: `conmim doctor --trial`.');
+    advice.push(
+      'A trial of ten seconds finds the fastest backend that works here: `conmim doctor --trial`, or Backends on the Runtime screen.',
+    );
   if (backend.name === 'wasm')
     advice.push('TensorFlow computes some fifteen times faster than this backend: `npm run setup` installs it.');
   if (gpus.length > 0 && backend.variant !== 'cuda')

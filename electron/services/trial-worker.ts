@@ -1,7 +1,7 @@
+import type { BackendName } from '../../shared/backends.ts';
 import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { loadBackend } from '../trainer/backend.ts';
-import type { BackendName } from '../trainer/choice.ts';
 import type { TrialMessage } from './backend-trial.ts';
 import { median, timeSteps } from './bench-step.ts';
 

@@ -2,10 +2,11 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import type { BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
 import { widenProducts } from '../engine/kernels/matrices.ts';
-import { type BackendName, type Plan, planBackends } from './choice.ts';
+import { type Plan, planBackends } from './choice.ts';
 import { hasBf16, packageVersion } from './machine.ts';
 import { compiledKernels, type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
@@ -64,7 +65,7 @@ async function load(name: BackendName, plan: Plan, faults: readonly string[]): P
       const choice = runtimeChoice();
       if (choice.state !== 'ready') throw new Error(choice.why);
       const info = await loadTensorFlow(choice);
-      const why = plan.isStrict || !plan.why ? info.why : `${plan.why} ${info.why}`;
+      const why = plan.why ? `${plan.why} ${info.why}` : info.why;
       return { ...info, why, warnings: [...warnings, ...info.warnings] };
     }
     case 'webgpu':

@@ -1,50 +1,35 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import {
+  BACKENDS,
+  type BackendChoice,
+  type BackendName,
+  type BackendUse,
+  type Trial,
+  USES,
+} from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
 import { cacheFolder } from './runtime-folder.ts';
 
-/** Backends by name; `cpu` is plain JavaScript, for tests. */
-export const BACKENDS = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
-export type BackendName = (typeof BACKENDS)[number];
-/** What a person may choose: `auto` is the last trial's pick, else TensorFlow, else WASM. */
-export const USES = ['auto', 'tensorflow', 'webgpu', 'wasm'] as const;
-export type BackendUse = (typeof USES)[number];
-
-const trialSchema = z.object({
-  /** When, ms since 1970. */
+const trialSchema: z.ZodType<Trial> = z.object({
   at: z.number(),
   machine: z.record(z.string(), z.string()),
   results: z.array(
     z.object({
       name: z.enum(BACKENDS),
       device: z.string().nullable(),
-      /** By the median step after the first; null where it does not work. */
       images_per_s: z.number().nullable(),
-      /** Seconds until it was loaded, and of its first step, which compiles its kernels. */
       load_s: z.number().nullable(),
       first_step_s: z.number().nullable(),
-      /** Steps that were timed. */
       steps: z.number(),
-      /** Why it does not work, or what to know about it; empty where there is nothing to say. */
       why: z.string(),
     }),
   ),
   pick: z.enum(BACKENDS).nullable(),
 });
 const fileSchema = z.object({ use: z.enum(USES).catch('auto'), trial: trialSchema.nullable().catch(null) });
-
-/** What a trial of the backends found, and on which machine. */
-export type Trial = z.infer<typeof trialSchema>;
-export type TrialResult = Trial['results'][number];
-
-export interface BackendChoice {
-  use: BackendUse;
-  trial: Trial | null;
-  /** What is not as it was at the trial: its pick is not used while this names anything. */
-  changed: (keyof MachineFacts)[];
-}
 
 const file = () => join(cacheFolder(), 'backend.json');
 

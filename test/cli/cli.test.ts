@@ -28,7 +28,12 @@ const TINY = [
 const tiny = [...TINY, 'checkpoint.keep_last=2'].flatMap((s) => ['--set', s]);
 
 function conmim(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args, '--home', home], { encoding: 'utf8' });
+  // Not as npm's child: what it starts itself is the built program too, and never a set-up that builds it anew.
+  const { npm_execpath: _, ...env } = process.env;
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args, '--home', home], {
+    encoding: 'utf8',
+    env,
+  });
   return { status, stdout, stderr, json: () => JSON.parse(stdout) };
 }
 
@@ -277,6 +282,9 @@ describe('the command line', () => {
     for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
     expect(conmim('indexes', '--json').json()).toEqual([]);
     conmim('delete', 'beside');
+  });
+
+  test('benchmarks of a step', () => {
     // The keys of the PyTorch program's bench.
     const step = ['bench', 'step', '--image', '32', '--batch', '2', '--steps', '1'];
     const timed = conmim(...step, '--model', 'vit-tiny', '--json').json();
@@ -301,6 +309,9 @@ describe('the command line', () => {
     } else expect(profile.status).toBe(1);
     expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
     expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
+  });
+
+  test('benchmarks of the loader, a start and memory', () => {
     const loader = ['bench', 'loader', '--files', '2', '--images', '20', '--image', '64'];
     const loaded = conmim(...loader, '--json').json();
     expect(loaded).toMatchObject({ engine: 'conmim', image: 64, files: 2, images: 20, workers: 1 });
@@ -321,6 +332,14 @@ describe('the command line', () => {
     for (const part of ['TensorFlow loaded', 'weights initialised', 'first batch'])
       expect(ends[part]).toBeLessThan(ends['first step']);
     expect(conmim('bench', 'start', '--starts', '1', '--dataset', 'pictures', '--preset', 'nonesuch').status).toBe(1);
+    const memory = ['bench', 'memory', '--steps', '8', '--every', '2', ...tiny, '--json'];
+    const { samples, growth } = conmim(...memory).json();
+    expect(samples.map(({ step }: { step: number }) => step)).toEqual([2, 4, 6, 8]);
+    expect(samples[0].resident).toBeGreaterThan(samples[0].heap);
+    expect(growth).toMatchObject({ steps: 6, tensors: 0, tensor_bytes: 0 });
+  });
+
+  test('a benchmark of retrieval', () => {
     const bench = conmim('bench', 'retrieval', '--rows', '25000', '--width', '32', '--queries', '20', '--json').json();
     expect(bench).toMatchObject({ rows: 25_000, width: 32, queries: 20 });
     expect(bench.recall_at_10).toBeGreaterThan(0.9);
