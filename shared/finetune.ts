@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRandAugment, PUBLISHED_AA } from './rand-augment.ts';
 
 /**
  * Settings of a fine-tuning: every field with its default, unit and source. Names in `code` are those of the published
@@ -54,10 +55,17 @@ export const fineTuneSchema = z
       .default(0.5)
       .describe('share of those that take cutmix, where both are on (`mixup_switch_prob`)'),
     reprob: share().default(0.25).describe('probability that a rectangle is replaced by noise (`reprob`)'),
+    aa: z
+      .string()
+      .refine(isRandAugment, {
+        error: `must be words of timm's RandAugment (m 0 to 10, n, mstd, inc 0 or 1), or none; nearest: ${PUBLISHED_AA}`,
+      })
+      .default(PUBLISHED_AA)
+      .describe('RandAugment after crop and flip, or none (`aa`)'),
     views: z
       .enum(['weak', 'strong'])
       .default('weak')
-      .describe("crop and flip, or the teacher's strong augmentation too; the published code has RandAugment here"),
+      .describe("crop and flip (as published), or the teacher's strong augmentation too, before RandAugment"),
     crop_scale: z
       .tuple([z.number().min(0.01).max(1), z.number().min(0.01).max(1)])
       .default([0.08, 1])

@@ -14,6 +14,7 @@ import type {
 } from './domain.ts';
 import { EVALUATION_TASKS } from './domain.ts';
 import type { ErrorReport } from './errors.ts';
+import type { Place } from './travel.ts';
 
 /**
  * The contract between a window and the process behind it: every channel with what it takes (validated once, where it
@@ -551,22 +552,45 @@ export interface RetrievalView {
 
 /** The nearest patches of other images at each checkpoint; the untrained network of a run stands before its first. */
 export interface TravelView {
-  /** 0 where no checkpoint is built. */
+  /** Of the first checkpoint's network: the query's patches are on it. */
   grid: number;
   picture: string;
   path: string;
   /** Of images among the results, by id. */
   pictures: Record<number, string>;
-  stations: {
+  stations: TravelStation[];
+}
+
+/** One network that was asked: the untrained one of a run, or a checkpoint's. */
+export interface TravelStation {
+  checkpoint: number;
+  run: number;
+  name: string;
+  step: number;
+  is_untrained: boolean;
+  /** Patches of a row of its images. Where it is another than the query's, the same part of the picture is asked. */
+  grid: number;
+  /** Null where it is not built yet. */
+  results: TravelAnswer[] | null;
+  /** Share of the results that the station before, of the same run, had too. */
+  overlap: number | null;
+  /** Another run's station beside that of the first run which is nearest in steps; null for the first run's own. */
+  beside: {
     checkpoint: number;
-    run: number;
-    name: string;
     step: number;
     is_untrained: boolean;
-    results: { image: number; path: string; patch: number; score: number; rank_before: number | null }[] | null;
-    /** Share of the results that the station before, of the same run, had too. */
+    /** Share of the results that both have; null where their grids differ. */
     overlap: number | null;
-  }[];
+  } | null;
+}
+
+export interface TravelAnswer extends Place {
+  path: string;
+  score: number;
+  /** Rank at the station before, from 1; null where it was not among its results. */
+  rank_before: number | null;
+  /** Rank at the station that it stands beside. */
+  rank_beside: number | null;
 }
 
 /** What was searched, and how surely. */

@@ -128,7 +128,7 @@ export function addModelCommands(program: Command): void {
 
   program
     .command('replay')
-    .description('run a parity folder and write what came out (result.json, gradients, final states, tokens)')
+    .description('run a parity folder and write what came out (result.json, look-ups, gradients, final states, tokens)')
     .argument('<folder>')
     .argument('<out>')
     .action(

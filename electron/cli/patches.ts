@@ -1,4 +1,5 @@
 import { AppError } from '../../shared/errors.ts';
+import { rectangle } from '../../shared/patches.ts';
 
 /**
  * Patches of a rectangle: `2,3`, or by its corners `2,3-4,5`, rows and columns from 1.
@@ -17,7 +18,5 @@ export function patchesFrom(text: string, grid: number, option = '--patch'): num
       '',
       `Rows and columns go from 1 to ${grid}: 2,3 or 2,3-4,5.`,
     );
-  const patches = [];
-  for (let y = top!; y <= bottom!; y++) for (let x = left!; x <= right!; x++) patches.push(y * grid + x);
-  return patches;
+  return rectangle(top! * grid + left!, bottom! * grid + right!, grid);
 }

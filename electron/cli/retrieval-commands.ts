@@ -113,7 +113,7 @@ export function addRetrievalCommands(program: Command): void {
     );
   program
     .command('travel')
-    .description('ask the same patch at every checkpoint of a run, or of several, beside the untrained network')
+    .description('ask the same patch at every checkpoint of a run, or of several beside the first, and before training')
     .argument('<runs...>', 'numbers or names')
     .requiredOption('--dataset <name>', 'dataset that is searched')
     .requiredOption('--image <path>', 'image of the query, by its path in its folder')
@@ -151,8 +151,15 @@ export function addRetrievalCommands(program: Command): void {
         const png = options.png as string | undefined;
         if (png !== undefined) await drawTravel(view, { path: options.image as string, patches }, png);
         const { pictures: _, picture: __, ...rest } = view;
-        const rows = view.stations.map(({ name, step, is_untrained, overlap, results }) => [
-          ...[name, is_untrained ? 'untrained' : `step ${step}`, overlap === null ? '' : percent(overlap)],
+        const stop = (one: { step: number; is_untrained: boolean }) =>
+          one.is_untrained ? 'untrained' : `step ${one.step}`;
+        const first = view.stations[0]!.name;
+        const isOfMore = new Set(view.stations.map(({ run }) => run)).size > 1;
+        const rows = view.stations.map(({ name, overlap, beside, results, grid, ...one }) => [
+          ...[name, stop(one), overlap === null ? '' : percent(overlap)],
+          ...(isOfMore
+            ? [beside ? `${beside.overlap === null ? 'other grid' : percent(beside.overlap)} (${stop(beside)})` : '']
+            : []),
           (results ?? [])
             .map(
               ({ path, patch, score }) =>
@@ -160,7 +167,14 @@ export function addRetrievalCommands(program: Command): void {
             )
             .join('; '),
         ]);
-        out.result(rest, table(['run', 'checkpoint', 'kept', 'nearest patches of other images'], rows));
+        const titles = [
+          'run',
+          'checkpoint',
+          'kept',
+          ...(isOfMore ? [`as ${first}`] : []),
+          'nearest patches of other images',
+        ];
+        out.result(rest, table(titles, rows));
       }),
     );
 }

@@ -1,6 +1,9 @@
+import { compiledImaging } from './imaging.ts';
+
 /**
  * Colour and blur on 8-bit RGB, `[height * width * 3]`, with Pillow's arithmetic to the last bit where it matters: the
  * published augmentation (datasets.py) is torchvision's on Pillow images. All work in place unless said otherwise.
+ * Each says what its compiled twin (imaging.ts) computes, and computes it where there is none.
  */
 
 /** Pillow computes in 32-bit floats; where it truncates, their last bit decides. */
@@ -10,14 +13,19 @@ const float32 = Math.fround;
 const luma = (r: number, g: number, b: number) => (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
 
 /** `Image.blend` of one value: towards `from` for a factor below 1, away from it above; truncated. */
-function blend(from: number, value: number, factor: number): number {
+export function blend(from: number, value: number, factor: number): number {
   const mixed = float32(from + float32(float32(factor) * (value - from)));
   return mixed <= 0 ? 0 : mixed >= 255 ? 255 : mixed | 0;
 }
 
-function mapValues(rgb: Uint8Array, f: (value: number) => number): void {
+export function mapValues(rgb: Uint8Array, f: (value: number) => number): void {
   const table = new Uint8Array(256);
   for (let v = 0; v < 256; v++) table[v] = f(v);
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.mapValues(rgb, table);
+    return;
+  }
   for (let i = 0; i < rgb.length; i++) rgb[i] = table[rgb[i]!]!;
 }
 
@@ -26,14 +34,25 @@ export const brightness = (rgb: Uint8Array, factor: number) => mapValues(rgb, (v
 
 /** `ImageEnhance.Contrast`: about the mean luma, rounded. */
 export function contrast(rgb: Uint8Array, factor: number): void {
+  const mean = Math.trunc(lumaSum(rgb) / (rgb.length / 3) + 0.5);
+  mapValues(rgb, (v) => blend(mean, v, factor));
+}
+
+function lumaSum(rgb: Uint8Array): number {
+  const compiled = compiledImaging();
+  if (compiled) return compiled.lumaSum(rgb);
   let sum = 0;
   for (let i = 0; i < rgb.length; i += 3) sum += luma(rgb[i]!, rgb[i + 1]!, rgb[i + 2]!);
-  const mean = Math.trunc(sum / (rgb.length / 3) + 0.5);
-  mapValues(rgb, (v) => blend(mean, v, factor));
+  return sum;
 }
 
 /** `ImageEnhance.Color`. */
 export function saturation(rgb: Uint8Array, factor: number): void {
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.saturation(rgb, factor);
+    return;
+  }
   for (let i = 0; i < rgb.length; i += 3) {
     const r = rgb[i]!;
     const g = rgb[i + 1]!;
@@ -44,6 +63,11 @@ export function saturation(rgb: Uint8Array, factor: number): void {
 }
 
 export function grayscale(rgb: Uint8Array): void {
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.grayscale(rgb);
+    return;
+  }
   for (let i = 0; i < rgb.length; i += 3) {
     const grey = luma(rgb[i]!, rgb[i + 1]!, rgb[i + 2]!);
     set(rgb, i, grey, grey, grey);
@@ -56,6 +80,11 @@ export const solarize = (rgb: Uint8Array, threshold: number) => mapValues(rgb, (
 /** torchvision's `adjust_hue` on Pillow's 8-bit HSV. @param turns -0.5 to 0.5 */
 export function hue(rgb: Uint8Array, turns: number): void {
   const shift = Math.trunc(turns * 255) & 255;
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.hue(rgb, shift);
+    return;
+  }
   for (let i = 0; i < rgb.length; i += 3) {
     const r = rgb[i]!;
     const g = rgb[i + 1]!;
@@ -107,6 +136,11 @@ function set(rgb: Uint8Array, at: number, r: number, g: number, b: number): void
 }
 
 export function flip(rgb: Uint8Array, width: number): void {
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.flip(rgb, width);
+    return;
+  }
   for (let row = 0; row < rgb.length; row += 3 * width) {
     for (let a = row, b = row + 3 * (width - 1); a < b; a += 3, b -= 3) {
       for (let c = 0; c < 3; c++) {
@@ -139,6 +173,11 @@ export function gaussianBlur(rgb: Uint8Array, width: number, height: number, sig
   const r = Math.trunc(radius);
   const inner = Math.trunc(float32(2 ** 24 / float32(radius * 2 + 1)));
   const outer = Math.trunc((2 ** 24 - (2 * r + 1) * inner) / 2);
+  const compiled = compiledImaging();
+  if (compiled) {
+    compiled.boxBlurs(rgb, width, height, r, inner, outer);
+    return;
+  }
   const pad = r + 1;
   // A line with its edges repeated on both sides, and where a pass writes its result.
   const line = new Uint8Array(Math.max(width, height) + 2 * pad);

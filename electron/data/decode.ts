@@ -3,6 +3,8 @@ import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { AppError } from '../../shared/errors.ts';
 import { decodeBmp, isBmp, readBmpHeader } from './formats-bmp.ts';
 import { ImageFault } from './image-fault.ts';
+import { decodePlainJpeg, isJpegHere } from './jpeg-turbo.ts';
+import type { Scratch } from './scratch.ts';
 
 /** Width times height above which an image is refused: twice Pillow's `Image.MAX_IMAGE_PIXELS`, where Pillow raises. */
 export const DEFAULT_MAX_PIXELS = 178_956_970;
@@ -54,35 +56,63 @@ export function sniffFormat(head: Buffer): ImageFormat | 'heif' | null {
  * first is taken. Throws `AppError('bad-file')` for a file that cannot be read, is cut short, or is above `maxPixels`.
  */
 export async function decodeImage(source: string | Buffer, options: DecodeOptions = {}): Promise<DecodedImage> {
-  const { shrinkTo, maxPixels = DEFAULT_MAX_PIXELS } = options;
+  const name = typeof source === 'string' ? source : 'The image';
   try {
-    const bytes = typeof source === 'string' ? await readFile(source) : source;
-    const format = requireFormat(bytes);
-    let image: Sharp;
-    if (format === 'bmp') {
-      const { data, width, height } = decodeBmp(bytes, maxPixels);
-      if (!shrinkTo) return { data, width, height };
-      image = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: maxPixels });
-    } else {
-      image = sharp(bytes, strictInput(maxPixels)).autoOrient().flatten({ background: '#ffffff' });
-    }
-    if (shrinkTo) image = image.resize(shrinkTo.width, shrinkTo.height, { fit: 'outside', withoutEnlargement: true });
-    const { data, info } = await image
-      .toColourspace('srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true });
-    if (info.channels !== 3) throw new ImageFault('unsupported', `decoded to ${info.channels} channels`);
-    return { data, width: info.width, height: info.height };
+    return await decodeBytes(typeof source === 'string' ? await readFile(source) : source, options);
   } catch (error) {
-    const name = typeof source === 'string' ? source : 'The image';
-    throw new AppError(
-      'bad-file',
-      `${name} cannot be decoded.`,
-      firstLine(error),
-      'Replace or remove the file, then import the folder again.',
-      { cause: error },
-    );
+    throw undecodable(name, error);
   }
+}
+
+/**
+ * The same as `decodeImage` of a file, for threads that are there to decode: reads it, and begins to decode it in another
+ * thread, or, where that is quicker, leaves that to the call of what it returns, which then keeps this thread busy.
+ * @returns the image; in `room`, where one is given and its memory could be used
+ */
+export async function openImage(path: string): Promise<(room?: Scratch) => Promise<DecodedImage>> {
+  try {
+    const bytes = await readFile(path);
+    if (isJpegHere(bytes))
+      return async (room) => decodePlainJpeg(bytes, DEFAULT_MAX_PIXELS, room) ?? (await decodeImageOf(path, bytes));
+    const image = await decodeBytes(bytes, {});
+    return async () => image;
+  } catch (error) {
+    throw undecodable(path, error);
+  }
+}
+
+const decodeImageOf = (path: string, bytes: Buffer) =>
+  decodeBytes(bytes, {}).catch((error) => {
+    throw undecodable(path, error);
+  });
+
+const undecodable = (name: string, error: unknown) =>
+  new AppError(
+    'bad-file',
+    `${name} cannot be decoded.`,
+    firstLine(error),
+    'Replace or remove the file, then import the folder again.',
+    { cause: error },
+  );
+
+async function decodeBytes(bytes: Buffer, options: DecodeOptions): Promise<DecodedImage> {
+  const { shrinkTo, maxPixels = DEFAULT_MAX_PIXELS } = options;
+  const format = requireFormat(bytes);
+  let image: Sharp;
+  if (format === 'bmp') {
+    const { data, width, height } = decodeBmp(bytes, maxPixels);
+    if (!shrinkTo) return { data, width, height };
+    image = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: maxPixels });
+  } else {
+    image = sharp(bytes, strictInput(maxPixels)).autoOrient().flatten({ background: '#ffffff' });
+  }
+  if (shrinkTo) image = image.resize(shrinkTo.width, shrinkTo.height, { fit: 'outside', withoutEnlargement: true });
+  const { data, info } = await image
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new ImageFault('unsupported', `decoded to ${info.channels} channels`);
+  return { data, width: info.width, height: info.height };
 }
 
 /** The format, or `ImageFault` for content that is none of those that are read. */

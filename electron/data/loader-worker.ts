@@ -2,10 +2,14 @@ import { parentPort } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { decodeImage } from './decode.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
+import { openImage } from './decode.ts';
+import { normalise, normaliseTables } from './normalise.ts';
+import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
-import { applyViews, drawViews } from './views.ts';
+import { Scratch } from './scratch.ts';
+import { applyViews, drawViews, viewRoom } from './views.ts';
 
 /** One image of a batch: where it is, what its draws are keyed by, and where its views go. */
 export interface ViewTask {
@@ -20,6 +24,8 @@ export interface ViewTask {
 export interface WorkerRequest {
   ticket: number;
   config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
+  /** What the student's view goes through at last; null for nothing. */
+  randAugment: RandAugment | null;
   tasks: ViewTask[];
   /** Shared `[batch, side, side, 3]` float32, each. */
   student: SharedArrayBuffer;
@@ -48,48 +54,55 @@ sharp.concurrency(1);
 const cache = new Map<string, Pixels>();
 let cached = 0;
 
-async function decoded(path: string, keep: boolean): Promise<Pixels> {
+/** Of the image that is being cropped. */
+const pixels = new Scratch();
+const room = viewRoom();
+
+/** Begins to read an image; what it resolves with gives its pixels. */
+async function opened(path: string, keep: boolean): Promise<() => Promise<Pixels>> {
   const hit = cache.get(path);
   if (hit) {
     cache.delete(path); // to the end: least recently used first
     cache.set(path, hit);
-    return hit;
+    return async () => hit;
   }
-  const image = await decodeImage(path);
-  if (keep && !cache.has(path) && image.data.length <= CACHE_BYTES / 4) {
-    cache.set(path, image);
-    cached += image.data.length;
-    for (const [old, { data }] of cache) {
-      if (cached <= CACHE_BYTES) break;
-      cache.delete(old);
-      cached -= data.length;
+  const decode = await openImage(path);
+  if (!keep) return () => decode(pixels);
+  return async () => {
+    const image = await decode();
+    if (!cache.has(path) && image.data.length <= CACHE_BYTES / 4) {
+      cache.set(path, image);
+      cached += image.data.length;
+      for (const [old, { data }] of cache) {
+        if (cached <= CACHE_BYTES) break;
+        cache.delete(old);
+        cached -= data.length;
+      }
     }
-  }
-  return image;
+    return image;
+  };
 }
 
 function prepare(
-  { config, student, teacher }: WorkerRequest,
+  { config, randAugment, student, teacher }: WorkerRequest,
   task: ViewTask,
   image: Pixels,
-  tables: Float32Array[],
+  tables: Float32Array,
 ): void {
   const side = config.model.image_size;
-  const draw = drawViews(image.width, image.height, config, (purpose) =>
-    stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`),
-  );
-  const views = applyViews(image, draw, side, config.augment);
+  const random = (purpose: string) => stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`);
+  const draw = drawViews(image.width, image.height, config, random);
+  const views = applyViews(image, draw, side, config.augment, room);
+  if (randAugment) {
+    // Views may be the same pixels: the teacher keeps its own.
+    const student = views.student === views.teacher ? views.student.slice() : views.student;
+    const drawn = drawRandAugment(randAugment, random('randaugment'));
+    applyRandAugment(student, side, drawn, fillOf(config.augment.mean));
+    views.student = student;
+  }
   const size = side * side * 3;
-  const write = (buffer: SharedArrayBuffer, pixels: Uint8Array) => {
-    const out = new Float32Array(buffer, task.slot * size * 4, size);
-    for (let i = 0; i < size; i += 3) {
-      out[i] = tables[0]![pixels[i]!]!;
-      out[i + 1] = tables[1]![pixels[i + 1]!]!;
-      out[i + 2] = tables[2]![pixels[i + 2]!]!;
-    }
-  };
-  write(student, views.student);
-  write(teacher, views.teacher);
+  normalise(views.student, tables, new Float32Array(student, task.slot * size * 4, size));
+  normalise(views.teacher, tables, new Float32Array(teacher, task.slot * size * 4, size));
 }
 
 function failureOf({ slot, id, path }: ViewTask, error: unknown): ViewFailure {
@@ -100,20 +113,20 @@ function failureOf({ slot, id, path }: ViewTask, error: unknown): ViewFailure {
 
 async function serve(request: WorkerRequest): Promise<WorkerReply> {
   const { tasks, config } = request;
-  const { mean, std } = config.augment;
-  const tables = mean.map((m, c) => Float32Array.from({ length: 256 }, (_, v) => (v / 255 - m) / std[c]!));
+  const tables = normaliseTables(config.augment);
   const failures: ViewFailure[] = [];
-  const decode = (task: ViewTask | undefined) => {
-    const image = task && decoded(task.path, config.train.crops_per_image > 1);
+  const open = (task: ViewTask | undefined) => {
+    const image = task && opened(task.path, config.train.crops_per_image > 1);
     image?.catch(() => {}); // said where it is awaited
     return image;
   };
-  let next = decode(tasks[0]);
+  let next = open(tasks[0]);
   for (const [i, task] of tasks.entries()) {
     const current = next!;
-    next = decode(tasks[i + 1]); // in libuv's threads, while this one augments here
+    next = open(tasks[i + 1]); // in libuv's threads, while this one augments here
     try {
-      prepare(request, task, await current, tables);
+      const pixelsOf = await current;
+      prepare(request, task, await pixelsOf(), tables);
     } catch (error) {
       failures.push(failureOf(task, error));
     }

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { makeMask } from '../../shared/masking.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask } from './loader-worker.ts';
 import { permutation, stream } from './random.ts';
@@ -18,6 +19,8 @@ export interface LoaderOptions {
   /** Folders that hold them: where one is gone, the loader says so and does not count its images as broken. */
   roots: readonly string[];
   config: RunConfig;
+  /** Of the student's view, after all else: fine-tuning has it. */
+  randAugment?: RandAugment | null;
   /** Threads; 0 for half the cores. */
   workers: number;
   /** Micro-batch to begin with. */
@@ -190,10 +193,13 @@ export class Loader {
 
   /** An image always goes to the same thread, where its decoded pixels may still be. */
   async #send(tasks: ViewTask[], student: SharedArrayBuffer, teacher: SharedArrayBuffer): Promise<ViewFailure[]> {
-    const { model, augment, views, train } = this.#options.config;
+    const { config, randAugment = null } = this.#options;
+    const { model, augment, views, train } = config;
     const shares = Map.groupBy(tasks, (task) => task.id % this.#pool.size);
     const answers = [...shares].map(([thread, share]) =>
-      this.#pool.send(thread, { config: { model, augment, views, train }, tasks: share, student, teacher }),
+      this.#pool.send(thread, {
+        ...{ config: { model, augment, views, train }, randAugment, tasks: share, student, teacher },
+      }),
     );
     return (await Promise.all(answers)).flat().sort((a, b) => a.slot - b.slot);
   }

@@ -84,11 +84,8 @@ export function randomErase(image: Float32Array, side: number, probability: numb
     if (height >= side || width >= side) continue;
     const [top, left] = [random.int(side - height + 1), random.int(side - width + 1)];
     for (let y = top; y < top + height; y++) {
-      for (let v = (y * side + left) * 3; v < (y * side + left + width) * 3; v++) image[v] = normal(random);
+      for (let v = (y * side + left) * 3; v < (y * side + left + width) * 3; v++) image[v] = random.normal();
     }
     return;
   }
 }
-
-/** Box and Muller. */
-const normal = (random: Random) => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());

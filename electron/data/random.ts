@@ -49,6 +49,11 @@ export class Random {
     return Math.floor(this.next() * n);
   }
 
+  /** Of mean 0 and variance 1: Box and Muller. */
+  normal(): number {
+    return Math.sqrt(-2 * Math.log(1 - this.next())) * Math.cos(2 * Math.PI * this.next());
+  }
+
   /** Fisher and Yates, in place. */
   shuffle<T extends { [i: number]: unknown; length: number }>(items: T): T {
     for (let i = items.length - 1; i > 0; i--) {

@@ -1,4 +1,5 @@
 import type { AugmentConfig } from '../../shared/config.ts';
+import { compiledImaging, type ResampleWeights } from './imaging.ts';
 
 export interface Pixels {
   /** RGB, `[height * width * 3]`. */
@@ -38,22 +39,12 @@ const FILTERS: Record<AugmentConfig['interpolation'], Filter> = {
 /** Bits after the point of a weight. */
 const PRECISION = 22;
 
-interface Weights {
-  /** Taps of an output pixel. */
-  taps: number;
-  /** First input pixel of each output pixel. */
-  first: Int32Array;
-  count: Int32Array;
-  /** `[out * taps]`, fixed point. */
-  values: Int32Array;
-}
-
-function weightsFor(input: number, output: number, filter: Filter): Weights {
+function weightsFor(input: number, output: number, filter: Filter): ResampleWeights {
   const scale = input / output;
   const stretch = Math.max(scale, 1); // a smaller output sees more input: no aliasing
   const support = filter.support * stretch;
   const taps = Math.ceil(support) * 2 + 1;
-  const weights: Weights = {
+  const weights: ResampleWeights = {
     taps,
     first: new Int32Array(output),
     count: new Int32Array(output),
@@ -78,17 +69,24 @@ function weightsFor(input: number, output: number, filter: Filter): Weights {
 
 /**
  * A part of an image, resized to a square, as Pillow's `crop` and `resize` do it: across first, then down, each
- * rounded to 8 bits. @returns RGB, `[size * size * 3]`
+ * rounded to 8 bits. @returns RGB, `[size * size * 3]`, in `into`
  */
 export function resizedCrop(
   image: Pixels,
   box: Box,
   size: number,
   interpolation: AugmentConfig['interpolation'],
+  into = new Uint8Array(size * size * 3),
 ): Uint8Array {
   const filter = FILTERS[interpolation];
   const across = weightsFor(box.width, size, filter);
   const down = weightsFor(box.height, size, filter);
+  const compiled = compiledImaging();
+  if (compiled) {
+    const start = (box.top * image.width + box.left) * 3;
+    compiled.resample(image.data, start, image.width, box.height, across, down, into);
+    return into;
+  }
   // Math.imul and | 0 keep the sums whole numbers for the compiler: no overflow checks, half the time.
   const middle = new Uint8ClampedArray(box.height * size * 3);
   const half = 1 << (PRECISION - 1);
@@ -113,7 +111,7 @@ export function resizedCrop(
       middle[to + 2] = b >> PRECISION;
     }
   }
-  const out = new Uint8ClampedArray(size * size * 3);
+  const out = new Uint8ClampedArray(into.buffer, into.byteOffset, into.length);
   const stride = size * 3;
   for (let y = 0, to = 0; y < size; y++) {
     const first = down.first[y]! * stride;
@@ -135,5 +133,5 @@ export function resizedCrop(
       out[to + 2] = b >> PRECISION;
     }
   }
-  return new Uint8Array(out.buffer);
+  return into;
 }

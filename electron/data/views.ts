@@ -2,6 +2,7 @@ import type { AugmentConfig, RunConfig } from '../../shared/config.ts';
 import { brightness, contrast, flip, gaussianBlur, grayscale, hue, saturation, solarize } from './augment-ops.ts';
 import type { Random } from './random.ts';
 import { type Box, type Pixels, resizedCrop } from './resample.ts';
+import { Scratch } from './scratch.ts';
 
 export type ColourOp = { op: 'brightness' | 'contrast' | 'saturation' | 'hue'; amount: number };
 
@@ -94,23 +95,33 @@ function applyStrong(rgb: Uint8Array, draw: StrongDraw, size: number, config: Au
   if (draw.solarize) solarize(rgb, config.solarize_threshold);
 }
 
-/** Both views: RGB, `[size * size * 3]`. They may be the same array. */
+/** Memory for the views of one image after the other. */
+export interface ViewRoom {
+  weak: Scratch;
+  student: Scratch;
+  teacher: Scratch;
+}
+export const viewRoom = (): ViewRoom => ({ weak: new Scratch(), student: new Scratch(), teacher: new Scratch() });
+
+/** Both views: RGB, `[size * size * 3]`, in the room that is given. They may be the same array. */
 export function applyViews(
   image: Pixels,
   draw: ViewDraw,
   size: number,
   config: AugmentConfig,
+  room = viewRoom(),
 ): { student: Uint8Array; teacher: Uint8Array } {
   // The published code flips before it crops: the same as cropping the mirrored place and flipping that.
   const left = draw.flip ? image.width - draw.crop.left - draw.crop.width : draw.crop.left;
-  const weak = resizedCrop(image, { ...draw.crop, left }, size, config.interpolation);
+  const weak = resizedCrop(image, { ...draw.crop, left }, size, config.interpolation, room.weak.take(size * size * 3));
   if (draw.flip) flip(weak, size);
-  const view = (strong: StrongDraw | null) => {
+  const view = (strong: StrongDraw | null, scratch: Scratch) => {
     if (!strong) return weak;
-    const copy = weak.slice();
+    const copy = scratch.take(weak.length);
+    copy.set(weak);
     applyStrong(copy, strong, size, config);
     return copy;
   };
-  const student = view(draw.student);
-  return { student, teacher: draw.teacher === 'same' ? student : view(draw.teacher) };
+  const student = view(draw.student, room.student);
+  return { student, teacher: draw.teacher === 'same' ? student : view(draw.teacher, room.teacher) };
 }

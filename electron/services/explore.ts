@@ -63,7 +63,6 @@ export class Explorer {
     const run = this.#store.runs.get(checkpoint.run_id);
     const row = this.#store.images.get(image);
     const dataset = this.#store.datasets.get(row.dataset_id);
-    const K = patchesOf(config.model);
     const own = maskFrom(config, mask, draw);
     const company = run.dataset_id === null ? [] : companyOf(this.#store, run, image);
     const side = config.model.image_size;
@@ -79,7 +78,7 @@ export class Explorer {
       step: isUntrained ? 0 : checkpoint.step,
       temperature: config.contrast.temperature,
       mask: [...own].map(Boolean),
-      answers: [...own.keys()].flatMap((patch) => (own[patch] ? [answerOf(answers, patch, K)] : [])),
+      answers: [...own.keys()].flatMap((patch) => (own[patch] ? [answerOf(answers, patch)] : [])),
       how:
         company.length > 0
           ? `The image's middle square; BatchNorm's statistics are of it and ${company.length} fixed images of the run's data. The control asks for the keys of the first of these.`
@@ -140,31 +139,30 @@ const untrained = (config: RunConfig) => {
   return { student: state, teacher: state };
 };
 
+/** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
+export function drawnMask({ model, mask }: Pick<RunConfig, 'model' | 'mask'>, draw: number): Uint8Array {
+  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
+  return makeMask(mask, shape, stream(SEED, draw, 0, 'explore mask'));
+}
+
 function maskFrom(config: RunConfig, mask: readonly boolean[] | null, draw: number): Uint8Array {
+  if (mask === null) return drawnMask(config, draw);
   const K = patchesOf(config.model);
-  if (mask === null) {
-    const shape = {
-      grid: gridOf(config.model),
-      patchSize: config.model.patch_size,
-      imageSize: config.model.image_size,
-    };
-    return makeMask(config.mask, shape, stream(SEED, draw, 0, 'explore mask'));
-  }
   if (mask.length !== K) throw new AppError('bad-input', `The mask has ${mask.length} patches, the image ${K}.`);
   return Uint8Array.from(mask, Number);
 }
 
-function answerOf(
-  { chances, ranks, controlRanks }: LookupAnswers,
-  patch: number,
-  K: number,
+/** A look-up as the window has it. @param query place in `[batch, K]` */
+export function answerOf(
+  { K, chances, ranks, controlRanks }: LookupAnswers,
+  query: number,
 ): LookupView['answers'][number] {
-  const own = [...chances.subarray(patch * K, (patch + 1) * K)];
+  const own = [...chances.subarray(query * K, (query + 1) * K)];
   const order = [...own.keys()].sort((a, b) => own[b]! - own[a]!);
   return {
-    patch,
-    rank: 1 + ranks[patch]!,
-    control_rank: 1 + controlRanks[patch]!,
+    patch: query % K,
+    rank: 1 + ranks[query]!,
+    control_rank: 1 + controlRanks[query]!,
     top5: order.slice(0, 5),
     chances: own.map((p) => Math.round(p * TEN_THOUSANDTHS)),
     entropy: own.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0),

@@ -4,9 +4,10 @@ import { z } from 'zod';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { ConMIM, type EngineConfig } from '../engine/conmim.ts';
+import { ConMIM, type EngineConfig, type Features } from '../engine/conmim.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
+import { lookupsOf } from './replay-lookups.ts';
 
 /** fixture.json of a parity folder: what the published code was given, with or without what it gave. */
 const fixtureSchema = z.object({
@@ -76,9 +77,10 @@ export function firstBatch(folder: string) {
 }
 
 /**
- * Runs a parity folder and writes what came out: `result.json`, `gradients.step0`, `student.final`, `teacher.final`
- * and `tokens.eval` (.safetensors; tokens of the student after the last step for the last batch's `student_input`,
- * nothing masked). Needs a backend to be set.
+ * Runs a parity folder and writes what came out: `result.json`; `lookups.step0.json`, every look-up of the first batch
+ * (`ReplayedLookup`); `gradients.step0`, `features.step0` (queries and keys), `student.final`, `teacher.final` and
+ * `tokens.eval` (.safetensors; tokens of the student after the last step for the last batch's `student_input`, nothing
+ * masked). Needs a backend to be set.
  * @throws AppError not-found, bad-file
  */
 export function replay(folder: string, out: string): ReplayStep[] {
@@ -100,10 +102,22 @@ export function replay(folder: string, out: string): ReplayStep[] {
       return tensor;
     };
     input = part('student_input');
+    const mask = part('mask');
+    const onFeatures = (features: Features) => {
+      const [images, K] = mask.shape as [number, number];
+      const shape = [images, K, features.out];
+      const { queries, keys } = features;
+      write(
+        'features.step0',
+        new Map(Object.entries({ queries, keys }).map(([name, data]) => [name, { shape, data }])),
+      );
+      const lookups = lookupsOf(features, mask.data, K, fixture.temperature);
+      writeFileSync(join(out, 'lookups.step0.json'), `${JSON.stringify(lookups, null, 1)}\n`);
+    };
     const result = engine.step(
-      [{ student: channelsLast(input), teacher: channelsLast(part('teacher_input')), mask: part('mask').data }],
+      [{ student: channelsLast(input), teacher: channelsLast(part('teacher_input')), mask: mask.data }],
       rates,
-      i === 0 ? { onGradients: (gradients) => write('gradients.step0', gradients) } : {},
+      i === 0 ? { onGradients: (gradients) => write('gradients.step0', gradients), onFeatures } : {},
     );
     steps.push({ loss: result.loss, grad_norm_before_clip: result.grad_norm, lookup_top1: result.top1 });
   }

@@ -5,8 +5,9 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
+import { widenProducts } from '../engine/kernels/matrices.ts';
 import { type Plan, planBackends } from './choice.ts';
-import { packageVersion } from './machine.ts';
+import { hasBf16, packageVersion } from './machine.ts';
 import { compiledKernels, type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
 export interface BackendInfo {
@@ -135,6 +136,7 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   const gpu = backend.isUsingGpuDevice;
   const kernels = gpu ? null : loadKernels();
+  widenProducts(!gpu && !hasBf16());
   return {
     name: 'tensorflow',
     variant: choice.variant,

@@ -1,6 +1,7 @@
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import { parseRandAugment } from '../../shared/rand-augment.ts';
 import type { Store } from '../store/store.ts';
 import { type LabelledSplit, splitLabelled } from './labelled.ts';
 import { RunData } from './run-data.ts';
@@ -17,7 +18,9 @@ export class LabelledData extends RunData {
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
     }
     const images = split.train.ids.map((id, i) => ({ id, path: split.train.paths[i]! }));
-    super(store, run, images, store.datasets.get(run.dataset_id!).folders);
+    // A fine-tuning that was begun before there was RandAugment goes on without.
+    const randAugment = parseRandAugment(tune.settings.aa ?? 'none');
+    super(store, run, images, store.datasets.get(run.dataset_id!).folders, randAugment);
     this.split = split;
   }
 }

@@ -27,6 +27,11 @@ export function machineFacts(runtime: RuntimeChoice = runtimeChoice()): MachineF
 export const packageVersion = (name: string): string =>
   (require(`${name}/package.json`) as { version: string }).version;
 
+/** Whether the processor multiplies bf16 itself (`avx512_bf16`, `amx_bf16`, ARM's `bf16`); where Linux does not say: yes. */
+export function hasBf16(facts = read('/proc/cpuinfo')): boolean {
+  return facts === '' || /^(flags|Features)\b.*bf16\b/m.test(facts);
+}
+
 /**
  * Graphics cards and their drivers, as Linux tells them in files: cards by their PCI numbers, NVIDIA's driver by its
  * version, the other drivers by their Vulkan manifests. Other systems have no such files: there the system's release

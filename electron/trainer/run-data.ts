@@ -1,5 +1,6 @@
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { RandAugment } from '../../shared/rand-augment.ts';
 import { type Batch, Loader } from '../data/loader.ts';
 import type { Store } from '../store/store.ts';
 import { span } from './spans.ts';
@@ -14,13 +15,19 @@ export class RunData {
   readonly #loader: Loader;
   #first: Promise<Batch> | null;
 
-  /** @param roots folders that hold the images */
-  constructor(store: Store, run: Run, images: readonly TrainingImage[], roots: readonly string[]) {
+  /** @param roots folders that hold the images @param randAugment what images go through beyond the configuration */
+  constructor(
+    store: Store,
+    run: Run,
+    images: readonly TrainingImage[],
+    roots: readonly string[],
+    randAugment: RandAugment | null = null,
+  ) {
     const { config } = run;
     const step = store.checkpoints.latest(run.id, { withOptimizer: true })?.step ?? 0;
     this.images = images;
     this.#loader = new Loader({
-      ...{ images, roots, config },
+      ...{ images, roots, config, randAugment },
       workers: config.data.workers,
       startStep: step * config.train.accumulation,
     });

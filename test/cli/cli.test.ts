@@ -188,7 +188,9 @@ describe('the command line', () => {
     ];
     const asked = ['finetune', 'run:first', '--dataset', 'pictures', ...recipe];
     expect(conmim(...asked, '--set', 'layer_decay=2', '--json').json().error.what).toContain('layer_decay');
+    expect(conmim(...asked, '--set', 'aa=rand-m12', '--json').json().error.what).toContain('rand-m9-mstd0.5-inc1');
     const { runs, evaluation } = conmim(...asked, '--json').json();
+    expect(evaluation.settings.aa).toBe('rand-m9-mstd0.5-inc1');
     expect(runs.map((run: { status: string }) => run.status)).toEqual(['finished', 'finished', 'finished']);
     expect(evaluation).toMatchObject({ task: 'finetune', classes: 2, train_images: 16, test_images: 4 });
     // Bright and dark again: any network learns to tell them.
@@ -256,8 +258,30 @@ describe('the command line', () => {
     expect((await sharp(travelled).metadata()).width).toBeGreaterThan(6 * 132);
     expect(stations[0]).toMatchObject({ is_untrained: true, overlap: null });
     expect(stations.slice(1).every(({ overlap }: { overlap: number }) => overlap >= 0 && overlap <= 1)).toBe(true);
+    // Beside a run of other random numbers: a region, by the student's projector.
+    conmim('pretrain', 'pictures', ...tiny, '--steps', '4', '--set', 'train.seed=3', '--name', 'beside', '--json');
+    const route = ['travel', 'first', 'beside', ...['--dataset', 'pictures', '--image', 'dark/0.png']];
+    const options = ['--patch', '2,3-3,4', '--max-images', '5', '--part', 'student', '--feature', 'projector'];
+    const both = conmim(...route, ...options, '--json').json().stations;
+    expect(both.map(({ beside }: { beside: object | null }) => beside !== null)).toEqual(
+      both.map(({ name }: { name: string }) => name === 'beside'),
+    );
+    for (const { beside, results } of both.filter(({ name }: { name: string }) => name === 'beside')) {
+      const other = both.find(
+        (one: { name: string; step: number; is_untrained: boolean }) =>
+          one.name === 'first' && one.step === beside.step && one.is_untrained === beside.is_untrained,
+      );
+      const there = other.results.map(({ path, patch }: { path: string; patch: number }) => `${path} ${patch}`);
+      const ranks = results.map(
+        ({ path, patch }: { path: string; patch: number }) => 1 + there.indexOf(`${path} ${patch}`),
+      );
+      expect(results.map(({ rank_beside }: { rank_beside: number | null }) => rank_beside ?? 0)).toEqual(ranks);
+      expect(beside.overlap).toBeCloseTo(ranks.filter((rank: number) => rank > 0).length / 6, 9);
+    }
+    expect(conmim(...route, ...options).stdout).toMatch(/as first .*\n[\s\S]*beside .*%.*\(step \d+\)/);
     for (const { id } of conmim('indexes', '--json').json()) conmim('indexes', '--delete', `${id}`);
     expect(conmim('indexes', '--json').json()).toEqual([]);
+    conmim('delete', 'beside');
   });
 
   test('benchmarks of a step', () => {

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as ops from '../../electron/data/augment-ops.ts';
+import { compiledImaging, usePlainImaging } from '../../electron/data/imaging.ts';
 import { stream } from '../../electron/data/random.ts';
 import { resizedCrop } from '../../electron/data/resample.ts';
 import { applyViews, drawViews } from '../../electron/data/views.ts';
@@ -64,8 +65,14 @@ function apply(o: Operation): Uint8Array {
   }
 }
 
-describe('operations equal Pillow', () => {
-  test.each(operations)('$file', async (o) => {
+const hasCompiled = compiledImaging() !== null;
+describe.each([
+  ['plain', true],
+  [`compiled${hasCompiled ? '' : ' (skipped: not built)'}`, false],
+])('operations equal Pillow, %s', (_, plain) => {
+  beforeAll(() => usePlainImaging(plain));
+  afterAll(() => usePlainImaging(false));
+  test.skipIf(!plain && !hasCompiled).each(operations)('$file', async (o) => {
     const want = await read(o.file);
     const got = apply(o);
     expect(got.length).toBe(want.data.length);

@@ -7,6 +7,7 @@ import { type Batch, Loader } from '../../electron/data/loader.ts';
 import { ViewPool } from '../../electron/data/loader-pool.ts';
 import type { ViewTask } from '../../electron/data/loader-worker.ts';
 import { runConfigSchema } from '../../shared/config.ts';
+import { PUBLISHED_AA, parseRandAugment } from '../../shared/rand-augment.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'loader-'));
 const images = Array.from({ length: 12 }, (_, i) => ({ id: i + 1, path: join(root, `${i}.png`) }));
@@ -54,6 +55,22 @@ test('batches do not depend on the number of threads, nor on where one begins', 
   expect(one[0]!.student).not.toEqual(one[1]!.student);
   expect(one[0]!.student.every(Number.isFinite)).toBe(true);
   expect(one[0]!.mask.reduce((a, b) => a + b)).toBe(4 * 12); // 3/4 of 16 patches each
+});
+
+test('RandAugment changes the student alone, and the same whatever the threads and where one begins', async () => {
+  const randAugment = parseRandAugment(PUBLISHED_AA);
+  const views = config({ views: { student: 'weak', teacher: 'same' } });
+  const plain = (await take(new Loader(options({ config: views })), 7)).map(content);
+  const one = (await take(new Loader(options({ config: views, randAugment })), 7)).map(content);
+  const three = (await take(new Loader(options({ config: views, randAugment, workers: 3 })), 7)).map(content);
+  const later = (await take(new Loader(options({ config: views, randAugment, startStep: 4 })), 3)).map(content);
+  expect(three).toEqual(one);
+  expect(later).toEqual(one.slice(4));
+  expect(one.map(({ teacher }) => teacher)).toEqual(plain.map(({ teacher }) => teacher));
+  expect(one.map(({ student }) => student)).not.toEqual(plain.map(({ student }) => student));
+  const seed = config({ views: { student: 'weak', teacher: 'same' }, train: { batch_size: 4, seed: 4 } });
+  const [other] = await take(new Loader(options({ config: seed, randAugment })), 1);
+  expect(other!.student).not.toEqual(one[0]!.student);
 });
 
 test('several crops of an image differ; few images are gone round', async () => {
@@ -106,6 +123,7 @@ test('a thread that dies is an error, and so is every later call', async () => {
   const none = null as unknown as ViewTask; // a fault of the program, not of a file: the thread cannot go on
   const request = {
     config: { model, augment, views, train },
+    randAugment: null,
     tasks: [none],
     student: new SharedArrayBuffer(0),
     teacher: new SharedArrayBuffer(0),

@@ -1,7 +1,7 @@
 // Gradients of TensorFlow.js, to compare ours with; tfjs-core alone has none.
 import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import * as batch from '../../electron/engine/kernels/batch-norm.ts';
 import {
   isCompiled,
@@ -14,12 +14,13 @@ import { gatherRows, gatherRowsGradient } from '../../electron/engine/kernels/ga
 import * as gelu from '../../electron/engine/kernels/gelu.ts';
 import * as heads from '../../electron/engine/kernels/heads.ts';
 import * as layer from '../../electron/engine/kernels/layer-norm.ts';
-import { matMul } from '../../electron/engine/kernels/matrices.ts';
+import { matMul, widenProducts } from '../../electron/engine/kernels/matrices.ts';
 import * as residual from '../../electron/engine/kernels/residual.ts';
 import * as softmax from '../../electron/engine/kernels/softmax.ts';
 import * as sums from '../../electron/engine/kernels/sums.ts';
 import * as update from '../../electron/engine/kernels/update.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
+import { hasBf16 } from '../../electron/trainer/machine.ts';
 
 const backend = await loadBackend();
 const hasCompiled = isCompiled();
@@ -282,7 +283,12 @@ test('GELU at hand-worked values: x Phi(x)', () => {
   expect(y[2]).toBeCloseTo(-0.0455003, 6);
 });
 
-test.skipIf(backend.name !== 'tensorflow')('products in bf16 are those of operands rounded to bf16', () => {
+test.skipIf(backend.name !== 'tensorflow').each([
+  ["TensorFlow's own", false],
+  ['of floats, rounded once', true],
+])('products in bf16 are those of operands rounded to bf16: %s', (_how, widen) => {
+  onTestFinished(() => widenProducts(!hasBf16()));
+  widenProducts(widen);
   const round = (x: number) => {
     const bits = new Uint32Array(Float32Array.of(x).buffer);
     bits[0] = ((bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000) >>> 0;

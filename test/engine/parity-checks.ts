@@ -24,6 +24,15 @@ export function parityChecks(fixture: string, to: string): void {
     });
   });
 
+  test('queries and keys of the first step', () => {
+    const [want, got] = [load(from, 'features.step0'), load(to, 'features.step0')];
+    for (const name of ['queries', 'keys']) {
+      expect(got.get(name)!.shape).toEqual(want.get(name)!.shape);
+      const off = get(want, name).reduce((a, v, i) => Math.max(a, Math.abs(v - get(got, name)[i]!)), 0);
+      expect(off, name).toBeLessThan(1e-4);
+    }
+  });
+
   test('gradients of the first step, within 1e-4 of the largest value of each', () => {
     const [want, got] = [load(from, 'gradients.step0'), load(to, 'gradients.step0')];
     expect([...got.keys()].sort()).toEqual([...want.keys()].sort());

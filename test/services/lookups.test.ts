@@ -2,9 +2,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readSafetensors } from '../../electron/formats/safetensors.ts';
+import { answerOf } from '../../electron/services/explore.ts';
 import { bestOf, LookupPair } from '../../electron/services/lookups.ts';
 import { firstBatch, replay } from '../../electron/services/replay.ts';
+import { lookupsOf } from '../../electron/services/replay-lookups.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
+import { sameLookups } from '../harness/replayed.ts';
 
 await loadBackend();
 const FIXTURES = join(import.meta.dirname, '../fixtures');
@@ -26,6 +30,21 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', (f
     const top1 = masked.filter((query) => answers.ranks[query] === 0).length / masked.length;
     expect(top1).toBeCloseTo(first!.lookup_top1, 6);
     expect(top1).toBeCloseTo(said, 6);
+  });
+
+  test('one by one are those of the published queries and keys', () => {
+    const { tensors } = readSafetensors(join(folder, 'features.step0.safetensors'));
+    const [queries, keys] = [tensors.get('queries')!, tensors.get('keys')!];
+    const features = { queries: queries.data, keys: keys.data, out: queries.shape[2]! };
+    const published = lookupsOf(features, mask.data, K, config.contrast.temperature);
+    expect(published).toHaveLength(masked.length);
+    for (let image = 0; image < batch; image++) {
+      const own = [...masks[image]!.keys()].filter((patch) => masks[image]![patch]);
+      const drawn = own.map((patch) => answerOf(answers, image * K + patch));
+      const [want, other] = [image, (image + 1) % batch].map((i) => published.filter((one) => one.image === i));
+      sameLookups(drawn, want!);
+      expect(() => sameLookups(drawn, other!)).toThrow();
+    }
   });
 
   test('the probabilities of a query sum to one; the best is the true place where the rank says so', () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { timeProducts } from '../../electron/engine/trial.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
+import { hasBf16 } from '../../electron/trainer/machine.ts';
 import { choosePrecision, engineOptions } from '../../electron/trainer/precision.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
@@ -43,3 +44,11 @@ test('a configuration of an older program, without the settings, is computed as 
     recompute: false,
   });
 });
+
+test.each([
+  ['flags\t\t: fpu avx2 avx512f avx512_bf16 clwb', true],
+  ['flags : fpu amx_bf16', true],
+  ['Features : fp asimd bf16', true],
+  ['model name : bf16\nflags : fpu avx avx2', false],
+  ['', true],
+])('knows a processor with bf16 by its flags: %j', (facts, has) => expect(hasBf16(facts)).toBe(has));

@@ -8,10 +8,9 @@ import { say } from './say.mjs';
 import { findCompiler } from './tensorflow.mjs';
 import { work } from './work.mjs';
 
-// The engine's own kernels, compiled for this very processor into out/native. Without them TensorFlow's operations
-// compute the same, slower: that they cannot be built is said, and stops nothing.
+// What is compiled for this very processor into out/native. Without it other code computes the same, slower: that
+// something cannot be built is said, and stops nothing.
 
-const SOURCES = join(ROOT, 'tools', 'native', 'kernels');
 const OUT = join(ROOT, 'out', 'native');
 
 /** What the processor can do: a folder that two machines share is built again where they differ. */
@@ -20,35 +19,60 @@ function processor() {
   return facts ?? cpus()[0]?.model ?? '';
 }
 
-/** out/native/kernels.node from its sources, where they, TensorFlow or the processor have changed. */
-export async function ensureKernels(node) {
-  const current = join(CACHE, 'current.json');
-  const choice = existsSync(current) ? JSON.parse(readFileSync(current, 'utf8')) : null;
-  if (choice?.state !== 'ready') return;
-  const files = readdirSync(SOURCES).sort();
-  const hash = createHash('sha256').update(`${choice.folder}\n${processor()}\n`);
-  for (const file of files) hash.update(readFileSync(join(SOURCES, file)));
+/**
+ * out/native/NAME.node from tools/native/NAME, where its sources, the processor or `depends` have changed.
+ * @param {{title: string, without: string, depends?: string, flags: string[], link?: string[]}} how
+ */
+async function compile(node, name, { title, without, depends = '', flags, link = [] }) {
+  const sources = join(ROOT, 'tools', 'native', name);
+  const hash = createHash('sha256').update(`${depends}\n${processor()}\n${flags.join(' ')}\n`);
+  for (const file of readdirSync(sources).sort()) hash.update(readFileSync(join(sources, file)));
   const state = hash.digest('hex');
-  const stamp = join(OUT, '.built');
+  const stamp = join(OUT, `.built-${name}`);
+  const built = join(OUT, `${name}.node`);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
   mkdirSync(OUT, { recursive: true });
   rmSync(stamp, { force: true });
   try {
+    const compiler = await findCompiler();
     const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await fetchNode());
-    const library = join(choice.folder, 'tensorflow');
-    const part = join(OUT, `kernels.${process.pid}.part`);
+    const part = join(OUT, `${name}.${process.pid}.part`);
     const args = [
       ...['-shared', '-fPIC', '-std=c++17', '-O3', '-march=native', '-fopenmp-simd', '-pthread', '-DNAPI_VERSION=8'],
-      // Sums may be cut into vectors where a pragma says so, and nowhere else: what is not a number stays so.
-      ...['-fno-math-errno', '-fno-trapping-math', '-ffp-contract=fast', `-I${headers}`, join(SOURCES, 'kernels.cc')],
-      ...[`-L${library}`, '-l:libtensorflow_framework.so.2', `-Wl,-rpath,${library}`, '-o', part],
+      ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
+      ...['-fno-math-errno', '-fno-trapping-math', ...flags, `-I${headers}`, join(sources, `${name}.cc`)],
+      ...[...link, '-o', part],
     ];
-    const { code, output } = await work("Compiling the engine's kernels", await findCompiler(), args);
+    const { code, output } = await work(title, compiler, args);
     if (code !== 0) throw new Error(output);
-    renameSync(part, join(OUT, 'kernels.node'));
+    renameSync(part, built);
   } catch (error) {
-    rmSync(join(OUT, 'kernels.node'), { force: true });
-    say(`The engine's own kernels cannot be built, and steps are slower without them:\n${error.message}`);
+    rmSync(built, { force: true });
+    say(`${without}:\n${error.message}`);
   }
   writeFileSync(stamp, state); // a failure too: it is tried again when something has changed
+}
+
+/** The engine's own kernels, for the TensorFlow that is in use; the loader's arithmetic. */
+export async function ensureKernels(node) {
+  const current = join(CACHE, 'current.json');
+  const choice = existsSync(current) ? JSON.parse(readFileSync(current, 'utf8')) : null;
+  if (choice?.state === 'ready') {
+    const library = join(choice.folder, 'tensorflow');
+    await compile(node, 'kernels', {
+      title: "Compiling the engine's kernels",
+      without: "The engine's own kernels cannot be built, and steps are slower without them",
+      depends: choice.folder,
+      // Sums may be cut into vectors where a pragma says so, and nowhere else: what is not a number stays so.
+      flags: ['-ffp-contract=fast'],
+      link: [`-L${library}`, '-l:libtensorflow_framework.so.2', `-Wl,-rpath,${library}`],
+    });
+  }
+  if (process.platform === 'win32') return; // no addon is linked there without Node's import library
+  await compile(node, 'imaging', {
+    title: "Compiling the loader's arithmetic",
+    without: "The loader's arithmetic cannot be compiled, and images are loaded slower without it",
+    // Where Pillow truncates, the last bit of a float decides: no product is fused with a sum.
+    flags: ['-ffp-contract=off'],
+  });
 }

@@ -1,10 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { bool, execute, isTensorFlow, storageOf, type } from './device.ts';
+import { bool, execute, floats, isTensorFlow, storageOf, store, type } from './device.ts';
+
+let widens = false;
+/**
+ * Says that the processor has no 16-bit products of its own. TensorFlow's are then many times slower than those of
+ * floats; operands are made floats, and the product is rounded once: what a processor that has them computes.
+ */
+export function widenProducts(widen: boolean): void {
+  widens = widen;
+}
 
 /** A product of matrices, or of stacks of them; both operands of one storage, which the product has too. */
 export function matMul<T extends tf.Tensor>(a: T, b: T, transposeA = false, transposeB = false): T {
   if (!isTensorFlow()) return tf.matMul(a, b, transposeA, transposeB);
-  const t = type('T', storageOf(a));
+  const storage = storageOf(a);
+  if (widens && storage !== 'fp32')
+    return tf.tidy(() => store(matMul(floats(a), floats(b), transposeA, transposeB), storage));
+  const t = type('T', storage);
   const [product] =
     a.rank === 2
       ? execute('MatMul', [t, bool('transpose_a', transposeA), bool('transpose_b', transposeB)], [a, b])

@@ -220,6 +220,13 @@ export class PatchIndexes {
     };
   }
 
+  /** An image as a network of this configuration sees it. */
+  async pictureOf(image: number, { model }: RunConfig): Promise<Pick<RetrievalView, 'picture' | 'path'>> {
+    const row = this.#store.images.get(image);
+    const pixels = await centrePixels(this.#fileOf(row), model.image_size);
+    return { picture: await drawn(pixels, model.image_size, model.image_size), path: row.path };
+  }
+
   #answers({ vectors, bySlot }: Opened, vector: Float32Array, K: number, query: SearchQuery, own: ImageRow) {
     const { k, label = null, folder = '', sameImage = true, duplicates = true } = query;
     const allowed = new Uint8Array(Math.ceil(vectors.rows / K));

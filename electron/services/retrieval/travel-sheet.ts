@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import type { TravelView } from '../../../shared/ipc.ts';
+import { placeOf } from '../../../shared/patches.ts';
 import { type Layer, outline, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 132;
@@ -20,32 +21,38 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
   const width = LEFT + most * (TILE + GAP) + GAP;
   const height = TOP + Math.max(1, stations.length) * ROW + GAP;
   const write = await sheetWriter(width - GAP);
-  const cell = TILE / view.grid;
-  const frame = (patch: number, x: number, y: number, colour: string) =>
-    `<rect x="${x + (patch % view.grid) * cell}" y="${y + Math.floor(patch / view.grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${colour}" stroke-width="2.5"/>`;
+  const frame = (patch: number, grid: number, x: number, y: number, colour: string) => {
+    const cell = TILE / grid;
+    return `<rect x="${x + (patch % grid) * cell}" y="${y + Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${colour}" stroke-width="2.5"/>`;
+  };
   const picture = async (url: string, size: number) =>
     sharp(Buffer.from(url.split(',')[1]!, 'base64'))
       .resize(size, size)
       .png()
       .toBuffer();
   const layers: Layer[] = [{ input: await picture(view.picture, 64), left: GAP + 4, top: 10 }];
-  const places = query.patches.map((p) => `row ${Math.floor(p / view.grid) + 1}, column ${(p % view.grid) + 1}`);
   const body = [
     write('The same patch through training', 96, 34, 20, SHEET.ink, true),
     write(
-      `${query.path}, ${places.length > 1 ? `${places.length} patches` : places[0]}. Orange: the station before had it too; blue: new.`,
+      `${query.path}, ${query.patches.length > 1 ? `${query.patches.length} patches` : placeOf(query.patches[0]!, view.grid)}. Orange: the station before had it too; blue: new.`,
       96,
       58,
       13,
       SHEET.quiet,
     ),
   ];
-  for (const [i, { name, step, is_untrained, overlap, results }] of stations.entries()) {
+  for (const [i, { name, step, is_untrained, grid, overlap, beside, results }] of stations.entries()) {
     const y = TOP + i * ROW;
     body.push(
       write(name.length > 24 ? `${name.slice(0, 23)}…` : name, GAP + 4, y + 24, 13, SHEET.ink, true),
       write(is_untrained ? 'untrained' : `step ${step.toLocaleString('en')}`, GAP + 4, y + 44, 13),
       ...(overlap === null ? [] : [write(`${Math.round(overlap * 100)} % kept`, GAP + 4, y + 64, 13, SHEET.quiet)]),
+      ...(beside === null || beside.overlap === null
+        ? []
+        : [
+            write(`${Math.round(beside.overlap * 100)} % as the first run`, GAP + 4, y + 84, 13, SHEET.quiet),
+            write(beside.is_untrained ? 'untrained' : `at step ${beside.step}`, GAP + 4, y + 100, 13, SHEET.quiet),
+          ]),
     );
     for (const [n, { image, patch, score, rank_before }] of results!.entries()) {
       const x = LEFT + n * (TILE + GAP);
@@ -54,7 +61,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
       const isFirst = overlap === null;
       body.push(
         outline(x, y, TILE),
-        frame(patch, x, y, isFirst || rank_before !== null ? FRAME : NEW),
+        frame(patch, grid, x, y, isFirst || rank_before !== null ? FRAME : NEW),
         write(score.toFixed(2), x, y + TILE + 16, 12, SHEET.quiet),
       );
     }

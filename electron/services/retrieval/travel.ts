@@ -1,5 +1,8 @@
+import { gridOf } from '../../../shared/config.ts';
 import type { RetrievalSpec } from '../../../shared/domain.ts';
-import type { Input, TravelView } from '../../../shared/ipc.ts';
+import type { Input, RetrievalView, TravelStation, TravelView } from '../../../shared/ipc.ts';
+import { regrid } from '../../../shared/patches.ts';
+import { compareAnswers, nearestStop } from '../../../shared/travel.ts';
 import type { Store } from '../../store/store.ts';
 import type { PatchIndexes } from './patch-index.ts';
 import type { BuildOptions } from './vector-builder.ts';
@@ -38,36 +41,49 @@ export async function buildTravel(
   return { built: missing.length };
 }
 
-/** The same patch at every station: what is nearest there, and how that has changed. */
+/** The same patch at every station: what is nearest there, how that has changed, and how it is in the first run. */
 export async function travel(
   store: Store,
   indexes: PatchIndexes,
   { image, patches, k, ...route }: Input<'travel.ask'>,
 ): Promise<TravelView> {
-  const stations: TravelView['stations'] = [];
+  const { run_id: first, config } = store.checkpoints.get(route.checkpoints[0]!);
+  const grid = gridOf(config.model);
   const pictures: TravelView['pictures'] = {};
-  let found: Pick<TravelView, 'grid' | 'picture' | 'path'> | null = null;
-  const keyOf = (one: { image: number; patch: number }) => `${one.image} ${one.patch}`;
+  const asked: (Omit<TravelStation, 'results' | 'overlap' | 'beside'> & {
+    answers: RetrievalView['results'] | null;
+  })[] = [];
   for (const spec of stationsOf(store, route)) {
-    const { run_id, step } = store.checkpoints.get(spec.checkpoint_id);
+    const { run_id, step, config: own } = store.checkpoints.get(spec.checkpoint_id);
     const isUntrained = spec.part === 'untrained';
-    const station = { checkpoint: spec.checkpoint_id, run: run_id, name: store.runs.get(run_id).name };
-    const head = { ...station, step: isUntrained ? 0 : step, is_untrained: isUntrained };
-    if (!store.retrieval.find(spec)?.is_ready) {
-      stations.push({ ...head, results: null, overlap: null });
-      continue;
-    }
-    const view = await indexes.search({ spec, image, patches, k, sameImage: false });
-    found ??= view;
-    for (const one of view.results) pictures[one.image] = one.picture;
-    const before = stations.findLast((one) => one.run === run_id && one.results)?.results ?? null;
-    const ranks = new Map(before?.map((one, i) => [keyOf(one), i + 1]));
-    const results = view.results.map(({ image: id, path, patch, score }) => ({
-      ...{ image: id, path, patch, score },
-      rank_before: ranks.get(`${id} ${patch}`) ?? null,
-    }));
-    const kept = results.filter(({ rank_before }) => rank_before !== null).length;
-    stations.push({ ...head, results, overlap: before && results.length > 0 ? kept / results.length : null });
+    const head = {
+      ...{ checkpoint: spec.checkpoint_id, run: run_id, name: store.runs.get(run_id).name },
+      ...{ step: isUntrained ? 0 : step, is_untrained: isUntrained, grid: gridOf(own.model) },
+    };
+    const isBuilt = store.retrieval.find(spec)?.is_ready === true;
+    const region = regrid(patches, grid, head.grid);
+    const view = isBuilt ? await indexes.search({ spec, image, patches: region, k, sameImage: false }) : null;
+    for (const one of view?.results ?? []) pictures[one.image] = one.picture;
+    asked.push({ ...head, answers: view?.results ?? null });
   }
-  return { grid: found?.grid ?? 0, picture: found?.picture ?? '', path: found?.path ?? '', pictures, stations };
+  const stations = asked.map(({ answers, ...head }, i): TravelStation => {
+    if (!answers) return { ...head, results: null, overlap: null, beside: null };
+
+    const last = asked.slice(0, i).findLast((one) => one.run === head.run && one.answers !== null);
+    const before = compareAnswers(last?.answers ?? null, answers);
+    const firsts = asked.filter((one) => one.run === first && one.answers !== null);
+    const other = head.run === first ? undefined : nearestStop(firsts, head);
+    const beside = compareAnswers(other?.grid === head.grid ? other.answers : null, answers);
+    return {
+      ...head,
+      results: answers.map(({ image: id, path, patch, score }, n) => ({
+        ...{ image: id, path, patch, score, rank_before: before.ranks[n]!, rank_beside: beside.ranks[n]! },
+      })),
+      overlap: before.overlap,
+      beside: other
+        ? { checkpoint: other.checkpoint, step: other.step, is_untrained: other.is_untrained, overlap: beside.overlap }
+        : null,
+    };
+  });
+  return { grid, ...(await indexes.pictureOf(image, config)), pictures, stations };
 }

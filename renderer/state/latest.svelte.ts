@@ -1,9 +1,6 @@
-import type { Input, RetrievalView } from '../../../shared/ipc.ts';
-import { call } from '../../api.ts';
-
-/** A patch search that follows what is asked; the newest answer counts. */
-export interface PatchSearch {
-  readonly view: RetrievalView | undefined;
+/** An answer that follows what is asked; the newest counts. */
+export interface Latest<R> {
+  readonly view: R | undefined;
   readonly error: Error | undefined;
   readonly isAsking: boolean;
   again(): void;
@@ -12,9 +9,13 @@ export interface PatchSearch {
 /** While a pointer is dragged, what it passed is not asked. */
 const SETTLE_MS = 80;
 
-/** Call it while a component is made. @param ask may read state; null asks nothing, and shows nothing */
-export function patchSearch(ask: () => Input<'retrieval.search'> | null): PatchSearch {
-  let view = $state.raw<RetrievalView>();
+/**
+ * Call it while a component is made.
+ * @param ask may read state; null asks nothing, and shows nothing
+ * @param send how it is asked
+ */
+export function latest<I, R>(ask: () => I | null, send: (input: I) => Promise<R>): Latest<R> {
+  let view = $state.raw<R>();
   let error = $state.raw<Error>();
   let isAsking = $state(false);
   let repeats = $state(0);
@@ -31,7 +32,7 @@ export function patchSearch(ask: () => Input<'retrieval.search'> | null): PatchS
     }
     const timer = setTimeout(async () => {
       try {
-        const got = await call('retrieval.search', input);
+        const got = await send(input);
         if (mine !== turn) return; // something newer was asked
         view = got;
         error = undefined;
