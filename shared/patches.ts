@@ -12,9 +12,17 @@ export function rectangle(corner: number, opposite: number, grid: number): numbe
   return found;
 }
 
-/** As people count: `row 2, column 3`. */
-export const placeOf = (patch: number, grid: number): string =>
-  `row ${Math.floor(patch / grid) + 1}, column ${(patch % grid) + 1}`;
+/** As people count, from 1. */
+export const rowAndColumn = (patch: number, grid: number): [row: number, column: number] => [
+  Math.floor(patch / grid) + 1,
+  (patch % grid) + 1,
+];
+
+/** In words: `row 2, column 3`. */
+export function placeOf(patch: number, grid: number): string {
+  const [row, column] = rowAndColumn(patch, grid);
+  return `row ${row}, column ${column}`;
+}
 
 /** The same part of the picture on another grid: patches whose middle lies in it, and those that hold a middle of its own. */
 export function regrid(patches: readonly number[], from: number, to: number): number[] {

@@ -5,6 +5,7 @@ import { makeJpegs } from '../services/bench-loader.ts';
 import { importDataset } from '../services/datasets.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
+import { withAbort } from './context.ts';
 import type { Output } from './output.ts';
 
 /** Made-up photographs of the dataset. */
@@ -33,16 +34,4 @@ export async function withMadeUpDataset<T>(
       await rm(home, { recursive: true, force: true });
     }
   });
-}
-
-/** Ctrl-C aborts. */
-export async function withAbort<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  process.once('SIGINT', abort);
-  try {
-    return await act(controller.signal);
-  } finally {
-    process.removeListener('SIGINT', abort);
-  }
 }

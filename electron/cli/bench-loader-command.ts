@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
 import { benchLoader } from '../services/bench-loader.ts';
-import { withOutput } from './context.ts';
+import { withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './words.ts';
 
@@ -34,22 +34,19 @@ export function addLoaderBench(bench: Command): void {
           );
         const kept = options.folder as string | undefined;
         const folder = kept === undefined ? await mkdtemp(join(tmpdir(), 'conmim-bench-')) : resolve(kept);
-        const controller = new AbortController();
-        const abort = () => controller.abort();
-        process.once('SIGINT', abort);
         try {
-          const result = await benchLoader({
-            ...{ folder, side: image!, files: files!, images: images!, workers: workers! },
-            signal: controller.signal,
-            onProgress: (done, total) => out.progress(`${done} of ${total} images`),
-          });
+          const result = await withAbort((signal) =>
+            benchLoader({
+              ...{ folder, side: image!, files: files!, images: images!, workers: workers!, signal },
+              onProgress: (done, total) => out.progress(`${done} of ${total} images`),
+            }),
+          );
           const words = Object.entries(result).map(([key, value]) => [
             key,
             typeof value === 'number' ? Number(value.toPrecision(4)) : value,
           ]);
           out.result(result, table(['', ''], words));
         } finally {
-          process.removeListener('SIGINT', abort);
           if (kept === undefined) await rm(folder, { recursive: true, force: true });
         }
       }),

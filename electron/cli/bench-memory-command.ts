@@ -6,10 +6,8 @@ import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { withMadeUpDataset } from './bench-dataset.ts';
 import { withOutput } from './context.ts';
-import { wholeNumber } from './output.ts';
+import { collect, wholeNumber } from './output.ts';
 import { bytes, table } from './words.ts';
-
-const collect = (value: string, all: string[]) => [...all, value];
 
 /** bench memory, beside the other benchmarks. */
 export function addMemoryBench(bench: Command): void {

@@ -4,8 +4,8 @@ import { benchStart, type StartBench } from '../services/bench-start.ts';
 import { deleteRun } from '../services/runs.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
-import { IMAGES, withAbort, withMadeUpDataset } from './bench-dataset.ts';
-import { homeFolder, withOutput } from './context.ts';
+import { IMAGES, withMadeUpDataset } from './bench-dataset.ts';
+import { homeFolder, withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './words.ts';
 

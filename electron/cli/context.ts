@@ -29,16 +29,24 @@ export function withStore<A extends unknown[]>(
     const opened = span('database opened');
     const store = Store.open(database);
     opened();
-    const controller = new AbortController();
-    const abort = () => controller.abort();
-    process.once('SIGINT', abort);
     try {
-      await action({ out, database, store, signal: controller.signal }, options, ...args);
+      await withAbort(async (signal) => action({ out, database, store, signal }, options, ...args));
     } finally {
-      process.removeListener('SIGINT', abort);
       store.close();
     }
   });
+}
+
+/** Runs what Ctrl-C aborts. */
+export async function withAbort<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  process.once('SIGINT', abort);
+  try {
+    return await act(controller.signal);
+  } finally {
+    process.removeListener('SIGINT', abort);
+  }
 }
 
 /** Runs a command that needs no store. */

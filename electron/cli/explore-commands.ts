@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
+import { rowAndColumn } from '../../shared/patches.ts';
 import { Explorer } from '../services/explore.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
 import { lookupViewSheet } from '../services/lookup-view-sheet.ts';
@@ -141,7 +142,7 @@ function accuracyWords({ grid, images, trained, untrained, content, places }: Lo
 
 function viewWords({ path, grid, answers, step, how }: LookupView): string {
   const right = answers.filter(({ rank }) => rank === 1).length;
-  const place = (patch: number) => `${Math.floor(patch / grid) + 1}, ${(patch % grid) + 1}`;
+  const place = (patch: number) => rowAndColumn(patch, grid).join(', ');
   return [
     `${path}, step ${step}: ${right} of ${answers.length} masked patches found. ${how}`,
     table(

@@ -5,10 +5,8 @@ import type { EvaluationResult } from '../services/evaluation.ts';
 import { createFineTunings } from '../services/fine-tune.ts';
 import { withStore } from './context.ts';
 import { evaluationWords, findCheckpoint, officialOption } from './model-commands.ts';
-import { wholeNumber } from './output.ts';
+import { collect, wholeNumber } from './output.ts';
 import { trainQuietly } from './run-commands.ts';
-
-const collect = (value: string, all: string[]) => [...all, value];
 
 /** finetune. */
 export function addFineTuneCommand(program: Command): void {

@@ -13,13 +13,11 @@ import { exportWeights, importWeights } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { chooseBackend } from '../trainer/choice.ts';
-import { homeFolder, withOutput, withStore } from './context.ts';
-import { type Output, wholeNumber } from './output.ts';
+import { homeFolder, withAbort, withOutput, withStore } from './context.ts';
+import { collect, type Output, wholeNumber } from './output.ts';
 import { bytes, percent, table } from './words.ts';
 
 const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
-const collect = (value: string, all: string[]) => [...all, value];
-
 /** evaluate, export-weights, import-weights, replay, doctor. */
 export function addModelCommands(program: Command): void {
   program
@@ -162,15 +160,9 @@ export function addModelCommands(program: Command): void {
 
 /** Tries the backends; Ctrl-C ends it and keeps nothing. */
 async function trial(out: Output): Promise<void> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  process.once('SIGINT', abort);
-  try {
-    const { signal } = controller;
-    await tryBackends({ signal, progress: (done, total, name) => out.progress(`${done} of ${total}: ${name}`) });
-  } finally {
-    process.removeListener('SIGINT', abort);
-  }
+  await withAbort((signal) =>
+    tryBackends({ signal, progress: (done, total, name) => out.progress(`${done} of ${total}: ${name}`) }),
+  );
 }
 
 /** @throws AppError not-found */

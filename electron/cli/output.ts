@@ -50,6 +50,9 @@ function errorWords(report: ErrorReport): string {
   return [styleText('red', report.what), report.why, report.next].filter(Boolean).join('\n');
 }
 
+/** Values of an option that may be given again. */
+export const collect = (value: string, all: string[]): string[] => [...all, value];
+
 /** A number from an option. @throws AppError bad-input */
 export function wholeNumber(option: string, least: number) {
   return (text: string): number => {

@@ -5,6 +5,7 @@ import { gridOf } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalView } from '../../shared/ipc.ts';
+import { rowAndColumn } from '../../shared/patches.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';
@@ -161,10 +162,7 @@ export function addRetrievalCommands(program: Command): void {
             ? [beside ? `${beside.overlap === null ? 'other grid' : percent(beside.overlap)} (${stop(beside)})` : '']
             : []),
           (results ?? [])
-            .map(
-              ({ path, patch, score }) =>
-                `${path} ${Math.floor(patch / grid) + 1},${(patch % grid) + 1} (${score.toFixed(2)})`,
-            )
+            .map(({ path, patch, score }) => `${path} ${rowAndColumn(patch, grid)} (${score.toFixed(2)})`)
             .join('; '),
         ]);
         const titles = [
@@ -201,7 +199,7 @@ function specOf(store: Store, options: Record<string, unknown>, checkpoint: stri
 }
 
 function viewWords({ results, searched, grid, path, patches }: RetrievalView): string {
-  const place = (patch: number) => `${Math.floor(patch / grid) + 1}, ${(patch % grid) + 1}`;
+  const place = (patch: number) => rowAndColumn(patch, grid).join(', ');
   return [
     `${path}, ${patches.length === 1 ? `patch at ${place(patches[0]!)}` : `${patches.length} patches`}`,
     table(

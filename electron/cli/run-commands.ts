@@ -10,10 +10,9 @@ import { createRun, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } 
 import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
 import { withOutput, withStore } from './context.ts';
-import { wholeNumber } from './output.ts';
+import { collect, wholeNumber } from './output.ts';
 import { bytes, duration, percent, table, when } from './words.ts';
 
-const collect = (value: string, all: string[]) => [...all, value];
 /** Without a terminal a line of progress is written this often, ms. */
 const LINE_EVERY = 10_000;
 

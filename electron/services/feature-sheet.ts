@@ -1,15 +1,12 @@
 import sharp from 'sharp';
-import { classMark, type Shape, viridisRgb } from '../../shared/colours.ts';
+import { classMark, type Shape } from '../../shared/colours.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
-import { type Layer, outline, SHEET, saveSheet, sheetWriter } from './sheet.ts';
+import { placeOf } from '../../shared/patches.ts';
+import { bytesOf, enlarged, heatMap, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './sheet.ts';
 
 const MARGIN = 28;
 const HEAD = 96;
 
-/** A data URL's bytes. */
-const bytesOf = (url: string) => Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
-const enlarged = (picture: Buffer, side: number, kernel: 'nearest' | 'cubic' = 'nearest') =>
-  sharp(picture).resize(side, side, { kernel }).png({ compressionLevel: 1 }).toBuffer();
 const shortened = (text: string, most: number) => (text.length > most ? `…${text.slice(1 - most)}` : text);
 
 /** Heading and captions of a sheet. */
@@ -60,8 +57,7 @@ export async function attentionSheet(view: AttentionView, name: string, out: str
   const { grid, heads, blocks, patch } = view;
   const [side, gap, left, top] = [104, 8, MARGIN + 70, HEAD + 30];
   const width = Math.max(760, left + (heads + 1) * (side + gap) + MARGIN);
-  const token =
-    patch === null ? 'CLS' : `the patch in row ${Math.floor(patch / grid) + 1}, column ${(patch % grid) + 1}`;
+  const token = patch === null ? 'CLS' : `the patch in ${placeOf(patch, grid)}`;
   const { write, body: head } = await titled(width, `Where ${token} looks`, [
     `${name}. ${view.path}`,
     'Each map from nothing (dark) to its own most (bright); below it the share that goes to CLS, and the entropy in nats.',
@@ -79,16 +75,8 @@ export async function attentionSheet(view: AttentionView, name: string, out: str
     const mean = all[0]!.patches.map((_, i) => all.reduce((sum, one) => sum + one.patches[i]!, 0) / heads);
     for (const [column, patches] of [mean, ...all.map((one) => one.patches)].entries()) {
       const x = left + column * (side + gap);
-      const most = Math.max(...patches, 1e-9);
-      const rgb = Buffer.from(patches.flatMap((p) => viridisRgb(p / most)));
-      const map = await sharp(rgb, { raw: { width: grid, height: grid, channels: 3 } })
-        .png()
-        .toBuffer();
-      layers.push({ input: await enlarged(map, side), left: x, top: y });
-      if (patch !== null) {
-        const s = side / grid;
-        body += `<rect x="${x + (patch % grid) * s}" y="${y + Math.floor(patch / grid) * s}" width="${s}" height="${s}" fill="none" stroke="#fff" stroke-width="1.5"/>`;
-      }
+      layers.push({ input: await heatMap(patches, grid, side, 1e-9), left: x, top: y });
+      if (patch !== null) body += patchFrame(patch, grid, { x, y, side }, '#fff', 1.5);
       const own = all[column - 1];
       if (own)
         body += write(`${(100 * own.cls).toFixed(0)} %, ${own.entropy.toFixed(2)}`, x, y + side + 13, 10, SHEET.quiet);

@@ -1,7 +1,17 @@
-import sharp from 'sharp';
-import { viridisRgb } from '../../shared/colours.ts';
 import type { LookupView } from '../../shared/ipc.ts';
-import { type Layer, outline, SHEET, saveSheet, sheetWriter } from './sheet.ts';
+import { rowAndColumn } from '../../shared/patches.ts';
+import {
+  bytesOf,
+  enlarged,
+  heatMap,
+  type Layer,
+  outline,
+  patchBox,
+  patchFrame,
+  SHEET,
+  saveSheet,
+  sheetWriter,
+} from './sheet.ts';
 
 const MARGIN = 28;
 const TOP = 110;
@@ -32,21 +42,12 @@ export async function lookupViewSheet(view: LookupView, name: string, out: strin
       12,
     ) +
     write(view.how, MARGIN, 84, 11, SHEET.quiet);
-  const picture = Buffer.from(view.picture.slice(view.picture.indexOf(',') + 1), 'base64');
-  const layers: Layer[] = [
-    {
-      input: await sharp(picture).resize(PICTURE, PICTURE, { kernel: 'cubic' }).png().toBuffer(),
-      left: MARGIN,
-      top: TOP,
-    },
-  ];
+  const picture = await enlarged(bytesOf(view.picture), PICTURE, 'cubic');
   const masked = MARGIN + PICTURE + GAP;
-  layers.push({ input: layers[0]!.input, left: masked, top: TOP });
+  const layers: Layer[] = [MARGIN, masked].map((left) => ({ input: picture, left, top: TOP }));
   const cell = PICTURE / grid;
-  const at = (patch: number, left: number, top: number, side: number) =>
-    `x="${left + (patch % grid) * side}" y="${top + Math.floor(patch / grid) * side}" width="${side}" height="${side}"`;
   for (const { patch, rank } of answers) {
-    body += `<rect ${at(patch, masked, TOP, cell)} fill="#8a8f94"/>`;
+    body += `<rect ${patchBox(patch, grid, { x: masked, y: TOP, side: PICTURE })} fill="#8a8f94"/>`;
     if (cell < 10) continue;
     const label = String(rank);
     const size = Math.min(13, Math.floor(cell / 2));
@@ -72,18 +73,11 @@ export async function lookupViewSheet(view: LookupView, name: string, out: strin
   );
   for (const [i, { patch, rank, top5, chances }] of answers.entries()) {
     const [left, top] = [MARGIN + (i % COLUMNS) * (MAP + GAP), maps + Math.floor(i / COLUMNS) * (MAP + 34) + 16];
-    const most = Math.max(...chances, 1);
-    const rgb = Buffer.from(chances.flatMap((chance) => viridisRgb(chance / most)));
-    const map = await sharp(rgb, { raw: { width: grid, height: grid, channels: 3 } })
-      .png()
-      .toBuffer();
-    layers.push({ input: await sharp(map).resize(MAP, MAP, { kernel: 'nearest' }).png().toBuffer(), left, top });
-    const side = MAP / grid;
-    const found = top5[0]!;
-    body += `<rect ${at(patch, left, top, side)} fill="none" stroke="#fff" stroke-width="2.5"/>`;
-    body += `<rect ${at(found, left, top, side)} fill="none" stroke="${rank === 1 ? COLOR.right : COLOR.wrong}" stroke-width="1.5"/>`;
-    const place = `${Math.floor(patch / grid) + 1}, ${(patch % grid) + 1}`;
-    body += write(place, left, top - 4, 10, SHEET.ink);
+    layers.push({ input: await heatMap(chances, grid, MAP, 1), left, top });
+    const map = { x: left, y: top, side: MAP };
+    body += patchFrame(patch, grid, map, '#fff', 2.5);
+    body += patchFrame(top5[0]!, grid, map, rank === 1 ? COLOR.right : COLOR.wrong, 1.5);
+    body += write(rowAndColumn(patch, grid).join(', '), left, top - 4, 10, SHEET.ink);
     const chance = ((100 * chances[patch]!) / TEN_THOUSANDTHS).toFixed(1);
     body += write(`rank ${rank}, ${chance} %`, left, top + MAP + 12, 10, rank === 1 ? COLOR.right : SHEET.quiet);
   }

@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { viridisRgb } from '../../shared/colours.ts';
 import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
 
 /** What every contact sheet is drawn with: paper, letters, pictures on it. */
@@ -30,6 +31,32 @@ const builtInText =
 /** A hair line around a picture, so that a white one has an edge. */
 export const outline = (x: number, y: number, width: number, height = width) =>
   `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width + 1}" height="${height + 1}" fill="none" stroke="${SHEET.line}"/>`;
+
+/** Where a patch lies in its picture, which is drawn at `at`: attributes of a `<rect>`. */
+export function patchBox(patch: number, grid: number, at: { x: number; y: number; side: number }): string {
+  const cell = at.side / grid;
+  return `x="${at.x + (patch % grid) * cell}" y="${at.y + Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}"`;
+}
+
+/** A frame around a patch of a picture. */
+export const patchFrame = (...[patch, grid, at, colour, width]: [...Parameters<typeof patchBox>, string, number]) =>
+  `<rect ${patchBox(patch, grid, at)} fill="none" stroke="${colour}" stroke-width="${width}"/>`;
+
+/** A data URL's bytes. */
+export const bytesOf = (url: string) => Buffer.from(url.slice(url.indexOf(',') + 1), 'base64');
+
+export const enlarged = (picture: Buffer, side: number, kernel: 'nearest' | 'cubic' = 'nearest') =>
+  sharp(picture).resize(side, side, { kernel }).png({ compressionLevel: 1 }).toBuffer();
+
+/** Values of patches as colours, from nothing to the most of them, or to `least` where all are below. `[grid * grid]` */
+export async function heatMap(values: readonly number[], grid: number, side: number, least: number): Promise<Buffer> {
+  const most = Math.max(...values, least);
+  const rgb = Buffer.from(values.flatMap((value) => viridisRgb(value / most)));
+  const map = await sharp(rgb, { raw: { width: grid, height: grid, channels: 3 } })
+    .png()
+    .toBuffer();
+  return enlarged(map, side);
+}
 
 const svg = (width: number, height: number, body: string) =>
   Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${body}</svg>`);

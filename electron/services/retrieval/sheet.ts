@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import type { RetrievalView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
-import { type Layer, outline, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
+import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 192;
 const GAP = 10;
@@ -34,20 +34,15 @@ export async function drawRetrieval(view: RetrievalView, out: string): Promise<v
     write(`${path}, ${place}. Blue: what is asked; orange: answers, the nearest first.`, GAP, 58, 13, SHEET.quiet),
     ...words.map((line, i) => write(line, GAP, below + 16 + 18 * i, 12, SHEET.quiet)),
   ];
-  const cell = TILE / grid;
   for (const [i, tile] of tiles.entries()) {
     const [x, y] = [GAP + (i % COLUMNS) * (TILE + GAP), TOP + Math.floor(i / COLUMNS) * ROW];
     if (tile.picture !== '') {
-      const bytes = Buffer.from(tile.picture.split(',')[1]!, 'base64');
-      layers.push({ input: await sharp(bytes).resize(TILE, TILE).png().toBuffer(), left: x, top: y });
+      layers.push({ input: await sharp(bytesOf(tile.picture)).resize(TILE, TILE).png().toBuffer(), left: x, top: y });
     }
     const { name } = tile;
     body.push(
       outline(x, y, TILE),
-      ...tile.patches.map(
-        (patch) =>
-          `<rect x="${x + (patch % grid) * cell}" y="${y + Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${tile.colour}" stroke-width="3"/>`,
-      ),
+      ...tile.patches.map((patch) => patchFrame(patch, grid, { x, y, side: TILE }, tile.colour, 3)),
       write(tile.score, x, y + TILE + 15, 12, SHEET.ink, true),
       write(name.length > NAME ? `…${name.slice(1 - NAME)}` : name, x, y + TILE + 31, 11, SHEET.quiet),
     );

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import type { TravelView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
-import { type Layer, outline, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
+import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 132;
 const GAP = 10;
@@ -21,15 +21,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
   const width = LEFT + most * (TILE + GAP) + GAP;
   const height = TOP + Math.max(1, stations.length) * ROW + GAP;
   const write = await sheetWriter(width - GAP);
-  const frame = (patch: number, grid: number, x: number, y: number, colour: string) => {
-    const cell = TILE / grid;
-    return `<rect x="${x + (patch % grid) * cell}" y="${y + Math.floor(patch / grid) * cell}" width="${cell}" height="${cell}" fill="none" stroke="${colour}" stroke-width="2.5"/>`;
-  };
-  const picture = async (url: string, size: number) =>
-    sharp(Buffer.from(url.split(',')[1]!, 'base64'))
-      .resize(size, size)
-      .png()
-      .toBuffer();
+  const picture = async (url: string, size: number) => sharp(bytesOf(url)).resize(size, size).png().toBuffer();
   const layers: Layer[] = [{ input: await picture(view.picture, 64), left: GAP + 4, top: 10 }];
   const body = [
     write('The same patch through training', 96, 34, 20, SHEET.ink, true),
@@ -61,7 +53,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
       const isFirst = overlap === null;
       body.push(
         outline(x, y, TILE),
-        frame(patch, grid, x, y, isFirst || rank_before !== null ? FRAME : NEW),
+        patchFrame(patch, grid, { x, y, side: TILE }, isFirst || rank_before !== null ? FRAME : NEW, 2.5),
         write(score.toFixed(2), x, y + TILE + 16, 12, SHEET.quiet),
       );
     }
