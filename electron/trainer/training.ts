@@ -38,8 +38,9 @@ export class Training extends TrainingLoop {
       this.#engine.restoreOptimizer(...moments, state.updates);
     } else {
       const state = untrainedState(run.config);
-      const { precision, why } = choosePrecision(run.config.train.mixed_precision ?? 'off');
-      if (run.config.train.mixed_precision !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
+      const mode = run.config.train.mixed_precision ?? 'off'; // an older program's run has no such setting
+      const { precision, why } = choosePrecision(mode);
+      if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
       this.#engine = new ConMIM(run.config, state, state, engineOptions(run.config, precision));
     }
     initialised();

@@ -68,7 +68,6 @@ export async function travel(
   }
   const stations = asked.map(({ answers, ...head }, i): TravelStation => {
     if (!answers) return { ...head, results: null, overlap: null, beside: null };
-
     const last = asked.slice(0, i).findLast((one) => one.run === head.run && one.answers !== null);
     const before = compareAnswers(last?.answers ?? null, answers);
     const firsts = asked.filter((one) => one.run === first && one.answers !== null);
