@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
-import { hasChromium, launch, makeImages, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun, stored } from './learned-run.ts';
 
 const MANY = 60;
@@ -23,11 +23,8 @@ describe.skipIf(!hasChromium)(`any image of a dataset, in Chromium${why}`, () =>
     const store = Store.open(join(serving.home, 'workbench.sqlite'));
     await importDataset(store, { name: 'many', folders: [folder], labels: 'folders' });
     store.close();
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();
@@ -41,11 +38,7 @@ describe.skipIf(!hasChromium)(`any image of a dataset, in Chromium${why}`, () =>
     await page.getByRole('button', { name: `All ${MANY} images` }).click();
     const chooser = page.getByRole('dialog', { name: 'Choose an image' });
     await chooser.getByText(`${MANY} images`).waitFor();
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
-    }
+    await inBothThemes(page);
     await chooser.getByRole('listbox').press('End');
     await chooser.getByText('class-1/image 059.png').waitFor();
     await chooser.getByRole('searchbox').fill('image 057');

@@ -2,7 +2,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { storedMap } from '../../electron/services/feature-map.ts';
 import { fit, toScreen } from '../../renderer/views/explore/map.ts';
-import { hasChromium, launch, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { excess, hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { DEPTH, GRID, HEADS, IMAGES, LONG, makeLearnedRun, stored } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`colours, attention and map, in Chromium${why}`, () => {
@@ -15,11 +15,8 @@ describe.skipIf(!hasChromium)(`colours, attention and map, in Chromium${why}`, (
 
   beforeAll(async () => {
     checkpoint = await makeLearnedRun(serving.home);
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();
@@ -28,16 +25,7 @@ describe.skipIf(!hasChromium)(`colours, attention and map, in Chromium${why}`, (
 
   /** In both themes nothing is out of reach, and nothing sticks out of a small window. */
   async function isForEverybody() {
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
-      const widths = await page.evaluate(() => {
-        const body = document.querySelector('.body')!;
-        return [document.documentElement.scrollWidth - innerWidth, body.scrollWidth - body.clientWidth];
-      });
-      expect(widths).toEqual([0, 0]);
-    }
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
     expect(window.faults).toEqual([]);
   }
   /** What canvases show. */

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, Download, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
-import { hasChromium, launch, makeImages, Serving, seriousFaults, Tunnel, type Window, why } from './harness.ts';
+import { hasChromium, makeImages, openWindow, Serving, seriousFaults, Tunnel, type Window, why } from './harness.ts';
 
 /** Small, so that a step takes some milliseconds; long, so that a test can act while it trains. */
 const SMALL = {
@@ -39,12 +39,9 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
   const settings = (changes: object = {}) => encodeURIComponent(JSON.stringify({ ...SMALL, ...changes }));
 
   beforeAll(async () => {
-    browser = await launch();
     await makeImages(folder, IMAGES);
-    await serving.start();
-    window = await serving.window(browser);
+    ({ browser, window } = await openWindow(serving));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();

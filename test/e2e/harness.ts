@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
+import { expect } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -89,6 +90,38 @@ export class Serving {
     return { page, context, faults };
   }
 }
+
+/** A browser with a window on a program that is started for it; both are the caller's to end. */
+export async function openWindow(
+  serving: Serving,
+  options?: Parameters<Serving['window']>[1],
+): Promise<{ browser: Browser; window: Window }> {
+  const browser = await launch();
+  await serving.start();
+  const window = await serving.window(browser, options);
+  await window.page.goto(serving.url);
+  return { browser, window };
+}
+
+/** In both themes: axe finds nothing serious, and `alsoHolds`. CONMIM_SHOTS names a folder for pictures to look at. */
+export async function inBothThemes(page: Page, alsoHolds: () => Promise<void> = async () => {}): Promise<void> {
+  for (const colorScheme of ['dark', 'light'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
+    expect(await seriousFaults(page)).toEqual([]);
+    await alsoHolds();
+    if (!process.env.CONMIM_SHOTS) continue;
+    const name = `${expect.getState().currentTestName} ${colorScheme} ${Date.now()}.png`.replaceAll(/[^\w.]+/g, '-');
+    await page.screenshot({ path: join(process.env.CONMIM_SHOTS, name), fullPage: true });
+  }
+}
+
+/** How far the page, and the body of its screen, stick out of the window to the right, pixels. */
+export const excess = (page: Page): Promise<number[]> =>
+  page.evaluate(() => {
+    const body = document.querySelector('.body')!;
+    return [document.documentElement.scrollWidth - innerWidth, body.scrollWidth - body.clientWidth];
+  });
 
 export interface Window {
   page: Page;

@@ -4,7 +4,7 @@ import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { replayed } from '../harness/replayed.ts';
-import { hasChromium, launch, Serving, type Window, why } from './harness.ts';
+import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { GRID, makeLearnedRun } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`look-ups drawn in the window, in Chromium${why}`, () => {
@@ -20,11 +20,8 @@ describe.skipIf(!hasChromium)(`look-ups drawn in the window, in Chromium${why}`,
   beforeAll(async () => {
     await loadBackend();
     checkpoint = await makeLearnedRun(serving.home);
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser);
+    ({ browser, window } = await openWindow(serving));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();

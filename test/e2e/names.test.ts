@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import { hasChromium, launch, Serving, type Window, why } from './harness.ts';
+import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`long names stay in their places, in Chromium${why}`, () => {
@@ -24,11 +24,8 @@ describe.skipIf(!hasChromium)(`long names stay in their places, in Chromium${why
     const result = { ...where, trained: scores, untrained: scores, test_images: 4, classes: 2, chance: 0.5 };
     store.evaluations.add({ checkpoint_id: checkpoint, dataset_id: 1, task: 'knn', result });
     store.close();
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();

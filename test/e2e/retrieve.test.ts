@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasChromium, launch, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { IMAGES, LONG, makeLearnedRun, stored } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`patches like this beside the untrained network, in Chromium${why}`, () => {
@@ -17,11 +17,8 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
 
   beforeAll(async () => {
     await makeLearnedRun(serving.home);
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();
@@ -29,12 +26,9 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
   });
 
   async function isForEverybody() {
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
+    await inBothThemes(page, async () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(1024);
-    }
+    });
     expect(window.faults).toEqual([]);
   }
 

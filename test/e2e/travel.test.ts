@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { hasChromium, launch, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { excess, hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { GRID, makeLearnedRun } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`through training, of two runs, in Chromium${why}`, () => {
@@ -30,11 +30,8 @@ describe.skipIf(!hasChromium)(`through training, of two runs, in Chromium${why}`
       store.checkpoints.save(run.id, checkpoint, { student: weights(student), teacher: weights(teacher) });
     }
     store.close();
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();
@@ -104,16 +101,7 @@ describe.skipIf(!hasChromium)(`through training, of two runs, in Chromium${why}`
       .waitFor();
     await page.reload();
     await page.getByRole('heading', { name: 'Nearest patches, untrained' }).waitFor();
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
-      const widths = await page.evaluate(() => {
-        const body = document.querySelector('.body')!;
-        return [document.documentElement.scrollWidth - innerWidth, body.scrollWidth - body.clientWidth];
-      });
-      expect(widths).toEqual([0, 0]);
-    }
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
     expect(window.faults).toEqual([]);
   });
 });

@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cacheFolder, runtimeChoice } from '../../electron/trainer/runtime-folder.ts';
 import type { Trial } from '../../shared/backends.ts';
-import { hasChromium, launch, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 
 describe.skipIf(!hasChromium)(`a trial of the backends, in Chromium${why}`, () => {
   let browser: Browser;
@@ -25,11 +25,8 @@ describe.skipIf(!hasChromium)(`a trial of the backends, in Chromium${why}`, () =
     delete process.env.CONMIM_BACKEND;
     mkdirSync(cacheFolder(), { recursive: true });
     writeFileSync(join(cacheFolder(), 'current.json'), JSON.stringify(runtime));
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
     await page.goto(`${new URL(serving.url).origin}/#/runtime`);
   });
   afterAll(async () => {
@@ -43,17 +40,9 @@ describe.skipIf(!hasChromium)(`a trial of the backends, in Chromium${why}`, () =
   });
 
   async function isForEverybody() {
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
+    await inBothThemes(page, async () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(1024);
-      if (process.env.CONMIM_SHOTS)
-        await page.screenshot({
-          path: join(process.env.CONMIM_SHOTS, `trial-${colorScheme}-${Date.now()}.png`),
-          fullPage: true,
-        });
-    }
+    });
     expect(window.faults).toEqual([]);
   }
 

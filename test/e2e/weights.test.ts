@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { exportEncoder } from '../../electron/services/export/export.ts';
-import { hasChromium, launch, Serving, seriousFaults, type Window, why } from './harness.ts';
+import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { DEPTH, makeLearnedRun, stored } from './learned-run.ts';
 
 describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
@@ -18,11 +18,8 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
     stored(serving.home, (store) =>
       exportEncoder(store, { checkpoint, network: 'teacher', format: 'timm', file, card: false }),
     );
-    browser = await launch();
-    await serving.start();
-    window = await serving.window(browser, { viewport: { width: 1024, height: 700 } });
+    ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
-    await page.goto(serving.url);
   });
   afterAll(async () => {
     await browser?.close();
@@ -30,12 +27,9 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
   });
 
   async function isForEverybody() {
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme });
-      await page.waitForFunction((theme) => document.documentElement.dataset.theme === theme, colorScheme);
-      expect(await seriousFaults(page)).toEqual([]);
+    await inBothThemes(page, async () => {
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(1024);
-    }
+    });
     expect(window.faults).toEqual([]);
   }
 
