@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { addonPath } from './addon.ts';
 
 /**
  * The loader's arithmetic as tools/native/imaging computes it: the same bytes as the functions of augment-ops.ts and
@@ -43,8 +42,7 @@ export interface ResampleWeights {
 }
 
 function load(): Imaging | null {
-  const places = ['../../native', '../../out/native'].map((folder) => join(import.meta.dirname, folder));
-  const path = places.map((folder) => join(folder, 'imaging.node')).find((file) => existsSync(file));
+  const path = addonPath('imaging');
   try {
     return path ? (createRequire(import.meta.url)(path) as Imaging) : null;
   } catch {

@@ -4,11 +4,12 @@ import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import type { BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { addonPath } from '../data/addon.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
 import { widenProducts } from '../engine/kernels/matrices.ts';
 import { type Plan, planBackends } from './choice.ts';
 import { hasBf16, packageVersion } from './machine.ts';
-import { compiledKernels, type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
+import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
 
 export interface BackendInfo {
   name: BackendName;
@@ -158,7 +159,7 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
  */
 function loadKernels(): string | null {
   if (process.env.CONMIM_KERNELS === 'plain') return null;
-  const path = compiledKernels();
+  const path = addonPath('kernels');
   try {
     if (!path) throw new Error('they were not built');
     require(path);

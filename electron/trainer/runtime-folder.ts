@@ -13,12 +13,6 @@ export function cacheFolder(
   return join(homedir(), '.cache', 'conmim-workbench');
 }
 
-/** The engine's own kernels as tools/bootstrap/kernels.mjs built them, of the sources and of the built program alike. */
-export function compiledKernels(): string | null {
-  const found = ['../../native', '../../out/native'].map((folder) => join(import.meta.dirname, folder, 'kernels.node'));
-  return found.find((path) => existsSync(path)) ?? null;
-}
-
 /** What tools/bootstrap/tensorflow.mjs wrote when TensorFlow was ready, or why it is not. */
 export type RuntimeChoice =
   | { state: 'ready'; folder: string; variant: 'cpu' | 'cuda'; version: string; why: string }
