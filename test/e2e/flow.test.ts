@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, Download, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
 import { hasChromium, makeImages, openWindow, Serving, seriousFaults, Tunnel, type Window, why } from './harness.ts';
 
@@ -42,6 +42,9 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await makeImages(folder, IMAGES);
     ({ browser, window } = await openWindow(serving));
     ({ page } = window);
+  });
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.log(page.url(), await page.textContent('main'));
   });
   afterAll(async () => {
     await browser?.close();
