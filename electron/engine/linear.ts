@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { floats } from './kernels/device.ts';
+import type { Storage } from './kernels/device.ts';
 import { matMul, reshape } from './kernels/matrices.ts';
 import type { Gradients, Weights } from './weights.ts';
 
-/** x W^T: `[rows, in]` by the published `[out, in]`; both in the storage of products. */
-export const linear = (x: tf.Tensor2D, weights: Weights, name: string): tf.Tensor2D =>
-  matMul(x, weights.matrix(name), false, true);
+/** x W^T: `[rows, in]` by the published `[out, in]`; in the storage of `x`, or in another. */
+export const linear = (x: tf.Tensor2D, weights: Weights, name: string, storage?: Storage): tf.Tensor2D =>
+  matMul(x, weights.matrix(name), false, true, storage);
 
 /**
  * Its gradients: that of the weight is added to `gradients`, that of `x` comes back, or null where it is not wanted.
@@ -19,7 +19,7 @@ export function linearGradient(
   gradients: Gradients,
   wantInput = true,
 ): tf.Tensor2D | null {
-  const dw = tf.tidy(() => reshape(floats(matMul(dy, x, true)), weights.get(name).shape));
+  const dw = tf.tidy(() => reshape(matMul(dy, x, true, false, 'fp32'), weights.get(name).shape));
   gradients.add(name, dw);
   return wantInput ? matMul(dy, weights.matrix(name)) : null;
 }

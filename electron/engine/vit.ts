@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import { type BlockActivations, type BlockContext, blockBackward, blockForward } from './block.ts';
-import { floats, store } from './kernels/device.ts';
+import { store } from './kernels/device.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
 import { reshape } from './kernels/matrices.ts';
 import { columnSum } from './kernels/sums.ts';
@@ -127,7 +127,7 @@ const ownedBy = ({ bias, factors }: BlockContext, hasOwnTable: boolean): tf.Tens
 function embed(weights: Weights, model: ModelConfig, patches: tf.Tensor2D, mask: tf.Tensor2D | null, batch: number) {
   const [K, dim] = [patchesOf(model), model.embed_dim];
   return tf.tidy(() => {
-    const product = floats(linear(patches, weights, 'patch_embed.proj.weight')); // [batch * K, dim]
+    const product = linear(patches, weights, 'patch_embed.proj.weight', 'fp32'); // [batch * K, dim]
     let tokens: tf.Tensor = tf.reshape(tf.add(product, weights.get('patch_embed.proj.bias')), [batch, K, dim]);
     if (mask) {
       const w = tf.expandDims(mask, -1); // [batch, K, 1]

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
-import { type Storage, store } from './kernels/device.ts';
+import { isCompiled, type Storage, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
 import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
 
@@ -47,15 +47,19 @@ export class Weights {
     return this.#tensors.get(name) ?? null;
   }
 
-  /** A weight as `[out, in]`, in the storage of products; it stays this object's. */
+  /**
+   * A weight as `[out, in]`, as products want it: in their storage, or in floats where products round it themselves. It
+   * stays this object's.
+   */
   matrix(name: string): tf.Tensor2D {
     let matrix = this.#matrices.get(name);
     if (!matrix) {
       const tensor = this.get(name);
       const out = tensor.shape[0]!;
+      const storage = isCompiled(this.storage) ? 'fp32' : this.storage;
       // Kept beyond the tidy that may be around this call.
       matrix = tf.tidy(() =>
-        tf.keep(store(reshape<tf.Tensor2D>(tensor, [out, tensor.size / out]), this.storage) as tf.Tensor2D),
+        tf.keep(store(reshape<tf.Tensor2D>(tensor, [out, tensor.size / out]), storage) as tf.Tensor2D),
       );
       this.#matrices.set(name, matrix);
     }

@@ -14,7 +14,7 @@ import { gatherRows, gatherRowsGradient } from '../../electron/engine/kernels/ga
 import * as gelu from '../../electron/engine/kernels/gelu.ts';
 import * as heads from '../../electron/engine/kernels/heads.ts';
 import * as layer from '../../electron/engine/kernels/layer-norm.ts';
-import { matMul, widenProducts } from '../../electron/engine/kernels/matrices.ts';
+import { matMul, matMulPlain, widenProducts } from '../../electron/engine/kernels/matrices.ts';
 import * as residual from '../../electron/engine/kernels/residual.ts';
 import * as softmax from '../../electron/engine/kernels/softmax.ts';
 import * as sums from '../../electron/engine/kernels/sums.ts';
@@ -283,26 +283,116 @@ test('GELU at hand-worked values: x Phi(x)', () => {
   expect(y[2]).toBeCloseTo(-0.0455003, 6);
 });
 
+const rounded = (x: number) => {
+  const bits = new Uint32Array(Float32Array.of(x).buffer);
+  bits[0] = ((bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000) >>> 0;
+  return new Float32Array(bits.buffer)[0]!;
+};
+
+/** Products of a stack in doubles, and for each the length of what was added up: errors are a share of that. */
+function exactProducts(
+  [a, b]: [ArrayLike<number>, ArrayLike<number>],
+  [stack, m, n, k]: [number, number, number, number],
+  [transposeA, transposeB]: [boolean, boolean],
+) {
+  const [values, lengths] = [new Float64Array(stack * m * n), new Float64Array(stack * m * n)];
+  for (let s = 0; s < stack; s++)
+    for (let i = 0; i < m; i++)
+      for (let j = 0; j < n; j++) {
+        let [sum, square] = [0, 0];
+        for (let x = 0; x < k; x++) {
+          const left = a[s * m * k + (transposeA ? x * m + i : i * k + x)]!;
+          const term = left * b[s * k * n + (transposeB ? j * k + x : x * n + j)]!;
+          sum += term;
+          square += term * term;
+        }
+        values[(s * m + i) * n + j] = sum;
+        lengths[(s * m + i) * n + j] = Math.sqrt(square);
+      }
+  return { values, lengths };
+}
+
+describe.skipIf(!hasCompiled)(`compiled products${hasCompiled ? '' : ` (skipped: ${why})`}`, () => {
+  const flags: [boolean, boolean][] = [
+    [false, false],
+    [false, true],
+    [true, false],
+    [true, true],
+  ];
+  const sizes: [number, number, number, number][] = [
+    [1, 1, 1, 1],
+    [1, 5, 3, 40],
+    [1, 530, 37, 301], // more than a block, and more than one turn of k
+    [1, 33, 523, 129],
+    [6, 29, 31, 17],
+  ];
+  const cases = sizes.flatMap((size) => flags.map((transposed) => [size, transposed] as const));
+  const operands = ([stack, m, n, k]: (typeof sizes)[number], [ta, tb]: [boolean, boolean]) => {
+    const shape = (rows: number, width: number) => (stack === 1 ? [rows, width] : [2, stack / 2, rows, width]);
+    return [normal(ta ? shape(k, m) : shape(m, k), 1), normal(tb ? shape(n, k) : shape(k, n), 2)] as const;
+  };
+  test.each(cases)('of floats are as exact as floats are: %j, transposed %j', (size, transposed) => {
+    const [a, b] = operands(size, transposed);
+    const { values, lengths } = exactProducts([a.dataSync(), b.dataSync()], size, transposed);
+    const largest = (product: tf.Tensor) => {
+      const found = keep(product).dataSync();
+      return Math.max(...found.map((x, i) => Math.abs(x - values[i]!) / (lengths[i]! + 1e-30)));
+    };
+    const [ours, plain] = [largest(matMul(a, b, ...transposed)), largest(matMulPlain(a, b, ...transposed))];
+    expect(ours).toBeLessThan(Math.max(2e-7, 2 * plain));
+  });
+  test.each([
+    ['fp32', 'bf16', 'bf16'],
+    ['bf16', 'fp32', 'fp32'],
+    ['bf16', 'bf16', 'fp32'],
+    ['bf16', 'bf16', 'bf16'],
+  ] as Storage[][])('of %s and %s as %s are those of operands rounded to bf16', (ofA, ofB, storage) => {
+    for (const [size, transposed] of cases) {
+      const [a, b] = operands(size, transposed);
+      const product = keep(matMul(keep(store(a, ofA!)), keep(store(b, ofB!)), ...transposed, storage));
+      expect(storageOf(product)).toBe(storage);
+      const found = keep(store(product, 'fp32')).dataSync();
+      const terms = [a.dataSync(), b.dataSync()].map((x) => x.map(rounded)) as [Float32Array, Float32Array];
+      const { values, lengths } = exactProducts(terms, size, transposed);
+      const off = found.map((x, i) => {
+        const rounding = storage === 'bf16' ? Math.abs(values[i]!) * 2 ** -8 : 0;
+        return (Math.abs(x - values[i]!) - rounding) / (lengths[i]! + 1e-30);
+      });
+      expect(Math.max(...off), JSON.stringify([size, transposed])).toBeLessThan(1e-6);
+    }
+  });
+  test('what is not finite is seen in its row and column, and nowhere else', () => {
+    const a = new Float32Array(40 * 200).fill(1);
+    a[3 * 200 + 150] = Number.NaN;
+    a[35 * 200] = Number.POSITIVE_INFINITY;
+    const found = keep(matMul(keep(tf.tensor2d(a, [40, 200])), keep(tf.ones<tf.Rank.R2>([200, 50])))).dataSync();
+    for (let i = 0; i < 40; i++)
+      for (let j = 0; j < 50; j++) {
+        if (i === 3 || i === 35) expect(Number.isFinite(found[i * 50 + j]!)).toBe(false);
+        else expect(found[i * 50 + j]).toBe(200);
+      }
+  });
+  test('refuses matrices that have no product', () => {
+    const a = normal<tf.Tensor2D>([3, 4], 1);
+    expect(() => matMul(a, normal<tf.Tensor2D>([3, 4], 2))).toThrow(/no product/);
+  });
+});
+
 test.skipIf(backend.name !== 'tensorflow').each([
   ["TensorFlow's own", false],
   ['of floats, rounded once', true],
 ])('products in bf16 are those of operands rounded to bf16: %s', (_how, widen) => {
   onTestFinished(() => widenProducts(!hasBf16()));
   widenProducts(widen);
-  const round = (x: number) => {
-    const bits = new Uint32Array(Float32Array.of(x).buffer);
-    bits[0] = ((bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) & 0xffff0000) >>> 0;
-    return new Float32Array(bits.buffer)[0]!;
-  };
   const [a, b] = [normal<tf.Tensor2D>([6, 40], 1), normal<tf.Tensor2D>([5, 40], 2)];
   const [x, y] = [a.dataSync(), b.dataSync()];
-  const product = keep(matMul(keep(store(a, 'bf16')), keep(store(b, 'bf16')), false, true));
+  const product = keep(matMulPlain(keep(store(a, 'bf16')), keep(store(b, 'bf16')), false, true));
   expect(storageOf(product)).toBe('bf16');
   const found = keep(store(product, 'fp32')).dataSync();
   for (let i = 0; i < 6; i++)
     for (let j = 0; j < 5; j++) {
       let sum = 0;
-      for (let k = 0; k < 40; k++) sum += round(x[i * 40 + k]!) * round(y[j * 40 + k]!);
+      for (let k = 0; k < 40; k++) sum += rounded(x[i * 40 + k]!) * rounded(y[j * 40 + k]!);
       expect(Math.abs(found[i * 5 + j]! - sum)).toBeLessThan(2 ** -7 * Math.max(1, Math.abs(sum)));
     }
 });

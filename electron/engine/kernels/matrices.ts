@@ -1,5 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { bool, execute, floats, isTensorFlow, storageOf, store, type } from './device.ts';
+import {
+  bool,
+  compiledKernel,
+  execute,
+  int,
+  isCompiled,
+  isTensorFlow,
+  type Storage,
+  storageOf,
+  store,
+  type,
+} from './device.ts';
 
 let widens = false;
 /**
@@ -10,18 +21,45 @@ export function widenProducts(widen: boolean): void {
   widens = widen;
 }
 
-/** A product of matrices, or of stacks of them; both operands of one storage, which the product has too. */
-export function matMul<T extends tf.Tensor>(a: T, b: T, transposeA = false, transposeB = false): T {
+/**
+ * A product of matrices, or of as many in two stacks. Where an operand is of 16 bits, so is what the other is rounded
+ * to; sums are of floats.
+ * @param a `[…, m, k]` @param b `[…, k, n]`, or each with its last two axes exchanged
+ * @param storage of the product, `[…, m, n]`
+ */
+export function matMul<T extends tf.Tensor>(
+  a: T,
+  b: T,
+  transposeA = false,
+  transposeB = false,
+  storage: Storage = storageOf(a),
+): T {
+  const [ofA, ofB] = [storageOf(a), storageOf(b)];
+  if (![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, transposeA, transposeB, storage);
+  const attributes = [type('A', ofA), type('B', ofB), int('flag', +transposeA), int('flag_b', +transposeB)];
+  return compiledKernel('MatMul', storage, attributes, [a, b], 1)[0] as T;
+}
+
+/** The same by TensorFlow's operations, whose operands and product are of one storage. */
+export function matMulPlain<T extends tf.Tensor>(
+  a: T,
+  b: T,
+  transposeA = false,
+  transposeB = false,
+  storage: Storage = storageOf(a),
+): T {
   if (!isTensorFlow()) return tf.matMul(a, b, transposeA, transposeB);
-  const storage = storageOf(a);
-  if (widens && storage !== 'fp32')
-    return tf.tidy(() => store(matMul(floats(a), floats(b), transposeA, transposeB), storage));
-  const t = type('T', storage);
-  const [product] =
-    a.rank === 2
-      ? execute('MatMul', [t, bool('transpose_a', transposeA), bool('transpose_b', transposeB)], [a, b])
-      : execute('BatchMatMulV2', [t, bool('adj_x', transposeA), bool('adj_y', transposeB)], [a, b]);
-  return product as T;
+  const common = [a, b].map(storageOf).find((of) => of !== 'fp32') ?? 'fp32';
+  const by = widens ? 'fp32' : common;
+  const t = type('T', by);
+  return tf.tidy(() => {
+    const operands = [a, b].map((x) => store(store(x, common), by));
+    const [product] =
+      a.rank === 2
+        ? execute('MatMul', [t, bool('transpose_a', transposeA), bool('transpose_b', transposeB)], operands)
+        : execute('BatchMatMulV2', [t, bool('adj_x', transposeA), bool('adj_y', transposeB)], operands);
+    return store(product as T, storage);
+  });
 }
 
 /** Another shape of the same values, of any storage. */

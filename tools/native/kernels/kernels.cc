@@ -1,5 +1,5 @@
-// Kernels that take one pass over memory where TensorFlow's own operations take many: LayerNorm, GELU, residual sum,
-// heads, softmax, BatchNorm, AdamW. Registered as TensorFlow operations of the CPU when this addon is loaded; what each
+// Products of matrices (products.h), and kernels that take one pass over memory where TensorFlow's own operations take
+// many: LayerNorm, GELU, residual sum, heads, softmax, BatchNorm, AdamW. Registered as TensorFlow operations of the CPU when this addon is loaded; what each
 // computes is said, in plain operations, by its twin in electron/engine/kernels, which it is tested against.
 // An input that is said to be overwritten is written to where it lies: its owner may share it with nobody.
 #include <node_api.h>
@@ -8,6 +8,7 @@
 
 #include "math.h"
 #include "parallel.h"
+#include "products.h"
 #include "tensorflow.h"
 
 namespace conmim {
@@ -20,7 +21,8 @@ constexpr TF_DataType typeOf() {
 
 struct Attributes {
   float eps = 0;
-  int64_t heads = 1, tokens = 1, flag = 0;
+  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0;
+  TF_DataType type = TF_FLOAT;
 };
 
 /** One execution of a kernel: its inputs and outputs, released at its end. */
@@ -47,13 +49,18 @@ class Call {
     return TF_TensorElementCount(t) == 0 ? nullptr : static_cast<const float*>(TF_TensorData(t));
   }
   template <class T>
-  T* out(int i, std::initializer_list<int64_t> shape) {
+  T* out(int i, const std::vector<int64_t>& shape) {
     int64_t count = 1;
     for (int64_t d : shape) count *= d;
     TF_Tensor* t =
-        TF_AllocateOutput(context_, i, typeOf<T>(), shape.begin(), static_cast<int>(shape.size()), count * sizeof(T), status_);
+        TF_AllocateOutput(context_, i, typeOf<T>(), shape.data(), static_cast<int>(shape.size()), count * sizeof(T), status_);
     held_.push_back(t);
     return static_cast<T*>(TF_TensorData(t));
+  }
+  /** The operation fails, and says so. */
+  void fail(const char* why) {
+    TF_SetStatus(status_, TF_INVALID_ARGUMENT, why);
+    TF_OpKernelContext_Failure(context_, status_);
   }
   int64_t size(int i) { return TF_TensorElementCount(tensor(i)); }
   int64_t dim(int i, int axis) { return TF_Dim(tensor(i), axis); }
@@ -436,6 +443,39 @@ void columnSum(Call& call) {
   sums.total(0, call.out<float>(0, {d}));
 }
 
+template <class A, class B, class C>
+void matMulOf(Call& call, TF_Tensor* a, TF_Tensor* b) {
+  const int rank = TF_NumDims(a);
+  const bool transposed_a = call.at.flag != 0, transposed_b = call.at.flag_b != 0;
+  const int64_t rows = TF_Dim(a, rank - 2), width = TF_Dim(a, rank - 1);
+  const int64_t b_rows = TF_Dim(b, rank - 2), b_width = TF_Dim(b, rank - 1);
+  const int64_t m = transposed_a ? width : rows, k = transposed_a ? rows : width;
+  const int64_t n = transposed_b ? b_rows : b_width, k_of_b = transposed_b ? b_width : b_rows;
+  bool fits = TF_NumDims(b) == rank && k == k_of_b;
+  std::vector<int64_t> shape;
+  Stack stack{1, rows * width, b_rows * b_width, m * n};
+  for (int d = 0; fits && d < rank - 2; d++) {
+    shape.push_back(TF_Dim(a, d));
+    stack.count *= shape.back();
+    fits = TF_Dim(b, d) == shape.back();
+  }
+  if (!fits) return call.fail("ConmimMatMul: these shapes have no product");
+  shape.insert(shape.end(), {m, n});
+  C* c = call.out<C>(0, shape);
+  product(Operand<A>{static_cast<const A*>(TF_TensorData(a)), width, !transposed_a},
+          Operand<B>{static_cast<const B*>(TF_TensorData(b)), b_width, transposed_b}, c, n, m, n, k, stack);
+}
+
+/** Of two matrices, or of two stacks of as many; in the types that they have. */
+void matMul(Call& call) {
+  TF_Tensor *a = call.tensor(0), *b = call.tensor(1);
+  const bool wide_a = TF_TensorType(a) == TF_FLOAT, wide_b = TF_TensorType(b) == TF_FLOAT, wide = call.at.type == TF_FLOAT;
+  if (wide_a && wide_b) return wide ? matMulOf<float, float, float>(call, a, b) : matMulOf<float, float, bf16>(call, a, b);
+  if (wide_a) return wide ? matMulOf<float, bf16, float>(call, a, b) : matMulOf<float, bf16, bf16>(call, a, b);
+  if (wide_b) return wide ? matMulOf<bf16, float, float>(call, a, b) : matMulOf<bf16, float, bf16>(call, a, b);
+  return wide ? matMulOf<bf16, bf16, float>(call, a, b) : matMulOf<bf16, bf16, bf16>(call, a, b);
+}
+
 constexpr int64_t VALUES = 1 << 16; // of a vector at once
 
 template <class Work>
@@ -497,6 +537,8 @@ void* create(TF_OpKernelConstruction* construction) {
   TF_OpKernelConstruction_GetAttrInt64(construction, "heads", &attributes->heads, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "tokens", &attributes->tokens, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "flag", &attributes->flag, status);
+  TF_OpKernelConstruction_GetAttrInt64(construction, "flag_b", &attributes->flag_b, status);
+  TF_OpKernelConstruction_GetAttrType(construction, "T", &attributes->type, status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
   return attributes;
@@ -522,7 +564,8 @@ void define(const char* name, std::initializer_list<const char*> inputs, std::in
   for (const char* spec : inputs) TF_OpDefinitionBuilderAddInput(op, spec);
   for (const char* spec : outputs) TF_OpDefinitionBuilderAddOutput(op, spec);
   for (const char* spec : {"T: {float, bfloat16} = DT_FLOAT", "eps: float = 0.0", "heads: int = 1", "tokens: int = 1",
-                           "flag: int = 0"})
+                           "flag: int = 0", "flag_b: int = 0", "A: {float, bfloat16} = DT_FLOAT",
+                           "B: {float, bfloat16} = DT_FLOAT"})
     TF_OpDefinitionBuilderAddAttr(op, spec);
   TF_OpDefinitionBuilderSetIsStateful(op, true); // some write to their inputs: none may be left out or done twice
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, TF_ShapeInferenceContextSetUnknownShape);
@@ -576,6 +619,9 @@ void registerAll() {
   BOTH("ConmimBatchNormGrad", batchNormGrad)
   define("ConmimColumnSum", {"x: T"}, {"sum: float"});
   BOTH("ConmimColumnSum", columnSum)
+  define("ConmimMatMul", {"a: A", "b: B"}, {"c: T"});
+  implement<matMul>("ConmimMatMul", TF_FLOAT);
+  implement<matMul>("ConmimMatMul", TF_BFLOAT16);
   define("ConmimSumSquares", {"x: float"}, {"sum: float"});
   implement<sumSquares>("ConmimSumSquares", TF_FLOAT);
   define("ConmimAdamW", {"p: float", "g: float", "m: float", "v: float", "scalars: float"}, {});

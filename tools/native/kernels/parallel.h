@@ -42,6 +42,8 @@ class Pool {
     done_.wait(lock, [this] { return busy_ == 0; });
   }
 
+  int threads() const { return threads_; }
+
  private:
   Pool() {
     cpu_set_t set;

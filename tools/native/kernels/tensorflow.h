@@ -21,6 +21,7 @@ TF_Code TF_GetCode(const TF_Status*);
 const char* TF_Message(const TF_Status*);
 void TF_SetStatus(TF_Status*, TF_Code, const char*);
 
+TF_DataType TF_TensorType(const TF_Tensor*);
 void* TF_TensorData(const TF_Tensor*);
 int TF_NumDims(const TF_Tensor*);
 int64_t TF_Dim(const TF_Tensor*, int);
@@ -43,6 +44,7 @@ TF_KernelBuilder* TF_NewKernelBuilder(const char* op, const char* device,
 void TF_KernelBuilder_TypeConstraint(TF_KernelBuilder*, const char* attr, TF_DataType, TF_Status*);
 void TF_RegisterKernelBuilder(const char* name, TF_KernelBuilder*, TF_Status*);
 void TF_OpKernelConstruction_GetAttrFloat(TF_OpKernelConstruction*, const char*, float*, TF_Status*);
+void TF_OpKernelConstruction_GetAttrType(TF_OpKernelConstruction*, const char*, TF_DataType*, TF_Status*);
 void TF_OpKernelConstruction_GetAttrInt64(TF_OpKernelConstruction*, const char*, int64_t*, TF_Status*);
 void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*);
 

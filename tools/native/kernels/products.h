@@ -1,0 +1,132 @@
+// Products of matrices, by blocks that fit a core's second cache (Goto and van de Geijn, Anatomy of High-Performance
+// Matrix Multiplication, 2008). Operands are cut, packed and, where need be, converted a block at a time, so that nothing
+// of a matrix's size is kept beside it.
+//
+// Where the processor has tiles of bfloat16 (AMX) they multiply floats too: a float is the sum of three bfloat16 to the
+// last bit, and of the nine products of two such sums the six that matter are added up in floats (Henry, Tang and
+// Heinecke, Leveraging the bfloat16 Artificial Intelligence Datatype for Higher-Precision Computations, 2019): errors
+// are those of products of floats, test/engine/kernels.test.ts compares them.
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "math.h"
+#include "parallel.h"
+#include "tiles.h"
+#include "vectors.h"
+
+namespace conmim {
+
+constexpr int64_t BLOCK = 512; // rows and columns of the result, at most
+
+/** Blocks of equal size, in whole panels of `unit`: the last one is not a sliver. */
+struct Cut {
+  int64_t count, size;
+  Cut(int64_t length, int64_t most, int64_t unit) {
+    const int64_t blocks = std::max<int64_t>(1, (length + most - 1) / most);
+    size = ((length + blocks - 1) / blocks + unit - 1) / unit * unit;
+    count = std::max<int64_t>(1, (length + size - 1) / size);
+  }
+};
+
+/** A thread's memory for blocks, kept from product to product. */
+class Workspace {
+ public:
+  static char* of(size_t bytes) {
+    thread_local Workspace mine;
+    if (bytes > mine.bytes_) {
+      mine.memory_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 4095) / 4096 * 4096)));
+      mine.bytes_ = bytes;
+    }
+    return mine.memory_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(char* p) const { std::free(p); }
+  };
+  std::unique_ptr<char, Free> memory_;
+  size_t bytes_ = 0;
+};
+
+/**
+ * A block of a product: rows `from_m` to `to_m`, columns `from_n` to `to_n`. Sums run over all of K in the same order
+ * whatever the blocks are.
+ */
+template <class Unit, class A, class B, class C>
+void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t k, int64_t from_m, int64_t to_m,
+           int64_t from_n, int64_t to_n) {
+  constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS, DEPTH = Unit::DEPTH;
+  const int64_t rows = (to_m - from_m + R - 1) / R, columns = (to_n - from_n + S - 1) / S;
+  const int64_t depth = std::min(DEPTH, (k + Unit::STEP - 1) / Unit::STEP * Unit::STEP);
+  const size_t a_panel = Unit::panelBytes(R, depth), b_panel = Unit::panelBytes(S, depth);
+  const bool once = k <= DEPTH;
+  char* memory = Workspace::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
+  char *packed_a = memory, *packed_b = packed_a + rows * a_panel;
+  float* sums = reinterpret_cast<float*>(packed_b + columns * b_panel);
+  Unit unit;
+  for (int64_t at = 0; at < k; at += DEPTH) {
+    const int64_t count = std::min(DEPTH, k - at);
+    for (int64_t i = 0; i < rows; i++)
+      Unit::packRows(a, from_m + i * R, std::min(R, to_m - from_m - i * R), at, count, packed_a + i * a_panel);
+    for (int64_t j = 0; j < columns; j++)
+      Unit::packColumns(b, from_n + j * S, std::min(S, to_n - from_n - j * S), at, count, packed_b + j * b_panel);
+    const bool last = at + DEPTH >= k;
+    for (int64_t j = 0; j < columns; j++)
+      for (int64_t i = 0; i < rows; i++) {
+        float* sum = once ? sums : sums + (j * rows + i) * R * S;
+        unit.multiply(packed_a + i * a_panel, packed_b + j * b_panel, count, sum, at > 0);
+        if (!last) continue;
+        const int64_t m = std::min(R, to_m - from_m - i * R), n = std::min(S, to_n - from_n - j * S);
+        C* to = c + (from_m + i * R) * ldc + from_n + j * S;
+        if (n == S) {
+          for (int64_t r = 0; r < m; r++)
+#pragma omp simd
+            for (int64_t s = 0; s < S; s++) store(to + r * ldc + s, sum[r * S + s]);
+        } else {
+          for (int64_t r = 0; r < m; r++)
+#pragma omp simd
+            for (int64_t s = 0; s < n; s++) store(to + r * ldc + s, sum[r * S + s]);
+        }
+      }
+  }
+}
+
+/** Where the next matrix of a stack begins, in values. */
+struct Stack {
+  int64_t count, a, b, c;
+};
+
+template <class Unit, class A, class B, class C>
+void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
+  // Enough blocks for all cores to end together, and none so small that packing is most of the work.
+  int64_t most_m = BLOCK, most_n = BLOCK;
+  const int64_t wanted = Pool::get().threads() == 1 ? 1 : 4 * Pool::get().threads();
+  const auto blocks = [&] {
+    return stack.count * Cut(m, most_m, Unit::ROWS).count * Cut(n, most_n, Unit::COLUMNS).count;
+  };
+  while (blocks() < wanted && std::max(most_m, most_n) > 128) (most_m > most_n ? most_m : most_n) /= 2;
+  const Cut over_m(m, most_m, Unit::ROWS), over_n(n, most_n, Unit::COLUMNS);
+  Pool::get().run(stack.count * over_m.count * over_n.count, [&](int64_t task) {
+    const int64_t j = task % over_n.count, i = task / over_n.count % over_m.count, s = task / over_n.count / over_m.count;
+    block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along}, Operand<B>{b.values + s * stack.b, b.stride, b.along},
+                c + s * stack.c, ldc, k, i * over_m.size, std::min(m, (i + 1) * over_m.size), j * over_n.size,
+                std::min(n, (j + 1) * over_n.size));
+  });
+}
+
+/**
+ * C = A B, for a stack of matrices. Floats are multiplied as floats; where an operand is of bfloat16, the other is
+ * rounded to it, and sums are of floats.
+ */
+template <class A, class B, class C>
+void product(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
+  constexpr int PARTS = sizeof(A) == 4 && sizeof(B) == 4 ? 3 : 1;
+#ifdef CONMIM_TILES
+  if (hasTiles()) return productBy<Tiles<PARTS>>(a, b, c, ldc, m, n, k, stack);
+#endif
+  productBy<Vectors<PARTS == 1>>(a, b, c, ldc, m, n, k, stack);
+}
+
+}  // namespace conmim
