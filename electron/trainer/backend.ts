@@ -6,7 +6,7 @@ import type { BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { addonPath } from '../data/addon.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
-import { widenProducts } from '../engine/kernels/matrices.ts';
+import { multiplyFloats, widenProducts } from '../engine/kernels/matrices.ts';
 import { type Plan, planBackends } from './choice.ts';
 import { hasBf16, packageVersion } from './machine.ts';
 import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
@@ -153,6 +153,14 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   };
 }
 
+/** What the addon of tools/native/kernels exports beside the operations that it registers with TensorFlow. */
+export interface CompiledKernels {
+  /** Whether the processor has tiles of bfloat16 (AMX) and the system lets them be used. */
+  hasTiles: boolean;
+  /** What all products are computed with from now on, for tests. @returns false where the processor has no such thing */
+  holdProductsIn(name: 'automatic' | 'tiles' | 'pairs' | 'vectors'): boolean;
+}
+
 /**
  * The engine's own kernels, compiled for this machine's processor; `CONMIM_KERNELS=plain` leaves them out.
  * @returns why they are not used, or null
@@ -162,8 +170,9 @@ function loadKernels(): string | null {
   const path = addonPath('kernels');
   try {
     if (!path) throw new Error('they were not built');
-    require(path);
+    const { hasTiles } = require(path) as CompiledKernels;
     useCompiledKernels(true);
+    multiplyFloats(hasTiles);
     return null;
   } catch (error) {
     const why = (error as Error).message.split('\n')[0];

@@ -21,6 +21,15 @@ export function widenProducts(widen: boolean): void {
   widens = widen;
 }
 
+let own = false;
+/**
+ * Says that compiled products of floats are faster than TensorFlow's: where the processor has tiles. Elsewhere oneDNN's are,
+ * by a tenth (docs/benchmarks.md). Those of 16 bits, and of stacks of small matrices, always are.
+ */
+export function multiplyFloats(yes: boolean): void {
+  own = yes;
+}
+
 /**
  * A product of matrices, or of as many in two stacks. Where an operand is of 16 bits, so is what the other is rounded
  * to; sums are of floats.
@@ -35,7 +44,8 @@ export function matMul<T extends tf.Tensor>(
   storage: Storage = storageOf(a),
 ): T {
   const [ofA, ofB] = [storageOf(a), storageOf(b)];
-  if (![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, transposeA, transposeB, storage);
+  const isOurs = own || [ofA, ofB].includes('bf16');
+  if (!isOurs || ![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, transposeA, transposeB, storage);
   const attributes = [type('A', ofA), type('B', ofB), int('flag', +transposeA), int('flag_b', +transposeB)];
   return compiledKernel('MatMul', storage, attributes, [a, b], 1)[0] as T;
 }

@@ -630,6 +630,24 @@ void registerAll() {
   implement<average>("ConmimAverage", TF_FLOAT);
 }
 
+/** holdProductsIn("automatic" | "tiles" | "pairs" | "vectors"): whether this processor can; where it cannot, nothing changes. */
+napi_value holdProductsIn(napi_env env, napi_callback_info info) {
+  size_t count = 1;
+  napi_value name, answer;
+  char given[16] = "";
+  napi_get_cb_info(env, info, &count, &name, nullptr, nullptr);
+  napi_get_value_string_utf8(env, name, given, sizeof given, nullptr);
+  bool can = false;
+  const char* const NAMES[] = {"automatic", "tiles", "pairs", "vectors"};
+  for (int i = 0; i < 4; i++) {
+    if (std::strcmp(given, NAMES[i]) != 0 || !canHold(static_cast<Holder>(i))) continue;
+    holder = static_cast<Holder>(i);
+    can = true;
+  }
+  napi_get_boolean(env, can, &answer);
+  return answer;
+}
+
 }  // namespace
 }  // namespace conmim
 
@@ -637,5 +655,10 @@ NAPI_MODULE_INIT() {
   static const bool once = (conmim::registerAll(), true);
   (void)once;
   if (!conmim::failure.empty()) napi_throw_error(env, nullptr, conmim::failure.c_str());
+  napi_value function, tiles;
+  napi_create_function(env, nullptr, 0, conmim::holdProductsIn, nullptr, &function);
+  napi_set_named_property(env, exports, "holdProductsIn", function);
+  napi_get_boolean(env, conmim::canHold(conmim::Holder::tiles), &tiles);
+  napi_set_named_property(env, exports, "hasTiles", tiles);
   return exports;
 }

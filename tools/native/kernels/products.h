@@ -57,37 +57,44 @@ class Workspace {
 template <class Unit, class A, class B, class C>
 void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t k, int64_t from_m, int64_t to_m,
            int64_t from_n, int64_t to_n) {
-  constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS, DEPTH = Unit::DEPTH;
+  constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
   const int64_t rows = (to_m - from_m + R - 1) / R, columns = (to_n - from_n + S - 1) / S;
-  const int64_t depth = std::min(DEPTH, (k + Unit::STEP - 1) / Unit::STEP * Unit::STEP);
+  const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).size;
   const size_t a_panel = Unit::panelBytes(R, depth), b_panel = Unit::panelBytes(S, depth);
-  const bool once = k <= DEPTH;
+  const bool once = k <= depth;
   char* memory = Workspace::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
   char *packed_a = memory, *packed_b = packed_a + rows * a_panel;
   float* sums = reinterpret_cast<float*>(packed_b + columns * b_panel);
   Unit unit;
-  for (int64_t at = 0; at < k; at += DEPTH) {
-    const int64_t count = std::min(DEPTH, k - at);
+  for (int64_t at = 0; at < k; at += depth) {
+    const int64_t count = std::min(depth, k - at);
     for (int64_t i = 0; i < rows; i++)
       Unit::packRows(a, from_m + i * R, std::min(R, to_m - from_m - i * R), at, count, packed_a + i * a_panel);
     for (int64_t j = 0; j < columns; j++)
       Unit::packColumns(b, from_n + j * S, std::min(S, to_n - from_n - j * S), at, count, packed_b + j * b_panel);
-    const bool last = at + DEPTH >= k;
+    const bool last = at + depth >= k;
     for (int64_t j = 0; j < columns; j++)
       for (int64_t i = 0; i < rows; i++) {
+        const char *left = packed_a + i * a_panel, *right = packed_b + j * b_panel;
         float* sum = once ? sums : sums + (j * rows + i) * R * S;
-        unit.multiply(packed_a + i * a_panel, packed_b + j * b_panel, count, sum, at > 0);
-        if (!last) continue;
+        const float* before = at > 0 ? sum : nullptr;
         const int64_t m = std::min(R, to_m - from_m - i * R), n = std::min(S, to_n - from_n - j * S);
         C* to = c + (from_m + i * R) * ldc + from_n + j * S;
-        if (n == S) {
-          for (int64_t r = 0; r < m; r++)
+        if constexpr (sizeof(C) == sizeof(float)) {
+          if (last && m == R && n == S) {
+            unit.multiply(left, right, count, before, to, ldc);
+            continue;
+          }
+        }
+        unit.multiply(left, right, count, before, sum, S);
+        if (!last) continue;
+        for (int64_t r = 0; r < m; r++) {
+          if (n == S) {
 #pragma omp simd
             for (int64_t s = 0; s < S; s++) store(to + r * ldc + s, sum[r * S + s]);
-        } else {
-          for (int64_t r = 0; r < m; r++)
-#pragma omp simd
+          } else {
             for (int64_t s = 0; s < n; s++) store(to + r * ldc + s, sum[r * S + s]);
+          }
         }
       }
   }
@@ -116,6 +123,21 @@ void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t
   });
 }
 
+/** What sums of a result's block are held in. */
+enum class Holder { automatic, tiles, pairs, vectors };
+/** Of all products; other than by itself for tests. */
+inline Holder holder = Holder::automatic;
+
+inline bool canHold(Holder by) {
+#ifdef CONMIM_TILES
+  if (by == Holder::tiles) return hasTiles();
+#endif
+#ifdef CONMIM_PAIRS
+  if (by == Holder::pairs) return true;
+#endif
+  return by == Holder::automatic || by == Holder::vectors;
+}
+
 /**
  * C = A B, for a stack of matrices. Floats are multiplied as floats; where an operand is of bfloat16, the other is
  * rounded to it, and sums are of floats.
@@ -124,7 +146,12 @@ template <class A, class B, class C>
 void product(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
   constexpr int PARTS = sizeof(A) == 4 && sizeof(B) == 4 ? 3 : 1;
 #ifdef CONMIM_TILES
-  if (hasTiles()) return productBy<Tiles<PARTS>>(a, b, c, ldc, m, n, k, stack);
+  if (holder == Holder::automatic ? hasTiles() : holder == Holder::tiles)
+    return productBy<Tiles<PARTS>>(a, b, c, ldc, m, n, k, stack);
+#endif
+#ifdef CONMIM_PAIRS
+  if (PARTS == 1 && (holder == Holder::automatic ? hasFastPairs() : holder == Holder::pairs))
+    return productBy<Pairs>(a, b, c, ldc, m, n, k, stack);
 #endif
   productBy<Vectors<PARTS == 1>>(a, b, c, ldc, m, n, k, stack);
 }

@@ -1,6 +1,7 @@
 // The unit of products on processors without tiles: a few rows of the result stay in registers.
 #pragma once
 #include <algorithm>
+#include <cstring>
 
 #include "math.h"
 #include "operand.h"
@@ -17,37 +18,70 @@ constexpr int LANES = 8, VECTOR_ROWS = 6; // 12 sums of 16 registers
 template <bool rounds>
 struct Vectors {
   typedef float Lanes __attribute__((vector_size(4 * LANES)));
-  static constexpr int64_t ROWS = VECTOR_ROWS, COLUMNS = 2 * LANES, DEPTH = 256, STEP = 1;
+  static constexpr int64_t ROWS = VECTOR_ROWS, COLUMNS = 2 * LANES, DEPTH = 384, STEP = 1;
   static size_t panelBytes(int64_t vectors, int64_t depth) { return vectors * depth * sizeof(float); }
 
-  static float as(const float* p) {
-    if (!rounds) return *p;
+  typedef float Four __attribute__((vector_size(16)));
+  typedef uint32_t Bits __attribute__((vector_size(16)));
+  typedef uint16_t Halves __attribute__((vector_size(8)));
+
+  /** Values as they are multiplied. */
+  template <class T>
+  static float as(const T* p) {
+    if (!rounds || sizeof(T) == 2) return load(p);
     bf16 rounded;
-    store(&rounded, *p);
+    store(&rounded, load(p));
     return load(&rounded);
   }
-  static float as(const bf16* p) { return load(p); }
+  static Four four(const float* p) {
+    Four x;
+    std::memcpy(&x, p, sizeof x);
+    if (!rounds) return x;
+    const Bits bits = reinterpret_cast<Bits>(x);
+    const Bits to_nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+    return x == x ? reinterpret_cast<Four>(to_nearest) : x; // as `store` does
+  }
+  static Four four(const bf16* p) {
+    Halves x;
+    std::memcpy(&x, p, sizeof x);
+    return reinterpret_cast<Four>(__builtin_convertvector(x, Bits) << 16);
+  }
 
   /** `[k][vector]`, with zeros for vectors that are not there. */
   template <int64_t WIDTH, class T>
   static void pack(const Operand<T>& x, int64_t vector, int64_t vectors, int64_t at, int64_t count, char* into) {
     float* to = reinterpret_cast<float*>(into);
-    if (vectors < WIDTH) std::fill(to, to + WIDTH * count, 0.f);
-    if (x.along) {
-      for (int64_t k = 0; k < count; k += 16)
-        for (int64_t v = 0; v < vectors; v++) {
-          const T* from = x.values + (vector + v) * x.stride + at;
-          for (int64_t i = k; i < std::min(count, k + 16); i++) to[i * WIDTH + v] = as(from + i);
-        }
-    } else if (vectors == WIDTH) {
-      for (int64_t k = 0; k < count; k++) {
+    if (!x.along) {
+      for (int64_t k = 0; k < count; k++, to += WIDTH) {
         const T* from = x.values + (at + k) * x.stride + vector;
-        for (int64_t v = 0; v < WIDTH; v++) to[k * WIDTH + v] = as(from + v);
+        __builtin_prefetch(from + 2 * WIDTH - 1); // of the next panel: rows lie on other pages
+        if (vectors == WIDTH) {
+          for (int64_t v = 0; v < WIDTH; v++) to[v] = as(from + v);
+        } else {
+          for (int64_t v = 0; v < WIDTH; v++) to[v] = v < vectors ? as(from + v) : 0.f;
+        }
       }
-    } else {
-      for (int64_t k = 0; k < count; k++)
-        for (int64_t v = 0; v < vectors; v++) to[k * WIDTH + v] = as(x.values + (at + k) * x.stride + vector + v);
+      return;
     }
+    if (vectors < WIDTH) std::fill(to, to + WIDTH * count, 0.f);
+    const T* first = x.values + vector * x.stride + at;
+    const int64_t whole = vectors < WIDTH ? 0 : count / 4 * 4;
+    // A line of 16 values after the other: lines of many rows, a power of two apart, would drive one another out.
+    for (int64_t line = 0; line < whole; line += 16)
+      for (int64_t v = 0; v < WIDTH; v += 4)
+        for (int64_t k = line; k < std::min(whole, line + 16); k += 4) {
+        const int64_t w = std::min(v, WIDTH - 4); // the last four may be some of those before it
+        const T* from = first + w * x.stride + k;
+        const Four r0 = four(from), r1 = four(from + x.stride), r2 = four(from + 2 * x.stride), r3 = four(from + 3 * x.stride);
+        typedef int Order __attribute__((vector_size(16)));
+        const Four a = __builtin_shuffle(r0, r1, Order{0, 4, 1, 5}), b = __builtin_shuffle(r0, r1, Order{2, 6, 3, 7});
+        const Four c = __builtin_shuffle(r2, r3, Order{0, 4, 1, 5}), d = __builtin_shuffle(r2, r3, Order{2, 6, 3, 7});
+        const Four columns[4] = {__builtin_shuffle(a, c, Order{0, 1, 4, 5}), __builtin_shuffle(a, c, Order{2, 3, 6, 7}),
+                                 __builtin_shuffle(b, d, Order{0, 1, 4, 5}), __builtin_shuffle(b, d, Order{2, 3, 6, 7})};
+        for (int64_t i = 0; i < 4; i++) std::memcpy(to + (k + i) * WIDTH + w, &columns[i], sizeof(Four));
+      }
+    for (int64_t v = 0; v < vectors; v++)
+      for (int64_t k = whole; k < count; k++) to[k * WIDTH + v] = as(first + v * x.stride + k);
   }
   template <class T>
   static void packRows(const Operand<T>& x, int64_t row, int64_t rows, int64_t at, int64_t count, char* into) {
@@ -58,14 +92,15 @@ struct Vectors {
     pack<COLUMNS>(x, column, columns, at, count, into);
   }
 
-  void multiply(const char* packed_a, const char* packed_b, int64_t count, float* into, bool more) const {
+  /** @param before `[ROWS][COLUMNS]`, sums to go on from, or null @param into rows `stride` values apart */
+  void multiply(const char* packed_a, const char* packed_b, int64_t count, const float* before, float* into,
+                int64_t stride) const {
     const float* a = reinterpret_cast<const float*>(packed_a);
     const float* b = reinterpret_cast<const float*>(packed_b);
     Lanes sums[ROWS][2];
-    if (more) {
-      for (int64_t r = 0; r < ROWS; r++) std::memcpy(sums[r], into + r * COLUMNS, sizeof sums[r]);
-    } else {
-      for (int64_t r = 0; r < ROWS; r++) sums[r][0] = sums[r][1] = Lanes{};
+    for (int64_t r = 0; r < ROWS; r++) {
+      if (before) std::memcpy(sums[r], before + r * COLUMNS, sizeof sums[r]);
+      else sums[r][0] = sums[r][1] = Lanes{};
     }
     for (int64_t k = 0; k < count; k++, a += ROWS, b += COLUMNS) {
       Lanes left, right;
@@ -77,7 +112,7 @@ struct Vectors {
         sums[r][1] += a[r] * right;
       }
     }
-    for (int64_t r = 0; r < ROWS; r++) std::memcpy(into + r * COLUMNS, sums[r], sizeof sums[r]);
+    for (int64_t r = 0; r < ROWS; r++) std::memcpy(into + r * stride, sums[r], sizeof sums[r]);
   }
 };
 
