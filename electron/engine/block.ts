@@ -1,11 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
+import { type AttentionInputs, attention, attentionGradient, attentionProbabilities } from './kernels/attention.ts';
 import { gelu, geluGradient } from './kernels/gelu.ts';
-import { joinHeads, mergeHeads, splitHeads, unmergeHeads } from './kernels/heads.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
-import { matMul } from './kernels/matrices.ts';
 import { residual, residualGradient } from './kernels/residual.ts';
-import { softmax, softmaxGradient } from './kernels/softmax.ts';
 import { linear, linearGradient } from './linear.ts';
 import type { Gradients, Weights } from './weights.ts';
 
@@ -14,12 +12,9 @@ export interface BlockActivations {
   /** `[batch * n, dim]`, as it came in, and between the two branches. */
   x: tf.Tensor2D;
   middle: tf.Tensor2D;
-  q: tf.Tensor4D;
-  k: tf.Tensor4D;
-  v: tf.Tensor4D;
-  probabilities: tf.Tensor4D;
+  qkv: tf.Tensor2D;
   attended: tf.Tensor2D;
-  attention: tf.Tensor2D;
+  projected: tf.Tensor2D;
   hidden: tf.Tensor2D;
   mlp: tf.Tensor2D;
 }
@@ -52,6 +47,19 @@ const scales = ({ weights, at, factors }: BlockContext, branch: 0 | 1) => ({
   factors: factors[branch],
 });
 
+const attentionOf = ({ weights, model, at, n, bias }: BlockContext, qkv: tf.Tensor2D): AttentionInputs => ({
+  qkv,
+  qBias: weights.get(`${at}attn.q_bias`),
+  vBias: weights.get(`${at}attn.v_bias`),
+  heads: model.num_heads,
+  n,
+  bias,
+});
+
+/** Attention of a block that was run: `[batch, heads, n, n]`, query by key; the caller owns it. */
+export const probabilitiesOf = (context: BlockContext, { qkv }: BlockActivations): tf.Tensor4D =>
+  attentionProbabilities(attentionOf(context, qkv));
+
 /**
  * A block of the encoder (`Block` of modeling_finetune.py): attention and MLP, each on normalised tokens and added.
  * @param x `[batch * n, dim]`; it is part of what comes back
@@ -60,23 +68,13 @@ export function blockForward(
   context: BlockContext,
   x: tf.Tensor2D,
 ): { out: tf.Tensor2D; activations: BlockActivations } {
-  const { weights, model, at, n, bias } = context;
+  const { weights, at } = context;
   const first = norm(context, x, 'norm1');
   const qkv = linear(first.y, weights, `${at}attn.qkv.weight`);
-  const { q, k, v } = splitHeads(
-    qkv,
-    weights.get(`${at}attn.q_bias`),
-    weights.get(`${at}attn.v_bias`),
-    model.num_heads,
-    n,
-  );
-  tf.dispose([first.y, first.stats, qkv]);
-  const probabilities = softmax(matMul(q, k, false, true), bias); // [batch, heads, n, n]
-  const mixed = matMul(probabilities, v); // [batch, heads, n, width]
-  const attended = mergeHeads(mixed); // [batch * n, dim]
-  mixed.dispose();
-  const attention = linear(attended, weights, `${at}attn.proj.weight`);
-  const middle = residual(x, attention, weights.get(`${at}attn.proj.bias`), scales(context, 0));
+  tf.dispose([first.y, first.stats]);
+  const attended = attention(attentionOf(context, qkv)); // [batch * n, dim]
+  const projected = linear(attended, weights, `${at}attn.proj.weight`);
+  const middle = residual(x, projected, weights.get(`${at}attn.proj.bias`), scales(context, 0));
 
   const second = norm(context, middle, 'norm2');
   const hidden = linear(second.y, weights, `${at}mlp.fc1.weight`);
@@ -84,7 +82,7 @@ export function blockForward(
   const mlp = linear(active, weights, `${at}mlp.fc2.weight`);
   const out = residual(middle, mlp, weights.get(`${at}mlp.fc2.bias`), scales(context, 1));
   tf.dispose([second.y, second.stats, active]);
-  return { out, activations: { x, middle, q, k, v, probabilities, attended, attention, hidden, mlp } };
+  return { out, activations: { x, middle, qkv, attended, projected, hidden, mlp } };
 }
 
 /**
@@ -98,8 +96,8 @@ export function blockBackward(
   dout: tf.Tensor2D,
   gradients: Gradients,
 ): { dx: tf.Tensor2D; dbias: tf.Tensor3D | null } {
-  const { weights, model, at, n } = context;
-  const { x, middle, q, k, v, probabilities, attended, attention, hidden, mlp } = activations;
+  const { weights, at } = context;
+  const { x, middle, qkv, attended, projected, hidden, mlp } = activations;
   const add = (name: string, gradient: tf.Tensor | null) => gradient && gradients.add(at + name, gradient);
 
   // MLP
@@ -122,27 +120,19 @@ export function blockBackward(
   add('norm2.bias', between.db);
 
   // Attention
-  const inner = residualGradient(between.dx, attention, weights.get(`${at}attn.proj.bias`), scales(context, 0));
-  attention.dispose();
+  const inner = residualGradient(between.dx, projected, weights.get(`${at}attn.proj.bias`), scales(context, 0));
+  projected.dispose();
   add('gamma_1', inner.dgamma);
   add('attn.proj.bias', inner.dbias);
   const dattended = linearGradient(inner.dbranch, attended, weights, `${at}attn.proj.weight`, gradients)!;
-  const dmixed = unmergeHeads(dattended, model.num_heads, n);
-  tf.dispose([attended, inner.dbranch, dattended]);
-  const dv = matMul(probabilities, dmixed, true);
-  const dprobabilities = matMul(dmixed, v, false, true);
-  tf.dispose([dmixed, v]);
-  const { dlogits, dbias } = softmaxGradient(dprobabilities, probabilities, context.bias !== null);
-  probabilities.dispose();
-  const dq = matMul(dlogits, k);
-  const dk = matMul(dlogits, q, true);
-  tf.dispose([dlogits, q, k]);
-  const joined = joinHeads({ q: dq, k: dk, v: dv });
-  add('attn.q_bias', joined.dqBias);
-  add('attn.v_bias', joined.dvBias);
+  tf.dispose([attended, inner.dbranch]);
+  const { dqkv, dqBias, dvBias, dbias } = attentionGradient(dattended, attentionOf(context, qkv));
+  tf.dispose([dattended, qkv]);
+  add('attn.q_bias', dqBias);
+  add('attn.v_bias', dvBias);
   const first = norm(context, x, 'norm1');
-  const dfirst = linearGradient(joined.dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients)!;
-  tf.dispose([joined.dqkv, first.y]);
+  const dfirst = linearGradient(dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients)!;
+  tf.dispose([dqkv, first.y]);
   const before = layerNormGradient(dfirst, x, weights.get(`${at}norm1.weight`), first.stats, between.dx);
   tf.dispose([dfirst, first.stats, x]);
   add('norm1.weight', before.dw);

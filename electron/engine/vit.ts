@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
-import { type BlockActivations, type BlockContext, blockBackward, blockForward } from './block.ts';
+import { type BlockActivations, type BlockContext, blockBackward, blockForward, probabilitiesOf } from './block.ts';
 import { store } from './kernels/device.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
 import { reshape } from './kernels/matrices.ts';
@@ -91,7 +91,11 @@ export function encode(
     const factors = [dropPath?.(i) ?? null, dropPath?.(i) ?? null] as const;
     const context: BlockContext = { weights, model, at, n, bias, factors };
     const { out, activations } = blockForward(context, t);
-    witness?.(i, activations.probabilities);
+    if (witness) {
+      const probabilities = probabilitiesOf(context, activations);
+      witness(i, probabilities);
+      probabilities.dispose();
+    }
     if (keep === 'all') {
       blocks.push({ context, kept: activations, hasOwnTable: own !== null });
     } else {

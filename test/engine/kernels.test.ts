@@ -4,6 +4,7 @@ import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { addonPath } from '../../electron/data/addon.ts';
+import * as attention from '../../electron/engine/kernels/attention.ts';
 import * as batch from '../../electron/engine/kernels/batch-norm.ts';
 import {
   isCompiled,
@@ -124,8 +125,8 @@ describe('gradients are those of the tape', () => {
       (x, b) => tf.softmax(tf.add(x!, b!)),
       [logits, bias],
       (dy) => {
-        const p = softmax.softmaxPlain(upstream(logits), bias);
-        const { dlogits, dbias } = softmax.softmaxGradientPlain(upstream(dy), p, true);
+        const p = softmax.softmax(upstream(logits), bias);
+        const { dlogits, dbias } = softmax.softmaxGradient(upstream(dy), p, true);
         p.dispose();
         return [dlogits, dbias];
       },
@@ -154,13 +155,13 @@ describe('gradients are those of the tape', () => {
       const split = tf.transpose(tf.reshape(all, [2, 5, 3, 3, 4]), [2, 0, 3, 1, 4]);
       return tf.mul(split, tf.reshape(tf.tensor1d([0.5, 1, 1]), [3, 1, 1, 1, 1])); // 0.5 = 4^-1/2
     };
-    const apart = heads.splitHeadsPlain(qkv, q, v, 3, 5);
+    const apart = heads.splitHeads(qkv, q, v, 3, 5);
     const stacked = keep(tf.stack([apart.q, apart.k, apart.v]));
     tf.dispose(Object.values(apart));
     expect(off(stacked, keep(tf.tidy(() => forward(qkv, q, v))))).toBeLessThan(1e-6);
     againstTape(forward, [qkv, q, v], (dy) => {
       const [a, b, c] = tf.unstack(dy) as tf.Tensor4D[];
-      const { dqkv, dqBias, dvBias } = heads.joinHeadsPlain({ q: a!, k: b!, v: c! });
+      const { dqkv, dqBias, dvBias } = heads.joinHeads({ q: a!, k: b!, v: c! });
       return [dqkv, dqBias, dvBias];
     });
   });
@@ -233,24 +234,6 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
         return [residual.residual(t, branch, bias, scales), dbranch, dbias, ...(dgamma ? [dgamma] : [])];
       }, tolerance);
     });
-    test('heads', () => {
-      const qkv = stored<tf.Tensor2D>([4 * 29, 3 * 15], 1);
-      const [q, v] = [normal([15], 2), normal([15], 3)];
-      both(() => {
-        const apart = heads.splitHeads(qkv, q, v, 3, 29);
-        const again = heads.joinHeads({ q: own(apart.q), k: own(apart.k), v: own(apart.v) });
-        return [...Object.values(apart), ...Object.values(again)];
-      }, tolerance);
-    });
-    test.each([true, false])('softmax, with a bias: %s', (isBiased) => {
-      const [logits, dp] = [stored<tf.Tensor4D>([3, 2, 29, 29], 1), stored<tf.Tensor4D>([3, 2, 29, 29], 2)];
-      const bias = isBiased ? normal<tf.Tensor3D>([2, 29, 29], 3) : null;
-      both(() => {
-        const p = softmax.softmax(own(logits), bias);
-        const { dlogits, dbias } = softmax.softmaxGradient(own(dp), p, isBiased);
-        return [p, dlogits, ...(dbias ? [dbias] : [])];
-      }, tolerance);
-    });
     test.each([true, false])('BatchNorm, with scale, shift and ReLU: %s', (isAffine) => {
       const [x, dy] = [stored<tf.Tensor2D>([many, 301], 1), stored<tf.Tensor2D>([many, 301], 2)];
       const affine = isAffine ? { gamma: normal([301], 3), beta: normal([301], 4) } : null;
@@ -263,6 +246,39 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
     test('sums over rows', () => {
       const x = stored<tf.Tensor2D>([many, odd], 1);
       both(() => [sums.columnSum(x)], tolerance);
+    });
+  });
+  describe.each([
+    [4, 29, 3, 5, true],
+    [4, 29, 3, 5, false],
+    [1, 70, 2, 40, true], // one image, and more than a panel either way
+    [6, 17, 1, 16, true], // more images than groups of them
+  ])('attention: %i images of %i tokens, %i heads of %i, with a bias: %s', (images, n, h, width, isBiased) => {
+    const dim = h * width;
+    const all = (qkv: tf.Tensor2D, dout: tf.Tensor2D) => {
+      const bias = isBiased ? normal<tf.Tensor3D>([h, n, n], 3) : null;
+      const inputs = { qkv, qBias: normal([dim], 4), vBias: normal([dim], 5), heads: h, n, bias };
+      const { dqkv, dqBias, dvBias, dbias } = attention.attentionGradient(dout, inputs);
+      return [attention.attention(inputs), dqkv, dqBias, dvBias, ...(dbias ? [dbias] : [])];
+    };
+    test('fp32', () => {
+      const [qkv, dout] = [normal<tf.Tensor2D>([images * n, 3 * dim], 1), normal<tf.Tensor2D>([images * n, dim], 2)];
+      both(() => all(qkv, dout), 2e-5);
+    });
+    test('bf16: nearer to that of floats than operations that each round what they give', () => {
+      const stored = (shape: number[], seed: number) => keep(store(normal<tf.Tensor2D>(shape, seed), 'bf16'));
+      const [qkv, dout] = [stored([images * n, 3 * dim], 1), stored([images * n, dim], 2)];
+      const ours = all(qkv, dout).map(keep);
+      useCompiledKernels(false);
+      const plain = all(qkv, dout).map(keep);
+      const exact = all(keep(store(qkv, 'fp32')), keep(store(dout, 'fp32'))).map(keep);
+      useCompiledKernels(true);
+      for (const [i, tensor] of ours.entries()) {
+        expect(storageOf(tensor), `output ${i}`).toBe(storageOf(plain[i]!));
+        const largest = tf.tidy(() => tf.max(tf.abs(exact[i]!)).dataSync()[0]!);
+        expect(off(tensor, exact[i]!), `output ${i}`).toBeLessThan(1.2 * off(plain[i]!, exact[i]!) + 1e-3 * largest);
+        expect(off(plain[i]!, exact[i]!), `output ${i}`).toBeLessThan(0.1 * largest);
+      }
     });
   });
   test('sum of squares, AdamW and average, in place', () => {

@@ -64,7 +64,7 @@ export async function ensureKernels(node) {
       without: "The engine's own kernels cannot be built, and steps are slower without them",
       depends: choice.folder,
       // Sums may be cut into vectors where a pragma says so, and nowhere else: what is not a number stays so.
-      flags: ['-ffp-contract=fast'],
+      flags: ['-ffp-contract=fast', ...(process.arch === 'x64' ? ['-mprefer-vector-width=512'] : [])],
       link: [`-L${library}`, '-l:libtensorflow_framework.so.2', `-Wl,-rpath,${library}`],
     });
   }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { compiledKernel, floats, int, isCompiled, storageOf, store } from './device.ts';
+import { floats, storageOf, store } from './device.ts';
 import { reshape, transpose } from './matrices.ts';
 
 /** Queries (over the root of their width), keys, values: `[batch, heads, n, width]` each. */
@@ -16,15 +16,6 @@ export interface Heads {
  */
 export function splitHeads(qkv: tf.Tensor2D, qBias: tf.Tensor, vBias: tf.Tensor, heads: number, n: number): Heads {
   const storage = storageOf(qkv);
-  if (!isCompiled(storage)) return splitHeadsPlain(qkv, qBias, vBias, heads, n);
-  const attributes = [int('heads', heads), int('tokens', n)];
-  const [q, k, v] = compiledKernel('SplitHeads', storage, attributes, [qkv, qBias, vBias], 3) as tf.Tensor4D[];
-  return { q: q!, k: k!, v: v! };
-}
-
-/** The same, operation by operation. */
-export function splitHeadsPlain(qkv: tf.Tensor2D, qBias: tf.Tensor, vBias: tf.Tensor, heads: number, n: number): Heads {
-  const storage = storageOf(qkv);
   const [batch, width] = [qkv.shape[0] / n, qkv.shape[1] / 3 / heads];
   const [q, k, v] = tf.tidy(() => {
     const biased = tf.add(floats(qkv), tf.concat([qBias, tf.zerosLike(qBias), vBias]));
@@ -37,15 +28,6 @@ export function splitHeadsPlain(qkv: tf.Tensor2D, qBias: tf.Tensor, vBias: tf.Te
 
 /** Gradients of `splitHeads`; all three are taken. */
 export function joinHeads({ q, k, v }: Heads): { dqkv: tf.Tensor2D; dqBias: tf.Tensor; dvBias: tf.Tensor } {
-  const storage = storageOf(q);
-  if (!isCompiled(storage)) return joinHeadsPlain({ q, k, v });
-  const [dqkv, dqBias, dvBias] = compiledKernel('JoinHeads', storage, [], [q, k, v], 3);
-  tf.dispose([q, k, v]);
-  return { dqkv: dqkv as tf.Tensor2D, dqBias: dqBias!, dvBias: dvBias! };
-}
-
-/** The same, operation by operation. */
-export function joinHeadsPlain({ q, k, v }: Heads): { dqkv: tf.Tensor2D; dqBias: tf.Tensor; dvBias: tf.Tensor } {
   const storage = storageOf(q);
   const [batch, heads, n, width] = q.shape;
   const dim = heads * width;

@@ -1,19 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { compiledKernel, floats, int, isCompiled, storageOf, store } from './device.ts';
+import { floats, storageOf, store } from './device.ts';
 
 /**
  * Softmax over the last axis of `logits + bias`. `logits` is taken.
  * @param logits `[batch, heads, n, n]` @param bias `[heads, n, n]` or null
  */
 export function softmax(logits: tf.Tensor4D, bias: tf.Tensor3D | null): tf.Tensor4D {
-  const storage = storageOf(logits);
-  if (!isCompiled(storage)) return softmaxPlain(logits, bias);
-  compiledKernel('Softmax', storage, [], [logits, bias], 0);
-  return logits;
-}
-
-/** The same, operation by operation. */
-export function softmaxPlain(logits: tf.Tensor4D, bias: tf.Tensor3D | null): tf.Tensor4D {
   const probabilities = tf.tidy(() => {
     const x = floats(logits);
     return store(tf.softmax(bias ? tf.add(x, bias) : x), storageOf(logits)) as tf.Tensor4D;
@@ -23,23 +15,10 @@ export function softmaxPlain(logits: tf.Tensor4D, bias: tf.Tensor3D | null): tf.
 }
 
 /**
- * Its gradients. `dp` is taken, and comes back as the gradient of the logits.
+ * Its gradients. `dp` is taken.
  * @param p what `softmax` gave @param wantBias whether the bias's gradient, `[heads, n, n]`, is wanted
  */
 export function softmaxGradient(
-  dp: tf.Tensor4D,
-  p: tf.Tensor4D,
-  wantBias: boolean,
-): { dlogits: tf.Tensor4D; dbias: tf.Tensor3D | null } {
-  const storage = storageOf(dp);
-  if (!isCompiled(storage)) return softmaxGradientPlain(dp, p, wantBias);
-  const [dbias] = compiledKernel('SoftmaxGrad', storage, [int('flag', wantBias ? 1 : 0)], [dp, p], 1);
-  if (!wantBias) dbias!.dispose();
-  return { dlogits: dp, dbias: wantBias ? (dbias as tf.Tensor3D) : null };
-}
-
-/** The same, operation by operation. */
-export function softmaxGradientPlain(
   dp: tf.Tensor4D,
   p: tf.Tensor4D,
   wantBias: boolean,

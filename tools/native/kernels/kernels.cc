@@ -1,11 +1,12 @@
-// Products of matrices (products.h), and kernels that take one pass over memory where TensorFlow's own operations take
-// many: LayerNorm, GELU, residual sum, heads, softmax, BatchNorm, AdamW. Registered as TensorFlow operations of the CPU when this addon is loaded; what each
+// Products of matrices (products.h), attention (attention.h), and kernels that take one pass over memory where
+// TensorFlow's own operations take many: LayerNorm, GELU, residual sum, BatchNorm, AdamW. Registered as TensorFlow operations of the CPU when this addon is loaded; what each
 // computes is said, in plain operations, by its twin in electron/engine/kernels, which it is tested against.
 // An input that is said to be overwritten is written to where it lies: its owner may share it with nobody.
 #include <node_api.h>
 
 #include <string>
 
+#include "attention.h"
 #include "math.h"
 #include "parallel.h"
 #include "products.h"
@@ -237,109 +238,27 @@ void residualGrad(Call& call) {
 }
 
 template <class T>
-void splitHeads(Call& call) {
-  const int64_t rows = call.dim(0, 0), dim = call.dim(0, 1) / 3, heads = call.at.heads, n = call.at.tokens;
-  const int64_t w = dim / heads, batch = rows / n;
-  const T* qkv = call.in<T>(0);
-  const float *q_bias = call.in<float>(1), *v_bias = call.in<float>(2);
-  T *q = call.out<T>(0, {batch, heads, n, w}), *k = call.out<T>(1, {batch, heads, n, w});
-  T* v = call.out<T>(2, {batch, heads, n, w});
-  const float scale = 1.f / std::sqrt(static_cast<float>(w));
-  parallelRows(rows, [=](int64_t from, int64_t to, int64_t) {
-    for (int64_t r = from; r < to; r++)
-      for (int64_t h = 0; h < heads; h++) {
-        const int64_t at = ((r / n * heads + h) * n + r % n) * w;
-        const T* row = qkv + r * 3 * dim + h * w;
-        for (int64_t i = 0; i < w; i++) {
-          store(q + at + i, (load(row + i) + q_bias[h * w + i]) * scale);
-          k[at + i] = row[dim + i];
-          store(v + at + i, load(row + 2 * dim + i) + v_bias[h * w + i]);
-        }
-      }
-  });
+Attention<T> attentionOf(Call& call) {
+  const int64_t rows = call.dim(0, 0), n = call.at.tokens, heads = call.at.heads;
+  return {call.in<T>(0), call.in<float>(1), call.in<float>(2), call.optional(3), rows / n, n, heads, call.dim(0, 1) / 3 / heads};
 }
 
 template <class T>
-void joinHeads(Call& call) {
-  const int64_t batch = call.dim(0, 0), heads = call.dim(0, 1), n = call.dim(0, 2), w = call.dim(0, 3);
-  const int64_t dim = heads * w, rows = batch * n;
-  const T *dq = call.in<T>(0), *dk = call.in<T>(1), *dv = call.in<T>(2);
-  T* out = call.out<T>(0, {rows, 3 * dim});
-  const float scale = 1.f / std::sqrt(static_cast<float>(w));
-  ColumnSums sums(rows, dim, 2);
-  parallelRows(rows, [&](int64_t from, int64_t to, int64_t c) {
-    float *dq_bias = sums.of(c, 0), *dv_bias = sums.of(c, 1);
-    for (int64_t r = from; r < to; r++)
-      for (int64_t h = 0; h < heads; h++) {
-        const int64_t at = ((r / n * heads + h) * n + r % n) * w;
-        T* row = out + r * 3 * dim + h * w;
-        for (int64_t i = 0; i < w; i++) {
-          const float g = load(dq + at + i) * scale;
-          store(row + i, g);
-          dq_bias[h * w + i] += g;
-          row[dim + i] = dk[at + i];
-          row[2 * dim + i] = dv[at + i];
-          dv_bias[h * w + i] += load(dv + at + i);
-        }
-      }
-  });
-  sums.total(0, call.out<float>(1, {dim}));
-  sums.total(1, call.out<float>(2, {dim}));
-}
-
-/** Softmax of rows, in place. The bias `[heads, n, n]` is every image's. */
-template <class T>
-void softmax(Call& call) {
-  const int64_t batch = call.dim(0, 0), heads = call.dim(0, 1), n = call.dim(0, 2), m = call.dim(0, 3);
-  T* logits = call.in<T>(0);
-  const float* bias = call.optional(1);
-  parallelRows(batch * heads * n, [=](int64_t from, int64_t to, int64_t) {
-    std::vector<float> row(m);
-    for (int64_t r = from; r < to; r++) {
-      T* values = logits + r * m;
-      const float* add = bias ? bias + r % (heads * n) * m : nullptr;
-      float largest = -INFINITY, sum = 0;
-#pragma omp simd reduction(max : largest)
-      for (int64_t i = 0; i < m; i++) {
-        row[i] = load(values + i) + (add ? add[i] : 0.f);
-        largest = row[i] > largest ? row[i] : largest;
-      }
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = 0; i < m; i++) {
-        row[i] = expFast(row[i] - largest);
-        sum += row[i];
-      }
-      const float scale = 1.f / sum;
-#pragma omp simd
-      for (int64_t i = 0; i < m; i++) store(values + i, row[i] * scale);
-    }
-  });
+void attend(Call& call) {
+  const Attention<T> of = attentionOf<T>(call);
+  T* out = call.out<T>(0, {of.batch * of.n, of.dim()});
+  withHolder<partsOf<T, T>()>([&](auto* unit) { attention<std::remove_pointer_t<decltype(unit)>>(of, out); });
 }
 
 template <class T>
-void softmaxGrad(Call& call) {
-  const int64_t batch = call.dim(0, 0), heads = call.dim(0, 1), n = call.dim(0, 2), m = call.dim(0, 3);
-  T* dp = call.in<T>(0);
-  const T* p = call.in<T>(1);
-  const bool want = call.at.flag != 0;
-  float* dbias = call.out<float>(0, {want ? heads : 0, n, m});
-  const int64_t each = heads * n;
-  parallelRows(each, [=](int64_t from, int64_t to, int64_t) {
-    for (int64_t r = from; r < to; r++)
-      for (int64_t b = 0; b < batch; b++) {
-        const int64_t at = (b * each + r) * m;
-        float dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t i = 0; i < m; i++) dot += load(dp + at + i) * load(p + at + i);
-        float* sum = dbias + r * m;
-        if (want && b == 0) std::fill(sum, sum + m, 0.f);
-#pragma omp simd
-        for (int64_t i = 0; i < m; i++) {
-          const float g = load(p + at + i) * (load(dp + at + i) - dot);
-          store(dp + at + i, g);
-          if (want) sum[i] += g;
-        }
-      }
+void attendGrad(Call& call) {
+  const Attention<T> of = attentionOf<T>(call);
+  const T* dout = call.in<T>(4);
+  T* dqkv = call.out<T>(0, {of.batch * of.n, 3 * of.dim()});
+  float *dq_bias = call.out<float>(1, {of.dim()}), *dv_bias = call.out<float>(2, {of.dim()});
+  float* dbias = call.out<float>(3, {of.bias ? of.heads : 0, of.n, of.n});
+  withHolder<partsOf<T, T>()>([&](auto* unit) {
+    attentionGrad<std::remove_pointer_t<decltype(unit)>>(of, dout, dqkv, dq_bias, dv_bias, of.bias ? dbias : nullptr);
   });
 }
 
@@ -604,14 +523,11 @@ void registerAll() {
   define("ConmimResidualGrad", {"dt: float", "branch: T", "bias: float", "gamma: float", "factors: float"},
          {"dbranch: T", "dgamma: float", "dbias: float"});
   BOTH("ConmimResidualGrad", residualGrad)
-  define("ConmimSplitHeads", {"qkv: T", "q_bias: float", "v_bias: float"}, {"q: T", "k: T", "v: T"});
-  BOTH("ConmimSplitHeads", splitHeads)
-  define("ConmimJoinHeads", {"dq: T", "dk: T", "dv: T"}, {"dqkv: T", "dq_bias: float", "dv_bias: float"});
-  BOTH("ConmimJoinHeads", joinHeads)
-  define("ConmimSoftmax", {"logits: T", "bias: float"}, {});
-  BOTH("ConmimSoftmax", softmax)
-  define("ConmimSoftmaxGrad", {"dp: T", "p: T"}, {"dbias: float"});
-  BOTH("ConmimSoftmaxGrad", softmaxGrad)
+  define("ConmimAttention", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float"}, {"out: T"});
+  BOTH("ConmimAttention", attend)
+  define("ConmimAttentionGrad", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float", "dout: T"},
+         {"dqkv: T", "dq_bias: float", "dv_bias: float", "dbias: float"});
+  BOTH("ConmimAttentionGrad", attendGrad)
   define("ConmimBatchNorm", {"x: T", "gamma: float", "beta: float"}, {"y: T", "stats: float"});
   BOTH("ConmimBatchNorm", batchNorm)
   define("ConmimBatchNormGrad", {"dy: T", "x: T", "stats: float", "gamma: float", "beta: float"},

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <type_traits>
 
 #include "math.h"
 #include "parallel.h"
@@ -30,7 +31,8 @@ struct Cut {
   }
 };
 
-/** A thread's memory for blocks, kept from product to product. */
+/** A thread's memory, kept from use to use; of each `USE` its own. */
+template <int USE>
 class Workspace {
  public:
   static char* of(size_t bytes) {
@@ -53,8 +55,9 @@ class Workspace {
 /**
  * A block of a product: rows `from_m` to `to_m`, columns `from_n` to `to_n`. Sums run over all of K in the same order
  * whatever the blocks are.
+ * @tparam ROOM whether `c` has room for whole panels, which are then zeros beyond the block
  */
-template <class Unit, class A, class B, class C>
+template <class Unit, bool ROOM = false, class A, class B, class C>
 void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t k, int64_t from_m, int64_t to_m,
            int64_t from_n, int64_t to_n) {
   constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
@@ -62,7 +65,7 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
   const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).size;
   const size_t a_panel = Unit::panelBytes(R, depth), b_panel = Unit::panelBytes(S, depth);
   const bool once = k <= depth;
-  char* memory = Workspace::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
+  char* memory = Workspace<0>::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
   char *packed_a = memory, *packed_b = packed_a + rows * a_panel;
   float* sums = reinterpret_cast<float*>(packed_b + columns * b_panel);
   Unit unit;
@@ -81,7 +84,7 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
         const int64_t m = std::min(R, to_m - from_m - i * R), n = std::min(S, to_n - from_n - j * S);
         C* to = c + (from_m + i * R) * ldc + from_n + j * S;
         if constexpr (sizeof(C) == sizeof(float)) {
-          if (last && m == R && n == S) {
+          if (last && (ROOM || (m == R && n == S))) {
             unit.multiply(left, right, count, before, to, ldc);
             continue;
           }
@@ -138,22 +141,34 @@ inline bool canHold(Holder by) {
   return by == Holder::automatic || by == Holder::vectors;
 }
 
+/** Calls `act` with what sums are held in here, for operands of so many parts. */
+template <int PARTS, class Act>
+void withHolder(const Act& act) {
+#ifdef CONMIM_TILES
+  if (holder == Holder::automatic ? hasTiles() : holder == Holder::tiles) return act(static_cast<Tiles<PARTS>*>(nullptr));
+#endif
+#ifdef CONMIM_PAIRS
+  if (PARTS == 1 && (holder == Holder::automatic ? hasFastPairs() : holder == Holder::pairs))
+    return act(static_cast<Pairs*>(nullptr));
+#endif
+  act(static_cast<Vectors<PARTS == 1>*>(nullptr));
+}
+
+/** Operands that are both floats are multiplied as floats. */
+template <class A, class B>
+constexpr int partsOf() {
+  return sizeof(A) == 4 && sizeof(B) == 4 ? 3 : 1;
+}
+
 /**
  * C = A B, for a stack of matrices. Floats are multiplied as floats; where an operand is of bfloat16, the other is
  * rounded to it, and sums are of floats.
  */
 template <class A, class B, class C>
 void product(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
-  constexpr int PARTS = sizeof(A) == 4 && sizeof(B) == 4 ? 3 : 1;
-#ifdef CONMIM_TILES
-  if (holder == Holder::automatic ? hasTiles() : holder == Holder::tiles)
-    return productBy<Tiles<PARTS>>(a, b, c, ldc, m, n, k, stack);
-#endif
-#ifdef CONMIM_PAIRS
-  if (PARTS == 1 && (holder == Holder::automatic ? hasFastPairs() : holder == Holder::pairs))
-    return productBy<Pairs>(a, b, c, ldc, m, n, k, stack);
-#endif
-  productBy<Vectors<PARTS == 1>>(a, b, c, ldc, m, n, k, stack);
+  withHolder<partsOf<A, B>()>([&](auto* unit) {
+    productBy<std::remove_pointer_t<decltype(unit)>>(a, b, c, ldc, m, n, k, stack);
+  });
 }
 
 }  // namespace conmim
