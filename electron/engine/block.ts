@@ -4,7 +4,7 @@ import { type AttentionInputs, attention, attentionGradient, attentionProbabilit
 import { gelu, geluGradient } from './kernels/gelu.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
 import { residual, residualGradient } from './kernels/residual.ts';
-import { linear, linearGradient } from './linear.ts';
+import { inputGradient, linear, linearGradient, weightGradient } from './linear.ts';
 import type { Gradients, Weights } from './weights.ts';
 
 /** What of a block's forward pass its backward pass needs. All of it is owned by who holds it. */
@@ -105,14 +105,13 @@ export function blockBackward(
   mlp.dispose();
   add('gamma_2', outer.dgamma);
   add('mlp.fc2.bias', outer.dbias);
-  const active = gelu(hidden, weights.get(`${at}mlp.fc1.bias`));
-  const dactive = linearGradient(outer.dbranch, active, weights, `${at}mlp.fc2.weight`, gradients)!;
+  const dactive = inputGradient(outer.dbranch, weights, `${at}mlp.fc2.weight`);
+  const { dh, db, y: active } = geluGradient(dactive, hidden, weights.get(`${at}mlp.fc1.bias`));
+  weightGradient(outer.dbranch, active, weights, `${at}mlp.fc2.weight`, gradients);
   tf.dispose([active, outer.dbranch]);
-  const { dh, db } = geluGradient(dactive, hidden, weights.get(`${at}mlp.fc1.bias`));
-  hidden.dispose();
   add('mlp.fc1.bias', db);
   const second = norm(context, middle, 'norm2');
-  const dsecond = linearGradient(dh, second.y, weights, `${at}mlp.fc1.weight`, gradients)!;
+  const dsecond = linearGradient(dh, second.y, weights, `${at}mlp.fc1.weight`, gradients);
   tf.dispose([dh, second.y]);
   const between = layerNormGradient(dsecond, middle, weights.get(`${at}norm2.weight`), second.stats, dout);
   tf.dispose([dsecond, second.stats, middle]);
@@ -124,14 +123,14 @@ export function blockBackward(
   projected.dispose();
   add('gamma_1', inner.dgamma);
   add('attn.proj.bias', inner.dbias);
-  const dattended = linearGradient(inner.dbranch, attended, weights, `${at}attn.proj.weight`, gradients)!;
+  const dattended = linearGradient(inner.dbranch, attended, weights, `${at}attn.proj.weight`, gradients);
   tf.dispose([attended, inner.dbranch]);
   const { dqkv, dqBias, dvBias, dbias } = attentionGradient(dattended, attentionOf(context, qkv));
   tf.dispose([dattended, qkv]);
   add('attn.q_bias', dqBias);
   add('attn.v_bias', dvBias);
   const first = norm(context, x, 'norm1');
-  const dfirst = linearGradient(dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients)!;
+  const dfirst = linearGradient(dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients);
   tf.dispose([dqkv, first.y]);
   const before = layerNormGradient(dfirst, x, weights.get(`${at}norm1.weight`), first.stats, between.dx);
   tf.dispose([dfirst, first.stats, x]);

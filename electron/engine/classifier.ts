@@ -198,7 +198,7 @@ export class Classifier {
     const [batch, n, dim] = tokens.shape;
     const { x, y, stats } = pooled;
     gradients.add('head.bias', columnSum(dlogits));
-    let dpooled = linearGradient(dlogits, y, this.#weights, 'head.weight', gradients)!;
+    let dpooled = linearGradient(dlogits, y, this.#weights, 'head.weight', gradients);
     if (stats) {
       const into: tf.Tensor2D = tf.zerosLike(x);
       const { dx, dw, db } = layerNormGradient(dpooled, x, this.#weights.get('fc_norm.weight'), stats, into);

@@ -221,10 +221,10 @@ export class ConMIM {
     this.#optimizer.update(this.#student.weights, gradients, clip, rates.lr, rates.weight_decay);
     gradients.dispose();
     const m = this.config.momentum.schedule === 'none' ? 0 : rates.momentum;
-    for (const { name } of this.#specs) {
-      const { weights } = this.#teacher;
-      weights.replace(name, average(weights.get(name), this.#student.weights.get(name), m));
-    }
+    const [teacher, student] = [this.#teacher.weights, this.#student.weights];
+    const all = (weights: Weights) => this.#specs.map(({ name }) => weights.get(name));
+    for (const [i, tensor] of average(all(teacher), all(student), m).entries())
+      teacher.replace(this.#specs[i]!.name, tensor);
     if (this.precision === 'fp16' && ++this.#stable === 2000) this.#rescale(2);
     return norm;
   }

@@ -7,19 +7,32 @@ import type { Gradients, Weights } from './weights.ts';
 export const linear = (x: tf.Tensor2D, weights: Weights, name: string, storage?: Storage): tf.Tensor2D =>
   matMul(x, weights.matrix(name), false, true, storage);
 
-/**
- * Its gradients: that of the weight is added to `gradients`, that of `x` comes back, or null where it is not wanted.
- * `dy` is left to the caller.
- */
+/** The gradient of its `x`; `dy` stays the caller's. */
+export const inputGradient = (dy: tf.Tensor2D, weights: Weights, name: string): tf.Tensor2D =>
+  matMul(dy, weights.matrix(name));
+
+/** Adds the gradient of its weight to `gradients`; `dy` and `x` stay the caller's. */
+export function weightGradient(
+  dy: tf.Tensor2D,
+  x: tf.Tensor2D,
+  weights: Weights,
+  name: string,
+  gradients: Gradients,
+): void {
+  gradients.add(
+    name,
+    tf.tidy(() => reshape(matMul(dy, x, true, false, 'fp32'), weights.get(name).shape)),
+  );
+}
+
+/** Both: the weight's is added to `gradients`, that of `x` comes back. */
 export function linearGradient(
   dy: tf.Tensor2D,
   x: tf.Tensor2D,
   weights: Weights,
   name: string,
   gradients: Gradients,
-  wantInput = true,
-): tf.Tensor2D | null {
-  const dw = tf.tidy(() => reshape(matMul(dy, x, true, false, 'fp32'), weights.get(name).shape));
-  gradients.add(name, dw);
-  return wantInput ? matMul(dy, weights.matrix(name)) : null;
+): tf.Tensor2D {
+  weightGradient(dy, x, weights, name, gradients);
+  return inputGradient(dy, weights, name);
 }

@@ -36,31 +36,34 @@ export class AdamW {
   }
 
   /**
-   * One update of all parameters. Each gradient is freed as soon as it was used; where there is none it is zero.
+   * One update of all parameters. Gradients are taken; where there is none it is zero.
    * @param clip factor of the gradients
    */
   update(weights: Weights, gradients: Gradients, clip: number, lr: number, weightDecay: number): void {
     this.count++;
     const [b1, b2] = this.#betas;
     const correction = 1 / Math.sqrt(1 - b2 ** this.count);
-    for (const { name, shape, decay } of this.#specs) {
-      const gradient = gradients.tensors.get(name) ?? tf.zeros(shape);
+    const updates = this.#specs.map(({ name, shape, decay }) => {
       const rate = lr * this.#rateScale(name);
-      const old = { p: weights.get(name), m: this.#m.get(name)!, v: this.#v.get(name)! };
-      const { p, m, v } = adamW(old, gradient, {
+      const numbers = {
         clip,
         keep: 1 - (decay ? rate * weightDecay : 0),
         betas: this.#betas,
         correction,
         eps: this.#eps,
         rate: rate / (1 - b1 ** this.count),
-      });
+      };
+      const gradient = gradients.tensors.get(name) ?? tf.zeros(shape);
+      gradients.tensors.set(name, gradient);
+      return { p: weights.get(name), m: this.#m.get(name)!, v: this.#v.get(name)!, gradient, numbers };
+    });
+    for (const [i, { p, m, v }] of adamW(updates).entries()) {
+      const { name } = this.#specs[i]!;
       weights.replace(name, p);
       this.#m.set(name, m);
       this.#v.set(name, v);
-      gradient.dispose();
-      gradients.tensors.delete(name);
     }
+    gradients.dispose();
   }
 
   state(): { exp_avg: StateDict; exp_avg_sq: StateDict } {
@@ -91,11 +94,10 @@ export class AdamW {
 
 /** Global norm of all gradients. */
 export function gradientNorm(gradients: Gradients): number {
-  const parts = [...gradients.tensors.values()].map(sumSquares);
-  const all = tf.stack(parts);
-  const total = hostCopy(all).reduce((sum, part) => sum + part, 0);
-  tf.dispose([all, ...parts]);
-  return Math.sqrt(total) / gradients.scale;
+  const total = sumSquares([...gradients.tensors.values()]);
+  const [square] = total.dataSync();
+  total.dispose();
+  return Math.sqrt(square!) / gradients.scale;
 }
 
 /** The factor of `torch.nn.utils.clip_grad_norm_`. */

@@ -119,7 +119,7 @@ export function projectBackward(tape: ProjectorTape, dfeatures: tf.Tensor3D, gra
       again.stats.dispose();
       input = again.y;
     }
-    dy = linearGradient(dx, input, weights, `projectors.${at}.weight`, gradients)!;
+    dy = linearGradient(dx, input, weights, `projectors.${at}.weight`, gradients);
     tf.dispose([dx, input]);
   }
   return dy;

@@ -6,7 +6,7 @@ import { store } from './kernels/device.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
 import { reshape } from './kernels/matrices.ts';
 import { columnSum } from './kernels/sums.ts';
-import { linear, linearGradient } from './linear.ts';
+import { linear, weightGradient } from './linear.ts';
 import { relativePositionBias, relativePositionGradient } from './position.ts';
 import type { Gradients, Weights } from './weights.ts';
 
@@ -213,6 +213,6 @@ function embedBackward(
   const rows = tf.reshape(dpatches, [batch * K, dim]) as tf.Tensor2D;
   gradients.add('patch_embed.proj.bias', columnSum(rows));
   const stored = store(rows, weights.storage);
-  linearGradient(stored, patches, weights, 'patch_embed.proj.weight', gradients, false);
+  weightGradient(stored, patches, weights, 'patch_embed.proj.weight', gradients);
   tf.dispose([dpatches, rows, stored]);
 }

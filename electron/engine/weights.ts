@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
-import { isCompiled, type Storage, store } from './kernels/device.ts';
+import { isCompiled, type Storage, storageOf, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
 import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
 
@@ -66,10 +66,16 @@ export class Weights {
     return matrix;
   }
 
-  /** Puts a tensor in the place of another, which the caller has taken. */
+  /**
+   * Puts a tensor in the place of another, which the caller has taken; or tells that one was written to. A matrix that
+   * lies where its tensor does is then what it should be.
+   */
   replace(name: string, tensor: tf.Tensor): void {
+    const matrix = this.#matrices.get(name);
+    const isSame = this.#tensors.get(name) === tensor;
     this.#tensors.set(name, tensor);
-    this.#matrices.get(name)?.dispose();
+    if (!matrix || (isSame && storageOf(matrix) === 'fp32')) return;
+    matrix.dispose();
     this.#matrices.delete(name);
   }
 

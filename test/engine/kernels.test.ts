@@ -94,7 +94,8 @@ describe('gradients are those of the tape', () => {
       return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.div(x, Math.SQRT2)), 1));
     };
     againstTape(forward, [h, b], (dy) => {
-      const { dh, db } = gelu.geluGradientPlain(upstream(dy), h, b);
+      const { dh, db, y } = gelu.geluGradientPlain(upstream(dy), h.clone(), b);
+      expect(off(keep(y), keep(gelu.geluPlain(h, b)))).toBe(0);
       return [dh, db];
     });
   });
@@ -220,8 +221,8 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
         normal([odd], 3),
       ];
       both(() => {
-        const { dh, db } = gelu.geluGradient(own(dy), h, bias);
-        return [gelu.gelu(h, bias), dh, db];
+        const { dh, db, y } = gelu.geluGradient(own(dy), own(h), bias);
+        return [gelu.gelu(h, bias), dh, db, y];
       }, tolerance);
     });
     test.each([true, false])('residual sum, scaled: %s', (isScaled) => {
@@ -281,14 +282,35 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
       }
     });
   });
+  test('BatchNorm far from zero, and of a column that is all one value', () => {
+    const spread = keep(tf.mul(normal([many, 301], 1), keep(tf.linspace(0, 1, 301)))); // the first column does not vary
+    const x = keep(tf.add(spread, 300)) as tf.Tensor2D;
+    const found = batch.batchNorm(x, null, 1e-5);
+    const [mean, variance] = [0, 1].map((row) => keep(tf.slice(keep(found.stats), [row, 0], [1, 301])).dataSync());
+    keep(found.y);
+    const values = x.dataSync();
+    for (let column = 0; column < 301; column++) {
+      const own = Float64Array.from({ length: many }, (_, r) => values[r * 301 + column]!);
+      const exact = own.reduce((sum, value) => sum + value, 0) / many;
+      const square = own.reduce((sum, value) => sum + (value - exact) ** 2, 0) / many;
+      expect(Math.abs(mean![column]! - exact)).toBeLessThan(1e-4);
+      expect(Math.abs(variance![column]! - square)).toBeLessThan(1e-4 * square + 1e-12);
+    }
+  });
   test('sum of squares, AdamW and average, in place', () => {
     const size = [211, 701]; // more than two chunks
     const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];
     const v = keep(tf.square(normal(size, 5)));
     const numbers = { clip: 0.7, keep: 0.99, betas: [0.9, 0.98], correction: 1.3, eps: 1e-8, rate: 1e-2 } as const;
-    both(() => Object.values(update.adamW({ p: own(p), m: own(m), v: own(v) }, g, numbers)), 2e-5);
-    both(() => [update.average(own(p), student, 0.996)], 1e-6);
-    both(() => [sums.sumSquares(p)], 1e-6);
+    const small = normal([3], 6); // beside a large one
+    const other = { ...numbers, clip: 1, keep: 1, rate: 0.1 };
+    both(() => {
+      const first = { p: own(p), m: own(m), v: own(v), gradient: g, numbers };
+      const second = { p: own(small), m: own(small), v: keep(tf.square(small)), gradient: small, numbers: other };
+      return update.adamW([first, { ...second, v: own(second.v) }]).flatMap((found) => Object.values(found));
+    }, 2e-5);
+    both(() => [...update.average([own(p), own(small)], [student, small], 0.996)], 1e-6);
+    both(() => [sums.sumSquares([p, small])], 1e-6);
   });
 });
 

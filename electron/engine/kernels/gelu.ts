@@ -21,26 +21,30 @@ export function geluPlain(h: tf.Tensor2D, bias: tf.Tensor): tf.Tensor2D {
   });
 }
 
-/** Its gradients. `dy` is taken, and comes back as the gradient of `h`. */
-export function geluGradient(dy: tf.Tensor2D, h: tf.Tensor2D, bias: tf.Tensor): { dh: tf.Tensor2D; db: tf.Tensor } {
+/** What the way back through a GELU gives: gradients of `h` and of the bias, and the output once more. */
+export interface GeluGradients {
+  dh: tf.Tensor2D;
+  db: tf.Tensor;
+  y: tf.Tensor2D;
+}
+
+/** Its gradients. `dy` and `h` are taken; compiled, `dh` and `y` lie in their places. */
+export function geluGradient(dy: tf.Tensor2D, h: tf.Tensor2D, bias: tf.Tensor): GeluGradients {
   const storage = storageOf(h);
   if (!isCompiled(storage)) return geluGradientPlain(dy, h, bias);
   const [db] = compiledKernel('GeluGrad', storage, [], [dy, h, bias], 1);
-  return { dh: dy, db: db! };
+  return { dh: dy, db: db!, y: h };
 }
 
 /** The same, operation by operation. */
-export function geluGradientPlain(
-  dy: tf.Tensor2D,
-  h: tf.Tensor2D,
-  bias: tf.Tensor,
-): { dh: tf.Tensor2D; db: tf.Tensor } {
+export function geluGradientPlain(dy: tf.Tensor2D, h: tf.Tensor2D, bias: tf.Tensor): GeluGradients {
+  const y = geluPlain(h, bias);
   const [dh, db] = tf.tidy(() => {
     const x = tf.add(floats(h), bias);
     const density = tf.mul(tf.exp(tf.mul(tf.square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
     const g = tf.mul(floats(dy), tf.add(gate(x), tf.mul(x, density)));
     return [store(g, storageOf(h)), tf.sum(g, 0)];
   }) as [tf.Tensor2D, tf.Tensor];
-  dy.dispose();
-  return { dh, db };
+  tf.dispose([dy, h]);
+  return { dh, db, y };
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { compiledKernel, isCompiled } from './device.ts';
+import { compiledKernel, int, isCompiled } from './device.ts';
 
 /** A parameter and its moments, of one shape. */
 export interface Moments {
@@ -22,20 +22,29 @@ export interface AdamWNumbers {
   rate: number;
 }
 
+/** A parameter with its gradient and the numbers of its update. */
+export interface Update extends Moments {
+  gradient: tf.Tensor;
+  numbers: AdamWNumbers;
+}
+
 /**
- * One update of AdamW (arXiv 1711.05101, algorithm 2; the arithmetic of `torch.optim.AdamW`). The three tensors are
- * taken, and what stands in their place comes back; compiled, they are written to where they lie.
+ * One update of AdamW (arXiv 1711.05101, algorithm 2; the arithmetic of `torch.optim.AdamW`) of parameters, all at once.
+ * The tensors are taken, gradients apart, and what stands in their place comes back; compiled, they are written to where
+ * they lie.
  */
-export function adamW({ p, m, v }: Moments, gradient: tf.Tensor, n: AdamWNumbers): Moments {
-  if (!isCompiled()) return adamWPlain({ p, m, v }, gradient, n);
-  const numbers = tf.tensor1d([n.clip, n.keep, ...n.betas, n.correction, n.eps, n.rate]);
-  compiledKernel('AdamW', 'fp32', [], [p, gradient, m, v, numbers], 0);
+export function adamW(updates: readonly Update[]): Moments[] {
+  if (!isCompiled()) return updates.map(adamWPlain);
+  const rows = updates.map(({ numbers: n }) => [n.clip, n.keep, ...n.betas, n.correction, n.eps, n.rate]);
+  const numbers = tf.tensor2d(rows);
+  const lists = (['p', 'gradient', 'm', 'v'] as const).flatMap((key) => updates.map((update) => update[key]));
+  compiledKernel('AdamW', 'fp32', [int('N', updates.length)], [...lists, numbers], 0);
   numbers.dispose();
-  return { p, m, v };
+  return updates.map(({ p, m, v }) => ({ p, m, v }));
 }
 
 /** The same, operation by operation. */
-export function adamWPlain(old: Moments, gradient: tf.Tensor, n: AdamWNumbers): Moments {
+export function adamWPlain({ gradient, numbers: n, ...old }: Update): Moments {
   const next = tf.tidy(() => {
     const [b1, b2] = n.betas;
     const g = n.clip === 1 ? gradient : tf.mul(gradient, n.clip);
@@ -48,18 +57,27 @@ export function adamWPlain(old: Moments, gradient: tf.Tensor, n: AdamWNumbers): 
   return next;
 }
 
-/** momentum * teacher + (1 - momentum) * student; `teacher` is taken. */
-export function average(teacher: tf.Tensor, student: tf.Tensor, momentum: number): tf.Tensor {
-  if (!isCompiled()) return averagePlain(teacher, student, momentum);
+/** momentum * teacher + (1 - momentum) * student, of as many tensors each; `teachers` are taken. */
+export function average(
+  teachers: readonly tf.Tensor[],
+  students: readonly tf.Tensor[],
+  momentum: number,
+): readonly tf.Tensor[] {
+  if (!isCompiled()) return averagePlain(teachers, students, momentum);
   const number = tf.tensor1d([momentum]);
-  compiledKernel('Average', 'fp32', [], [teacher, student, number], 0);
+  compiledKernel('Average', 'fp32', [int('N', teachers.length)], [...teachers, ...students, number], 0);
   number.dispose();
-  return teacher;
+  return teachers;
 }
 
 /** The same, operation by operation. */
-export function averagePlain(teacher: tf.Tensor, student: tf.Tensor, momentum: number): tf.Tensor {
-  const next = tf.tidy(() => tf.add(tf.mul(teacher, momentum), tf.mul(student, 1 - momentum)));
-  teacher.dispose();
-  return next;
-}
+export const averagePlain = (
+  teachers: readonly tf.Tensor[],
+  students: readonly tf.Tensor[],
+  momentum: number,
+): tf.Tensor[] =>
+  teachers.map((teacher, i) => {
+    const next = tf.tidy(() => tf.add(tf.mul(teacher, momentum), tf.mul(students[i]!, 1 - momentum)));
+    teacher.dispose();
+    return next;
+  });

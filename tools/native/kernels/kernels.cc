@@ -22,7 +22,7 @@ constexpr TF_DataType typeOf() {
 
 struct Attributes {
   float eps = 0;
-  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0;
+  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0, count = 1;
   TF_DataType type = TF_FLOAT;
 };
 
@@ -154,8 +154,7 @@ void gelu(Call& call) {
 template <class T>
 void geluGrad(Call& call) {
   const int64_t rows = call.dim(0, 0), d = call.dim(0, 1);
-  T* dy = call.in<T>(0);
-  const T* h = call.in<T>(1);
+  T *dy = call.in<T>(0), *h = call.in<T>(1);
   const float* bias = call.in<float>(2);
   ColumnSums sums(rows, d, 1);
   parallelRows(rows, [&](int64_t from, int64_t to, int64_t c) {
@@ -167,6 +166,7 @@ void geluGrad(Call& call) {
         const float cdf = 0.5f * (1.f + erfFast(x * 0.70710678118654752f));
         const float dh = load(dy + r * d + i) * (cdf + x * 0.3989422804014327f * expFast(-0.5f * x * x));
         store(dy + r * d + i, dh);
+        store(h + r * d + i, x * cdf);
         db[i] += dh;
       }
   });
@@ -262,15 +262,8 @@ void attendGrad(Call& call) {
   });
 }
 
-constexpr int64_t COLUMNS = 128; // of BatchNorm at once: a row's part is a few cache lines
-
-template <class Work>
-void parallelColumns(int64_t width, const Work& work) {
-  Pool::get().run((width + COLUMNS - 1) / COLUMNS, [&](int64_t c) {
-    const int64_t from = c * COLUMNS;
-    work(from, std::min(COLUMNS, width - from));
-  });
-}
+/** Sums over `count` rows are exact to some 1e-7 of themselves only where few of them are added to a long one at a time. */
+constexpr int64_t RUN = 64;
 
 template <class T>
 void batchNorm(Call& call) {
@@ -279,29 +272,48 @@ void batchNorm(Call& call) {
   const float *gamma = call.optional(1), *beta = call.optional(2);
   T* y = call.out<T>(0, {rows, width});
   float* stats = call.out<float>(1, {2, width});
-  const float eps = call.at.eps;
-  parallelColumns(width, [=](int64_t from, int64_t count) {
-    float mean[COLUMNS] = {}, variance[COLUMNS] = {}, scale[COLUMNS], shift[COLUMNS];
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < count; i++) mean[i] += load(x + r * width + from + i);
-    for (int64_t i = 0; i < count; i++) mean[i] /= rows;
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < count; i++) {
-        const float d = load(x + r * width + from + i) - mean[i];
-        variance[i] += d * d;
+  // Mean and variance of what is left of the first row, in one pass: a column's first value is as near to its mean as its
+  // spread is, so that their squares do not cancel.
+  std::vector<float> origin(width), mean(width), square(width), scale(width), shift(width);
+  for (int64_t i = 0; i < width; i++) origin[i] = load(x + i);
+  ColumnSums sums(rows, width, 2);
+  parallelRows(rows, [&](int64_t from, int64_t to, int64_t c) {
+    std::vector<float> run(2 * width);
+    float *sum = sums.of(c, 0), *squares = sums.of(c, 1), *few = run.data(), *few_squares = few + width;
+    for (int64_t start = from; start < to; start += RUN) {
+      std::fill(run.begin(), run.end(), 0.f);
+      for (int64_t r = start; r < std::min(to, start + RUN); r++)
+#pragma omp simd
+        for (int64_t i = 0; i < width; i++) {
+          const float d = load(x + r * width + i) - origin[i];
+          few[i] += d;
+          few_squares[i] += d * d;
+        }
+#pragma omp simd
+      for (int64_t i = 0; i < width; i++) {
+        sum[i] += few[i];
+        squares[i] += few_squares[i];
       }
-    for (int64_t i = 0; i < count; i++) {
-      variance[i] /= rows;
-      stats[from + i] = mean[i];
-      stats[width + from + i] = variance[i];
-      scale[i] = (gamma ? gamma[from + i] : 1.f) / std::sqrt(variance[i] + eps);
-      shift[i] = gamma ? beta[from + i] : 0.f;
     }
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < count; i++) {
-        const float v = (load(x + r * width + from + i) - mean[i]) * scale[i] + shift[i];
+  });
+  sums.total(0, mean.data());
+  sums.total(1, square.data());
+  const float eps = call.at.eps;
+  for (int64_t i = 0; i < width; i++) {
+    const float d = mean[i] / rows, variance = std::max(square[i] / rows - d * d, square[i] * 0);
+    stats[i] = origin[i] + d;
+    stats[width + i] = variance;
+    scale[i] = (gamma ? gamma[i] : 1.f) / std::sqrt(variance + eps);
+    shift[i] = gamma ? beta[i] : 0.f;
+  }
+  const bool relu = gamma != nullptr;
+  parallelRows(rows, [&](int64_t from, int64_t to, int64_t) {
+    for (int64_t r = from; r < to; r++)
+#pragma omp simd
+      for (int64_t i = 0; i < width; i++) {
+        const float v = (load(x + r * width + i) - stats[i]) * scale[i] + shift[i];
         // Not `v > 0 ? v : 0`: what is not a number must not become 0.
-        store(y + r * width + from + i, gamma && v < 0 ? 0.f : v);
+        store(y + r * width + i, relu && v < 0 ? 0.f : v);
       }
   });
 }
@@ -313,35 +325,43 @@ void batchNormGrad(Call& call) {
   const T* x = call.in<T>(1);
   const float *stats = call.in<float>(2), *gamma = call.optional(3), *beta = call.optional(4);
   float *dgamma = call.out<float>(0, {gamma ? width : 0}), *dbeta = call.out<float>(1, {gamma ? width : 0});
-  const float eps = call.at.eps;
-  parallelColumns(width, [=](int64_t from, int64_t count) {
-    float rstd[COLUMNS], sum[COLUMNS] = {}, dot[COLUMNS] = {}, g_[COLUMNS], b_[COLUMNS];
-    const float* mean = stats + from;
-    for (int64_t i = 0; i < count; i++) {
-      rstd[i] = 1.f / std::sqrt(stats[width + from + i] + eps);
-      g_[i] = gamma ? gamma[from + i] : 1.f;
-      b_[i] = gamma ? beta[from + i] : 0.f;
+  std::vector<float> rstd(width), g_(width, 1.f), b_(width, 0.f), sum(width), dot(width);
+  for (int64_t i = 0; i < width; i++) {
+    rstd[i] = 1.f / std::sqrt(stats[width + i] + call.at.eps);
+    if (gamma) {
+      g_[i] = gamma[i];
+      b_[i] = beta[i];
     }
-    const bool relu = gamma != nullptr;
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < count; i++) {
-        const float xhat = (load(x + r * width + from + i) - mean[i]) * rstd[i];
-        const float g = relu && xhat * g_[i] + b_[i] <= 0 ? 0.f : load(dy + r * width + from + i);
+  }
+  const bool relu = gamma != nullptr;
+  ColumnSums sums(rows, width, 2);
+  parallelRows(rows, [&](int64_t from, int64_t to, int64_t c) {
+    float *sum = sums.of(c, 0), *dot = sums.of(c, 1);
+    for (int64_t r = from; r < to; r++)
+#pragma omp simd
+      for (int64_t i = 0; i < width; i++) {
+        const float xhat = (load(x + r * width + i) - stats[i]) * rstd[i];
+        const float g = relu && xhat * g_[i] + b_[i] <= 0 ? 0.f : load(dy + r * width + i);
         sum[i] += g;
         dot[i] += g * xhat;
       }
-    for (int64_t i = 0; gamma && i < count; i++) {
-      dgamma[from + i] = dot[i];
-      dbeta[from + i] = sum[i];
+  });
+  sums.total(0, sum.data());
+  sums.total(1, dot.data());
+  for (int64_t i = 0; i < width; i++) {
+    if (gamma) {
+      dgamma[i] = dot[i];
+      dbeta[i] = sum[i];
     }
-    for (int64_t i = 0; i < count; i++) {
-      sum[i] /= rows;
-      dot[i] /= rows;
-    }
-    for (int64_t r = 0; r < rows; r++)
-      for (int64_t i = 0; i < count; i++) {
-        T* at = dy + r * width + from + i;
-        const float xhat = (load(x + r * width + from + i) - mean[i]) * rstd[i];
+    sum[i] /= rows;
+    dot[i] /= rows;
+  }
+  parallelRows(rows, [&](int64_t from, int64_t to, int64_t) {
+    for (int64_t r = from; r < to; r++)
+#pragma omp simd
+      for (int64_t i = 0; i < width; i++) {
+        T* at = dy + r * width + i;
+        const float xhat = (load(x + r * width + i) - stats[i]) * rstd[i];
         const float g = relu && xhat * g_[i] + b_[i] <= 0 ? 0.f : load(at);
         store(at, g_[i] * rstd[i] * (g - sum[i] - xhat * dot[i]));
       }
@@ -395,19 +415,43 @@ void matMul(Call& call) {
   return wide ? matMulOf<bf16, bf16, float>(call, a, b) : matMulOf<bf16, bf16, bf16>(call, a, b);
 }
 
-constexpr int64_t VALUES = 1 << 16; // of a vector at once
+/** Vectors one after the other, of which parts of at most 65,536 values are worked on at once. */
+class Parts {
+ public:
+  explicit Parts(Call& call) {
+    for (int64_t i = 0; i < call.at.count; i++) {
+      const int64_t count = call.size(static_cast<int>(i));
+      for (int64_t from = 0; from < count; from += VALUES) parts_.push_back({i, from, std::min(count, from + VALUES)});
+    }
+  }
+  size_t parts() const { return parts_.size(); }
+  /** Calls `work(vector, from, to, part)` for every part. */
+  template <class Work>
+  void parallel(const Work& work) const {
+    Pool::get().run(parts_.size(), [&](int64_t p) { work(parts_[p].vector, parts_[p].from, parts_[p].to, p); });
+  }
 
-template <class Work>
-void parallelValues(int64_t count, const Work& work) {
-  Pool::get().run((count + VALUES - 1) / VALUES,
-                  [&](int64_t c) { work(c * VALUES, std::min(count, (c + 1) * VALUES), c); });
+ private:
+  static constexpr int64_t VALUES = 1 << 16;
+  struct Part {
+    int64_t vector, from, to;
+  };
+  std::vector<Part> parts_;
+};
+
+/** The `count` inputs from the one that is `which * count`th on. */
+std::vector<float*> listOf(Call& call, int64_t which) {
+  std::vector<float*> found;
+  for (int64_t i = 0; i < call.at.count; i++) found.push_back(call.in<float>(static_cast<int>(which * call.at.count + i)));
+  return found;
 }
 
 void sumSquares(Call& call) {
-  const int64_t count = call.size(0);
-  const float* x = call.in<float>(0);
-  std::vector<double> parts((count + VALUES - 1) / VALUES, 0.);
-  parallelValues(count, [&](int64_t from, int64_t to, int64_t c) {
+  const Parts vectors(call);
+  const std::vector<float*> xs = listOf(call, 0);
+  std::vector<double> parts(vectors.parts(), 0.);
+  vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t part) {
+    const float* x = xs[which];
     double total = 0;
     for (int64_t at = from; at < to; at += 1024) {
       float sum = 0;
@@ -416,7 +460,7 @@ void sumSquares(Call& call) {
       for (int64_t i = at; i < end; i++) sum += x[i] * x[i];
       total += sum;
     }
-    parts[c] = total;
+    parts[part] = total;
   });
   double total = 0;
   for (double part : parts) total += part;
@@ -424,11 +468,13 @@ void sumSquares(Call& call) {
 }
 
 void adamW(Call& call) {
-  const int64_t count = call.size(0);
-  float *p = call.in<float>(0), *m = call.in<float>(2), *v = call.in<float>(3);
-  const float *g = call.in<float>(1), *s = call.in<float>(4);
-  const float clip = s[0], keep = s[1], b1 = s[2], b2 = s[3], correction = s[4], eps = s[5], rate = s[6];
-  parallelValues(count, [=](int64_t from, int64_t to, int64_t) {
+  const Parts vectors(call);
+  const std::vector<float*> ps = listOf(call, 0), gs = listOf(call, 1), ms = listOf(call, 2), vs = listOf(call, 3);
+  const float* numbers = call.in<float>(static_cast<int>(4 * call.at.count));
+  vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t) {
+    float *p = ps[which], *m = ms[which], *v = vs[which];
+    const float *g = gs[which], *s = numbers + 7 * which;
+    const float clip = s[0], keep = s[1], b1 = s[2], b2 = s[3], correction = s[4], eps = s[5], rate = s[6];
 #pragma omp simd
     for (int64_t i = from; i < to; i++) {
       const float gi = g[i] * clip;
@@ -440,10 +486,12 @@ void adamW(Call& call) {
 }
 
 void average(Call& call) {
-  const int64_t count = call.size(0);
-  float* teacher = call.in<float>(0);
-  const float *student = call.in<float>(1), momentum = *call.in<float>(2);
-  parallelValues(count, [=](int64_t from, int64_t to, int64_t) {
+  const Parts vectors(call);
+  const std::vector<float*> teachers = listOf(call, 0), students = listOf(call, 1);
+  const float momentum = *call.in<float>(static_cast<int>(2 * call.at.count));
+  vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t) {
+    float* teacher = teachers[which];
+    const float* student = students[which];
 #pragma omp simd
     for (int64_t i = from; i < to; i++) teacher[i] = momentum * teacher[i] + (1.f - momentum) * student[i];
   });
@@ -457,6 +505,7 @@ void* create(TF_OpKernelConstruction* construction) {
   TF_OpKernelConstruction_GetAttrInt64(construction, "tokens", &attributes->tokens, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "flag", &attributes->flag, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "flag_b", &attributes->flag_b, status);
+  TF_OpKernelConstruction_GetAttrInt64(construction, "N", &attributes->count, status);
   TF_OpKernelConstruction_GetAttrType(construction, "T", &attributes->type, status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
@@ -483,7 +532,7 @@ void define(const char* name, std::initializer_list<const char*> inputs, std::in
   for (const char* spec : inputs) TF_OpDefinitionBuilderAddInput(op, spec);
   for (const char* spec : outputs) TF_OpDefinitionBuilderAddOutput(op, spec);
   for (const char* spec : {"T: {float, bfloat16} = DT_FLOAT", "eps: float = 0.0", "heads: int = 1", "tokens: int = 1",
-                           "flag: int = 0", "flag_b: int = 0", "A: {float, bfloat16} = DT_FLOAT",
+                           "flag: int = 0", "flag_b: int = 0", "N: int >= 1 = 1", "A: {float, bfloat16} = DT_FLOAT",
                            "B: {float, bfloat16} = DT_FLOAT"})
     TF_OpDefinitionBuilderAddAttr(op, spec);
   TF_OpDefinitionBuilderSetIsStateful(op, true); // some write to their inputs: none may be left out or done twice
@@ -538,11 +587,11 @@ void registerAll() {
   define("ConmimMatMul", {"a: A", "b: B"}, {"c: T"});
   implement<matMul>("ConmimMatMul", TF_FLOAT);
   implement<matMul>("ConmimMatMul", TF_BFLOAT16);
-  define("ConmimSumSquares", {"x: float"}, {"sum: float"});
+  define("ConmimSumSquares", {"x: N * float"}, {"sum: float"});
   implement<sumSquares>("ConmimSumSquares", TF_FLOAT);
-  define("ConmimAdamW", {"p: float", "g: float", "m: float", "v: float", "scalars: float"}, {});
+  define("ConmimAdamW", {"p: N * float", "g: N * float", "m: N * float", "v: N * float", "scalars: float"}, {});
   implement<adamW>("ConmimAdamW", TF_FLOAT);
-  define("ConmimAverage", {"teacher: float", "student: float", "momentum: float"}, {});
+  define("ConmimAverage", {"teacher: N * float", "student: N * float", "momentum: float"}, {});
   implement<average>("ConmimAverage", TF_FLOAT);
 }
 
