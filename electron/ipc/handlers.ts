@@ -17,10 +17,9 @@ import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
 import { planPrepare, prepareDataset } from '../services/prepare.ts';
-import { deletePrepared, sweepPrepared } from '../services/prepared-files.ts';
+import { claimSet, deletePrepared, sweepPrepared } from '../services/prepared-files.ts';
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
 import { probeStrip } from '../services/probe-strip.ts';
-import { isAlive } from '../services/processes.ts';
 import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
 import { deleteRun } from '../services/runs.ts';
 import { SAMPLES } from '../services/sample.ts';
@@ -197,14 +196,8 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
       });
     },
     'prepared.delete': ({ id }) => {
-      const { dataset_id, size, pid } = store.prepared.get(id);
-      if (pid !== null && isAlive(pid))
-        throw new AppError(
-          'conflict',
-          'These images are being prepared.',
-          `Process ${pid} does it.`,
-          'Cancel that first.',
-        );
+      const { dataset_id, size } = store.prepared.get(id);
+      claimSet(store, id)(); // refused now, where it would be then
       const what = `Deleted what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels.`;
       // It may have gone with its dataset until then.
       const act = () => store.prepared.list().some((one) => one.id === id) && deletePrepared(store, id);

@@ -85,10 +85,8 @@ export async function prepareDataset(store: Store, options: PrepareOptions): Pro
   requireRoom(planPrepare(store, options));
   sweepPrepared(store);
   const { id } = store.prepared.ensure(dataset.id, options.size);
-  claimSet(store, id);
-  const filled = await fill(store, dataset, store.prepared.get(id), options).finally(() =>
-    store.prepared.release(id, process.pid),
-  );
+  const release = claimSet(store, id);
+  const filled = await fill(store, dataset, store.prepared.get(id), options).finally(release);
   return { set: store.prepared.get(id), ...filled, seconds: (performance.now() - began) / 1000 };
 }
 

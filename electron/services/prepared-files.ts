@@ -156,19 +156,29 @@ export function sweepPrepared(store: Store): void {
 
 /** Removes a set and its files. @throws AppError not-found, conflict while it is being prepared */
 export function deletePrepared(store: Store, id: number): void {
-  claimSet(store, id);
-  store.prepared.delete(id);
+  const release = claimSet(store, id);
+  try {
+    store.prepared.delete(id);
+  } finally {
+    release();
+  }
   sweepPrepared(store);
 }
 
-/** Makes this process the one that writes to a set. @throws AppError conflict, not-found */
-export function claimSet(store: Store, id: number): void {
+/** Sets that this process writes to, by database and number. */
+const written = new Set<string>();
+
+/** Makes the caller the one that writes to a set. @returns ends that @throws AppError conflict, not-found */
+export function claimSet(store: Store, id: number): () => void {
   const { pid } = store.prepared.get(id);
-  if (!store.prepared.claim(id, process.pid, isAlive))
-    throw new AppError(
-      'conflict',
-      'These images are being prepared.',
-      `Process ${pid} does it.`,
-      'Wait for it, or cancel it.',
-    );
+  const key = `${store.path} ${id}`;
+  if (written.has(key) || !store.prepared.claim(id, process.pid, isAlive)) {
+    const why = pid === process.pid ? '' : `Process ${pid} does it.`;
+    throw new AppError('conflict', 'These images are being prepared.', why, 'Wait for it, or cancel it.');
+  }
+  written.add(key);
+  return () => {
+    written.delete(key);
+    store.prepared.release(id, process.pid);
+  };
 }

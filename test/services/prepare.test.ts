@@ -152,6 +152,10 @@ test('canceled, it keeps what is done; another process, a lost folder and a full
   expect(images).toBeLessThan(90);
   expect(pid).toBeNull();
 
+  const first = prepareDataset(store, { ...options, size: 24 });
+  await expect(prepareDataset(store, { ...options, size: 24 })).rejects.toMatchObject({ kind: 'conflict' });
+  expect(await first).toMatchObject({ added: 90 });
+
   store.prepared.claim(id, process.ppid, () => false); // a process that lives
   await expect(prepareDataset(store, options)).rejects.toMatchObject({ kind: 'conflict' });
   expect(() => deletePrepared(store, id)).toThrow(/being prepared/);
