@@ -13,17 +13,17 @@ import { wholeNumber } from './output.ts';
 import { bytes, duration, table } from './words.ts';
 
 const HELP = `
-A run that is told so reads them in place of decoding its images, many times
-sooner:
+A run that is told so reads them in place of decoding its images. The larger
+these are, the more that saves:
 
   conmim prepare photos --size 256
   conmim pretrain photos --set data.prepared=256
 
 Every image is decoded, turned as its EXIF data says, and made smaller until
 its shorter side has SIZE pixels (never larger), by Pillow's bicubic filter.
-Random crops are then of the smaller image: the same boxes, other pixels than
-the published recipe has, which crops the image as it is. A crop of a small
-part is enlarged from fewer pixels. The default, 256, is where the mean crop of
+Random crops are then of the smaller image: the same boxes, scaled, and other
+pixels than the published recipe has, which crops the image as it is. A crop
+of a small part is enlarged from fewer pixels. The default, 256, is where the mean crop of
 a photograph still has about the 224 pixels that the network takes; another
 preset's is had by --preset. A larger SIZE keeps more and takes more room.
 
@@ -36,7 +36,11 @@ export function addPrepareCommands(program: Command): void {
     .command('prepare')
     .description('keep a dataset’s images decoded and downsized in a few large files, so that runs load them quickly')
     .argument('<dataset>')
-    .option('--size <pixels>', 'shorter side at most', wholeNumber('--size', PREPARED_LIMITS.min))
+    .option(
+      '--size <pixels>',
+      'shorter side at most; else what fits the published recipes',
+      wholeNumber('--size', PREPARED_LIMITS.min),
+    )
     .option('--preset <name>', 'the size that fits this preset')
     .option('--estimate', 'say how many images, how much room and time it takes, and do nothing')
     .addHelpText('after', HELP)

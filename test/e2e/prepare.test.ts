@@ -65,8 +65,8 @@ describe.skipIf(!hasChromium)(`prepared images in the window${why}`, () => {
     const { page } = window;
     await open(`new?dataset=${dataset}`);
     await page.getByRole('searchbox', { name: /setting/i }).fill('prepared');
-    const field = page.getByRole('group', { name: 'Prepared images, shorter side' });
-    await field.getByLabel('Prepared images, shorter side: none').click();
+    const field = page.getByRole('group', { name: 'Prepared at' });
+    await field.getByLabel('Prepared at: none').click();
     expect(await field.getByRole('spinbutton').or(field.getByRole('textbox')).first().inputValue()).toBe('256');
     await field.getByText(/crops are of the images as they are, as published/).waitFor();
     await inBothThemes(page);
@@ -76,9 +76,9 @@ describe.skipIf(!hasChromium)(`prepared images in the window${why}`, () => {
     const { page } = window;
     await open('runtime');
     const storage = page.getByRole('region', { name: 'Storage' });
-    const row = storage.getByRole('row').filter({ hasText: `prepared, ${IMAGES} images` });
+    const row = storage.getByRole('row').filter({ hasText: `prepared at 64 px, ${IMAGES} images` });
     await storage.getByText(/^Of that, prepared images: \d+ kB/).waitFor();
-    expect(await row.textContent()).toMatch(/at 64 px.*\d kB/);
+    expect(await row.textContent()).toMatch(/\d kB/);
     await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
     await row.getByRole('button', { name: /^Delete / }).click();
     await expect.poll(() => row.count()).toBe(0);

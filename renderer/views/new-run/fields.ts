@@ -56,7 +56,7 @@ const LABELS: Record<string, string> = {
   'projector.batch_norm_eps': 'BatchNorm epsilon',
   'projector.batch_norm_momentum': 'BatchNorm momentum',
   'augment.flip': 'Flip',
-  'data.prepared': 'Prepared images, shorter side',
+  'data.prepared': 'Prepared at',
   'augment.std': 'Standard deviation',
 };
 
