@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { overFiles } from './file-pool.ts';
 import type { PrepareRequest, PrepareResult } from './prepare-worker.ts';
 
@@ -6,7 +7,8 @@ const WORKER = new URL(
   import.meta.url,
 );
 /** Few, because the pixels of those that are under way are in memory. */
-const BATCH = 8;
+export const BATCH = 8;
+export const THREADS = Math.min(availableParallelism(), 8);
 
 /** Decodes and downsizes files in worker threads, as `overFiles` does it. @param size the shorter side at most, pixels */
 export function prepareFiles<T extends PrepareRequest>(
@@ -17,6 +19,7 @@ export function prepareFiles<T extends PrepareRequest>(
     worker: WORKER,
     workerData: { size },
     toSend: ({ path, bytes, mtime }): PrepareRequest => ({ path, bytes, mtime }),
+    threads: THREADS,
     batch: BATCH,
     signal,
   });

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Dataset, ImageRow, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { PreparePlan } from '../../shared/ipc.ts';
-import { prepareFiles } from '../data/prepare-pool.ts';
+import { BATCH, prepareFiles, THREADS } from '../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../data/prepared.ts';
 import type { Store } from '../store/store.ts';
 import { datasetFolderMissing } from './datasets.ts';
@@ -11,8 +11,8 @@ import { claimSet, PreparedWriter, sweepPrepared, tidyFiles, type WriterLimits }
 
 /** Free space that is left to others, bytes. */
 const RESERVE = 500e6;
-/** Images that `measurePrepare` decodes. */
-const MEASURED = 48;
+/** Batches that `measurePrepare` has each thread decode. */
+const MEASURED = 4;
 /** Words for what was wrong with files are kept of so many. */
 const KEPT_FAULTS = 20;
 
@@ -43,11 +43,14 @@ type FileToPrepare = { path: string; bytes: number; mtime: number; row: ImageRow
 export function planPrepare(store: Store, { dataset, size }: Pick<PrepareOptions, 'dataset' | 'size'>): PreparePlan {
   const { id, name } = store.datasets.get(dataset);
   const set = store.prepared.find(id, size);
-  const missing = missingImages(store, id, set);
+  const missing = store.prepared.missingSizes(id, set?.id ?? null);
+  const bytesOf = (image: { width: number; height: number }) =>
+    pixelBytes(downsizedSides(image.width, image.height, size));
   const { bavail, bsize } = statfsSync(dirname(store.path));
   return {
-    ...{ dataset: name, size, images: missing.length, ready: set?.images ?? 0 },
-    bytes: missing.reduce((sum, row) => sum + pixelBytes(downsizedSides(row.width, row.height, size)), 0),
+    ...{ dataset: name, size, ready: set?.images ?? 0 },
+    images: missing.reduce((sum, { count }) => sum + count, 0),
+    bytes: missing.reduce((sum, { count, ...image }) => sum + count * bytesOf(image), 0),
     free: bavail * bsize,
   };
 }
@@ -59,13 +62,12 @@ export async function measurePrepare(
 ): Promise<number | null> {
   const found = store.datasets.get(dataset);
   const missing = missingImages(store, found.id, store.prepared.find(found.id, size));
-  const step = Math.max(1, missing.length / MEASURED);
-  const rows = Array.from({ length: Math.min(MEASURED, missing.length) }, (_, i) => missing[Math.floor(i * step)]!);
-  let began = 0;
-  let done = 0;
-  // From the first answer on: threads take a while to start, once.
+  const most = Math.min(missing.length, MEASURED * THREADS * BATCH);
+  const rows = Array.from({ length: most }, (_, i) => missing[Math.floor((i * missing.length) / most)]!);
+  let [began, done, batches] = [0, 0, 0];
   for await (const batch of prepareFiles(filesToPrepare(found, rows), { size, signal })) {
-    if (began === 0) began = performance.now();
+    // Threads take a while to start, once.
+    if (++batches <= THREADS) began = performance.now();
     else done += batch.length;
   }
   if (signal?.aborted) throw new AppError('canceled', 'The estimate was canceled.');
@@ -135,7 +137,9 @@ const canceled = (done: number, total: number) =>
 /** Usable images that are not in the set, or have changed since. */
 function missingImages(store: Store, datasetId: number, set: PreparedSet | null): ImageRow[] {
   const there = new Set(set ? store.prepared.images(set.id).map(({ image_id }) => image_id) : []);
-  return [...store.images.iterate(datasetId, { status: 'ok' })].filter(({ id }) => !there.has(id));
+  const missing: ImageRow[] = [];
+  for (const row of store.images.iterate(datasetId, { status: 'ok' })) if (!there.has(row.id)) missing.push(row);
+  return missing;
 }
 
 const filesToPrepare = ({ folders }: Dataset, rows: ImageRow[]): FileToPrepare[] =>

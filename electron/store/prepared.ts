@@ -93,6 +93,16 @@ export class Prepared {
       .all(id) as PreparedImage[];
   }
 
+  /** Sizes of the usable images that a set lacks, or all of a dataset's where there is no set, with how many have each. */
+  missingSizes(datasetId: number, id: number | null): { width: number; height: number; count: number }[] {
+    return this.#db
+      .prepare(`
+        SELECT i.width, i.height, count(*) AS count FROM images i
+        LEFT JOIN prepared_images p ON p.set_id = @id AND p.image_id = i.id AND p.hash = i.hash
+        WHERE i.dataset_id = @datasetId AND i.status = 'ok' AND p.image_id IS NULL GROUP BY i.width, i.height`)
+      .all({ datasetId, id }) as { width: number; height: number; count: number }[];
+  }
+
   /** How many usable images were prepared, and have changed since. */
   changed(id: number): number {
     return this.#db

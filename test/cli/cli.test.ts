@@ -350,6 +350,9 @@ describe('the command line', () => {
     for (const key of ['images_per_second', 'images_per_second_core']) expect(loaded[key]).toBeGreaterThan(0);
     expect(loaded.file_bytes).toBeGreaterThan(35_000);
     expect(loaded.file_bytes).toBeLessThanOrEqual(43_000);
+    expect(loaded.prepared).toBeNull();
+    // 64 pixels and crops of 0.08 to 1: 64 / sqrt(0.54 * 4/3) = 75.4.
+    expect(conmim(...loader, '--prepared', '--json').json()).toMatchObject({ images: 20, workers: 1, prepared: 64 });
     expect(conmim(...loader.slice(0, -1), '50').stderr).toContain('multiple of 32');
     const { parts, ...start } = conmim('bench', 'start', '--starts', '2', '--json').json();
     expect(start.command).toContain('pretrain made-up --preset small-cpu --steps 1');

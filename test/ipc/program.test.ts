@@ -302,6 +302,12 @@ describe('recipes', () => {
     const same = await ask({ 'views.teacher': 'same' });
     expect(same[0]!.teacher).toBe(same[0]!.student);
     expect(same[0]!.student).toBe(first[0]!.student);
+    // Of images that are brought to a size, crops are of the smaller ones.
+    const small = { 'data.prepared': 16, 'model.image_size': 16, 'mask.unit': 8 };
+    expect(await ask(small)).toMatchObject([
+      { width: 20, height: 16 },
+      { width: 21, height: 16 },
+    ]);
   });
 });
 
