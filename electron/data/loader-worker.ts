@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
 import { normalise, normaliseTables } from './normalise.ts';
-import { downsized, PreparedFiles, type PreparedPlace } from './prepared.ts';
+import { downsized, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
@@ -21,7 +21,7 @@ export interface ViewTask {
   /** Which of the image's crops of this epoch. */
   crop: number;
   /** Where its downsized pixels lie; null where it is to be decoded. */
-  prepared: PreparedPlace | null;
+  prepared: MappedPlace | null;
 }
 
 export interface WorkerRequest {
@@ -83,14 +83,9 @@ async function opened(
   size: number | null,
   keep: boolean,
 ): Promise<() => Promise<Source> | Source> {
-  if (prepared) {
-    try {
-      files.willNeed(prepared);
-      return () => ({ ...prepared, rows: (top, height) => files.rows(prepared, top, height, pixels) });
-    } catch {
-      // The file is gone, because its images were moved or deleted, or it is cut. What is decoded has the same pixels.
-    }
-  }
+  const bytes = prepared && files.bytesOf(prepared);
+  if (bytes) return () => ({ ...prepared, rows: (top, height) => preparedRows(bytes, prepared, top, height, pixels) });
+  // Not prepared, or its file is gone: what is decoded has the same pixels.
   const hit = cache.get(path);
   if (hit) {
     cache.delete(path); // to the end: least recently used first

@@ -6,7 +6,7 @@ import { makeMask } from '../../shared/masking.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask } from './loader-worker.ts';
-import type { PreparedPlace } from './prepared.ts';
+import { PreparedFiles, type PreparedPlace } from './prepared.ts';
 import { permutation, stream } from './random.ts';
 
 export interface LoaderImage {
@@ -63,6 +63,7 @@ export class Loader {
   readonly #pool: ViewPool;
   readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
   readonly #failures = new Map<number, Failure>();
+  readonly #files = new PreparedFiles();
   #nextIndex: number;
   /** Of the epoch that was asked for last: a million images take a while to shuffle. */
   #order: { epoch: number; samples: Uint32Array } | null = null;
@@ -105,8 +106,9 @@ export class Loader {
   }
 
   /** Ends the threads; resolves when they are gone. */
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    await this.#pool.close();
+    this.#files.close(); // not before: its threads read what is mapped
   }
 
   #fill(): void {
@@ -139,7 +141,8 @@ export class Loader {
   }
 
   #source({ id, path }: LoaderImage): Pick<ViewTask, 'id' | 'path' | 'prepared'> {
-    return { id, path, prepared: this.#options.prepared?.get(id) ?? null };
+    const place = this.#options.prepared?.get(id);
+    return { id, path, prepared: place ? { ...place, mapping: this.#files.mappingOf(place) } : null };
   }
 
   async #prepare(index: number): Promise<Omit<Batch, 'waitMs'>> {

@@ -34,15 +34,59 @@ const memory: Memory | null = (() => {
   }
 })();
 
+/** A mapped file as other threads of this process can read it: its first byte's address stays valid while it is open. */
+export interface Mapping {
+  base: bigint;
+  bytes: number;
+}
+
+/** Bytes that can be copied from. */
+export interface MappedBytes {
+  /** Copies `to.byteLength` bytes from `at`. @throws RangeError past the end; the file must not have been cut since */
+  copy(at: number, to: Uint8Array): void;
+  /**
+   * Has the system read a part from the disk, where it is not in memory yet, while the caller does something else.
+   * @throws RangeError as `copy` would
+   */
+  willNeed(at: number, bytes: number): void;
+}
+
+/** What another thread has mapped. */
+export class SharedBytes implements MappedBytes {
+  readonly #mapping: Mapping;
+
+  constructor(mapping: Mapping) {
+    this.#mapping = mapping;
+  }
+
+  copy(at: number, to: Uint8Array): void {
+    requireWithin(this.#mapping, at, to.byteLength);
+    memory!.memcpy(to, this.#mapping.base + BigInt(at), to.byteLength);
+  }
+
+  willNeed(at: number, bytes: number): void {
+    requireWithin(this.#mapping, at, bytes);
+    const start = at - (at % PAGE);
+    memory!.madvise(this.#mapping.base + BigInt(start), at + bytes - start, MADV_WILLNEED);
+  }
+}
+
+function requireWithin({ bytes }: { bytes: number }, at: number, length: number): void {
+  if (at + length > bytes) throw new RangeError('past the end of the file');
+}
+
 /**
- * A file whose bytes are copied out of a mapping, straight to where they are wanted (memory of WebAssembly): its pages belong to the system,
- * which takes them back when it needs them. Not an ArrayBuffer over the mapping, because Electron forbids these.
+ * A file whose bytes are copied out of a mapping, straight to where they are wanted (memory of WebAssembly): its pages
+ * belong to the system, which takes them back when it needs them. Not an ArrayBuffer over the mapping, because Electron
+ * forbids these.
  */
-export class MappedFile {
+export class MappedFile implements MappedBytes {
   readonly bytes: number;
+  /** Null where it could not be mapped, and is read. */
+  readonly mapping: Mapping | null = null;
   readonly #fd: number;
   readonly #pointer: unknown = null;
-  readonly #base: bigint = 0n;
+  readonly #shared: SharedBytes | null = null;
 
   constructor(path: string) {
     this.#fd = openSync(path, 'r');
@@ -52,29 +96,23 @@ export class MappedFile {
     const base = BigInt.asIntN(64, memory.address(pointer));
     if (base === -1n) return; // MAP_FAILED: this file is read
     this.#pointer = pointer;
-    this.#base = base;
+    this.mapping = { base, bytes: this.bytes };
+    this.#shared = new SharedBytes(this.mapping);
   }
 
   get isMapped(): boolean {
     return this.#pointer !== null;
   }
 
-  /** Copies `to.byteLength` bytes from `at`; they must be within the file, which must not have been cut. */
   copy(at: number, to: Uint8Array): void {
-    if (at + to.byteLength > this.bytes) throw new RangeError('past the end of the file');
-    if (this.isMapped) memory!.memcpy(to, this.#base + BigInt(at), to.byteLength);
+    requireWithin(this, at, to.byteLength);
+    if (this.#shared) this.#shared.copy(at, to);
     else readSync(this.#fd, to, 0, to.byteLength, at);
   }
 
-  /**
-   * Has the system read a part from the disk, where it is not in memory yet, while the caller does something else.
-   * @throws RangeError as `copy` would
-   */
   willNeed(at: number, bytes: number): void {
-    if (at + bytes > this.bytes) throw new RangeError('past the end of the file');
-    if (!this.isMapped) return;
-    const start = at - (at % PAGE);
-    memory!.madvise(this.#base + BigInt(start), at + bytes - start, MADV_WILLNEED);
+    requireWithin(this, at, bytes);
+    this.#shared?.willNeed(at, bytes);
   }
 
   close(): void {

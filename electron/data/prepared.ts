@@ -1,4 +1,4 @@
-import { MappedFile } from './mapped-file.ts';
+import { type MappedBytes, MappedFile, type Mapping, SharedBytes } from './mapped-file.ts';
 import { type Pixels, resized } from './resample.ts';
 import type { Scratch } from './scratch.ts';
 
@@ -31,29 +31,62 @@ export function downsized(image: Pixels, size: number, room?: Scratch): Pixels {
   return { ...sides, data: resized(image, all, sides, 'bicubic', into) };
 }
 
-/** Files of prepared images, each mapped when it is first asked for: threads and processes share the system's pages. */
+/** A place with the file that another thread mapped; null where this thread is to open it. */
+export type MappedPlace = PreparedPlace & { mapping: Mapping | null };
+
+/** Files of prepared images, each opened when it is first asked for. */
 export class PreparedFiles {
-  readonly #files = new Map<string, MappedFile>();
+  readonly #files = new Map<string, MappedFile | null>();
+  #isClosed = false;
 
-  /** Has an image read ahead. @throws where the file is gone, or shorter than that */
-  willNeed(place: PreparedPlace): void {
-    this.#file(place).willNeed(place.start, pixelBytes(place));
+  /** The mapping of a place's file, for every thread: one for all of them has one table of pages. Null where there is none. */
+  mappingOf({ file }: PreparedPlace): Mapping | null {
+    return this.#file(file)?.mapping ?? null;
   }
 
-  /** Some rows of an image, in `room`. @throws as `willNeed` */
-  rows(place: PreparedPlace, top: number, height: number, room: Scratch): Uint8Array {
-    const stride = 3 * place.width;
-    const rows = room.take(stride * height);
-    this.#file(place).copy(place.start + stride * top, rows);
-    return rows;
-  }
-
-  #file({ file }: PreparedPlace): MappedFile {
-    let mapped = this.#files.get(file);
-    if (!mapped) {
-      mapped = new MappedFile(file);
-      this.#files.set(file, mapped);
+  /** The bytes of a place's file, read ahead; null where the file is gone, or shorter than that. */
+  bytesOf(place: MappedPlace): MappedBytes | null {
+    const { file, mapping, start } = place;
+    const bytes = mapping ? new SharedBytes(mapping) : this.#file(file);
+    try {
+      bytes?.willNeed(start, pixelBytes(place));
+      return bytes;
+    } catch {
+      return null;
     }
-    return mapped;
   }
+
+  /** From then on there is no file. */
+  close(): void {
+    this.#isClosed = true;
+    for (const file of this.#files.values()) file?.close();
+    this.#files.clear();
+  }
+
+  /** Null where it is not there: its images were moved, or deleted. No other file will ever have its name. */
+  #file(path: string): MappedFile | null {
+    if (this.#isClosed) return null;
+    let file = this.#files.get(path);
+    if (file !== undefined) return file;
+    try {
+      file = new MappedFile(path);
+    } catch {
+      file = null;
+    }
+    this.#files.set(path, file);
+    return file;
+  }
+}
+
+/** Some rows of an image, in `room`. */
+export function preparedRows(
+  bytes: MappedBytes,
+  { start, width }: PreparedPlace,
+  top: number,
+  height: number,
+  room: Scratch,
+): Uint8Array {
+  const rows = room.take(3 * width * height);
+  bytes.copy(start + 3 * width * top, rows);
+  return rows;
 }

@@ -14,7 +14,8 @@ import sharp from 'sharp';
 import { beforeEach, expect, test } from 'vitest';
 import { decodeImage } from '../../electron/data/decode.ts';
 import { type Batch, Loader } from '../../electron/data/loader.ts';
-import { downsized } from '../../electron/data/prepared.ts';
+import { downsized, PreparedFiles, preparedRows } from '../../electron/data/prepared.ts';
+import { Scratch } from '../../electron/data/scratch.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { measurePrepare, planPrepare, prepareDataset } from '../../electron/services/prepare.ts';
 import { deletePrepared, sweepPrepared } from '../../electron/services/prepared-files.ts';
@@ -313,4 +314,27 @@ test('a size that fits: 256 for the published recipes, and never below what the 
     ...{ 'conmim-small': 256, 'conmim-base': 256, 'conmim-large': 256 },
   });
   expect(runConfigSchema.safeParse({ data: { prepared: 192 } }).error?.issues[0]?.message).toMatch(/nearest: 224/);
+});
+
+test('threads read one mapping of a file; a cut or missing one gives none, and nothing is left open', async () => {
+  const path = join(home, 'pixels');
+  const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => i % 251);
+  writeFileSync(path, bytes);
+  const open = () => readdirSync('/proc/self/fd').length;
+  const before = process.platform === 'linux' ? open() : 0;
+  const files = new PreparedFiles();
+  const place = { file: path, start: 66_000, width: 10, height: 100 };
+  const mapping = files.mappingOf(place);
+  expect(mapping?.bytes ?? 70_000).toBe(70_000);
+  for (const shared of [mapping, null]) {
+    const source = files.bytesOf({ ...place, mapping: shared })!;
+    expect(preparedRows(source, place, 7, 3, new Scratch())).toEqual(bytes.subarray(66_210, 66_300));
+    expect(files.bytesOf({ ...place, height: 134, mapping: shared })).toBeNull(); // 20 bytes beyond the end
+    expect(() => preparedRows(source, place, 100, 40, new Scratch())).toThrow(/past the end/);
+  }
+  const gone = { ...place, file: join(home, 'gone') };
+  expect([files.mappingOf(gone), files.bytesOf({ ...gone, mapping: null })]).toEqual([null, null]);
+  files.close();
+  expect(files.mappingOf(place)).toBeNull();
+  if (process.platform === 'linux') expect(open()).toBe(before);
 });
