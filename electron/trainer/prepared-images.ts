@@ -21,8 +21,15 @@ export function preparedImages(
 ): PreparedImages {
   const set = store.prepared.find(datasetId, size);
   const places = new Map<number, PreparedPlace>();
-  for (const { image_id, file, start, width, height } of set ? store.prepared.images(set.id) : [])
-    places.set(image_id, { file: preparedFile(store.path, set!.id, file), start, width, height });
+  const paths = new Map<number, string>();
+  for (const { image_id, file, start, width, height } of set ? store.prepared.images(set.id) : []) {
+    let path = paths.get(file);
+    if (path === undefined) {
+      path = preparedFile(store.path, set!.id, file);
+      paths.set(file, path);
+    }
+    places.set(image_id, { file: path, start, width, height });
+  }
   const missing = images.filter(({ id }) => !places.has(id)).length;
   if (missing === 0) return { places, notice: '' };
   const { name } = store.datasets.get(datasetId);
