@@ -198,6 +198,9 @@ export const trainSchema = z.strictObject({
     .describe('compute blocks again on the way back: less memory, the same numbers, longer steps'),
 });
 
+/** Shorter sides of prepared images that can be asked for, pixels. */
+export const PREPARED_LIMITS = { min: 16, max: 4096 } as const;
+
 export const dataSchema = z.strictObject({
   workers: z
     .number()
@@ -213,6 +216,16 @@ export const dataSchema = z.strictObject({
     .max(0.9)
     .default(0)
     .describe('share of images kept from training, for look-up on unseen images'),
+  prepared: z
+    .number()
+    .int()
+    .min(PREPARED_LIMITS.min)
+    .max(PREPARED_LIMITS.max)
+    .nullable()
+    .default(null)
+    .describe(
+      'shorter side, pixels, to which images are brought before they are cropped, read from what `conmim prepare` kept of that size; those not kept are decoded and give the same pixels. null: crops are of the images as they are, as published',
+    ),
 });
 
 export const checkpointSchema = z.strictObject({
@@ -277,6 +290,8 @@ export const runConfigSchema = z
         );
       }
     }
+    if (c.data.prepared !== null && c.data.prepared < image_size)
+      refuse(['data', 'prepared'], `must not be below model.image_size; nearest: ${image_size}`);
     if (c.optimizer.min_lr > c.optimizer.lr)
       refuse(['optimizer', 'min_lr'], `must not be above optimizer.lr; nearest: ${c.optimizer.lr}`);
   });

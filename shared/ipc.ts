@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type BackendChoice, USES } from './backends.ts';
-import type { RunConfig, RunConfigInput } from './config.ts';
+import { PREPARED_LIMITS, type RunConfig, type RunConfigInput } from './config.ts';
 import type {
   Checkpoint,
   Dataset,
@@ -36,6 +36,9 @@ const recipe = { preset: name, changes };
 const part = z.enum(['student', 'teacher']);
 /** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
 const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
+
+/** Shorter side of prepared images, pixels. */
+const preparedSide = z.number().int().min(PREPARED_LIMITS.min).max(PREPARED_LIMITS.max);
 
 /** Which index: see `RetrievalSpec`. */
 const retrieval = {
@@ -79,6 +82,12 @@ export const CHANNELS = {
   'datasets.rename': channel<Dataset>()(z.strictObject({ id, name })),
   /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
   'datasets.delete': channel<Undo>()(byId),
+  /** What preparing would take; nothing is made. */
+  'prepared.plan': channel<PreparePlan>()(z.strictObject({ dataset: id, size: preparedSide })),
+  /** Keeps a dataset's images decoded and downsized, or goes on with it. */
+  'prepared.start': channel<TaskRef>()(z.strictObject({ dataset: id, size: preparedSide })),
+  /** Hidden at once, gone when the undo has run out, or when something is prepared. Refused while it is written. */
+  'prepared.delete': channel<Undo>()(byId),
   'images.page': channel<ImagePage>()(
     z.strictObject({
       dataset: id,
@@ -356,6 +365,7 @@ export type AppEvent =
   | { type: 'datasets' }
   | { type: 'evaluations' }
   | { type: 'indexes' }
+  | { type: 'prepared' }
   | { type: 'presets' }
   | { type: 'usage'; usage: Usage }
   | { type: 'notice'; text: string; run: number | null }
@@ -413,6 +423,20 @@ export interface DatasetDetail extends DatasetRow {
 export interface ImagePage {
   total: number;
   images: ImageRow[];
+}
+
+/** What preparing a dataset at a size would take. */
+export interface PreparePlan {
+  dataset: string;
+  /** Shorter side at most, pixels. */
+  size: number;
+  /** Images that are to be prepared, and that are already. */
+  images: number;
+  ready: number;
+  /** Of those that are to be. */
+  bytes: number;
+  /** On the disk. */
+  free: number;
 }
 
 export interface ImageDetail extends ImageRow {
@@ -750,6 +774,7 @@ export interface Storage {
     is_ready: boolean;
     bytes: number;
   }[];
+  prepared: { id: number; dataset: string; size: number; images: number; missing: number; bytes: number }[];
   runtimes: { path: string; name: string; bytes: number; in_use: boolean }[];
   thumbnails: { path: string; bytes: number };
 }
@@ -778,6 +803,7 @@ export type TaskKind =
   | 'map'
   | 'import'
   | 'rescan'
+  | 'prepare'
   | 'estimate'
   | 'evaluate'
   | 'embeddings'
@@ -801,7 +827,7 @@ export interface Task {
   started_at: number;
   ended_at: number | null;
   error: ErrorReport | null;
-  /** By kind: `ImportSummary`, `Cost`, evaluation, `DoctorReport`, `Trial`. */
+  /** By kind: `ImportSummary`, `PrepareSummary`, `Cost`, evaluation, `DoctorReport`, `Trial`. */
   result: unknown;
   cancelable: boolean;
 }

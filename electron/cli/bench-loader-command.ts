@@ -19,6 +19,7 @@ export function addLoaderBench(bench: Command): void {
     .option('--files <n>', 'JPEGs of 500 by 375 pixels that are made', wholeNumber('--files', 1), 40)
     .option('--images <n>', 'images that are timed, after some to warm up', wholeNumber('--images', 1), 600)
     .option('--workers <n>', 'threads', wholeNumber('--workers', 1), 1)
+    .option('--prepared', 'read them as `conmim prepare` keeps them, in place of decoding JPEGs')
     .option('--folder <folder>', 'make the JPEGs here and leave them; else in a temporary folder')
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'not needed here')
@@ -38,12 +39,13 @@ export function addLoaderBench(bench: Command): void {
           const result = await withAbort((signal) =>
             benchLoader({
               ...{ folder, side: image!, files: files!, images: images!, workers: workers!, signal },
+              prepared: options.prepared === true,
               onProgress: (done, total) => out.progress(`${done} of ${total} images`),
             }),
           );
           const words = Object.entries(result).map(([key, value]) => [
             key,
-            typeof value === 'number' ? Number(value.toPrecision(4)) : value,
+            typeof value === 'number' ? Number(value.toPrecision(4)) : (value ?? 'no'),
           ]);
           out.result(result, table(['', ''], words));
         } finally {

@@ -12,6 +12,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
     names: ['import', 'datasets', 'dataset', 'delete-dataset'],
     load: async () => (await import('./data-commands.ts')).addDataCommands,
   },
+  { names: ['prepare', 'prepared'], load: async () => (await import('./prepare-commands.ts')).addPrepareCommands },
   {
     names: ['pretrain', 'resume', 'runs', 'show', 'pause', 'stop', 'delete', 'presets', 'settings'],
     load: async () => (await import('./run-commands.ts')).addRunCommands,

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { importDataset } from '../services/datasets.ts';
+import { sweepPrepared } from '../services/prepared-files.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table, when } from './words.ts';
@@ -120,6 +121,7 @@ export function addDataCommands(program: Command): void {
           );
         }
         store.datasets.delete(dataset.id);
+        sweepPrepared(store);
         out.result({ deleted: dataset }, `Dataset "${name}" is forgotten; its files are as they were.`);
       }),
     );

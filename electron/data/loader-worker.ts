@@ -5,6 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
 import { normalise, normaliseTables } from './normalise.ts';
+import { downsized, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
@@ -19,11 +20,15 @@ export interface ViewTask {
   epoch: number;
   /** Which of the image's crops of this epoch. */
   crop: number;
+  /** Where its downsized pixels lie; null where it is to be decoded. */
+  prepared: MappedPlace | null;
 }
 
 export interface WorkerRequest {
   ticket: number;
   config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
+  /** Shorter side that images are brought to; null for as they are. */
+  size: number | null;
   /** What the student's view goes through at last; null for nothing. */
   randAugment: RandAugment | null;
   tasks: ViewTask[];
@@ -56,20 +61,42 @@ let cached = 0;
 
 /** Of the image that is being cropped. */
 const pixels = new Scratch();
+const smaller = new Scratch();
 const room = viewRoom();
+const files = new PreparedFiles();
+
+/** An image of which any rows can be had. */
+interface Source {
+  width: number;
+  height: number;
+  rows(top: number, height: number): Uint8Array;
+}
+
+const decoded = ({ data, width, height }: Pixels): Source => ({
+  ...{ width, height },
+  rows: (top, height) => data.subarray(3 * width * top, 3 * width * (top + height)),
+});
 
 /** Begins to read an image; what it resolves with gives its pixels. */
-async function opened(path: string, keep: boolean): Promise<() => Promise<Pixels>> {
+async function opened(
+  { path, prepared }: ViewTask,
+  size: number | null,
+  keep: boolean,
+): Promise<() => Promise<Source> | Source> {
+  const bytes = prepared && files.bytesOf(prepared);
+  if (bytes) return () => ({ ...prepared, rows: (top, height) => preparedRows(bytes, prepared, top, height, pixels) });
+  // Not prepared, or its file is gone: what is decoded has the same pixels.
   const hit = cache.get(path);
   if (hit) {
     cache.delete(path); // to the end: least recently used first
     cache.set(path, hit);
-    return async () => hit;
+    return () => decoded(hit);
   }
   const decode = await openImage(path);
-  if (!keep) return () => decode(pixels);
+  const fit = (image: Pixels, into?: Scratch) => (size === null ? image : downsized(image, size, into));
+  if (!keep) return async () => decoded(fit(await decode(pixels), smaller));
   return async () => {
-    const image = await decode();
+    const image = fit(await decode());
     if (!cache.has(path) && image.data.length <= CACHE_BYTES / 4) {
       cache.set(path, image);
       cached += image.data.length;
@@ -79,20 +106,23 @@ async function opened(path: string, keep: boolean): Promise<() => Promise<Pixels
         cached -= data.length;
       }
     }
-    return image;
+    return decoded(image);
   };
 }
 
 function prepare(
   { config, randAugment, student, teacher }: WorkerRequest,
   task: ViewTask,
-  image: Pixels,
+  image: Source,
   tables: Float32Array,
 ): void {
   const side = config.model.image_size;
   const random = (purpose: string) => stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`);
   const draw = drawViews(image.width, image.height, config, random);
-  const views = applyViews(image, draw, side, config.augment, room);
+  // Of the image only the rows of the crop are read.
+  const { top, height } = draw.crop;
+  const rows = { data: image.rows(top, height), width: image.width, height };
+  const views = applyViews(rows, { ...draw, crop: { ...draw.crop, top: 0 } }, side, config.augment, room);
   if (randAugment) {
     // Views may be the same pixels: the teacher keeps its own.
     const student = views.student === views.teacher ? views.student.slice() : views.student;
@@ -116,7 +146,7 @@ async function serve(request: WorkerRequest): Promise<WorkerReply> {
   const tables = normaliseTables(config.augment);
   const failures: ViewFailure[] = [];
   const open = (task: ViewTask | undefined) => {
-    const image = task && opened(task.path, config.train.crops_per_image > 1);
+    const image = task && opened(task, request.size, config.train.crops_per_image > 1);
     image?.catch(() => {}); // said where it is awaited
     return image;
   };

@@ -6,6 +6,7 @@ import { makeMask } from '../../shared/masking.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask } from './loader-worker.ts';
+import { PreparedFiles, type PreparedPlace } from './prepared.ts';
 import { permutation, stream } from './random.ts';
 
 export interface LoaderImage {
@@ -21,6 +22,8 @@ export interface LoaderOptions {
   config: RunConfig;
   /** Of the student's view, after all else: fine-tuning has it. */
   randAugment?: RandAugment | null;
+  /** Where the pixels of images lie that were prepared at `config.data.prepared`, by their ids. */
+  prepared?: ReadonlyMap<number, PreparedPlace> | null;
   /** Threads; 0 for half the cores. */
   workers: number;
   /** Micro-batch to begin with. */
@@ -60,6 +63,7 @@ export class Loader {
   readonly #pool: ViewPool;
   readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
   readonly #failures = new Map<number, Failure>();
+  readonly #files = new PreparedFiles();
   #nextIndex: number;
   /** Of the epoch that was asked for last: a million images take a while to shuffle. */
   #order: { epoch: number; samples: Uint32Array } | null = null;
@@ -102,8 +106,9 @@ export class Loader {
   }
 
   /** Ends the threads; resolves when they are gone. */
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    await this.#pool.close();
+    this.#files.close(); // not before: its threads read what is mapped
   }
 
   #fill(): void {
@@ -130,8 +135,14 @@ export class Loader {
       const image = images[sample % images.length]!;
       // Where a small dataset goes round within an epoch, its images are cropped anew.
       const round = Math.floor(at / samples) * crops_per_image;
-      return { slot, id: image.id, path: image.path, epoch, crop: Math.floor(sample / images.length) + round };
+      const crop = Math.floor(sample / images.length) + round;
+      return { slot, ...this.#source(image), epoch, crop };
     });
+  }
+
+  #source({ id, path }: LoaderImage): Pick<ViewTask, 'id' | 'path' | 'prepared'> {
+    const place = this.#options.prepared?.get(id);
+    return { id, path, prepared: place ? { ...place, mapping: this.#files.mappingOf(place) } : null };
   }
 
   async #prepare(index: number): Promise<Omit<Batch, 'waitMs'>> {
@@ -167,8 +178,7 @@ export class Loader {
           ]!;
         const task: ViewTask = {
           ...tasks[slot]!,
-          id: image.id,
-          path: image.path,
+          ...this.#source(image),
           crop: tasks[slot]!.crop + (attempt + 1) * 1_000_000,
         };
         tasks[slot] = task;
@@ -194,11 +204,12 @@ export class Loader {
   /** An image always goes to the same thread, where its decoded pixels may still be. */
   async #send(tasks: ViewTask[], student: SharedArrayBuffer, teacher: SharedArrayBuffer): Promise<ViewFailure[]> {
     const { config, randAugment = null } = this.#options;
-    const { model, augment, views, train } = config;
+    const { model, augment, views, train, data } = config;
+    const size = data.prepared ?? null; // an older program's run has no such setting
     const shares = Map.groupBy(tasks, (task) => task.id % this.#pool.size);
     const answers = [...shares].map(([thread, share]) =>
       this.#pool.send(thread, {
-        ...{ config: { model, augment, views, train }, randAugment, tasks: share, student, teacher },
+        ...{ config: { model, augment, views, train }, size, randAugment, tasks: share, student, teacher },
       }),
     );
     return (await Promise.all(answers)).flat().sort((a, b) => a.slot - b.slot);

@@ -67,10 +67,7 @@ function weightsFor(input: number, output: number, filter: Filter): ResampleWeig
   return weights;
 }
 
-/**
- * A part of an image, resized to a square, as Pillow's `crop` and `resize` do it: across first, then down, each
- * rounded to 8 bits. @returns RGB, `[size * size * 3]`, in `into`
- */
+/** A part of an image, resized to a square, as `resized` does it. @returns RGB, `[size * size * 3]`, in `into` */
 export function resizedCrop(
   image: Pixels,
   box: Box,
@@ -78,9 +75,24 @@ export function resizedCrop(
   interpolation: AugmentConfig['interpolation'],
   into = new Uint8Array(size * size * 3),
 ): Uint8Array {
+  return resized(image, box, { width: size, height: size }, interpolation, into);
+}
+
+/**
+ * A part of an image, resized as Pillow's `crop` and `resize` do it: across first, then down, each rounded to 8 bits.
+ * @returns RGB, `[to.height * to.width * 3]`, in `into`
+ */
+export function resized(
+  image: Pixels,
+  box: Box,
+  to: { width: number; height: number },
+  interpolation: AugmentConfig['interpolation'],
+  into: Uint8Array,
+): Uint8Array {
+  const size = to.width;
   const filter = FILTERS[interpolation];
-  const across = weightsFor(box.width, size, filter);
-  const down = weightsFor(box.height, size, filter);
+  const across = weightsFor(box.width, to.width, filter);
+  const down = weightsFor(box.height, to.height, filter);
   const compiled = compiledImaging();
   if (compiled) {
     const start = (box.top * image.width + box.left) * 3;
@@ -93,7 +105,7 @@ export function resizedCrop(
   const { data } = image;
   for (let y = 0; y < box.height; y++) {
     const row = ((box.top + y) * image.width + box.left) * 3;
-    for (let x = 0, to = y * size * 3; x < size; x++, to += 3) {
+    for (let x = 0, at = y * size * 3; x < size; x++, at += 3) {
       let r = half;
       let g = half;
       let b = half;
@@ -106,19 +118,19 @@ export function resizedCrop(
         g = (g + Math.imul(weight, data[from + 1]!)) | 0;
         b = (b + Math.imul(weight, data[from + 2]!)) | 0;
       }
-      middle[to] = r >> PRECISION;
-      middle[to + 1] = g >> PRECISION;
-      middle[to + 2] = b >> PRECISION;
+      middle[at] = r >> PRECISION;
+      middle[at + 1] = g >> PRECISION;
+      middle[at + 2] = b >> PRECISION;
     }
   }
   const out = new Uint8ClampedArray(into.buffer, into.byteOffset, into.length);
   const stride = size * 3;
-  for (let y = 0, to = 0; y < size; y++) {
+  for (let y = 0, at = 0; y < to.height; y++) {
     const first = down.first[y]! * stride;
     const w = y * down.taps;
     const end = w + down.count[y]!;
     // Three at a time: a weight is read once for them.
-    for (let x = first; x < first + stride; x += 3, to += 3) {
+    for (let x = first; x < first + stride; x += 3, at += 3) {
       let r = half;
       let g = half;
       let b = half;
@@ -128,9 +140,9 @@ export function resizedCrop(
         g = (g + Math.imul(weight, middle[from + 1]!)) | 0;
         b = (b + Math.imul(weight, middle[from + 2]!)) | 0;
       }
-      out[to] = r >> PRECISION;
-      out[to + 1] = g >> PRECISION;
-      out[to + 2] = b >> PRECISION;
+      out[at] = r >> PRECISION;
+      out[at + 1] = g >> PRECISION;
+      out[at + 2] = b >> PRECISION;
     }
   }
   return into;

@@ -16,6 +16,8 @@ import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
+import { planPrepare, prepareDataset } from '../services/prepare.ts';
+import { claimSet, deletePrepared, sweepPrepared } from '../services/prepared-files.ts';
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
 import { probeStrip } from '../services/probe-strip.ts';
 import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
@@ -32,6 +34,7 @@ export function handlers(context: Context): Handlers {
   return {
     ...windowHandlers(context),
     ...datasetHandlers(context),
+    ...preparedHandlers(context),
     ...recipeHandlers(context),
     ...runHandlers(context),
     ...checkpointHandlers(context),
@@ -152,7 +155,10 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         'dataset',
         [id],
         `Dataset "${name}" is deleted; its files are untouched.`,
-        () => store.datasets.delete(id),
+        () => {
+          store.datasets.delete(id);
+          sweepPrepared(store);
+        },
         changed,
       );
     },
@@ -166,6 +172,36 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
       const image = store.images.get(id);
       const path = join(store.datasets.get(image.dataset_id).folders[image.folder]!, image.path);
       return { path, shown: shell.reveal(path) };
+    },
+  };
+}
+
+/** Sets of prepared images that no deletion has hidden. */
+const shownPrepared = ({ store, deletions }: Pick<Context, 'store' | 'deletions'>) =>
+  store.prepared.list().filter(({ id }) => !deletions.isHidden('prepared', id));
+
+function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'prepared'> {
+  const changed = () => events.emit({ type: 'prepared' });
+  return {
+    'prepared.plan': (input) => planPrepare(store, input),
+    'prepared.start': (input) => {
+      deletions.settle('prepared'); // what is prepared now is not deleted a little later
+      const { name } = store.datasets.get(input.dataset);
+      return tasks.start('prepare', `Preparing ${name} at ${input.size} pixels`, async ({ signal, progress }) => {
+        try {
+          return await prepareDataset(store, { ...input, signal, onProgress: progress });
+        } finally {
+          changed();
+        }
+      });
+    },
+    'prepared.delete': ({ id }) => {
+      const { dataset_id, size } = store.prepared.get(id);
+      claimSet(store, id)(); // refused now, where it would be then
+      const what = `Deleted what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels.`;
+      // It may have gone with its dataset until then.
+      const act = () => store.prepared.list().some((one) => one.id === id) && deletePrepared(store, id);
+      return deletions.add('prepared', [id], what, act, changed);
     },
   };
 }
@@ -425,7 +461,10 @@ function runtimeHandlers({ home, store, tasks, thumbnails, deletions }: Context)
     'runtime.install': ({ variant }) =>
       tasks.start('install', `Setting up TensorFlow (${variant})`, (control) => installRuntime(variant, control)),
     'runtime.storage': () =>
-      storageReport(store, { home, thumbnails: thumbnails.folder, indexes: shownIndexes({ store, deletions }) }),
+      storageReport(store, {
+        ...{ home, thumbnails: thumbnails.folder },
+        ...{ indexes: shownIndexes({ store, deletions }), prepared: shownPrepared({ store, deletions }) },
+      }),
     'runtime.remove': async ({ path }) => ({ bytes: await removeStored(path, thumbnails.folder) }),
   };
 }

@@ -1,9 +1,17 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { runConfigSchema } from '../../shared/config.ts';
-import { Loader, type LoaderImage } from '../data/loader.ts';
+import { preparedSize } from '../../shared/prepared.ts';
+import { Loader, type LoaderImage, type LoaderOptions } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
+import { databaseIn } from '../store/home.ts';
+import { Store } from '../store/store.ts';
+import { preparedImages } from '../trainer/prepared-images.ts';
+import { imagesOf } from '../trainer/training-images.ts';
+import { importDataset } from './datasets.ts';
+import { prepareDataset } from './prepare.ts';
 
 /** What the loader gives, under the names that tools/reference/loader_torchvision.py has. */
 export interface LoaderBench {
@@ -18,6 +26,8 @@ export interface LoaderBench {
   workers: number;
   /** Mean size of a file, bytes. */
   file_bytes: number;
+  /** Shorter side of the prepared images that were read, pixels; null where files were decoded. */
+  prepared: number | null;
 }
 
 const WIDTH = 500;
@@ -74,6 +84,8 @@ export interface LoaderBenchOptions {
   /** Side of a view, pixels: a multiple of 32. */
   side: number;
   workers: number;
+  /** Reads images that are prepared first, at the size that fits, in place of decoding files. */
+  prepared: boolean;
   signal?: AbortSignal | undefined;
   onProgress?: (done: number, total: number) => void;
 }
@@ -82,14 +94,42 @@ const BATCH = 20;
 
 /** Times both views and masks of made-up JPEGs by the published settings, as training gets them. */
 export async function benchLoader(options: LoaderBenchOptions): Promise<LoaderBench> {
-  const { folder, side, workers, signal, onProgress } = options;
-  const images = await makeJpegs(folder, options.files);
-  const config = runConfigSchema.parse({
+  const images = await makeJpegs(options.folder, options.files);
+  if (!options.prepared) return time(options, images, null);
+  const home = await mkdtemp(join(tmpdir(), 'conmim-bench-'));
+  const store = Store.open(databaseIn(home));
+  try {
+    const { dataset } = await importDataset(store, { name: 'made-up', folders: [options.folder] });
+    const size = preparedSize(benchConfig(options.side, null));
+    await prepareDataset(store, { dataset: dataset.id, size, signal: options.signal });
+    const known = imagesOf(store, dataset, () => true);
+    const { places } = preparedImages(store, dataset.id, size, known);
+    return await time(options, known, { size, places });
+  } finally {
+    store.close();
+    await rm(home, { recursive: true, force: true });
+  }
+}
+
+const benchConfig = (side: number, prepared: number | null) =>
+  runConfigSchema.parse({
     model: { image_size: side, patch_size: 16 },
     train: { batch_size: BATCH },
+    data: { prepared },
   });
+
+async function time(
+  options: LoaderBenchOptions,
+  images: readonly LoaderImage[],
+  prepared: { size: number; places: NonNullable<LoaderOptions['prepared']> } | null,
+): Promise<LoaderBench> {
+  const { folder, side, workers, signal, onProgress } = options;
+  const config = benchConfig(side, prepared?.size ?? null);
   const sizes = await Promise.all(images.map(async ({ path }) => (await stat(path)).size));
-  const loader = new Loader({ images, roots: [folder], config, workers, signal });
+  const loader = new Loader({
+    ...{ images, roots: [folder], config, workers, signal },
+    prepared: prepared?.places ?? null,
+  });
   try {
     for (let done = 0; done < images.length + config.data.queue * BATCH; done += BATCH) await loader.next();
     const batches = Math.ceil(options.images / BATCH);
@@ -109,6 +149,7 @@ export async function benchLoader(options: LoaderBenchOptions): Promise<LoaderBe
       images_per_second_core: total / ((user + system) / 1e6),
       workers,
       file_bytes: sizes.reduce((a, b) => a + b, 0) / sizes.length,
+      prepared: prepared?.size ?? null,
     };
   } finally {
     await loader.close();

@@ -6,6 +6,7 @@ import type { ImageRow } from '../../shared/domain.ts';
 import type { LabPreview } from '../../shared/ipc.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { type DecodedImage, decodeImage } from '../data/decode.ts';
+import { downsized } from '../data/prepared.ts';
 import { stream } from '../data/random.ts';
 import { applyViews, drawViews, type StrongDraw, type ViewDraw } from '../data/views.ts';
 import type { Store } from '../store/store.ts';
@@ -39,7 +40,8 @@ export async function labPreview(
 async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: number): Promise<LabPreview> {
   const { model, augment, train } = config;
   const dataset = store.datasets.get(row.dataset_id);
-  const image = await decoded(join(dataset.folders[row.folder]!, row.path), `${row.id} ${row.hash}`);
+  const whole = await decoded(join(dataset.folders[row.folder]!, row.path), `${row.id} ${row.hash}`);
+  const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
   const side = model.image_size;
   const random = (purpose: string) => stream(train.seed, epoch, row.id, `${purpose} 0`);
   const drawn = drawViews(image.width, image.height, config, random);

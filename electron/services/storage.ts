@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { RetrievalIndex } from '../../shared/domain.ts';
+import type { PreparedSet, RetrievalIndex } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Storage } from '../../shared/ipc.ts';
+import { preparedFolder } from '../store/home.ts';
 import type { Store } from '../store/store.ts';
 import { cacheFolder, runtimeChoice } from '../trainer/runtime-folder.ts';
 import { indexFolder } from './retrieval/folders.ts';
@@ -18,10 +19,14 @@ export async function folderBytes(path: string): Promise<number> {
   return sum;
 }
 
-/** What takes space, and where. @param indexes those that are not being deleted */
+/** What takes space, and where. @param shown indexes and prepared sets that are not being deleted */
 export async function storageReport(
   store: Store,
-  { home, thumbnails, indexes }: { home: string; thumbnails: string; indexes: RetrievalIndex[] },
+  {
+    home,
+    thumbnails,
+    ...shown
+  }: { home: string; thumbnails: string; indexes: RetrievalIndex[]; prepared: PreparedSet[] },
 ): Promise<Storage> {
   const { bavail, bsize } = statfsSync(home);
   return {
@@ -39,7 +44,7 @@ export async function storageReport(
       })
       .filter(({ checkpoints }) => checkpoints > 0),
     indexes: await Promise.all(
-      indexes.map(async ({ id, checkpoint_id, dataset_id, part, feature, images, is_ready }) => {
+      shown.indexes.map(async ({ id, checkpoint_id, dataset_id, part, feature, images, is_ready }) => {
         const { run_id, step } = store.checkpoints.get(checkpoint_id);
         return {
           ...{ id, run: store.runs.get(run_id).name, dataset: store.datasets.get(dataset_id).name },
@@ -47,6 +52,7 @@ export async function storageReport(
         };
       }),
     ),
+    prepared: await preparedStorage(store, shown.prepared),
     runtimes: await Promise.all(
       runtimeFolders().map(async ({ path, in_use }) => ({
         path,
@@ -58,6 +64,15 @@ export async function storageReport(
     thumbnails: { path: thumbnails, bytes: await folderBytes(thumbnails) },
   };
 }
+
+/** Sets of prepared images, with the space that each takes. */
+export const preparedStorage = (store: Store, sets: PreparedSet[]): Promise<Storage['prepared']> =>
+  Promise.all(
+    sets.map(async ({ id, dataset_id, size, images, missing }) => ({
+      ...{ id, dataset: store.datasets.get(dataset_id).name, size, images, missing },
+      bytes: await folderBytes(preparedFolder(store.path, id)),
+    })),
+  );
 
 /** What tools/bootstrap.mjs put into the cache folder. */
 function runtimeFolders(): { path: string; in_use: boolean }[] {

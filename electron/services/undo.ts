@@ -6,7 +6,7 @@ import type { Undo } from '../../shared/ipc.ts';
 const TIME = 30_000;
 
 interface Pending {
-  kind: 'run' | 'dataset' | 'index';
+  kind: 'run' | 'dataset' | 'index' | 'prepared';
   ids: number[];
   act: () => void;
   changed: () => void;

@@ -1,5 +1,5 @@
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 const FOLDER = 'conmim-workbench';
 
@@ -17,3 +17,10 @@ export function defaultHome(
 
 /** The database inside a home folder. */
 export const databaseIn = (home: string): string => join(home, 'workbench.sqlite');
+
+/** The folder of a set of prepared images, beside the database, and that of all sets. */
+export const preparedFolder = (database: string, set?: number): string =>
+  join(dirname(database), 'prepared', ...(set === undefined ? [] : [String(set)]));
+/** One of its files of pixels. */
+export const preparedFile = (database: string, set: number, file: number): string =>
+  join(preparedFolder(database, set), `${file}.rgb`);

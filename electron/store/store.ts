@@ -5,6 +5,7 @@ import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
 import { type Db, openDatabase } from './open.ts';
+import { Prepared } from './prepared.ts';
 import { Presets } from './presets.ts';
 import { Probes } from './probes.ts';
 import { Retrieval } from './retrieval.ts';
@@ -26,6 +27,7 @@ export class Store {
   readonly probes: Probes;
   readonly retrieval: Retrieval;
   readonly featureMaps: FeatureMaps;
+  readonly prepared: Prepared;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -41,6 +43,7 @@ export class Store {
     this.probes = new Probes(db);
     this.retrieval = new Retrieval(db);
     this.featureMaps = new FeatureMaps(db);
+    this.prepared = new Prepared(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */

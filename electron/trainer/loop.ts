@@ -70,6 +70,7 @@ export abstract class TrainingLoop {
         'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
       );
     }
+    if (data.notice) events.onNotice(data.notice);
     store.metrics.deleteAfter(run.id, this.#step);
     store.runs.update(run.id, { step: this.#step });
   }

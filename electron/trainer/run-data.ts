@@ -3,6 +3,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { type Batch, Loader } from '../data/loader.ts';
 import type { Store } from '../store/store.ts';
+import { preparedImages } from './prepared-images.ts';
 import { span } from './spans.ts';
 import { imagesOf, isHeldOut, type TrainingImage } from './training-images.ts';
 
@@ -12,6 +13,8 @@ import { imagesOf, isHeldOut, type TrainingImage } from './training-images.ts';
  */
 export class RunData {
   readonly images: readonly TrainingImage[];
+  /** What a person should know of the data; empty for nothing. */
+  readonly notice: string;
   readonly #loader: Loader;
   #first: Promise<Batch> | null;
 
@@ -25,9 +28,12 @@ export class RunData {
   ) {
     const { config } = run;
     const step = store.checkpoints.latest(run.id, { withOptimizer: true })?.step ?? 0;
+    const size = config.data.prepared ?? null; // an older program's run has no such setting
+    const prepared = size === null ? null : preparedImages(store, run.dataset_id!, size, images);
     this.images = images;
+    this.notice = prepared?.notice ?? '';
     this.#loader = new Loader({
-      ...{ images, roots, config, randAugment },
+      ...{ images, roots, config, randAugment, prepared: prepared?.places ?? null },
       workers: config.data.workers,
       startStep: step * config.train.accumulation,
     });

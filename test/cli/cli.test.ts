@@ -82,6 +82,38 @@ describe('the command line', () => {
     expect(`${error.what} ${error.why} ${error.next}`).toContain(words);
   });
 
+  test('prepare: an estimate, then the files; a run that is told so has the same losses with and without them', () => {
+    const estimate = conmim('prepare', 'pictures', '--size', '32', '--estimate', '--json');
+    expect(estimate.stderr).toBe('');
+    const plan = { dataset: 'pictures', size: 32, images: 20, ready: 0, bytes: 20 * 32 * 32 * 3 };
+    expect(estimate.json()).toMatchObject(plan);
+    expect(estimate.json().images_per_s).toBeGreaterThan(0);
+    expect(conmim('prepared', '--json').json()).toEqual([]);
+    const pretrain = (name: string) => {
+      const set = ['--set', 'data.prepared=32', '--steps', '3', '--name', name];
+      const { status, stderr } = conmim('pretrain', 'pictures', ...tiny, ...set);
+      expect(status).toBe(0);
+      return stderr;
+    };
+    expect(pretrain('decoded')).toContain('20 of 20 images are not prepared at 32 pixels');
+    const { set, ...rest } = conmim('prepare', 'pictures', '--size', '32', '--json').json();
+    expect(rest).toMatchObject({ added: 20, failures: 0, failed: [] });
+    expect(set).toMatchObject({ size: 32, images: 20, missing: 0 });
+    expect(pretrain('read')).not.toContain('not prepared');
+    expect(outcome('read')).toEqual(outcome('decoded'));
+
+    expect(conmim('prepare', 'pictures', '--preset', 'small-cpu', '--json').json().set).toMatchObject({ size: 96 });
+    const listed = conmim('prepared').stdout;
+    expect(listed).toMatch(/pictures +32 px +20 +61 kB/);
+    expect(listed).toMatch(/pictures +96 px +20 +138 kB/); // of 48 pixels: they stay as they are
+    const left = conmim('prepared', '--delete', String(set.id), '--json').json();
+    expect(left).toMatchObject([{ dataset: 'pictures', size: 96, images: 20, missing: 0, bytes: 20 * 48 * 48 * 3 }]);
+    const gone = conmim('prepared', '--delete', String(set.id), '--json');
+    expect([gone.status, gone.json().error.kind]).toEqual([1, 'not-found']);
+    expect(conmim('prepare', 'pictures', '--size', '5000', '--json').json().error.next).toContain('4096');
+    for (const name of ['decoded', 'read']) conmim('delete', name);
+  });
+
   test('pretrain, show, evaluate, export, import: what is written comes back', () => {
     const run = conmim('pretrain', 'pictures', ...tiny, '--steps', '7', '--name', 'first', '--json').json();
     expect(run).toMatchObject({ status: 'finished', step: 7, total_steps: 7 });
@@ -318,6 +350,9 @@ describe('the command line', () => {
     for (const key of ['images_per_second', 'images_per_second_core']) expect(loaded[key]).toBeGreaterThan(0);
     expect(loaded.file_bytes).toBeGreaterThan(35_000);
     expect(loaded.file_bytes).toBeLessThanOrEqual(43_000);
+    expect(loaded.prepared).toBeNull();
+    // 64 pixels and crops of 0.08 to 1: 64 / sqrt(0.54 * 4/3) = 75.4.
+    expect(conmim(...loader, '--prepared', '--json').json()).toMatchObject({ images: 20, workers: 1, prepared: 64 });
     expect(conmim(...loader.slice(0, -1), '50').stderr).toContain('multiple of 32');
     const { parts, ...start } = conmim('bench', 'start', '--starts', '2', '--json').json();
     expect(start.command).toContain('pretrain made-up --preset small-cpu --steps 1');
@@ -419,10 +454,12 @@ function outcome(name: string) {
 test.each([
   ['fp32', [], 8],
   ['mixed', MIXED, 3],
+  ['prepared', ['--set', 'data.prepared=32'], 2],
 ] as [string, string[], number][])(
   'killed at random moments and resumed: the same losses and weights, bit for bit (%s)',
   async (kind, more, most) => {
     conmim('import', images, '--name', 'pictures', '--labels', 'folders');
+    if (kind === 'prepared') conmim('prepare', 'pictures', '--size', '32');
     const settings = [...tiny, '--set', 'metrics.features_every=5', ...more];
     const steps = ['--steps', '90'];
     const [whole_, killed_] = [`whole ${kind}`, `killed ${kind}`];
@@ -444,7 +481,7 @@ test.each([
     expect(killed.losses).toEqual(whole.losses);
     expect(killed.parts).toEqual(whole.parts);
     expect(killed.precision).toBe(whole.precision);
-    if (more.length === 0) expect(whole.precision).toBe('fp32');
+    if (kind !== 'mixed') expect(whole.precision).toBe('fp32');
     console.log(`killed ${kills} times, in ${whole.precision}`);
   },
   300_000,

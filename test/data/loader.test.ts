@@ -123,6 +123,7 @@ test('a thread that dies is an error, and so is every later call', async () => {
   const none = null as unknown as ViewTask; // a fault of the program, not of a file: the thread cannot go on
   const request = {
     config: { model, augment, views, train },
+    size: null,
     randAugment: null,
     tasks: [none],
     student: new SharedArrayBuffer(0),

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -183,6 +183,53 @@ describe('datasets', () => {
     });
   });
 
+  test('images are planned, prepared, stored, deleted with an undo, and go when the program ends', async () => {
+    const id = await dataset();
+    const asked = { dataset: id, size: 32 };
+    const bytes = 3 * 32 * (40 + 41 + 42 + 43);
+    expect(await call('prepared.plan', asked)).toMatchObject({ images: 4, ready: 0, bytes });
+    const task = await ended(await call('prepared.start', asked));
+    expect(task).toMatchObject({ kind: 'prepare', title: 'Preparing pictures at 32 pixels', status: 'done' });
+    expect(task.result).toMatchObject({ added: 4, failures: 0 });
+    expect(await call('prepared.plan', asked)).toMatchObject({ images: 0, ready: 4, bytes: 0 });
+    const stored = async () => (await call('runtime.storage', {})).prepared;
+    const [set] = await stored();
+    expect(set).toMatchObject({ dataset: 'pictures', size: 32, images: 4, missing: 0, bytes });
+
+    const { undo, what } = await call('prepared.delete', { id: set!.id });
+    expect(what).toBe('Deleted what was prepared of pictures at 32 pixels.');
+    expect(await stored()).toEqual([]);
+    await call('undo.restore', { undo });
+    expect(await stored()).toEqual([set]);
+    expect(heard.filter(({ type }) => type === 'prepared').length).toBeGreaterThanOrEqual(3);
+    const folder = join(home, 'prepared');
+    expect(readdirSync(folder)).toEqual([String(set!.id)]);
+    await call('prepared.delete', { id: set!.id });
+    // Preparing again carries the deletion out first, and makes another.
+    await ended(await call('prepared.start', asked));
+    expect((await stored()).map(({ id: other }) => other)).toEqual([set!.id + 1]);
+    await call('prepared.delete', { id: set!.id + 1 });
+    await program.close('stop');
+    expect(readdirSync(folder)).toEqual([]);
+    await open();
+    expect(await call('prepared.delete', { id: set!.id }).catch((error) => error)).toMatchObject({ kind: 'not-found' });
+  });
+
+  test('preparing that is canceled goes on where it was, and is not begun twice at once', async () => {
+    const id = await dataset(Array.from({ length: 120 }, (_, i) => `${i}.png`));
+    const asked = { dataset: id, size: 32 };
+    const ref = await call('prepared.start', asked);
+    const second = await ended(await call('prepared.start', asked));
+    expect(second).toMatchObject({ status: 'failed', error: { kind: 'conflict' } });
+    await call('tasks.cancel', { id: ref.task });
+    expect(await ended(ref)).toMatchObject({ status: 'canceled' });
+    const { images, ready } = await call('prepared.plan', asked);
+    expect(images + ready).toBe(120);
+    expect(images).toBeGreaterThan(0);
+    const whole = await ended(await call('prepared.start', asked));
+    expect(whole.result).toMatchObject({ added: images, set: { images: 120, missing: 0 } });
+  });
+
   test('folders are listed, with the number of images in them', async () => {
     await images(join(home, 'x'), ['one.png', 'two.png']);
     const listing = await call('folders.list', { path: home });
@@ -255,6 +302,12 @@ describe('recipes', () => {
     const same = await ask({ 'views.teacher': 'same' });
     expect(same[0]!.teacher).toBe(same[0]!.student);
     expect(same[0]!.student).toBe(first[0]!.student);
+    // Of images that are brought to a size, crops are of the smaller ones.
+    const small = { 'data.prepared': 16, 'model.image_size': 16, 'mask.unit': 8 };
+    expect(await ask(small)).toMatchObject([
+      { width: 20, height: 16 },
+      { width: 21, height: 16 },
+    ]);
   });
 });
 

@@ -5,6 +5,7 @@ import { metricBlocks } from './0003-metric-blocks.ts';
 import { retrieval } from './0004-retrieval.ts';
 import { featureMaps } from './0005-feature-maps.ts';
 import { finetune } from './0006-finetune.ts';
+import { prepared } from './0007-prepared.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -14,4 +15,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   retrieval,
   featureMaps,
   finetune,
+  prepared,
 ];

@@ -1,4 +1,5 @@
 import type { ConfigField } from '../../../shared/ipc.ts';
+import { DEFAULT_PREPARED_SIZE } from '../../../shared/prepared.ts';
 import type { JsonValue } from './recipe.ts';
 
 export interface FieldGroup {
@@ -55,6 +56,7 @@ const LABELS: Record<string, string> = {
   'projector.batch_norm_eps': 'BatchNorm epsilon',
   'projector.batch_norm_momentum': 'BatchNorm momentum',
   'augment.flip': 'Flip',
+  'data.prepared': 'Prepared at',
   'augment.std': 'Standard deviation',
 };
 
@@ -161,6 +163,7 @@ const FALLBACKS: Record<string, JsonValue> = {
   'optimizer.weight_decay_end': 0.05,
   'optimizer.clip_grad': 1,
   'train.steps': 1000,
+  'data.prepared': DEFAULT_PREPARED_SIZE,
   'checkpoint.every_steps': 100,
   'checkpoint.every_minutes': 15,
   'checkpoint.keep_every_epochs': 10,

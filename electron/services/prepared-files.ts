@@ -1,0 +1,184 @@
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import type { PreparedImage, PreparedSet } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { pixelBytes } from '../data/prepared.ts';
+import type { Pixels } from '../data/resample.ts';
+import { preparedFile, preparedFolder } from '../store/home.ts';
+import type { Store } from '../store/store.ts';
+import { isAlive } from './processes.ts';
+
+/** Images are put into files of at most this, bytes; a larger image has one of its own. */
+const FILE_BYTES = 1e9;
+/** Pixels that are written at once, then synced and entered: what a kill loses at most, bytes. */
+const CHUNK_BYTES = 16e6;
+
+export interface WriterLimits {
+  fileBytes?: number | undefined;
+  chunkBytes?: number | undefined;
+}
+
+/**
+ * Puts pixels into the files of a set. A chunk is written and synced before its images are entered, so what the store
+ * names is always whole; what a killed process wrote beyond is written over. A place that was ever entered is not: a run
+ * may read it.
+ */
+export class PreparedWriter {
+  readonly #store: Store;
+  readonly #set: PreparedSet;
+  readonly #limits: { fileBytes: number; chunkBytes: number };
+  #file: number;
+  #end: number;
+  #handle: FileHandle | null = null;
+  #waiting: { image: PreparedImage; data: Uint8Array }[] = [];
+  #bytes = 0;
+
+  constructor(store: Store, set: PreparedSet, { fileBytes = FILE_BYTES, chunkBytes = CHUNK_BYTES }: WriterLimits = {}) {
+    this.#store = store;
+    this.#set = set;
+    this.#limits = { fileBytes, chunkBytes };
+    this.#file = set.file;
+    this.#end = set.end;
+    mkdirSync(preparedFolder(store.path, set.id), { recursive: true });
+  }
+
+  /** The file that is written to. */
+  get file(): number {
+    return this.#file;
+  }
+
+  /** @throws AppError bad-file where it cannot be written */
+  async append(imageId: number, hash: string, { data, width, height }: Pixels): Promise<void> {
+    const start = this.#end + this.#bytes;
+    if (this.#file === 0 || (start > 0 && start + data.length > this.#limits.fileBytes)) await this.begin();
+    const at = { file: this.#file, start: this.#end + this.#bytes };
+    this.#waiting.push({ image: { image_id: imageId, ...at, width, height, hash }, data });
+    this.#bytes += data.length;
+    if (this.#bytes >= this.#limits.chunkBytes) await this.flush();
+  }
+
+  /** Goes on with a new file. */
+  async begin(): Promise<void> {
+    await this.close();
+    this.#file++;
+    this.#end = 0;
+  }
+
+  async flush(): Promise<void> {
+    if (this.#waiting.length === 0) return;
+    const path = preparedFile(this.#store.path, this.#set.id, this.#file);
+    try {
+      this.#handle ??= await open(path, existsSync(path) ? 'r+' : 'w');
+      await this.#write();
+      await this.#handle.datasync();
+    } catch (error) {
+      const next = 'Free disk space, or prepare at a smaller size, and go on: what was prepared until now stays.';
+      throw new AppError('bad-file', `${path} cannot be written.`, (error as Error).message, next, { cause: error });
+    }
+    const end = this.#end + this.#bytes;
+    const images = this.#waiting.map(({ image }) => image);
+    this.#store.prepared.add({ id: this.#set.id, pid: process.pid }, images, { file: this.#file, end });
+    this.#end = end;
+    this.#waiting = [];
+    this.#bytes = 0;
+  }
+
+  async #write(): Promise<void> {
+    let at = this.#end;
+    for (const { data } of this.#waiting) {
+      for (let done = 0; done < data.length; ) {
+        const { bytesWritten } = await this.#handle!.write(data, done, data.length - done, at + done);
+        done += bytesWritten;
+      }
+      at += data.length;
+    }
+  }
+
+  /** Writes what waits; cuts off what a killed process left behind the end. It may be gone on with. */
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+      await this.#handle?.truncate(this.#end);
+    } finally {
+      await this.#handle?.close();
+      this.#handle = null;
+    }
+  }
+}
+
+/** Numbers of the files that are there, with the bytes of each. */
+function filesOf(store: Store, set: number): { file: number; bytes: number }[] {
+  return readdirSync(preparedFolder(store.path, set))
+    .filter((name) => /^\d+\.rgb$/.test(name))
+    .map((name) => Number.parseInt(name, 10))
+    .map((file) => ({ file, bytes: statSync(preparedFile(store.path, set, file)).size }));
+}
+
+/**
+ * Gives back files in which more than half of the bytes are of images that changed or went: the others go to the end of
+ * the set, then the file is removed. @returns bytes given back
+ */
+export async function tidyFiles(store: Store, set: number, writer: PreparedWriter): Promise<number> {
+  await writer.flush();
+  const live = Map.groupBy(store.prepared.images(set), ({ file }) => file);
+  const liveBytes = (file: number) => (live.get(file) ?? []).reduce((sum, image) => sum + pixelBytes(image), 0);
+  const wasteful = filesOf(store, set).filter(({ file, bytes }) => liveBytes(file) < bytes / 2);
+  if (wasteful.some(({ file }) => file === writer.file)) await writer.begin();
+  let freed = 0;
+  for (const { file, bytes } of wasteful) {
+    const path = preparedFile(store.path, set, file);
+    const handle = await open(path);
+    try {
+      for (const image of live.get(file) ?? []) {
+        const data = new Uint8Array(pixelBytes(image));
+        await handle.read(data, 0, data.length, image.start);
+        await writer.append(image.image_id, image.hash, { ...image, data });
+      }
+    } finally {
+      await handle.close();
+    }
+    await writer.flush();
+    store.prepared.dropFile(set, file);
+    await rm(path);
+    freed += bytes - liveBytes(file);
+  }
+  return freed;
+}
+
+/** Removes files of sets that are gone, or that went with their dataset. */
+export function sweepPrepared(store: Store): void {
+  const all = preparedFolder(store.path);
+  if (!existsSync(all)) return;
+  const known = new Set(store.prepared.list().map(({ id }) => id));
+  for (const name of readdirSync(all))
+    if (!known.has(Number(name))) rmSync(preparedFolder(store.path, Number(name)), { recursive: true, force: true });
+}
+
+/** Removes a set and its files. @throws AppError not-found, conflict while it is being prepared */
+export function deletePrepared(store: Store, id: number): void {
+  const release = claimSet(store, id);
+  try {
+    store.prepared.delete(id);
+  } finally {
+    release();
+  }
+  sweepPrepared(store);
+}
+
+/** Sets that this process writes to, by database and number. */
+const written = new Set<string>();
+
+/** Makes the caller the one that writes to a set. @returns ends that @throws AppError conflict, not-found */
+export function claimSet(store: Store, id: number): () => void {
+  const { pid } = store.prepared.get(id);
+  const key = `${store.path} ${id}`;
+  if (written.has(key) || !store.prepared.claim(id, process.pid, isAlive)) {
+    const why = pid === process.pid ? '' : `Process ${pid} does it.`;
+    throw new AppError('conflict', 'These images are being prepared.', why, 'Wait for it, or cancel it.');
+  }
+  written.add(key);
+  return () => {
+    written.delete(key);
+    store.prepared.release(id, process.pid);
+  };
+}

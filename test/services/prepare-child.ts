@@ -1,0 +1,9 @@
+import { prepareDataset } from '../../electron/services/prepare.ts';
+import { databaseIn } from '../../electron/store/home.ts';
+import { Store } from '../../electron/store/store.ts';
+
+/** Prepares HOME's dataset in small chunks, in a process of its own that a test kills. */
+const [home, size, chunkBytes] = process.argv.slice(2) as [string, string, string];
+const store = Store.open(databaseIn(home));
+await prepareDataset(store, { dataset: 'pictures', size: Number(size), chunkBytes: Number(chunkBytes) });
+store.close();

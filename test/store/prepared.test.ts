@@ -1,0 +1,79 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
+import { migrate } from '../../electron/store/open.ts';
+import { catchError, image, newStore, scratch } from './helpers.ts';
+
+const at = (image_id: number, hash: string, start = 0) => ({ image_id, file: 1, start, width: 2, height: 3, hash });
+const me = process.pid;
+
+test('a row counts while its image is usable and as it was; a new one takes its place', () => {
+  const { store, dataset } = newStore();
+  store.images.upsertMany(
+    dataset.id,
+    ['a', 'b', 'c'].map((path) => image(path)),
+  );
+  const [a, b, c] = store.images.list(dataset.id).map(({ id }) => id) as [number, number, number];
+  const { id } = store.prepared.ensure(dataset.id, 64);
+  expect(store.prepared.ensure(dataset.id, 64).id).toBe(id);
+  expect(store.prepared.claim(id, me, () => true)).toBe(true);
+  store.prepared.add({ id, pid: me }, [at(a, 'hash of a'), at(b, 'hash of b', 18)], { file: 1, end: 36 });
+  expect(store.prepared.get(id)).toMatchObject({ images: 2, missing: 1, file: 1, end: 36, pid: me });
+
+  store.images.upsertMany(dataset.id, [image('a', { hash: 'another' })]);
+  store.images.markVanished([b]);
+  expect(store.prepared.get(id)).toMatchObject({ images: 0, missing: 2 });
+  expect(store.prepared.changed(id)).toBe(1);
+  store.prepared.add({ id, pid: me }, [at(a, 'another', 36), at(c, 'hash of c', 54)], { file: 1, end: 72 });
+  expect(store.prepared.images(id)).toEqual([at(a, 'another', 36), at(c, 'hash of c', 54)]);
+  store.images.upsertMany(dataset.id, [image('b')]); // the disk is back
+  expect(store.prepared.get(id)).toMatchObject({ images: 3, missing: 0 });
+  store.prepared.dropFile(id, 1);
+  expect(store.prepared.list()).toMatchObject([{ id, images: 0, missing: 3 }]);
+});
+
+test('one process writes at a time, until it is gone or long silent; a set that is gone is said', () => {
+  const { store, path, dataset } = newStore();
+  const { id } = store.prepared.ensure(dataset.id, 64);
+  const lives = () => true;
+  expect(store.prepared.claim(id, 1, lives)).toBe(true);
+  expect(store.prepared.claim(id, 2, lives)).toBe(false);
+  expect(catchError(() => store.prepared.add({ id, pid: 2 }, [], { file: 1, end: 0 }))).toMatchObject({
+    kind: 'conflict',
+  });
+  expect(store.prepared.claim(id, 2, () => false)).toBe(true);
+  store.prepared.release(id, 1); // not its own
+  expect(store.prepared.get(id).pid).toBe(2);
+  const raw = new Database(path);
+  raw.prepare('UPDATE prepared_sets SET heartbeat = heartbeat - 3600000').run();
+  raw.close();
+  expect(store.prepared.claim(id, 3, lives)).toBe(true);
+  store.datasets.delete(store.datasets.create({ name: 'other', folders: ['/c'], labels: 'none' }).id);
+  store.prepared.delete(id);
+  expect(catchError(() => store.prepared.add({ id, pid: 3 }, [], { file: 1, end: 0 }))).toMatchObject({
+    kind: 'not-found',
+  });
+});
+
+test('migration 7: holds sets and images; they go with their dataset', () => {
+  const db = new Database(join(scratch(), 'seven'));
+  db.pragma('foreign_keys = ON');
+  migrate(db, 6);
+  db.exec(`INSERT INTO datasets VALUES (1, 'd', '["/x"]', 'none', 1, NULL)`);
+  migrate(db, 7);
+  db.exec(`
+    INSERT INTO prepared_sets (id, dataset_id, size, created_at) VALUES (1, 1, 256, 5), (2, 1, 96, 5);
+    INSERT INTO prepared_images VALUES (1, 7, 1, 0, 2, 3, 'h'), (2, 7, 1, 0, 2, 3, 'h');`);
+  const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
+  expect(() => db.exec('INSERT INTO prepared_sets (dataset_id, size, created_at) VALUES (1, 256, 5)')).toThrow(
+    /UNIQUE/,
+  );
+  db.exec('DELETE FROM prepared_sets WHERE id = 2');
+  expect(['prepared_sets', 'prepared_images'].map(count)).toEqual([1, 1]);
+  db.exec('DELETE FROM datasets');
+  expect(['prepared_sets', 'prepared_images'].map(count)).toEqual([0, 0]);
+  migrate(db);
+  expect(db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length);
+  db.close();
+});
