@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import * as tf from '@tensorflow/tfjs-core';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
+import { collectGarbage } from '../trainer/garbage.ts';
 import { pretrainingData } from '../trainer/run-data.ts';
 import { Training } from '../trainer/training.ts';
 import { createRun } from './runs.ts';
@@ -51,21 +50,14 @@ function resident(): number {
   }
 }
 
-/** Has JavaScript free now what it would free some time. */
-function collector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
-}
-
 /** Trains a run of this configuration in this process, with all that a run does, and looks at its memory. */
 export async function benchMemory(store: Store, options: MemoryOptions): Promise<MemoryBench> {
   const { dataset, config, every, signal, onProgress } = options;
   const backend = await loadBackend();
   const run = createRun(store, { dataset, config, preset: null });
-  const collect = collector();
   const samples: MemorySample[] = [];
   const look = (step: number) => {
-    collect();
+    collectGarbage();
     const { numTensors, numBytes } = tf.memory();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     samples.push({

@@ -2,6 +2,7 @@ import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../s
 import { AppError } from '../../shared/errors.ts';
 import { ConMIM, type EngineOptions, type MicroBatch } from '../engine/conmim.ts';
 import { profileOperations } from '../engine/profile.ts';
+import { collectGarbage } from '../trainer/garbage.ts';
 import { untrainedState } from '../trainer/training.ts';
 
 /** What `--precision` takes; fp16 is for CUDA devices without bf16. */
@@ -63,6 +64,7 @@ function untrainedEngine(config: RunConfig, options: EngineOptions): ConMIM {
  */
 export function timeSteps(config: RunConfig, batch: number, steps: number, options: EngineOptions = {}): number[] {
   const engine = untrainedEngine(config, options);
+  collectGarbage();
   try {
     return Array.from({ length: steps + 1 }, () => {
       const input = noise(config, batch);

@@ -4,6 +4,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { collectGarbage } from './garbage.ts';
 import type { RunData } from './run-data.ts';
 import { span } from './spans.ts';
 
@@ -96,6 +97,7 @@ export abstract class TrainingLoop {
     const { config } = this.run;
     const { accumulation } = config.train;
     let isFirst = true;
+    collectGarbage();
     try {
       while (this.#step < this.run.total_steps) {
         const began = performance.now();
