@@ -38,6 +38,7 @@ test.each([
   expect(growth).toMatchObject({ steps: 120, tensors: 0, arrays: 0, tensor_bytes: 0 });
   // Metrics that wait to be written, and code that is being optimised: some kB a step at first, and then nothing.
   expect(growth.heap).toBeLessThan(2 * MB);
-  // Batches of 0.1 MB, two a step, of which a queue's length may be there; kept ones would be 30 MB.
-  expect(Math.max(...samples.map(({ buffers }) => buffers))).toBeLessThan(10 * MB);
+  // Batches of 0.1 MB, two a step, of which a queue's length may be there; kept ones would be 24 MB at the first of these
+  // looks. The smallest counts: memory of arrays is given back beside the program, some of it after a look.
+  expect(Math.min(...samples.slice(-3).map(({ buffers }) => buffers))).toBeLessThan(10 * MB);
 });
