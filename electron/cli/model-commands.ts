@@ -51,7 +51,9 @@ export function addModelCommands(program: Command): void {
 
   program
     .command('embeddings')
-    .description("write a dataset's embeddings, of images or of all their patches, to Parquet, NPY or CSV")
+    .description(
+      "write a dataset's embeddings, of images or of all their patches, to Parquet, NPY or CSV; cut short, the same command goes on",
+    )
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
     .requiredOption('--out <file>', 'ends in .parquet, .npy (with FILE.index.csv beside it) or .csv')
@@ -80,6 +82,9 @@ export function addModelCommands(program: Command): void {
           { signal, onProgress: (done, total, what) => out.progress(`${done} of ${total} ${what}`) },
         );
         const words = [
+          ...(report.resumed > 0
+            ? [`Went on after ${report.resumed} images, computed by an export that was cut short.`]
+            : []),
           `${file}: ${report.rows} rows of ${report.width}, of ${report.images} images, ${bytes(report.bytes)}.`,
           ...report.beside.map((one) => `${one}: whose rows these are.`),
           ...report.unreadable.map(({ path, why }) => `Left out, it cannot be read: ${path} (${why})`),

@@ -8,7 +8,6 @@ import type { DatasetRow, ImportedWeights, Input, TaskRef } from '../../shared/i
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
-import { removePartial } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
@@ -329,14 +328,9 @@ function checkpointHandlers({
       const { run_id, step } = store.checkpoints.get(checkpoint);
       const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
       const options = { ...asked, checkpoint, dataset, file: path };
-      return tasks.start('embeddings', title, async ({ signal, progress }) => {
-        try {
-          return await runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress });
-        } catch (error) {
-          removePartial(options); // a canceled job is killed, and cannot do it
-          throw error;
-        }
-      });
+      return tasks.start('embeddings', title, ({ signal, progress }) =>
+        runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress }),
+      );
     },
     'checkpoints.export': ({ folder, file, ...what }) => {
       const options = { ...what, file: placeIn(folder, file, ENDINGS[what.format]) };

@@ -1,4 +1,17 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
@@ -6,8 +19,13 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
-import { type EmbeddingOptions, exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
-import { removePartial } from '../../electron/services/embeddings/writers.ts';
+import {
+  type EmbeddingOptions,
+  type EmbeddingReport,
+  exportEmbeddings,
+} from '../../electron/services/embeddings/embeddings.ts';
+import { partFolder } from '../../electron/services/embeddings/part.ts';
+import type { EmbeddingFormat } from '../../electron/services/embeddings/writers.ts';
 import { centreImage } from '../../electron/services/images.ts';
 import { type Job, runJob } from '../../electron/services/jobs.ts';
 import { Store } from '../../electron/store/store.ts';
@@ -15,6 +33,8 @@ import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
+/** The program as it is built. */
+const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
 const CONFIG = runConfigSchema.parse({
   model: { image_size: 16, patch_size: 8, embed_dim: 8, depth: 1, num_heads: 2, mlp_ratio: 2 },
   projector: { layers: 1, hidden: 4, out: 4 },
@@ -119,7 +139,7 @@ describe('embeddings of a dataset', () => {
     expect(exact.every((v, i) => Number(v.toPrecision(9)) === Number(lines[1]!.split(',')[3 + i]))).toBe(true);
   });
 
-  test('the projector has its own width; an unreadable image is said and left out; a cancel leaves nothing', async () => {
+  test('the projector has its own width; an unreadable image is said and left out; a cancel before the first leaves nothing', async () => {
     const file = join(home, 'projector.parquet');
     const whole = readFileSync(join(home, 'pictures', NAMES[2]!));
     writeFileSync(join(home, 'pictures', NAMES[2]!), 'no picture');
@@ -137,31 +157,116 @@ describe('embeddings of a dataset', () => {
     expect(readdirSync(home).sort()).toEqual(before);
   });
 
-  test('what a job leaves that is killed between two batches can be cleared away', async () => {
-    const many = join(home, 'many');
-    mkdirSync(many);
+  /** 600 images, of which two cannot be read when an export comes to them. */
+  let many: Omit<EmbeddingOptions, 'format' | 'file'>;
+  beforeAll(async () => {
+    const folder = join(home, 'many');
+    mkdirSync(folder);
     for (let i = 0; i < 600; i++) {
       const pixels = Uint8Array.from({ length: 40 * 40 * 3 }, (_, v) => (v * (i + 3) * 31) % 251);
+      pixels.set([i % 256, i >> 8]); // no two are the same
       await sharp(pixels, { raw: { width: 40, height: 40, channels: 3 } })
         .png()
-        .toFile(join(many, `${i}.png`));
+        .toFile(join(folder, `${i}.png`));
     }
-    await importDataset(store, { name: 'many', folders: [many], labels: 'none' });
-    const before = readdirSync(home).sort();
-    for (const format of ['parquet', 'npy', 'csv'] as const) {
-      const target = { file: join(home, `killed.${format}`), format };
-      const job: Job = {
-        kind: 'embeddings',
-        database: store.path,
-        options: { ...options, ...target, dataset: 'many', feature: 'tokens' },
-      };
-      // Rows of the first batch are in the file when its progress is told.
+    await importDataset(store, { name: 'many', folders: [folder], labels: 'none' });
+    for (const name of ['1.png', '99.png']) writeFileSync(join(folder, name), 'no picture');
+    many = { ...options, dataset: 'many', feature: 'tokens' };
+  });
+  const ended = (done: { files: string[] }) => done.files.map((file) => readFileSync(file));
+  const whole = async (format: EmbeddingFormat) => {
+    const report = await exportEmbeddings(store, { ...many, format, file: join(home, `whole.${format}`) });
+    expect(report).toMatchObject({ images: 598, rows: 4 * 598, resumed: 0 });
+    expect(report.unreadable.map(({ path }) => path)).toEqual(['1.png', '99.png']);
+    return ended({ files: [report.file, ...report.beside] });
+  };
+  /** Runs the command, and kills it when it has computed some chunks. */
+  async function killed(file: string): Promise<void> {
+    const command = ['embeddings', String(many.checkpoint), '--dataset', 'many', '--feature', 'tokens', '--out', file];
+    const child = spawn(process.execPath, [CLI, ...command, '--home', home], { stdio: 'ignore' });
+    const gone = once(child, 'close');
+    const done = join(partFolder(file), 'done.jsonl');
+    while (child.exitCode === null && !(existsSync(done) && statSync(done).size > 100))
+      await new Promise((later) => setTimeout(later, 1));
+    child.kill('SIGKILL');
+    expect((await gone)[1]).toBe('SIGKILL');
+    expect(existsSync(file)).toBe(false);
+  }
+
+  test.each(['parquet', 'npy', 'csv'] as const)(
+    'a command that is killed goes on when it is given again: %s is the same to the last byte',
+    async (format) => {
+      const expected = await whole(format);
+      const file = join(home, `killed.${format}`);
+      await killed(file);
+      // As a process leaves it that is killed while it writes: half a chunk, half a line, half a file.
+      appendFileSync(join(partFolder(file), 'values.f32'), Buffer.alloc(1234, 7));
+      appendFileSync(join(partFolder(file), 'done.jsonl'), '{"images":32,"unre');
+      writeFileSync(join(partFolder(file), `file.${format}`), 'half of it');
+      const seen: number[] = [];
+      const report = await exportEmbeddings(
+        store,
+        { ...many, format, file },
+        { onProgress: (at, _, what) => void (what === 'images' && seen.push(at)) },
+      );
+      expect(report.resumed).toBeGreaterThanOrEqual(32);
+      expect(report.resumed).toBeLessThan(600);
+      expect(seen[0]).toBe(report.resumed);
+      expect(seen.slice(1)).toHaveLength(Math.ceil((600 - report.resumed) / 32));
+      expect(report.unreadable.map(({ path }) => path)).toEqual(['1.png', '99.png']);
+      expect(ended({ files: [report.file, ...report.beside] })).toEqual(expected);
+      expect(existsSync(partFolder(file))).toBe(false);
+    },
+  );
+
+  test('a job of the window that is canceled goes on too, and what a power cut took is computed again', async () => {
+    const expected = await whole('npy');
+    const file = join(home, 'job.npy');
+    const job: Job = { kind: 'embeddings', database: store.path, options: { ...many, format: 'npy', file } };
+    const control = new AbortController();
+    const canceled = runJob(job, { signal: control.signal, onProgress: (at) => at >= 96 && control.abort() });
+    await expect(canceled).rejects.toMatchObject({ kind: 'canceled' });
+    // The disk has two chunks, the second of them in part.
+    truncateSync(join(partFolder(file), 'values.f32'), 1.5 * 32 * 4 * 8 * 4);
+    const report = await runJob<EmbeddingReport>(job);
+    expect(report.resumed).toBe(32);
+    expect(ended({ files: [file, ...report.beside] })).toEqual(expected);
+  });
+
+  test('asked for other values under the same name it begins anew; two at once are refused', async () => {
+    const file = join(home, 'other.npy');
+    const cut = (what: Partial<EmbeddingOptions>) => {
       const control = new AbortController();
-      const killed = runJob(job, { signal: control.signal, onProgress: () => control.abort() });
-      await expect(killed).rejects.toMatchObject({ kind: 'canceled' });
-      expect(readdirSync(home).some((name) => name.startsWith(`.killed.${format}.part`))).toBe(true);
-      removePartial(target);
-      expect(readdirSync(home).sort()).toEqual(before);
-    }
+      const asked = { ...many, format: 'npy', file, ...what } as const;
+      const onProgress = (at: number) => at >= 64 && control.abort();
+      return exportEmbeddings(store, asked, { signal: control.signal, onProgress });
+    };
+    await expect(cut({})).rejects.toMatchObject({
+      kind: 'canceled',
+      why: `What was computed of 64 of 600 images is kept in ${partFolder(file)}.`,
+    });
+    await expect(cut({ feature: 'projector' })).rejects.toMatchObject({ kind: 'canceled' });
+    // The checkpoint of that step is written again with other weights.
+    const { run_id, step, epoch, loss, config } = store.checkpoints.get(many.checkpoint);
+    const state = untrainedState(config);
+    const other = new Map(
+      [...state].map(([name, { shape, data }]) => [name, { shape, data: data.map((v) => 1.5 * v) }]),
+    );
+    const save = (weights: typeof state) =>
+      store.checkpoints.save(run_id, { step, epoch, loss, config, state: {} }, { student: weights, teacher: weights });
+    await expect(cut({})).rejects.toThrow();
+    expect(save(other).id).toBe(many.checkpoint);
+    const report = await exportEmbeddings(store, { ...many, format: 'npy', file });
+    expect(report.resumed).toBe(0);
+    save(state);
+
+    await expect(cut({})).rejects.toThrow();
+    writeFileSync(join(partFolder(file), 'process'), String(process.ppid));
+    await expect(cut({})).rejects.toMatchObject({
+      kind: 'conflict',
+      message: expect.stringMatching(/^other\.npy is being written by another/),
+    });
+    rmSync(join(partFolder(file), 'process'));
+    await expect(exportEmbeddings(store, { ...many, format: 'npy', file })).resolves.toMatchObject({ resumed: 64 });
   });
 });

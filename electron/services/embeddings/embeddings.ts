@@ -1,21 +1,17 @@
-import { mkdirSync, renameSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { gridOf, patchesOf } from '../../../shared/config.ts';
-import type { ImageRow } from '../../../shared/domain.ts';
+import { createHash } from 'node:crypto';
+import { renameSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import * as tf from '@tensorflow/tfjs-core';
+import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { Dataset, ImageRow, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { poolTokens } from '../evaluation-classes.ts';
 import { centreImage, stack } from '../images.ts';
-import {
-  type EmbeddingFormat,
-  type EmbeddingWriter,
-  embeddingWriter,
-  partialFiles,
-  type RowOf,
-  removePartial,
-} from './writers.ts';
+import { type Chunk, EmbeddingPart } from './part.ts';
+import { type EmbeddingFormat, embeddingWriter, type RowOf } from './writers.ts';
 
 export interface EmbeddingOptions {
   checkpoint: number;
@@ -36,106 +32,171 @@ export interface EmbeddingReport {
   images: number;
   /** Images that could not be read, and are not in the file. */
   unreadable: { path: string; why: string }[];
+  /** Images that an earlier export, which was cut short, had computed. */
+  resumed: number;
   bytes: number;
 }
 
-const BATCH = 32;
+interface Control {
+  signal?: AbortSignal;
+  onProgress?: (done: number, total: number, what: string) => void;
+}
+
+/** Images that are computed, and kept, together. */
+const CHUNK = 32;
 
 /**
- * Writes embeddings of a dataset's images, or of all their patches, to one file, row by row, so that any number of them
- * fits into memory. The file is there when it is complete; what is cut short leaves nothing.
- * @throws AppError not-found; bad-input where the folder cannot be written, or no image can be read
+ * Writes embeddings of a dataset's images, or of all their patches, to one file. Values are kept chunk by chunk in
+ * `FILE.part` first, so that any number of them fits into memory, and an export that was cut short, by an abort or with
+ * its process, goes on after the last whole chunk when it is asked for again; asked for something else under this name,
+ * it begins anew. The file is there when it is complete, and is the same to the last byte.
+ * @throws AppError not-found; bad-input where the folder cannot be written, or no image can be read; conflict while
+ *   another process writes this file; canceled
  */
 export async function exportEmbeddings(
   store: Store,
   options: EmbeddingOptions,
-  {
-    signal,
-    onProgress,
-  }: { signal?: AbortSignal; onProgress?: (done: number, total: number, what: string) => void } = {},
+  control: Control = {},
 ): Promise<EmbeddingReport> {
   const { id, config } = store.checkpoints.get(options.checkpoint);
-  const { model } = config;
   const dataset = store.datasets.get(options.dataset);
   const images = [...store.images.iterate(dataset.id, { status: 'ok' })];
-  const ofPatches = options.feature === 'tokens' || options.feature === 'projector';
-  const width = options.feature === 'projector' ? config.projector.out : model.embed_dim;
-  const [K, grid] = [patchesOf(model), gridOf(model)];
   const state = options.part === 'untrained' ? untrainedState(config) : store.checkpoints.load(id, options.part);
-  const network = new FrozenNetwork(model, config.projector, state);
-  const [partial] = partialFiles(options);
-  const writer = openWriter(options.format, partial, width, ofPatches);
-  const report: EmbeddingReport = {
-    ...{ file: options.file, beside: [], rows: 0, width, images: 0, unreadable: [], bytes: 0 },
-  };
-  const rowsOf = ({ id: image, path, label }: ImageRow): RowOf[] =>
-    ofPatches
-      ? Array.from({ length: K }, (_, p) => ({
-          image,
-          path,
-          label,
-          row: Math.floor(p / grid) + 1,
-          column: (p % grid) + 1,
-        }))
-      : [{ image, path, label, row: null, column: null }];
-  let written: string[] = [];
+  const network = new FrozenNetwork(config.model, config.projector, state);
+  const isOfPatches = options.feature === 'tokens' || options.feature === 'projector';
+  const width = options.feature === 'projector' ? config.projector.out : config.model.embed_dim;
+  const rows = isOfPatches ? patchesOf(config.model) : 1;
+  let part: EmbeddingPart | null = null;
   try {
-    for (let at = 0; at < images.length; at += BATCH) {
-      signal?.throwIfAborted();
-      const some = images.slice(at, at + BATCH);
-      const read = await Promise.allSettled(
-        some.map(({ folder, path }) =>
-          centreImage(join(dataset.folders[folder]!, path), model.image_size, config.augment),
-        ),
-      );
-      const good = some.flatMap((image, i) => {
-        const one = read[i]!;
-        if (one.status === 'fulfilled') return [{ image, pixels: one.value }];
-        const { message, why } = one.reason as AppError;
-        report.unreadable.push({ path: image.path, why: why || message });
-        return [];
-      });
-      if (good.length > 0) {
-        const input = stack(good.map(({ pixels }) => pixels));
-        const values = ofPatches
-          ? network.patches(input, options.feature)
-          : poolTokens(network.tokens(input), good.length, K, model.embed_dim)[options.feature as 'mean' | 'cls'];
-        const rows = good.flatMap(({ image }) => rowsOf(image));
-        writer.write(rows, values);
-        report.rows += rows.length;
-        report.images += good.length;
-      }
-      onProgress?.(at + some.length, images.length, 'images');
-    }
-    if (report.rows === 0)
+    part = new EmbeddingPart(options.file, keyOf(options, config, state, dataset, images), rows * width);
+    const resumed = part.images;
+    await compute(part, network, { ...options, config, dataset, images, isOfPatches }, control);
+    const unreadable = part.chunks.flatMap((chunk) => chunk.unreadable.map(({ path, why }) => ({ path, why })));
+    const good = images.length - unreadable.length;
+    if (good === 0) {
+      part.remove();
+      part = null;
       throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, '', 'Look at its folders.');
+    }
+    const beside = await writeFile(
+      part,
+      images,
+      { ...options, width, grid: isOfPatches ? gridOf(config.model) : null },
+      control,
+    );
+    part.remove();
+    part = null;
+    return {
+      ...{ file: options.file, beside, rows: good * rows, width, images: good, unreadable, resumed },
+      bytes: statSync(options.file).size,
+    };
+  } finally {
+    part?.close();
+    network.dispose();
+  }
+}
+
+/** All that values depend on: the images, in their order, the weights and how they are asked. */
+function keyOf(
+  { part, feature }: EmbeddingOptions,
+  { model, projector, augment }: RunConfig,
+  state: StateDict,
+  dataset: Dataset,
+  images: readonly ImageRow[],
+): string {
+  const weights = createHash('sha256').update(JSON.stringify({ model, projector, augment }));
+  for (const [name, { shape, data }] of state)
+    weights.update(`${name} ${shape}`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const files = createHash('sha256').update(JSON.stringify(dataset.folders));
+  for (const { id, folder, path, hash, label } of images) files.update(JSON.stringify([id, folder, path, hash, label]));
+  const hashes = { weights: weights.digest('hex'), images: files.digest('hex') };
+  return JSON.stringify({ version: 1, part, feature, backend: tf.getBackend(), ...hashes }, null, 1);
+}
+
+/** Computes the chunks that are missing. */
+async function compute(
+  part: EmbeddingPart,
+  network: FrozenNetwork,
+  asked: Pick<EmbeddingOptions, 'feature'> & {
+    config: RunConfig;
+    dataset: Dataset;
+    images: readonly ImageRow[];
+    isOfPatches: boolean;
+  },
+  { signal, onProgress }: Control,
+): Promise<void> {
+  const { config, dataset, images, feature, isOfPatches } = asked;
+  const { model, augment } = config;
+  const K = patchesOf(model);
+  onProgress?.(part.images, images.length, 'images');
+  for (let at = part.images; at < images.length; at += CHUNK) {
+    if (signal?.aborted) {
+      const kept = at > 0 ? `What was computed of ${at} of ${images.length} images is kept in ${part.folder}.` : '';
+      throw new AppError(
+        'canceled',
+        'The export was ended.',
+        kept,
+        at > 0 ? 'The same export goes on from there.' : '',
+      );
+    }
+    const some = images.slice(at, at + CHUNK);
+    const read = await Promise.allSettled(
+      some.map(({ folder, path }) => centreImage(join(dataset.folders[folder]!, path), model.image_size, augment)),
+    );
+    const unreadable = some.flatMap(({ id, path }, i): Chunk['unreadable'] => {
+      const one = read[i]!;
+      if (one.status === 'fulfilled') return [];
+      const { message, why } = one.reason as AppError;
+      return [{ id, path, why: why || message }];
+    });
+    const good = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    let values: Float32Array = new Float32Array();
+    if (good.length > 0 && isOfPatches) values = network.patches(stack(good), feature);
+    else if (good.length > 0)
+      values = poolTokens(network.tokens(stack(good)), good.length, K, model.embed_dim)[feature as 'mean' | 'cls'];
+    part.append({ images: some.length, unreadable }, values);
+    onProgress?.(at + some.length, images.length, 'images');
+  }
+}
+
+/** Puts the file together from its chunks. @returns files beside it */
+async function writeFile(
+  part: EmbeddingPart,
+  images: readonly ImageRow[],
+  { format, file, width, grid }: EmbeddingOptions & { width: number; grid: number | null },
+  { signal, onProgress }: Control,
+): Promise<string[]> {
+  const partial = part.at(`file.${format}`);
+  const writer = embeddingWriter(format, partial, width, grid !== null);
+  const rowsOf = ({ id: image, path, label }: ImageRow): RowOf[] =>
+    grid === null
+      ? [{ image, path, label, row: null, column: null }]
+      : Array.from({ length: grid * grid }, (_, p) => ({
+          ...{ image, path, label, row: Math.floor(p / grid) + 1, column: (p % grid) + 1 },
+        }));
+  let written: string[];
+  try {
+    let at = 0;
+    for (const { chunk, values } of part.read()) {
+      await new Promise(setImmediate); // lets messages through
+      signal?.throwIfAborted();
+      const without = new Set(chunk.unreadable.map(({ id }) => id));
+      const good = images.slice(at, at + chunk.images).filter(({ id }) => !without.has(id));
+      if (good.length > 0) writer.write(good.flatMap(rowsOf), values);
+      at += chunk.images;
+      onProgress?.(at, images.length, 'images, written');
+    }
     written = writer.close();
   } catch (error) {
     writer.abandon();
-    removePartial(options);
     throw error;
-  } finally {
-    network.dispose();
   }
   // What stands beside goes first: a file that is there has all that belongs to it.
-  for (const file of written) {
-    const target = `${options.file.replace(/\.npy$/, '')}.index.csv`;
-    renameSync(file, target);
-    report.beside.push(target);
-  }
-  renameSync(partial, options.file);
-  report.bytes = statSync(options.file).size;
-  return report;
-}
-
-function openWriter(format: EmbeddingFormat, file: string, width: number, ofPatches: boolean): EmbeddingWriter {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    return embeddingWriter(format, file, width, ofPatches);
-  } catch (error) {
-    const { message } = error as Error;
-    throw new AppError('bad-input', `${dirname(file)} cannot be written to.`, message, 'Choose another folder.', {
-      cause: error,
-    });
-  }
+  const beside = written.map((one) => {
+    const target = `${file.replace(/\.npy$/, '')}.index.csv`;
+    renameSync(one, target);
+    return target;
+  });
+  renameSync(partial, file);
+  return beside;
 }

@@ -1,5 +1,4 @@
-import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { csvLine } from '../../../shared/csv.ts';
@@ -28,22 +27,6 @@ export interface EmbeddingWriter {
 
 export const EMBEDDING_FORMATS = ['parquet', 'npy', 'csv'] as const;
 export type EmbeddingFormat = (typeof EMBEDDING_FORMATS)[number];
-
-interface Target {
-  file: string;
-  format: EmbeddingFormat;
-}
-
-/** What is written until it is complete. */
-export function partialFiles({ file, format }: Target): [string, string] {
-  const partial = join(dirname(file), `.${basename(file)}.part.${format}`);
-  return [partial, `${partial.replace(/\.npy$/, '')}.index.csv`];
-}
-
-/** Removes what an export left that could not do so itself, because its process was killed. */
-export function removePartial(options: Target): void {
-  for (const file of partialFiles(options)) rmSync(file, { force: true });
-}
 
 /** What the columns before the values are called. */
 const headerOf = (ofPatches: boolean) => ['image', 'path', 'label', ...(ofPatches ? ['row', 'column'] : [])];
@@ -175,6 +158,6 @@ export function embeddingWriter(
   width: number,
   ofPatches: boolean,
 ): EmbeddingWriter {
-  writeFileSync(file, ''); // says at once where it cannot be written
+  writeFileSync(file, ''); // what a process left that was ended while it wrote
   return WRITERS[format](file, width, ofPatches);
 }

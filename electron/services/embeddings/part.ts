@@ -1,0 +1,165 @@
+import {
+  closeSync,
+  fdatasyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { uptime } from 'node:os';
+import { basename, join } from 'node:path';
+import { AppError } from '../../../shared/errors.ts';
+import { openSource, writeAll, writeWhole } from '../../formats/files.ts';
+import { isAlive } from '../processes.ts';
+
+/** Images that were computed together. */
+export interface Chunk {
+  images: number;
+  /** Those of them that could not be read, and have no values. */
+  unreadable: { id: number; path: string; why: string }[];
+}
+
+/** Where an export to this file keeps what it has computed, until the file is complete. */
+export const partFolder = (file: string): string => `${file}.part`;
+
+const FILES = { key: 'what.json', values: 'values.f32', done: 'done.jsonl', lock: 'process' };
+
+/**
+ * What an export has computed, in a folder beside its file: values as float32, a line for each chunk that is whole, and
+ * what they are of. An export that was cut short goes on after the last whole chunk. One process at a time has it.
+ */
+export class EmbeddingPart {
+  readonly folder: string;
+  readonly chunks: Chunk[] = [];
+  readonly #perImage: number;
+  readonly #values: number;
+  readonly #done: number;
+
+  /**
+   * Takes up what is there where it is of the same, and begins anew where it is not.
+   * @param key says all that the values depend on
+   * @param perImage values of an image
+   * @throws AppError bad-input where the folder cannot be written, conflict while another process has it
+   */
+  constructor(file: string, key: string, perImage: number) {
+    this.folder = partFolder(file);
+    this.#perImage = perImage;
+    try {
+      mkdirSync(this.folder, { recursive: true });
+      this.#lock();
+      if (readText(this.at(FILES.key)) !== key) {
+        for (const name of [FILES.values, FILES.done]) rmSync(this.at(name), { force: true });
+        writeWhole(this.at(FILES.key), [Buffer.from(key)]);
+      }
+      this.#values = openSync(this.at(FILES.values), 'a');
+      this.#done = openSync(this.at(FILES.done), 'a');
+    } catch (error) {
+      if (error instanceof AppError) throw error;
+      const { message } = error as Error;
+      const why = `${this.folder} cannot be written to.`;
+      throw new AppError('bad-input', why, message, 'Choose another folder.', { cause: error });
+    }
+    this.#takeUp();
+  }
+
+  /** Images that are done with, readable or not. */
+  get images(): number {
+    return this.chunks.reduce((sum, { images }) => sum + images, 0);
+  }
+
+  /** Adds a chunk; it is on the disk when this returns. @param values of its readable images, in their order */
+  append(chunk: Chunk, values: Float32Array): void {
+    writeAll(this.#values, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    fdatasyncSync(this.#values); // before the line that says so
+    writeAll(this.#done, Buffer.from(`${JSON.stringify(chunk)}\n`));
+    this.chunks.push(chunk);
+  }
+
+  /** All chunks with their values, in the order in which they were added. */
+  *read(): Generator<{ chunk: Chunk; values: Float32Array }> {
+    const source = openSource(this.at(FILES.values));
+    try {
+      let offset = 0;
+      for (const chunk of this.chunks) {
+        const values = new Float32Array(this.#sizeOf(chunk));
+        source.read(offset, new Uint8Array(values.buffer));
+        offset += values.byteLength;
+        yield { chunk, values };
+      }
+    } finally {
+      source.close();
+    }
+  }
+
+  /** A file in its folder. */
+  at(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Lets go of it. What was computed stays; without a single chunk nothing does. */
+  close(): void {
+    closeSync(this.#values);
+    closeSync(this.#done);
+    if (this.chunks.length === 0) rmSync(this.folder, { recursive: true, force: true });
+    else rmSync(this.at(FILES.lock), { force: true });
+  }
+
+  /** Lets go of it, and removes it. */
+  remove(): void {
+    this.chunks.length = 0;
+    this.close();
+  }
+
+  #sizeOf({ images, unreadable }: Chunk): number {
+    return (images - unreadable.length) * this.#perImage;
+  }
+
+  /** Reads which chunks are whole, and cuts off what was written after them. */
+  #takeUp(): void {
+    const text = readText(this.at(FILES.done)) ?? '';
+    const { size } = statSync(this.at(FILES.values));
+    let [bytes, length] = [0, 0];
+    for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split(/(?<=\n)/)) {
+      if (line === '') break;
+      const chunk = JSON.parse(line) as Chunk;
+      const end = bytes + 4 * this.#sizeOf(chunk);
+      if (end > size) break;
+      [bytes, length] = [end, length + Buffer.byteLength(line)];
+      this.chunks.push(chunk);
+    }
+    ftruncateSync(this.#values, bytes);
+    ftruncateSync(this.#done, length);
+  }
+
+  #lock(): void {
+    const lock = this.at(FILES.lock);
+    try {
+      writeFileSync(lock, String(process.pid), { flag: 'wx' });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const pid = Number(readText(lock));
+      // A number from before the machine was switched on is another process's now.
+      const isOfToday = statSync(lock).mtimeMs > Date.now() - uptime() * 1000;
+      if (pid !== process.pid && isOfToday && isAlive(pid))
+        throw new AppError(
+          'conflict',
+          `${basename(this.folder, '.part')} is being written by another process, ${pid}.`,
+          '',
+          `Wait for it, or choose another name. If that process is not this program, delete ${this.folder}.`,
+        );
+      writeFileSync(lock, String(process.pid));
+    }
+  }
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
