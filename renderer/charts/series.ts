@@ -49,3 +49,14 @@ export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
   });
   return { x, y };
 }
+
+/** Whether any curve has a value that can be drawn: on a logarithmic axis only what is above 0. */
+export const isDrawable = (rows: readonly Values[], log: boolean): boolean =>
+  rows.some((row) => row.some((value) => value !== null && Number.isFinite(value) && (!log || value > 0)));
+
+/** Where a logarithmic axis has grid lines, of the places offered: over more than two decades at powers of ten alone. */
+export function logGrid(places: readonly number[]): (number | null)[] {
+  const decades = Math.log10((places.at(-1) ?? 1) / (places[0] ?? 1));
+  const isPower = (value: number) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
+  return places.map((value) => (decades <= 2 || isPower(value) ? value : null));
+}

@@ -12,9 +12,9 @@ const SETTLE_MS = 80;
 /**
  * Call it while a component is made.
  * @param ask may read state; null asks nothing, and shows nothing
- * @param send how it is asked
+ * @param send how it is asked; where that takes several questions, each may be left out once this is not the newest
  */
-export function latest<I, R>(ask: () => I | null, send: (input: I) => Promise<R>): Latest<R> {
+export function latest<I, R>(ask: () => I | null, send: (input: I, isNewest: () => boolean) => Promise<R>): Latest<R> {
   let view = $state.raw<R>();
   let error = $state.raw<Error>();
   let isAsking = $state(false);
@@ -32,7 +32,7 @@ export function latest<I, R>(ask: () => I | null, send: (input: I) => Promise<R>
     }
     const timer = setTimeout(async () => {
       try {
-        const got = await send(input);
+        const got = await send(input, () => mine === turn);
         if (mine !== turn) return; // something newer was asked
         view = got;
         error = undefined;

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -49,11 +50,21 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
     await form.getByRole('button', { name: 'Import', exact: true }).click();
     await page.waitForURL(/#\/runs\/2/);
     await page.getByText(/no projector and no mask token/).waitFor();
+    // Nothing was trained here: no axes without curves, no progress of nothing.
+    await page.getByText('read from a file').first().waitFor();
+    expect(await page.getByRole('group', { name: /^Loss/ }).count()).toBe(0);
+    expect(await page.getByRole('progressbar').count()).toBe(0);
+    await isForEverybody();
     expect(stored(serving.home, (store) => store.runs.get('from elsewhere').config.model.depth)).toBe(DEPTH);
   });
 
   test('it stands beside a run that is evaluated, and beside nothing where that is not wanted', async () => {
     await page.goto(`${new URL(serving.url).origin}/#/runs/1`);
+    // A run without a metric says so where its curves will be.
+    const charts = page.getByRole('group', { name: /nothing measured yet$/ });
+    await expect.poll(() => charts.count()).toBeGreaterThan(5);
+    expect(await charts.getByText('nothing measured yet').count()).toBe(await charts.count());
+    expect(await charts.locator('canvas').count()).toBe(0);
     const evaluations = page.getByRole('region', { name: 'Evaluations' });
     const form = page.getByRole('dialog', { name: /^Evaluate / });
     const ask = async (isBeside: boolean) => {
@@ -72,5 +83,34 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
     // What was exported is the teacher of the checkpoint; student, teacher and untrained differ.
     expect(result).toMatchObject({ official_name: 'from elsewhere', official: { mean_pooled: expect.any(Number) } });
     await isForEverybody();
+  });
+
+  test('a message stands beside the tasks, and above them where there is no room', async () => {
+    rmSync(join(serving.home, 'pictures'), { recursive: true });
+    await page.getByRole('button', { name: /^Export step/ }).click();
+    const form = page.getByRole('dialog', { name: /^Export step/ });
+    await form.getByLabel('Format').selectOption('npy');
+    await form.getByLabel(/^Folder/).fill(serving.home);
+    await form.getByRole('button', { name: 'Export' }).click();
+    const tray = page.getByRole('region', { name: 'Tasks' });
+    await tray.getByText('No image of "pictures" can be read.').waitFor({ timeout: 60_000 });
+    await page.goto(`${new URL(serving.url).origin}/#/runs`);
+    await page.getByRole('checkbox', { name: 'Choose from elsewhere' }).check();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    const message = page.locator('.toasts');
+    await message.getByRole('button', { name: 'Undo' }).waitFor();
+    const overlap = async () => {
+      const [a, b] = [(await tray.boundingBox())!, (await message.boundingBox())!];
+      const along = (from: 'x' | 'y', size: 'width' | 'height') =>
+        Math.min(a[from] + a[size], b[from] + b[size]) - Math.max(a[from], b[from]);
+      return along('x', 'width') > 0 && along('y', 'height') > 0;
+    };
+    expect(await overlap()).toBe(false);
+    await isForEverybody();
+    await page.setViewportSize({ width: 640, height: 700 });
+    expect(await overlap()).toBe(false);
+    await inBothThemes(page);
+    await message.getByRole('button', { name: 'Undo' }).click();
+    await page.getByRole('link', { name: 'from elsewhere', exact: true }).waitFor();
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { healthOf } from '../../renderer/charts/health.ts';
-import { align, smooth, summary } from '../../renderer/charts/series.ts';
+import { align, isDrawable, logGrid, smooth, summary } from '../../renderer/charts/series.ts';
 import { csv } from '../../shared/csv.ts';
 import type { Metric } from '../../shared/domain.ts';
 
@@ -30,6 +30,22 @@ describe('curves', () => {
   test('words for who cannot see', () => {
     expect(summary('loss', [3, null, 1, 2], (v) => v.toFixed(1))).toBe('loss: last 2.0, least 1.0, greatest 3.0');
     expect(summary('loss', [null], String)).toContain('nothing measured');
+  });
+
+  test('what nothing was measured of is not drawn', () => {
+    expect(isDrawable([], false)).toBe(false);
+    expect(isDrawable([[], [null, null]], false)).toBe(false);
+    expect(isDrawable([[null], [Number.NaN, 0]], false)).toBe(true);
+    expect(isDrawable([[null], [0, -1]], true)).toBe(false);
+    expect(isDrawable([[null], [0, 1e-9]], true)).toBe(true);
+  });
+
+  test('a logarithmic axis has lines at every place over two decades, and at powers of ten over more', () => {
+    const places = [1, 2, 5, 10, 20, 50, 100];
+    expect(logGrid(places)).toEqual(places);
+    const more = [1e-5, 2e-5, 9e-5, 1e-4, 3e-4, 1e-3, 5e-3, 0.01];
+    expect(logGrid(more)).toEqual([1e-5, null, null, 1e-4, null, 1e-3, null, 0.01]);
+    expect(logGrid([])).toEqual([]);
   });
 
   test('CSV quotes what must be quoted', () => {
