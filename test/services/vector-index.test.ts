@@ -40,6 +40,18 @@ function rows(n: number, seed: number, clusters = 300): Float32Array {
   return out;
 }
 
+/** Rows in no clusters: spread evenly over all directions. */
+function even(n: number, seed: number): Float32Array {
+  const random = stream(seed, 0, 0, 'even');
+  const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  const out = Float32Array.from({ length: n * WIDTH }, normal);
+  for (let at = 0; at < out.length; at += WIDTH) {
+    const length = Math.hypot(...out.subarray(at, at + WIDTH));
+    for (let d = at; d < at + WIDTH; d++) out[d]! /= length;
+  }
+  return out;
+}
+
 /** All cosines, in double precision: what the index is held against. */
 function exact(all: Float32Array, query: Float32Array, k: number): { row: number; score: number }[] {
   const scores = Array.from({ length: all.length / WIDTH }, (_, row) => {
@@ -104,6 +116,37 @@ test('lists: recall by score against double precision, filters, growth without r
   const rare = again.search(rows(1, 9), { k: 5, accept: (row) => row % 7000 === 0, accepted: 5 });
   expect(rare.map(({ row }) => row).sort((a, b) => a - b)).toEqual([0, 7000, 14_000, 21_000, 28_000]);
   again.close();
+});
+
+test('rows of another kind are added: recall is measured anew, and more is looked at where it fell', async () => {
+  const index = await empty();
+  const all = [rows(21_000, 20, 40)];
+  index.append(all[0]!);
+  await updateLists(index);
+  const { share: narrow, lists } = index.description;
+  for (const times of [2, 3]) {
+    all.push(even(21_000, times));
+    index.append(all.at(-1)!);
+    await updateLists(index);
+    const { recall, segments, share } = index.description;
+    expect(segments).toHaveLength(times); // nothing was built anew
+    expect(index.description.lists).toBe(lists);
+    expect(share).toBeGreaterThan(narrow);
+    expect(recall!.recall).toBeGreaterThanOrEqual(RECALL_GOAL);
+  }
+  const joined = Float32Array.from(all.flatMap((one) => [...one]));
+  let [found, missed] = [0, 0];
+  for (let q = 0; q < 20; q++) {
+    const query = even(1, 100 + q);
+    const least = exact(joined, query, 10).at(-1)!.score;
+    const reached = (share?: number) =>
+      index.search(query, { k: 10, share }).filter(({ score }) => score >= least - 1e-4);
+    found += reached().length;
+    missed += 10 - reached(narrow).length;
+  }
+  expect(found / 200).toBeGreaterThanOrEqual(0.9);
+  expect(missed / 200).toBeGreaterThan(0.2); // what the first share would miss
+  index.close();
 });
 
 test('rotated codes fail recall, and the index says so', async () => {

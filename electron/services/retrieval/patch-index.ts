@@ -292,7 +292,7 @@ export class PatchIndexes {
       ? 'all compared, so nothing is missed'
       : recall === null
         ? 'through an index whose recall was not measured'
-        : `through an index that finds ${(100 * recall).toFixed(1)} % of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, build it again' : ''}`;
+        : `through an index that finds ${(100 * recall).toFixed(1)} % of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, delete it in Runtime and build it again' : ''}`;
     return {
       dataset,
       images,

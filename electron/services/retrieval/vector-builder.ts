@@ -68,8 +68,11 @@ export async function updateLists(index: VectorIndex, options: BuildOptions = {}
     index.describe({ ...index.description, lists, learned_rows, segments, planned: null, recall: null });
     await index.reload();
   }
-  if (index.description.recall === null)
-    await measureRecall(index, { ...options, isFree: index.description.segments.length === 1 });
+  if (index.description.recall !== null) return;
+  const isNew = index.description.segments.length === 1;
+  const { recall } = await measureRecall(index, { ...options, isFree: isNew });
+  // Lists that were learned of other rows may fit those that came since worse: more of them are looked at then.
+  if (!isNew && recall < RECALL_GOAL) await measureRecall(index, { ...options, isFree: true });
 }
 
 /** What is to be written, after its lists are learned; it is on the disk before the first row is sorted. */
