@@ -1,8 +1,9 @@
 #!/usr/bin/env node
-// Pictures of every screen, dark and light, for docs/: node tools/docs/screens.mjs [FOLDER] [--home FOLDER]
-// Drives the built program in a real Chromium. Without --home it imports the sample and trains on it, some minutes.
+// Pictures of every screen, dark and light, for docs/: node tools/docs/screens.mjs [FOLDER] [--home FOLDER] [--only NAME ...]
+// Drives the built program in a real Chromium. A home that is empty, or made for it, gets the sample, two runs, weights
+// that are imported and evaluations first, which takes some minutes; one that was given is kept, for --only.
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,12 +12,101 @@ import { chromium } from 'playwright-core';
 import sharp from 'sharp';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const { values, positionals } = parseArgs({ options: { home: { type: 'string' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { home: { type: 'string' }, only: { type: 'string', multiple: true } },
+  allowPositionals: true,
+});
 const out = resolve(positionals[0] ?? join(ROOT, 'docs', 'images', 'screens'));
 const home = values.home ?? mkdtempSync(join(tmpdir(), 'conmim-screens-'));
 const CLI = join(ROOT, 'out', 'electron', 'cli.js');
 const STEPS = 400;
+const MINUTES = 60_000;
 
+/** Each screen by its name: shows it, ready to be taken. */
+const PICTURES = {
+  dataset: async ({ page, at }) => {
+    await at('datasets/2', page.getByText('files shown'));
+    await page.getByRole('listbox', { name: 'Images' }).getByRole('option').nth(8).click();
+    await page.waitForTimeout(800);
+  },
+  'new-run': async ({ page, at }) => {
+    await at('new?dataset=1&preset=demo', page.getByText('teacher', { exact: true }).first());
+    await page
+      .getByText(/left|min|images\/s/)
+      .first()
+      .waitFor();
+    await page.waitForTimeout(12_000); // the cost is being measured
+  },
+  ablations: async ({ page, at }) => {
+    await at('new?dataset=1&preset=demo&tab=ablations', page.getByText("The paper's:"));
+    await page
+      .getByRole('button', { name: /temperature/i })
+      .first()
+      .click();
+    await page.waitForTimeout(1500);
+  },
+  runs: ({ page, at }) => at('runs', page.getByRole('table')),
+  run: ({ page, at }) => at('runs/1', page.getByRole('group', { name: /^Loss\. / })),
+  probes: async ({ page, at }) => {
+    await at('runs/1', page.getByRole('region', { name: 'Look-ups of fixed images' }));
+    await top(page, 'Look-ups of fixed images');
+  },
+  evaluations: async ({ page, at }) => {
+    await at('runs/1', page.getByRole('region', { name: 'Evaluations' }));
+    await top(page, 'Evaluations');
+  },
+  compare: ({ page, at }) => at('compare?runs=1,2&metric=top1', page.getByRole('group', { name: /^Look-up/ })),
+  explore: ({ page, at }) => at('explore?run=1&image=3&patch=27', page.getByText(/of 48 found/).first()),
+  'explore-accuracy': async ({ page, at }) => {
+    await at('explore?run=1&image=3&patch=27', page.getByText(/of 48 found/).first());
+    await page.getByRole('button', { name: 'Measure over many images' }).click();
+    await page.getByText(/content is worth/).waitFor({ timeout: MINUTES });
+    await page.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
+    await page.waitForTimeout(500);
+  },
+  'explore-retrieve': async ({ page, at }) => {
+    await at('explore?run=1&image=3&patch=27&view=retrieve', page.getByText(/were searched/).first());
+    for (const network of ['teacher', 'untrained network']) {
+      const answers = page.getByRole('region', { name: `Answers, ${network}` });
+      const build = answers.getByRole('button', { name: 'Build the index' });
+      if (await build.isVisible()) await build.click();
+      await answers.getByText(/patches of .* images/).waitFor({ timeout: 2 * MINUTES });
+    }
+    await page.waitForTimeout(1500);
+  },
+  'explore-travel': async ({ page, at }) => {
+    await at('explore?run=1&image=3&patch=27&view=time&with=2', page.getByRole('region', { name: 'Query' }));
+    const compute = page.getByRole('button', { name: /^Compute \d/ });
+    if (await compute.isVisible()) await compute.click();
+    await page.getByText(/are the same in both runs/).waitFor({ timeout: 2 * MINUTES });
+    await page.waitForTimeout(1500);
+  },
+  'explore-colours': ({ page, at }) => at('explore?run=1&image=3&view=colours', page.getByText('Each image, then')),
+  'explore-attention': ({ page, at }) =>
+    at(
+      'explore?run=1&image=3&patch=27&view=attention',
+      page.getByRole('heading', { name: /^Every block .*untrained$/ }),
+    ),
+  'explore-map': async ({ page, at }) => {
+    await at('explore?run=1&dataset=2&view=map', page.getByText(/^No map of|Trustworthiness/));
+    const make = page.getByRole('button', { name: 'Make the map' });
+    if (await make.isVisible()) await make.click();
+    await page.getByText('Trustworthiness').waitFor({ timeout: 2 * MINUTES });
+    await page.waitForTimeout(1500);
+  },
+  runtime: ({ page, at }) => at('runtime', page.getByText('Computes with')),
+};
+const wanted = values.only ?? Object.keys(PICTURES);
+const unknown = wanted.filter((name) => !(name in PICTURES));
+if (unknown.length > 0) throw new Error(`No picture is called ${unknown}: ${Object.keys(PICTURES).join(', ')}.`);
+
+/** Scrolls a part of the screen to its top. */
+async function top(page, name) {
+  await page.getByRole('region', { name }).evaluate((region) => region.scrollIntoView({ block: 'start' }));
+  await page.waitForTimeout(500);
+}
+
+const isPrepared = existsSync(join(home, 'workbench.sqlite'));
 mkdirSync(out, { recursive: true });
 const server = spawn(process.execPath, [CLI, 'serve', '--json', '--port', '0', '--home', home], {
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -41,7 +131,8 @@ async function window(colorScheme) {
   await page.getByRole('heading', { level: 1 }).waitFor();
   const at = async (hash, ready) => {
     await page.goto(`${new URL(url).origin}/#/${hash}`);
-    await ready();
+    await page.reload(); // as it is found, and not as the picture before left it
+    await ready.waitFor({ timeout: MINUTES });
     await page.waitForTimeout(1500); // pictures that are still being decoded
   };
   const shoot = async (name) => {
@@ -54,111 +145,72 @@ async function window(colorScheme) {
   return { context, page, at, shoot };
 }
 
+/** What the pictures show: the sample, two runs of it, weights from a file, evaluations. */
+async function prepare() {
+  const { context, page, at, shoot } = await window('dark');
+  if (!values.only) await shoot('first-start');
+  await page.getByRole('button', { name: 'Start with the sample images' }).click();
+  await page.waitForURL(/#\/datasets\/\d/);
+  const train = async (changes) => {
+    const set = encodeURIComponent(JSON.stringify({ 'checkpoint.keep_last': 5, ...changes }));
+    const start = page.getByRole('button', { name: 'Start', exact: true });
+    await at(`new?dataset=1&preset=demo&set=${set}`, start);
+    await start.click();
+    await page.waitForURL(/#\/runs\/\d/);
+    await page.getByText('finished').waitFor({ timeout: 15 * MINUTES });
+  };
+  const first = (name) => page.getByRole('button', { name }).first();
+  const evaluate = async (task, dataset, figure) => {
+    await at('runs/1', first(/^Evaluate step/));
+    await first(/^Evaluate step/).click();
+    const form = page.getByRole('dialog');
+    await form.getByLabel('Task').selectOption(task);
+    await form
+      .getByRole('combobox', { name: /^(Training images|Images)$/ })
+      .selectOption({ label: new RegExp(dataset) });
+    await form.getByRole('button', { name: 'Evaluate' }).click();
+    await page
+      .getByRole('region', { name: 'Evaluations' })
+      .getByText(figure)
+      .first()
+      .waitFor({ timeout: 4 * MINUTES });
+  };
+  await train({ 'train.steps': STEPS });
+  await page.getByRole('button', { name: /^Ask \d/ }).click();
+  await page
+    .getByText('not asked yet')
+    .first()
+    .waitFor({ state: 'detached', timeout: 2 * MINUTES });
+  await train({ 'contrast.temperature': 0.2, 'train.steps': 150 });
+  // The second run comes back as weights from elsewhere would.
+  await first(/^Export step/).click();
+  const form = page.getByRole('dialog');
+  await form.getByLabel('Format').selectOption('published');
+  await form.getByLabel(/^Folder/).fill(home);
+  await form.getByLabel(/^Name/).fill('elsewhere');
+  await form.getByRole('button', { name: 'Export', exact: true }).click();
+  await page.getByText(/is written/).waitFor();
+  await at('runs', first('Import weights'));
+  await first('Import weights').click();
+  await form.getByLabel('File on the machine that trains').fill(join(home, 'elsewhere.safetensors'));
+  await form.getByLabel('Name of the run').fill('from a file');
+  await form.getByRole('button', { name: 'Import', exact: true }).click();
+  await page.waitForURL(/#\/runs\/3/);
+  await evaluate('lookup', 'photos', /look-ups, step/);
+  await evaluate('knn', 'drawings', /k-NN, step/);
+  await evaluate('linear', 'drawings', /linear probe, step/);
+  await context.close();
+}
+
 try {
-  if (!values.home) {
-    const { context, page, at, shoot } = await window('dark');
-    await shoot('first-start');
-    await page.getByRole('button', { name: 'Start with the sample images' }).click();
-    await page.waitForURL(/#\/datasets\/\d/);
-    const changes = (more) =>
-      encodeURIComponent(JSON.stringify({ 'train.steps': STEPS, 'checkpoint.keep_last': 5, ...more }));
-    await at(`new?dataset=1&preset=demo&set=${changes({})}`, () =>
-      page.getByRole('button', { name: 'Start', exact: true }).waitFor(),
-    );
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
-    await page.waitForURL(/#\/runs\/\d/);
-    await page.getByText('finished').waitFor({ timeout: 900_000 });
-    await page.getByRole('button', { name: /^Ask \d/ }).click();
-    await page.getByText('not asked yet').first().waitFor({ state: 'detached', timeout: 120_000 });
-    await page
-      .getByRole('button', { name: /^Evaluate step/ })
-      .first()
-      .click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Evaluate' }).click();
-    await page.getByRole('region', { name: 'Evaluations' }).getByText('top-1').first().waitFor({ timeout: 120_000 });
-    await at(`new?dataset=1&preset=demo&set=${changes({ 'contrast.temperature': 0.2, 'train.steps': 150 })}`, () =>
-      page.getByRole('button', { name: 'Start', exact: true }).waitFor(),
-    );
-    await page.getByRole('button', { name: 'Start', exact: true }).click();
-    await page.waitForURL(/#\/runs\/\d/);
-    await page.getByText('finished').waitFor({ timeout: 900_000 });
-    await context.close();
-  }
+  if (!isPrepared) await prepare();
   for (const scheme of ['dark', 'light']) {
-    const { context, page, at, shoot } = await window(scheme);
-    const loss = () => page.getByRole('group', { name: /^Loss\. / }).waitFor();
-    await at('datasets/2', () => page.getByText('files shown').waitFor());
-    await page.getByRole('listbox', { name: 'Images' }).getByRole('option').nth(8).click();
-    await page.waitForTimeout(800);
-    await shoot('dataset');
-    await at('new?dataset=1&preset=demo', () => page.getByText('teacher', { exact: true }).first().waitFor());
-    await page
-      .getByText(/left|min|images\/s/)
-      .first()
-      .waitFor();
-    await page.waitForTimeout(12_000); // the cost is being measured
-    await shoot('new-run');
-    await at('new?dataset=1&preset=demo&tab=ablations', () => page.getByText("The paper's:").waitFor());
-    await page
-      .getByRole('button', { name: /temperature/i })
-      .first()
-      .click();
-    await page.waitForTimeout(1500);
-    await shoot('ablations');
-    await at('runs', () => page.getByRole('table').waitFor());
-    await shoot('runs');
-    await at('runs/1', loss);
-    await shoot('run');
-    await page.getByRole('region', { name: 'Look-ups of fixed images' }).scrollIntoViewIfNeeded();
-    await page.waitForTimeout(500);
-    await shoot('probes');
-    await at('compare?runs=1,2&metric=top1', () => page.getByRole('group', { name: /^Look-up/ }).waitFor());
-    await shoot('compare');
-    await at('explore?run=1&image=3&patch=27', () =>
-      page
-        .getByText(/of 48 found/)
-        .first()
-        .waitFor({ timeout: 60_000 }),
-    );
-    await shoot('explore');
-    await page.getByRole('button', { name: 'Measure over many images' }).click();
-    await page.getByText(/content is worth/).waitFor({ timeout: 60_000 });
-    await page.locator('.body').evaluate((body) => body.scrollTo(0, body.scrollHeight));
-    await page.waitForTimeout(500);
-    await shoot('explore-accuracy');
-    await at('explore?run=1&image=3&patch=27&view=retrieve', () =>
-      page
-        .getByText(/were searched/)
-        .first()
-        .waitFor({ timeout: 60_000 }),
-    );
-    for (const network of ['teacher', 'untrained network']) {
-      const answers = page.getByRole('region', { name: `Answers, ${network}` });
-      const build = answers.getByRole('button', { name: 'Build the index' });
-      if (await build.isVisible()) await build.click();
-      await answers.getByText(/patches of .* images/).waitFor({ timeout: 120_000 });
+    const shown = await window(scheme);
+    for (const name of wanted) {
+      await PICTURES[name](shown);
+      await shown.shoot(name);
     }
-    await page.waitForTimeout(1500);
-    await shoot('explore-retrieve');
-    await at('explore?run=1&image=3&view=colours', () =>
-      page.getByText('Each image, then').waitFor({ timeout: 60_000 }),
-    );
-    await shoot('explore-colours');
-    await at('explore?run=1&image=3&patch=27&view=attention', () =>
-      page.getByRole('heading', { name: /^Every block .*untrained$/ }).waitFor({ timeout: 60_000 }),
-    );
-    await shoot('explore-attention');
-    await at('explore?run=1&dataset=2&view=map', () =>
-      page.getByText(/^No map of|Trustworthiness/).waitFor({ timeout: 60_000 }),
-    );
-    const make = page.getByRole('button', { name: 'Make the map' });
-    if (await make.isVisible()) await make.click();
-    await page.getByText('Trustworthiness').waitFor({ timeout: 120_000 });
-    await page.waitForTimeout(1500);
-    await shoot('explore-map');
-    await at('runtime', () => page.getByText('Computes with').waitFor({ timeout: 60_000 }));
-    await shoot('runtime');
-    await context.close();
+    await shown.context.close();
   }
 } finally {
   await browser.close();
