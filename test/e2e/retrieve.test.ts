@@ -88,12 +88,45 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
     await isForEverybody();
   });
 
+  test('by class, by path, without copies, and in another dataset', async () => {
+    const paths = () =>
+      answers('teacher')
+        .getByRole('listitem')
+        .getByRole('button')
+        .evaluateAll((all) => all.map((one) => (one as HTMLElement).title));
+    await open('explore?run=1&dataset=1&image=1&view=retrieve&patch=5&beside=0');
+    await answers('teacher')
+      .getByText(`${16 * IMAGES} patches`)
+      .waitFor({ timeout: 60_000 });
+    await page.getByRole('combobox', { name: 'Class' }).selectOption('class-1');
+    await answers('teacher')
+      .getByText(/class class-1.*were searched/)
+      .waitFor();
+    expect((await paths()).length).toBeGreaterThan(0);
+    expect((await paths()).filter((path) => !path.startsWith('class-1/'))).toEqual([]);
+    await page.getByRole('textbox', { name: 'Path begins with' }).fill('class-1/image 00');
+    await expect.poll(async () => (await paths()).every((path) => path.startsWith('class-1/image 00'))).toBe(true);
+    expect((await paths()).length).toBeGreaterThan(0);
+    await page.getByRole('textbox', { name: 'Path begins with' }).fill('');
+    // The other dataset has a copy of this image, and no classes.
+    await page.getByRole('combobox', { name: 'Search' }).selectOption({ label: LONG });
+    await answers('teacher').getByRole('button', { name: 'Build the index' }).click();
+    await answers('teacher')
+      .getByText(/^16 patches of 1 image of .* were searched/)
+      .waitFor({ timeout: 60_000 });
+    expect((await scores('teacher'))[0]).toBe(1);
+    expect((await paths())[0]).toMatch(/^class-0\/image 000\.png, row 2, column 2/);
+    await page.getByRole('checkbox', { name: 'no copies' }).check();
+    await answers('teacher').getByText('No patch meets these filters.').waitFor();
+    await isForEverybody();
+  });
+
   test('storage lists indexes; one is deleted, brought back, and deleted again', async () => {
     await open('runtime');
     const storage = page.getByRole('region', { name: 'Storage' });
     const rows = storage.getByRole('row').filter({ hasText: `index, ${IMAGES} images` });
     await expect.poll(() => rows.count()).toBe(2);
-    await storage.getByText(/^Of that, 2 indexes of patch features: \d+ kB/).waitFor();
+    await storage.getByText(/^Of that, 3 indexes of patch features: \d+ kB/).waitFor();
     const untrained = rows.filter({ hasText: 'untrained' });
     expect(await untrained.textContent()).toMatch(/pictures by tokens of .*, untrained.*\d kB/);
     const remove = untrained.getByRole('button', { name: /^Delete pictures by tokens/ });
@@ -104,9 +137,9 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
     await expect.poll(() => rows.count()).toBe(2);
     await remove.click();
     await expect.poll(() => rows.count()).toBe(1);
-    expect(readdirSync(join(serving.home, 'indexes'))).toHaveLength(2); // it waits for its undo
+    expect(readdirSync(join(serving.home, 'indexes'))).toHaveLength(3); // it waits for its undo
     await serving.stop();
-    expect(readdirSync(join(serving.home, 'indexes'))).toHaveLength(1);
+    expect(readdirSync(join(serving.home, 'indexes'))).toHaveLength(2);
     const [left] = stored(serving.home, (store) => store.retrieval.list());
     expect(left!.part).toBe('teacher');
     expect(existsSync(join(serving.home, 'indexes', String(left!.id), 'vectors.f16'))).toBe(true);

@@ -281,7 +281,7 @@ export class PatchIndexes {
     const images = Math.round(patches / K);
     const what = query.isWithinImage
       ? `The ${patches} patches of this image`
-      : `${patches.toLocaleString('en')} patches of ${images.toLocaleString('en')} images of ${dataset}`;
+      : `${patches.toLocaleString('en')} patches of ${images.toLocaleString('en')} ${images === 1 ? 'image' : 'images'} of ${dataset}`;
     const filters = [
       ...(query.label ? [`class ${query.label}`] : []),
       ...(query.folder ? [`paths that begin with ${query.folder}`] : []),
