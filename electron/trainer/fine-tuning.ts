@@ -101,11 +101,12 @@ export class FineTuning extends TrainingLoop {
   }
 
   protected override async conclude(): Promise<void> {
-    const { start, group, settings, test_dataset_id } = this.#tune;
+    const { start, group, settings, test_dataset_id, checkpoint_id, source_id } = this.#tune;
     // A run that was ended between its last step and here has not counted yet.
     if (this.#confusion.length === 0) this.#accuracy = await this.#test();
     const { train, test, classes } = this.#split;
-    const checkpoint = this.#checkpoint();
+    const checkpoint = this.#checkpoint(checkpoint_id);
+    const source = start === 'official' ? this.#checkpoint(source_id) : null;
     const dataset = this.store.datasets.get(this.run.dataset_id!);
     const scores = { accuracy: this.#accuracy.top1, ...(classes.length > 5 && { accuracy_top5: this.#accuracy.top5 }) };
     this.store.evaluations.addToComparison(group, {
@@ -125,6 +126,7 @@ export class FineTuning extends TrainingLoop {
         classes: classes.length,
         chance: chanceOf(test),
         [start]: scores,
+        ...(source && { official_name: this.store.runs.get(source.run_id).name }),
         confusion: { classes, [start]: this.#confusion },
         runs: { [start]: { id: this.run.id, name: this.run.name } },
         settings,
@@ -132,9 +134,9 @@ export class FineTuning extends TrainingLoop {
     });
   }
 
-  #checkpoint() {
+  #checkpoint(id: number) {
     try {
-      return this.store.checkpoints.get(this.#tune.checkpoint_id);
+      return this.store.checkpoints.get(id);
     } catch {
       return null; // deleted meanwhile: the figures stand for themselves
     }

@@ -227,6 +227,11 @@ describe('the command line', () => {
     expect(evaluation).toMatchObject({ task: 'finetune', classes: 2, train_images: 16, test_images: 4 });
     // Bright and dark again: any network learns to tell them.
     for (const which of ['trained', 'untrained', 'official']) expect(evaluation[which].accuracy).toBe(1);
+    expect(evaluation.official_name).toBe(
+      conmim('runs', '--json')
+        .json()
+        .find((run: { dataset_id: number | null }) => run.dataset_id === null).name,
+    );
     expect(evaluation.confusion.trained).toEqual([
       [2, 0],
       [0, 2],

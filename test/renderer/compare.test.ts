@@ -95,6 +95,13 @@ test('only settings that differ', () => {
     { train: { steps: 2, seed: 0 }, mask: { ratio: 0.5 } },
   ];
   expect(differing(configs)).toEqual([{ key: 'train.steps', values: [1, 2] }]);
+  // Of imported weights it is not known how they were trained; a setting that is new differs from one that lacks it.
+  expect(differing([...configs, { mask: { ratio: 0.6, unit: 2 } }])).toEqual([
+    { key: 'train.steps', values: [1, 2, undefined] },
+    { key: 'mask.ratio', values: [0.5, 0.5, 0.6] },
+    { key: 'mask.unit', values: [undefined, undefined, 2] },
+  ]);
+  expect(differing([configs[0]!, { mask: { ratio: 0.5 } }])).toEqual([]);
 });
 
 test('a chart for a paper: round ticks, gaps left out, names escaped', () => {

@@ -21,6 +21,8 @@ const home = values.home ?? mkdtempSync(join(tmpdir(), 'conmim-screens-'));
 const CLI = join(ROOT, 'out', 'electron', 'cli.js');
 const STEPS = 400;
 const MINUTES = 60_000;
+/** The sample's datasets, by number. */
+const [PHOTOS, DRAWINGS] = [1, 2];
 
 /** Each screen by its name: shows it, ready to be taken. */
 const PICTURES = {
@@ -75,7 +77,10 @@ const PICTURES = {
     await page.waitForTimeout(1500);
   },
   'explore-travel': async ({ page, at }) => {
-    await at('explore?run=1&image=3&patch=27&view=time&with=2', page.getByRole('region', { name: 'Query' }));
+    await at(
+      'explore?run=1&image=9&patch=35&view=time&with=2&feature=projector',
+      page.getByRole('region', { name: 'Query' }),
+    );
     const compute = page.getByRole('button', { name: /^Compute \d/ });
     if (await compute.isVisible()) await compute.click();
     await page.getByText(/are the same in both runs/).waitFor({ timeout: 2 * MINUTES });
@@ -165,9 +170,7 @@ async function prepare() {
     await first(/^Evaluate step/).click();
     const form = page.getByRole('dialog');
     await form.getByLabel('Task').selectOption(task);
-    await form
-      .getByRole('combobox', { name: /^(Training images|Images)$/ })
-      .selectOption({ label: new RegExp(dataset) });
+    await form.getByLabel(/^(Training images|Images)/).selectOption(String(dataset));
     await form.getByRole('button', { name: 'Evaluate' }).click();
     await page
       .getByRole('region', { name: 'Evaluations' })
@@ -196,9 +199,9 @@ async function prepare() {
   await form.getByLabel('Name of the run').fill('from a file');
   await form.getByRole('button', { name: 'Import', exact: true }).click();
   await page.waitForURL(/#\/runs\/3/);
-  await evaluate('lookup', 'photos', /look-ups, step/);
-  await evaluate('knn', 'drawings', /k-NN, step/);
-  await evaluate('linear', 'drawings', /linear probe, step/);
+  await evaluate('lookup', PHOTOS, /look-ups, step/);
+  await evaluate('knn', DRAWINGS, /k-NN, step/);
+  await evaluate('linear', DRAWINGS, /linear probe, step/);
   await context.close();
 }
 

@@ -100,7 +100,10 @@ export function arrange(rows: readonly Row[], filter: string, sort: string, desc
   });
 }
 
-/** Settings in which configurations differ: key, and each one's value. */
+/**
+ * Settings in which configurations differ: key, and each one's value. A section that one lacks is not known of it, and does
+ * not differ.
+ */
 export function differing(configs: readonly object[]): { key: string; values: unknown[] }[] {
   const flat = configs.map((config) =>
     Object.fromEntries(
@@ -112,5 +115,9 @@ export function differing(configs: readonly object[]): { key: string; values: un
   const keys = [...new Set(flat.flatMap((config) => Object.keys(config)))];
   return keys
     .map((key) => ({ key, values: flat.map((config) => config[key]) }))
-    .filter(({ values }) => new Set(values.map((value) => JSON.stringify(value))).size > 1);
+    .filter(({ key, values }) => {
+      const section = key.split('.', 1)[0]!;
+      const known = values.filter((_, i) => section in configs[i]!);
+      return new Set(known.map((value) => JSON.stringify(value))).size > 1;
+    });
 }
