@@ -141,6 +141,13 @@ async function window(colorScheme) {
     await page.waitForTimeout(1500); // pictures that are still being decoded
   };
   const shoot = async (name) => {
+    // Tasks that are done lie over a screen's corner.
+    const done = page.getByRole('button', { name: /^Dismiss / });
+    while ((await done.count()) > 0)
+      await done
+        .first()
+        .click({ timeout: 5000 })
+        .catch(() => {}); // its task may have gone by itself
     const png = await page.screenshot();
     await sharp(png)
       .png({ palette: true, quality: 90 })
