@@ -230,7 +230,7 @@ describe('embeddings of a dataset', () => {
     const file = join(home, 'job.npy');
     const job: Job = { kind: 'embeddings', database: store.path, options: { ...many, format: 'npy', file } };
     const control = new AbortController();
-    const canceled = runJob(job, { signal: control.signal, onProgress: (at) => at >= 96 && control.abort() });
+    const canceled = runJob(job, { signal: control.signal, onProgress: (at) => at >= 64 && control.abort() });
     await expect(canceled).rejects.toMatchObject({ kind: 'canceled' });
     // The disk has two chunks, the second of them in part.
     truncateSync(join(partFolder(file), 'values.f32'), 1.5 * 32 * 4 * 8 * 4);
