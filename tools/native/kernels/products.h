@@ -118,8 +118,13 @@ void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t
   };
   while (blocks() < wanted && std::max(most_m, most_n) > 128) (most_m > most_n ? most_m : most_n) /= 2;
   const Cut over_m(m, most_m, Unit::ROWS), over_n(n, most_n, Unit::COLUMNS);
-  Pool::get().run(stack.count * over_m.count * over_n.count, [&](int64_t task) {
-    const int64_t j = task % over_n.count, i = task / over_n.count % over_m.count, s = task / over_n.count / over_m.count;
+  // Of one factor a block is read again and again, and of the other all: the one that is smaller, as often as there are
+  // blocks of the first.
+  const int64_t all_a = m * k * sizeof(A), all_b = n * k * sizeof(B), each = over_m.count * over_n.count;
+  const bool down = all_b + over_n.count * all_a < all_a + over_m.count * all_b;
+  Pool::get().run(stack.count * each, [&](int64_t task) {
+    const int64_t s = task / each, at = task % each;
+    const int64_t i = down ? at % over_m.count : at / over_n.count, j = down ? at / over_m.count : at % over_n.count;
     block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along}, Operand<B>{b.values + s * stack.b, b.stride, b.along},
                 c + s * stack.c, ldc, k, i * over_m.size, std::min(m, (i + 1) * over_m.size), j * over_n.size,
                 std::min(n, (j + 1) * over_n.size));
