@@ -11,6 +11,7 @@
 #include <cstring>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "math.h"
 #include "parallel.h"
@@ -21,14 +22,16 @@ namespace conmim {
 
 constexpr int64_t BLOCK = 512; // rows and columns of the result, at most
 
-/** Blocks of equal size, in whole panels of `unit`: the last one is not a sliver. */
+/** A length in as few blocks as can be, none longer than `most`, of whole units, that differ by one unit at most. */
 struct Cut {
-  int64_t count, size;
-  Cut(int64_t length, int64_t most, int64_t unit) {
-    const int64_t blocks = std::max<int64_t>(1, (length + most - 1) / most);
-    size = ((length + blocks - 1) / blocks + unit - 1) / unit * unit;
-    count = std::max<int64_t>(1, (length + size - 1) / size);
+  int64_t length, unit, units, count;
+  Cut(int64_t length, int64_t most, int64_t unit) : length(length), unit(unit), units((length + unit - 1) / unit) {
+    const int64_t fit = std::max<int64_t>(1, most / unit);
+    count = std::max<int64_t>(1, (units + fit - 1) / fit);
   }
+  /** Where a block begins; where the last one ends, for `count`. */
+  int64_t at(int64_t block) const { return std::min(length, units * block / count * unit); }
+  int64_t largest() const { return (units + count - 1) / count * unit; }
 };
 
 /** A thread's memory, kept from use to use; of each `USE` its own. */
@@ -62,7 +65,7 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
            int64_t from_n, int64_t to_n) {
   constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
   const int64_t rows = (to_m - from_m + R - 1) / R, columns = (to_n - from_n + S - 1) / S;
-  const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).size;
+  const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).largest();
   const size_t a_panel = Unit::panelBytes(R, depth), b_panel = Unit::panelBytes(S, depth);
   const bool once = k <= depth;
   char* memory = Workspace<0>::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
@@ -110,24 +113,26 @@ struct Stack {
 
 template <class Unit, class A, class B, class C>
 void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
-  // Enough blocks for all cores to end together, and none so small that packing is most of the work.
+  // Blocks for all cores to end together, and none so small that packing is most of the work.
   int64_t most_m = BLOCK, most_n = BLOCK;
-  const int64_t wanted = Pool::get().threads() == 1 ? 1 : 4 * Pool::get().threads();
-  const auto blocks = [&] {
-    return stack.count * Cut(m, most_m, Unit::ROWS).count * Cut(n, most_n, Unit::COLUMNS).count;
-  };
-  while (blocks() < wanted && std::max(most_m, most_n) > 128) (most_m > most_n ? most_m : most_n) /= 2;
-  const Cut over_m(m, most_m, Unit::ROWS), over_n(n, most_n, Unit::COLUMNS);
+  const int64_t wanted = Pool::get().threads() == 1 ? 1 : 2 * Pool::get().threads();
+  const auto over = [&] { return std::pair(Cut(m, most_m, Unit::ROWS), Cut(n, most_n, Unit::COLUMNS)); };
+  for (auto cuts = over(); stack.count * cuts.first.count * cuts.second.count < wanted; cuts = over()) {
+    const int64_t tall = cuts.first.largest(), wide = cuts.second.largest();
+    if (std::max(tall, wide) <= 128) break;
+    (tall > wide ? most_m : most_n) = std::max(tall, wide) / 2;
+  }
+  const auto cuts = over();
+  const Cut &rows = cuts.first, &columns = cuts.second;
   // Of one factor a block is read again and again, and of the other all: the one that is smaller, as often as there are
   // blocks of the first.
-  const int64_t all_a = m * k * sizeof(A), all_b = n * k * sizeof(B), each = over_m.count * over_n.count;
-  const bool down = all_b + over_n.count * all_a < all_a + over_m.count * all_b;
+  const int64_t all_a = m * k * sizeof(A), all_b = n * k * sizeof(B), each = rows.count * columns.count;
+  const bool down = all_b + columns.count * all_a < all_a + rows.count * all_b;
   Pool::get().run(stack.count * each, [&](int64_t task) {
     const int64_t s = task / each, at = task % each;
-    const int64_t i = down ? at % over_m.count : at / over_n.count, j = down ? at / over_m.count : at % over_n.count;
+    const int64_t i = down ? at % rows.count : at / columns.count, j = down ? at / rows.count : at % columns.count;
     block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along}, Operand<B>{b.values + s * stack.b, b.stride, b.along},
-                c + s * stack.c, ldc, k, i * over_m.size, std::min(m, (i + 1) * over_m.size), j * over_n.size,
-                std::min(n, (j + 1) * over_n.size));
+                c + s * stack.c, ldc, k, rows.at(i), rows.at(i + 1), columns.at(j), columns.at(j + 1));
   });
 }
 
