@@ -29,6 +29,10 @@ const backend = await loadBackend();
 const hasCompiled = isCompiled();
 const why = backend.name === 'tensorflow' ? 'the compiled kernels were not built' : `no TensorFlow: ${backend.why}`;
 
+const addon = hasCompiled ? (createRequire(import.meta.url)(addonPath('kernels')!) as CompiledKernels) : null;
+const holders = (['tiles', 'pairs', 'vectors'] as const).filter((name) => addon?.holdProductsIn(name));
+addon?.holdProductsIn('automatic');
+
 let kept: tf.Tensor[] = [];
 const keep = <T extends tf.Tensor>(tensor: T): T => {
   kept.push(tensor);
@@ -249,6 +253,41 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
       both(() => [sums.columnSum(x)], tolerance);
     });
   });
+  test('BatchNorm far from zero, and of a column that is all one value', () => {
+    const spread = keep(tf.mul(normal([many, 301], 1), keep(tf.linspace(0, 1, 301)))); // the first column does not vary
+    const x = keep(tf.add(spread, 300)) as tf.Tensor2D;
+    const found = batch.batchNorm(x, null, 1e-5);
+    const [mean, variance] = [0, 1].map((row) => keep(tf.slice(keep(found.stats), [row, 0], [1, 301])).dataSync());
+    keep(found.y);
+    const values = x.dataSync();
+    for (let column = 0; column < 301; column++) {
+      const own = Float64Array.from({ length: many }, (_, r) => values[r * 301 + column]!);
+      const exact = own.reduce((sum, value) => sum + value, 0) / many;
+      const square = own.reduce((sum, value) => sum + (value - exact) ** 2, 0) / many;
+      expect(Math.abs(mean![column]! - exact)).toBeLessThan(1e-4);
+      expect(Math.abs(variance![column]! - square)).toBeLessThan(1e-4 * square + 1e-12);
+    }
+  });
+  test('sum of squares, AdamW and average, in place', () => {
+    const size = [211, 701]; // more than two chunks
+    const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];
+    const v = keep(tf.square(normal(size, 5)));
+    const numbers = { clip: 0.7, keep: 0.99, betas: [0.9, 0.98], correction: 1.3, eps: 1e-8, rate: 1e-2 } as const;
+    const small = normal([3], 6); // beside a large one
+    const other = { ...numbers, clip: 1, keep: 1, rate: 0.1 };
+    both(() => {
+      const first = { p: own(p), m: own(m), v: own(v), gradient: g, numbers };
+      const second = { p: own(small), m: own(small), v: keep(tf.square(small)), gradient: small, numbers: other };
+      return update.adamW([first, { ...second, v: own(second.v) }]).flatMap((found) => Object.values(found));
+    }, 2e-5);
+    both(() => [...update.average([own(p), own(small)], [student, small], 0.996)], 1e-6);
+    both(() => [sums.sumSquares([p, small])], 1e-6);
+  });
+});
+
+describe.each(holders)('attention, its products held in %s', (name) => {
+  beforeAll(() => addon!.holdProductsIn(name));
+  afterAll(() => addon!.holdProductsIn('automatic'));
   describe.each([
     [4, 29, 3, 5, true],
     [4, 29, 3, 5, false],
@@ -281,36 +320,6 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
         expect(off(plain[i]!, exact[i]!), `output ${i}`).toBeLessThan(0.1 * largest);
       }
     });
-  });
-  test('BatchNorm far from zero, and of a column that is all one value', () => {
-    const spread = keep(tf.mul(normal([many, 301], 1), keep(tf.linspace(0, 1, 301)))); // the first column does not vary
-    const x = keep(tf.add(spread, 300)) as tf.Tensor2D;
-    const found = batch.batchNorm(x, null, 1e-5);
-    const [mean, variance] = [0, 1].map((row) => keep(tf.slice(keep(found.stats), [row, 0], [1, 301])).dataSync());
-    keep(found.y);
-    const values = x.dataSync();
-    for (let column = 0; column < 301; column++) {
-      const own = Float64Array.from({ length: many }, (_, r) => values[r * 301 + column]!);
-      const exact = own.reduce((sum, value) => sum + value, 0) / many;
-      const square = own.reduce((sum, value) => sum + (value - exact) ** 2, 0) / many;
-      expect(Math.abs(mean![column]! - exact)).toBeLessThan(1e-4);
-      expect(Math.abs(variance![column]! - square)).toBeLessThan(1e-4 * square + 1e-12);
-    }
-  });
-  test('sum of squares, AdamW and average, in place', () => {
-    const size = [211, 701]; // more than two chunks
-    const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];
-    const v = keep(tf.square(normal(size, 5)));
-    const numbers = { clip: 0.7, keep: 0.99, betas: [0.9, 0.98], correction: 1.3, eps: 1e-8, rate: 1e-2 } as const;
-    const small = normal([3], 6); // beside a large one
-    const other = { ...numbers, clip: 1, keep: 1, rate: 0.1 };
-    both(() => {
-      const first = { p: own(p), m: own(m), v: own(v), gradient: g, numbers };
-      const second = { p: own(small), m: own(small), v: keep(tf.square(small)), gradient: small, numbers: other };
-      return update.adamW([first, { ...second, v: own(second.v) }]).flatMap((found) => Object.values(found));
-    }, 2e-5);
-    both(() => [...update.average([own(p), own(small)], [student, small], 0.996)], 1e-6);
-    both(() => [sums.sumSquares([p, small])], 1e-6);
   });
 });
 
@@ -351,10 +360,6 @@ function exactProducts(
       }
   return { values, lengths };
 }
-
-const addon = hasCompiled ? (createRequire(import.meta.url)(addonPath('kernels')!) as CompiledKernels) : null;
-const holders = (['tiles', 'pairs', 'vectors'] as const).filter((name) => addon?.holdProductsIn(name));
-addon?.holdProductsIn('automatic');
 
 describe.skipIf(!addon)(`compiled products${addon ? '' : ` (skipped: ${why})`}`, () => {
   beforeAll(() => multiplyFloats(true));

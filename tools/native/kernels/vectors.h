@@ -39,7 +39,8 @@ struct Vectors {
     if (!rounds) return x;
     const Bits bits = reinterpret_cast<Bits>(x);
     const Bits to_nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
-    return x == x ? reinterpret_cast<Four>(to_nearest) : x; // as `store` does
+    const Bits is_none = reinterpret_cast<Bits>(x != x); // what is not a number stays so, as in `store`
+    return reinterpret_cast<Four>((to_nearest & ~is_none) | (bits & is_none));
   }
   static Four four(const bf16* p) {
     Halves x;
@@ -70,16 +71,15 @@ struct Vectors {
     for (int64_t line = 0; line < whole; line += 16)
       for (int64_t v = 0; v < WIDTH; v += 4)
         for (int64_t k = line; k < std::min(whole, line + 16); k += 4) {
-        const int64_t w = std::min(v, WIDTH - 4); // the last four may be some of those before it
-        const T* from = first + w * x.stride + k;
-        const Four r0 = four(from), r1 = four(from + x.stride), r2 = four(from + 2 * x.stride), r3 = four(from + 3 * x.stride);
-        typedef int Order __attribute__((vector_size(16)));
-        const Four a = __builtin_shuffle(r0, r1, Order{0, 4, 1, 5}), b = __builtin_shuffle(r0, r1, Order{2, 6, 3, 7});
-        const Four c = __builtin_shuffle(r2, r3, Order{0, 4, 1, 5}), d = __builtin_shuffle(r2, r3, Order{2, 6, 3, 7});
-        const Four columns[4] = {__builtin_shuffle(a, c, Order{0, 1, 4, 5}), __builtin_shuffle(a, c, Order{2, 3, 6, 7}),
-                                 __builtin_shuffle(b, d, Order{0, 1, 4, 5}), __builtin_shuffle(b, d, Order{2, 3, 6, 7})};
-        for (int64_t i = 0; i < 4; i++) std::memcpy(to + (k + i) * WIDTH + w, &columns[i], sizeof(Four));
-      }
+          const int64_t w = std::min(v, WIDTH - 4); // the last four may be some of those before it
+          const T* from = first + w * x.stride + k;
+          const Four r0 = four(from), r1 = four(from + x.stride), r2 = four(from + 2 * x.stride), r3 = four(from + 3 * x.stride);
+          const Four a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+          const Four c = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+          const Four columns[4] = {__builtin_shufflevector(a, c, 0, 1, 4, 5), __builtin_shufflevector(a, c, 2, 3, 6, 7),
+                                   __builtin_shufflevector(b, d, 0, 1, 4, 5), __builtin_shufflevector(b, d, 2, 3, 6, 7)};
+          for (int64_t i = 0; i < 4; i++) std::memcpy(to + (k + i) * WIDTH + w, &columns[i], sizeof(Four));
+        }
     for (int64_t v = 0; v < vectors; v++)
       for (int64_t k = whole; k < count; k++) to[k * WIDTH + v] = as(first + v * x.stride + k);
   }
