@@ -173,6 +173,8 @@ export const CHANNELS = {
       file: name,
       /** A model card and its curve beside the weights. */
       card: z.boolean(),
+      /** ONNX: the weights in FILE.data beside the graph, which is done without asking where one file cannot hold them. */
+      externalData: z.boolean(),
     }),
   ),
   /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
@@ -549,7 +551,7 @@ export interface ImportedWeights {
 /** What an export wrote. */
 export interface Exported {
   tensors: number;
-  /** The weights first. */
+  /** The weights first; of ONNX whose weights are in a file of their own, the graph and then that one. */
   files: { path: string; bytes: number }[];
 }
 

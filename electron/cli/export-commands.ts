@@ -21,6 +21,7 @@ export function addExportCommands(program: Command): void {
     .requiredOption('--format <format>', 'timm (a .safetensors file) or onnx')
     .requiredOption('--out <file>', 'where to; the card is FILE.md, its curve FILE.svg')
     .option('--network <which>', 'student or teacher', 'student')
+    .option('--external-data', 'ONNX: weights to FILE.data beside the graph, as is always done above 2 GB')
     .option('--no-card', 'write the weights alone')
     .option('--force', 'write over files that are there')
     .action(
@@ -33,6 +34,7 @@ export function addExportCommands(program: Command): void {
           format,
           file: options.out as string,
           card: options.card !== false,
+          externalData: options.externalData === true,
           replace: options.force === true,
         });
         const words = files.map(({ path, bytes: size }) => `${path}: ${bytes(size)}`);

@@ -57,21 +57,41 @@ export function openSource(file: string | Buffer): Source {
  * @throws AppError `bad-input` when the place cannot be written
  */
 export function writeWhole(path: string, chunks: Iterable<Uint8Array>): void {
-  const temporary = `${path}.${process.pid}.part`;
+  writeTogether([{ path, chunks }]);
+}
+
+/**
+ * Writes files of which the last refers to those before it, each as `writeWhole` does. All are complete beside their
+ * places before the first takes its own, and a last one that is there goes away before that: cut short at any point,
+ * no file refers to others than it was written with.
+ * @throws AppError `bad-input` when a place cannot be written; the files that it has put in place are taken away
+ */
+export function writeTogether(files: { path: string; chunks: Iterable<Uint8Array> }[]): void {
+  const temporary = (path: string) => `${path}.${process.pid}.part`;
+  const placed: string[] = [];
+  let now = '';
   try {
-    const fd = openSync(temporary, 'w');
-    try {
-      for (const chunk of chunks) writeAll(fd, chunk);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
+    for (const { path, chunks } of files) {
+      now = path;
+      const fd = openSync(temporary(path), 'w');
+      try {
+        for (const chunk of chunks) writeAll(fd, chunk);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
     }
-    renameSync(temporary, path);
+    if (files.length > 1) rmSync(files.at(-1)!.path, { force: true });
+    for (const { path } of files) {
+      now = path;
+      renameSync(temporary(path), path);
+      placed.push(path);
+    }
   } catch (error) {
-    rmSync(temporary, { force: true });
+    for (const path of [...files.map(({ path }) => temporary(path)), ...placed]) rmSync(path, { force: true });
     const { message } = error as Error;
     const next = 'Name a place with room that you may write to.';
-    throw new AppError('bad-input', `${path} cannot be written.`, message, next, { cause: error });
+    throw new AppError('bad-input', `${now} cannot be written.`, message, next, { cause: error });
   }
 }
 

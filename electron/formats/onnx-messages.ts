@@ -14,7 +14,14 @@ const root = protobuf.Root.fromJSON({
     StringStringEntryProto: { fields: { key: one(1, 'string'), value: one(2, 'string') } },
     OperatorSetIdProto: { fields: { domain: one(1, 'string'), version: one(2, 'int64') } },
     TensorProto: {
-      fields: { dims: list(1, 'int64'), dataType: one(2, 'int32'), name: one(8, 'string'), rawData: BYTES },
+      fields: {
+        dims: list(1, 'int64'),
+        dataType: one(2, 'int32'),
+        name: one(8, 'string'),
+        rawData: BYTES,
+        externalData: list(13, 'StringStringEntryProto'),
+        dataLocation: one(14, 'int32'),
+      },
     },
     AttributeProto: {
       fields: {
@@ -68,6 +75,8 @@ const root = protobuf.Root.fromJSON({
 
 /** TensorProto.DataType */
 export const DATA_TYPE = { float: 1, int32: 6, int64: 7 } as const;
+/** TensorProto.DataLocation; what says nothing is in the message itself. */
+export const DATA_LOCATION = { external: 1 } as const;
 /** AttributeProto.AttributeType */
 export const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;
 
@@ -75,8 +84,15 @@ export interface TensorMessage {
   name: string;
   dims: number[];
   dataType: number;
-  /** Little-endian, row-major. */
-  rawData: Uint8Array;
+  /** Little-endian, row-major. Left out where the values are in a file of their own. */
+  rawData?: Uint8Array;
+  /** `location`, `offset` and `length` (bytes) of values in a file of their own. */
+  externalData?: EntryMessage[];
+  dataLocation?: number;
+}
+export interface EntryMessage {
+  key: string;
+  value: string;
 }
 export interface AttributeMessage {
   name: string;
@@ -103,7 +119,7 @@ export interface ModelMessage {
   producerVersion: string;
   docString: string;
   opsetImport: { domain: string; version: number }[];
-  metadataProps: { key: string; value: string }[];
+  metadataProps: EntryMessage[];
   graph: {
     name: string;
     node: NodeMessage[];

@@ -2,7 +2,9 @@ import type { HostTensor } from '../../shared/domain.ts';
 import {
   ATTRIBUTE_TYPE,
   type AttributeMessage,
+  DATA_LOCATION,
   DATA_TYPE,
+  type EntryMessage,
   encodeModel,
   type NodeMessage,
   type TensorMessage,
@@ -16,6 +18,31 @@ const IR_VERSION = 8;
 /** Protocol Buffers allow less than 2 GiB; nodes and names take far less than the margin. */
 export const MAX_WEIGHT_BYTES = 2 ** 31 - 2 ** 24;
 
+/**
+ * Smaller initializers stay in the graph where weights have a file of their own, as the onnx package's do: readers want
+ * shapes and axes while they read the graph. Bytes.
+ */
+const OUTSIDE_FROM = 1024;
+/** Where a tensor may begin in a file of weights: at a page, a large one where Windows too can map it. Bytes. */
+const PAGE = 4096;
+const [LARGE, ALLOCATION] = [2 ** 20, 2 ** 16];
+
+/** What a model says of itself. */
+export interface About {
+  name: string;
+  words: string;
+  version: string;
+  metadata: Record<string, string>;
+}
+
+/** A tensor as the builder holds it: its bytes are views of the caller's arrays. */
+interface Initializer {
+  name: string;
+  dims: number[];
+  dataType: number;
+  bytes: Uint8Array;
+}
+
 /** A size, or the name of one that is known only when the graph runs. */
 export type Dimension = number | string;
 /** Whole numbers become INT (lists INTS); a number that is to be FLOAT is written `{ float }`. */
@@ -24,7 +51,7 @@ export type Attributes = Record<string, number | number[] | { float: number }>;
 /** Builds a graph node by node: every method gives the name under which later nodes take its value. */
 export class OnnxGraph {
   readonly #nodes: NodeMessage[] = [];
-  readonly #initializers: TensorMessage[] = [];
+  readonly #initializers: Initializer[] = [];
   readonly #inputs: ValueMessage[] = [];
   readonly #outputs: ValueMessage[] = [];
 
@@ -65,18 +92,47 @@ export class OnnxGraph {
   }
 
   /** The bytes of a .onnx file. The caller has seen to it that the weights are below `MAX_WEIGHT_BYTES`. */
-  encode(about: { name: string; words: string; version: string; metadata: Record<string, string> }): Uint8Array {
+  encode(about: About): Uint8Array {
+    return this.#encode(
+      about,
+      this.#initializers.map(({ bytes, ...tensor }) => ({ ...tensor, rawData: bytes })),
+    );
+  }
+
+  /**
+   * The bytes of a .onnx file whose weights are in another one, for which there is no limit.
+   * @param location the other file's name; readers look for it in the folder of the .onnx file
+   * @returns with `data`, the other file's content chunk by chunk; weights are not copied
+   */
+  encodeOutside(about: About, location: string): { model: Uint8Array; data: Iterable<Uint8Array> } {
+    const data: Uint8Array[] = [];
+    let at = 0;
+    const initializers = this.#initializers.map(({ bytes, ...tensor }): TensorMessage => {
+      const length = bytes.byteLength;
+      if (length < OUTSIDE_FROM) return { ...tensor, rawData: bytes };
+      const step = length < LARGE ? PAGE : ALLOCATION;
+      const offset = Math.ceil(at / step) * step;
+      if (offset > at) data.push(new Uint8Array(offset - at));
+      data.push(bytes);
+      at = offset + length;
+      const externalData = entries({ location, offset: String(offset), length: String(length) });
+      return { ...tensor, dataLocation: DATA_LOCATION.external, externalData };
+    });
+    return { model: this.#encode(about, initializers), data };
+  }
+
+  #encode(about: About, initializer: TensorMessage[]): Uint8Array {
     return encodeModel({
       irVersion: IR_VERSION,
       producerName: 'ConMIM Workbench',
       producerVersion: about.version,
       docString: about.words,
       opsetImport: [{ domain: '', version: OPSET }],
-      metadataProps: Object.entries(about.metadata).map(([key, value]) => ({ key, value })),
+      metadataProps: entries(about.metadata),
       graph: {
         name: about.name,
         node: this.#nodes,
-        initializer: this.#initializers,
+        initializer,
         input: this.#inputs,
         output: this.#outputs,
       },
@@ -89,11 +145,14 @@ export class OnnxGraph {
     dataType: number,
     values: Float32Array | Int32Array | BigInt64Array,
   ): string {
-    const rawData = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    this.#initializers.push({ name, dims: [...dims], dataType, rawData });
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    this.#initializers.push({ name, dims: [...dims], dataType, bytes });
     return name;
   }
 }
+
+const entries = (values: Record<string, string>): EntryMessage[] =>
+  Object.entries(values).map(([key, value]) => ({ key, value }));
 
 function floatValue(name: string, shape: readonly Dimension[], docString: string): ValueMessage {
   const dim = shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));

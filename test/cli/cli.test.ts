@@ -187,6 +187,8 @@ describe('the command line', () => {
     const again = ['export', 'run:first', '--format', 'onnx', '--out', onnx, '--no-card', '--json'];
     expect(conmim(...again).json().error).toMatchObject({ kind: 'conflict' });
     expect(conmim(...again, '--force').json().files).toHaveLength(1);
+    const apart = conmim(...again, '--force', '--external-data').json();
+    expect(apart.files.map(({ path }: { path: string }) => path)).toEqual([onnx, `${onnx}.data`]);
     const timm = join(folder, 'encoder.safetensors');
     conmim('export', 'run:first', '--format', 'timm', '--network', 'teacher', '--out', timm);
     expect(readSafetensors(timm).metadata).toMatchObject({ network: 'teacher', patch_size: '8' });

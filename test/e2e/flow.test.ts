@@ -224,7 +224,11 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await form.getByRole('textbox', { name: 'Name' }).fill('mine');
     await form.getByRole('button', { name: 'Export', exact: true }).click();
     await form.getByRole('alert').getByText('is there already').waitFor();
-    await form.getByRole('button', { name: 'Close' }).click();
+    await form.getByRole('textbox', { name: 'Name' }).fill('apart');
+    await form.getByRole('checkbox', { name: /weights in a file of their own/ }).check();
+    await nothingSerious();
+    await form.getByRole('button', { name: 'Export', exact: true }).click();
+    await page.getByText(/apart\.onnx and .*apart\.onnx\.data are written, .*; 2 files beside them/).waitFor();
   });
 
   test('explore: a patch is chosen, a mask drawn by hand, the untrained network asked', async () => {

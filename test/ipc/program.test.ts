@@ -468,7 +468,7 @@ describe('runs', () => {
     });
     // For other programs: the card knows of the evaluation; what is there is kept; a name is not a path.
     const order = {
-      ...({ checkpoint: ask.checkpoint, network: 'student', format: 'onnx', card: true } as const),
+      ...({ checkpoint: ask.checkpoint, network: 'student', format: 'onnx', card: true, externalData: false } as const),
       ...{ folder: join(home, 'exports'), file: 'encoder' },
     };
     const written = await call('checkpoints.export', order);
@@ -476,6 +476,10 @@ describe('runs', () => {
     expect(written.files.map(({ path }) => path)).toEqual(names.map((name) => join(home, 'exports', name)));
     expect(readFileSync(written.files[1]!.path, 'utf8')).toContain('| look-ups | pictures | top-1 |');
     await expect(call('checkpoints.export', order)).rejects.toMatchObject({ kind: 'conflict' });
+    const apart = await call('checkpoints.export', { ...order, file: 'apart', card: false, externalData: true });
+    expect(apart.files.map(({ path }) => path)).toEqual(
+      ['apart.onnx', 'apart.onnx.data'].map((name) => join(home, 'exports', name)),
+    );
     await expect(call('checkpoints.export', { ...order, file: '../x' })).rejects.toMatchObject({ kind: 'bad-input' });
     const inFile = { ...order, folder: written.files[0]!.path };
     await expect(call('checkpoints.export', inFile)).rejects.toMatchObject({ kind: 'bad-input' });

@@ -1,13 +1,24 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { parameterSpecs, sizeOf } from '../../electron/engine/parameters.ts';
+import { MAX_WEIGHT_BYTES } from '../../electron/formats/onnx.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { encoderTensors } from '../../electron/services/export/encoder.ts';
 import { type ExportOptions, exportEncoder } from '../../electron/services/export/export.ts';
+import { onnxWeightBytes } from '../../electron/services/export/onnx.ts';
 import { timmName, timmTensors } from '../../electron/services/export/timm.ts';
 import { importWeights } from '../../electron/services/weights.ts';
 import { Store } from '../../electron/store/store.ts';
@@ -305,22 +316,118 @@ describe('what is written, and what is refused', () => {
     expect(readFileSync(path('taken.onnx.md'), 'utf8')).toContain('## Loading');
   });
 
-  test('another ending, a place that is not there, an encoder beyond what ONNX holds', () => {
+  test('another ending, a place that is not there, weights beside what is no ONNX', () => {
     const { id } = checkpointOf({});
     expect(() => write(id, 'x.bin')).toThrow(/does not end in .safetensors/);
     expect(() => write(id, 'nowhere/x.onnx')).toThrow(/cannot be written/);
-    expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect(() => write(id, 'nowhere/x.onnx', { externalData: true })).toThrow(/x\.onnx\.data cannot be written/);
+    expect(() => write(id, 'x.safetensors', { externalData: true })).toThrow(/Only ONNX/);
+    expect(readdirSync(folder).filter((name) => /\.part$|^x\./.test(name))).toEqual([]);
+  });
+});
+
+describe('ONNX with its weights in a file of their own', () => {
+  const { id, config, states } = checkpointOf({ position: 'shared-relative-bias', image_size: 32, embed_dim: 48 });
+  const { image_size: side } = config.model;
+  /** Tokens by ONNX Runtime of images that are normalised already. */
+  async function run(file: string, input: Float32Array) {
+    const session = await InferenceSession.create(path(file));
+    const { tokens } = await session.run({ images: new Tensor('float32', input, [2, 3, side, side]) });
+    await session.release();
+    return tokens!.data as Float32Array;
+  }
+  const normalised = (images: Float32Array) => {
+    const { mean, std } = config.augment;
+    const channel = (i: number) => Math.floor(i / side ** 2) % 3;
+    return images.map((v, i) => (v - mean[channel(i)]!) / std[channel(i)]!);
+  };
+
+  test('tokens are those of the one file to the bit, and the engine within 1e-4', async () => {
+    write(id, 'one.onnx');
+    const { files } = write(id, 'two.onnx', { externalData: true });
+    expect(files.map((file) => file.path)).toEqual([path('two.onnx'), path('two.onnx.data')]);
+    expect(files.map(({ path, bytes }) => readFileSync(path).length === bytes)).toEqual([true, true]);
+    const { images, tokens } = encoded(config, states.student, 2);
+    const got = await run('two.onnx', normalised(images));
+    expect(got).toEqual(await run('one.onnx', normalised(images)));
+    expect(distance(got, tokens)).toBeLessThan(NEAR);
+  });
+
+  test('each tensor begins at a page and lies in the file; nothing large is left in the graph', () => {
+    const [graph, data] = write(id, 'pages.onnx', { externalData: true }).files;
+    const content = readFileSync(path('pages.onnx'), 'latin1');
+    // Entries of key and value: 0x0a length key 0x12 length value.
+    const values = (key: string) =>
+      [...content.matchAll(new RegExp(`${key}\\x12[^]([0-9]+)`, 'g'))].map((match) => Number(match[1]));
+    const [offsets, lengths] = [values('offset'), values('length')];
+    expect(offsets).toHaveLength(10); // the kernels of the patches and of two blocks' linear layers, and the places of biases
+    expect(lengths).toHaveLength(offsets.length);
+    for (const [i, offset] of offsets.entries()) {
+      expect(offset % 4096).toBe(0);
+      expect(lengths[i]).toBeGreaterThanOrEqual(1024);
+      expect(offset + lengths[i]!).toBeLessThanOrEqual(offsets[i + 1] ?? data!.bytes);
+    }
+    expect(offsets.at(-1)! + lengths.at(-1)!).toBe(data!.bytes);
+    expect(data!.bytes).toBeGreaterThan(2 * graph!.bytes);
+    const kernel = states.student.get('blocks.0.mlp.fc1.weight')!.data;
+    const wanted = Buffer.from(kernel.buffer, kernel.byteOffset, kernel.byteLength);
+    expect(readFileSync(path('pages.onnx.data')).indexOf(wanted) % 4096).toBe(0);
+    expect(readFileSync(path('pages.onnx')).includes(wanted)).toBe(false);
+  });
+
+  test('without the file of weights ONNX Runtime says which one it misses', async () => {
+    write(id, 'alone.onnx', { externalData: true });
+    rmSync(path('alone.onnx.data'));
+    await expect(InferenceSession.create(path('alone.onnx'))).rejects.toThrow(/alone\.onnx\.data/);
+  });
+
+  test('beyond what one file holds it is done without asking, and not a byte below', async () => {
+    const bytes = onnxWeightBytes(config);
+    const order = { checkpoint: id, network: 'teacher', format: 'onnx', card: false } as const;
+    const ask = (file: string, limit: number) => exportEncoder(store, { ...order, file: path(file) }, limit).files;
+    expect(ask('below.onnx', bytes)).toHaveLength(1);
+    expect(ask('above.onnx', bytes - 1).map((file) => file.path)).toEqual([
+      path('above.onnx'),
+      path('above.onnx.data'),
+    ]);
+    const { images, tokens } = encoded(config, states.teacher, 2);
+    expect(distance(await run('above.onnx', normalised(images)), tokens)).toBeLessThan(NEAR);
+    // As the graph has it: what is above 1 KiB, which nearly all of it is.
+    expect(Math.abs(statSync(path('below.onnx')).size / bytes - 1)).toBeLessThan(0.5);
     const huge = runConfigSchema.parse({ model: { embed_dim: 4096, depth: 12, num_heads: 32 } });
-    const run = store.runs.create({
-      name: 'huge',
-      dataset_id: null,
-      preset: null,
-      config: huge,
-      total_steps: 1,
-      steps_per_epoch: 1,
-    });
-    const told = { step: 1, epoch: 1, loss: null, config: huge, state: {} };
-    const { id: large } = store.checkpoints.save(run.id, told, {});
-    expect(() => write(large, 'huge.onnx')).toThrow(/9\.7 GB of weights; an ONNX file holds less than 2\.1 GB/);
+    expect(onnxWeightBytes(huge)).toBeGreaterThan(4 * MAX_WEIGHT_BYTES);
+  });
+
+  test('the card names both files; either one that is there is kept', () => {
+    write(id, 'both.onnx', { externalData: true, card: true });
+    const card = readFileSync(path('both.onnx.md'), 'utf8');
+    expect(card).toContain('`both.onnx` and `both.onnx.data` hold the encoder');
+    expect(card).toContain('Keep `both.onnx.data` in the folder of `both.onnx`');
+    write(id, 'single.onnx', { card: true });
+    expect(readFileSync(path('single.onnx.md'), 'utf8')).not.toContain('.data');
+    writeFileSync(path('kept.onnx.data'), 'mine');
+    expect(() => write(id, 'kept.onnx', { externalData: true })).toThrow(/kept\.onnx\.data is there already/);
+    expect(readFileSync(path('kept.onnx.data'), 'utf8')).toBe('mine');
+    expect(existsSync(path('kept.onnx'))).toBe(false);
+  });
+
+  test('replaced files are a pair again; a place that cannot be taken leaves no graph beside foreign weights', async () => {
+    write(id, 'pair.onnx', { externalData: true });
+    write(id, 'pair.onnx', { externalData: true, network: 'teacher', replace: true });
+    const { images, tokens } = encoded(config, states.teacher, 2);
+    expect(distance(await run('pair.onnx', normalised(images)), tokens)).toBeLessThan(NEAR);
+    // A folder stands where the graph is to go.
+    mkdirSync(join(path('blocked.onnx'), 'mine'), { recursive: true });
+    expect(() => write(id, 'blocked.onnx', { externalData: true, replace: true })).toThrow(/blocked\.onnx cannot be/);
+    expect(readdirSync(folder).filter((name) => name.startsWith('blocked'))).toEqual(['blocked.onnx']);
+  });
+
+  test.skipIf(noOnnx)('the Python of the card loads both', () => {
+    write(id, 'card.onnx', { externalData: true, card: true });
+    const { images, tokens } = encoded(config, states.student, 2);
+    writeNpy(path('images.npy'), [2, 3, side, side], images);
+    python(join(SCRIPTS, 'encode.py'), path('card.onnx.md'), path('images.npy'), path('tokens'));
+    const got = readFileSync(path('tokens'));
+    expect(distance(new Float32Array(got.buffer, got.byteOffset, got.length / 4), tokens)).toBeLessThan(NEAR);
   });
 });

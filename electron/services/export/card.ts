@@ -16,8 +16,12 @@ export interface CardSubject {
   checkpoint: Checkpoint;
   network: 'student' | 'teacher';
   format: ExportFormat;
-  /** Names, without folders, of the weights' file and of the curve's; the latter null where no step is stored. */
+  /**
+   * Names, without folders: of the exported file; of the file beside it that has the weights, null where they are in
+   * the first; of the curve's, null where no step is stored.
+   */
   file: string;
+  weights: string | null;
   curve: string | null;
 }
 
@@ -54,7 +58,7 @@ const frontMatter = ({ format }: CardSubject) =>
     '---',
   ].join('\n');
 
-function whatItIs({ checkpoint: { config }, network, file }: CardSubject, run: Run): string {
+function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubject, run: Run): string {
   const { model, augment } = config;
   const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const follows =
@@ -67,7 +71,7 @@ function whatItIs({ checkpoint: { config }, network, file }: CardSubject, run: R
       ? `A Vision Transformer as ${method} trains them, imported into ConMIM Workbench ${VERSION}.`
       : `A Vision Transformer that learned from images without labels by ${method}, trained with ConMIM Workbench ${VERSION}.`;
   return [
-    `${origin} \`${file}\` holds the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
+    `${origin} \`${file}\` ${weights ? `and \`${weights}\` hold` : 'holds'} the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
     markdownTable(
       ['', ''],
       [
@@ -86,13 +90,16 @@ function whatItIs({ checkpoint: { config }, network, file }: CardSubject, run: R
   ].join('\n\n');
 }
 
-function loading({ checkpoint, format, file }: CardSubject): string {
+function loading({ checkpoint, format, file, weights }: CardSubject): string {
   const named = timmName(checkpoint.config.model);
   const words = {
     timm: `With [timm](https://github.com/huggingface/pytorch-image-models)${named ? `: it is a \`${named}\` without a head` : "'s `Beit`, with these sizes"}. Give \`num_classes\` a number and load with \`strict=False\` to fine-tune: only \`head\` is missing then.`,
     onnx: 'With [ONNX Runtime](https://onnxruntime.ai), in Python as here or in any of its languages. Outputs: `tokens`, `cls`, and `mean` of the patch tokens; the first dimension of all is the batch.',
   }[format];
-  return `${words}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench itself reads what its \`export-weights\` writes (\`conmim import-weights FILE\`), not this file.`;
+  const both = weights
+    ? ` Keep \`${weights}\` in the folder of \`${file}\`, under its name: the one has the weights, the other the graph, which does not load without them.`
+    : '';
+  return `${words}${both}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench itself reads what its \`export-weights\` writes (\`conmim import-weights FILE\`), not this file.`;
 }
 
 function training({ checkpoint }: CardSubject, run: Run): string {

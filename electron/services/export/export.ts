@@ -3,7 +3,8 @@ import { basename, extname } from 'node:path';
 import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Exported } from '../../../shared/ipc.ts';
-import { writeWhole } from '../../formats/files.ts';
+import { writeTogether, writeWhole } from '../../formats/files.ts';
+import { MAX_WEIGHT_BYTES } from '../../formats/onnx.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
 import { VERSION } from '../version.ts';
@@ -11,7 +12,7 @@ import { CONFIG_KEY } from '../weights.ts';
 import { modelCard } from './card.ts';
 import { curveSvg } from './curve.ts';
 import { encoderTensors } from './encoder.ts';
-import { onnxGraph, requireFitsOnnx } from './onnx.ts';
+import { onnxGraph, onnxWeightBytes } from './onnx.ts';
 import type { ExportFormat } from './snippets.ts';
 import { timmExpression, timmTensors } from './timm.ts';
 
@@ -25,16 +26,22 @@ export interface ExportOptions {
   file: string;
   /** Writes a model card, FILE.md, and its curve, FILE.svg, beside the weights. */
   card: boolean;
+  /**
+   * The weights of an ONNX model go to FILE.data, beside the graph in FILE. Left out or false: only where one file cannot
+   * hold them.
+   */
+  externalData?: boolean;
   /** Writes over files that are there. */
   replace?: boolean;
 }
 
 /**
  * Writes the encoder of one network of a checkpoint for other programs. Each file appears whole or not at all.
- * @throws AppError not-found; conflict where a file is there already; bad-input for another ending, an encoder that the
- *   format cannot hold, or a place that cannot be written
+ * @param onnxLimit what the weights in an ONNX file of one piece may take, bytes
+ * @throws AppError not-found; conflict where a file is there already; bad-input for another ending, weights beside what
+ *   is no ONNX file, or a place that cannot be written
  */
-export function exportEncoder(store: Store, options: ExportOptions): Exported {
+export function exportEncoder(store: Store, options: ExportOptions, onnxLimit = MAX_WEIGHT_BYTES): Exported {
   const { network, format, file, card, replace = false } = options;
   const checkpoint = store.checkpoints.get(options.checkpoint);
   const ending = ENDINGS[format];
@@ -42,18 +49,26 @@ export function exportEncoder(store: Store, options: ExportOptions): Exported {
     const next = `Name it ${basename(file, extname(file))}${ending}.`;
     throw new AppError('bad-input', `${file} does not end in ${ending}, as files for ${format} do.`, '', next);
   }
-  if (format === 'onnx') requireFitsOnnx(checkpoint.config);
+  const { externalData = false } = options;
+  if (externalData && format !== 'onnx') {
+    throw new AppError('bad-input', 'Only ONNX has weights in a file of their own; safetensors have no limit.');
+  }
+  const isApart = format === 'onnx' && (externalData || onnxWeightBytes(checkpoint.config) > onnxLimit);
+  const weights = isApart ? `${file}.data` : null;
   const svg = card ? curveSvg(store, checkpoint) : null;
-  const paths = [file, ...(card ? [`${file}.md`] : []), ...(svg ? [`${file}.svg`] : [])];
+  const paths = [file, ...(weights ? [weights] : []), ...(card ? [`${file}.md`] : []), ...(svg ? [`${file}.svg`] : [])];
   if (!replace) requireFree(paths);
 
   const encoder = encoderTensors(checkpoint.config, store.checkpoints.load(checkpoint.id, network));
   const tensors =
-    format === 'timm' ? writeTimm(file, encoder, checkpoint, network) : writeOnnx(file, encoder, checkpoint, network);
+    format === 'timm'
+      ? writeTimm(file, encoder, checkpoint, network)
+      : writeOnnx({ file, weights }, encoder, checkpoint, network);
   if (svg) writeWhole(`${file}.svg`, [Buffer.from(svg)]);
   if (card) {
     const curve = svg && basename(`${file}.svg`);
-    const text = modelCard(store, { checkpoint, network, format, file: basename(file), curve });
+    const names = { file: basename(file), weights: weights && basename(weights), curve };
+    const text = modelCard(store, { checkpoint, network, format, ...names });
     writeWhole(`${file}.md`, [Buffer.from(text)]);
   }
   return { tensors, files: paths.map((path) => ({ path, bytes: statSync(path).size })) };
@@ -74,14 +89,29 @@ function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, net
   return tensors.size;
 }
 
-function writeOnnx(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string): number {
-  const bytes = onnxGraph(encoder, checkpoint.config.model).encode({
+/** @param weights where they go; null: into `file` */
+function writeOnnx(
+  { file, weights }: { file: string; weights: string | null },
+  encoder: StateDict,
+  checkpoint: Checkpoint,
+  network: string,
+): number {
+  const graph = onnxGraph(encoder, checkpoint.config.model);
+  const said = {
     name: 'encoder',
     words: `Encoder of a ${network} that was pretrained by ConMIM (arXiv 2205.09616)`,
     version: VERSION,
     metadata: about(checkpoint, network),
-  });
-  writeWhole(file, [bytes]);
+  };
+  if (weights === null) {
+    writeWhole(file, [graph.encode(said)]);
+  } else {
+    const { model, data } = graph.encodeOutside(said, basename(weights));
+    writeTogether([
+      { path: weights, chunks: data },
+      { path: file, chunks: [model] },
+    ]);
+  }
   return encoder.size;
 }
 

@@ -1,22 +1,14 @@
 import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/domain.ts';
-import { AppError } from '../../../shared/errors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { relativePositionIndex } from '../../engine/position.ts';
-import { MAX_WEIGHT_BYTES, OnnxGraph } from '../../formats/onnx.ts';
+import { OnnxGraph } from '../../formats/onnx.ts';
 import { encoderSpecs } from './encoder.ts';
 
-/** @throws AppError bad-input where the encoder is larger than an ONNX file can be */
-export function requireFitsOnnx(config: Pick<RunConfig, 'model' | 'projector'>): void {
+/** What the weights of the encoder's graph take, bytes. */
+export function onnxWeightBytes(config: Pick<RunConfig, 'model' | 'projector'>): number {
   const index = config.model.position === 'shared-relative-bias' ? 4 * tokensOf(config.model) ** 2 : 0;
-  const bytes = encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
-  if (bytes <= MAX_WEIGHT_BYTES) return;
-  throw new AppError(
-    'bad-input',
-    `The encoder has ${(bytes / 1e9).toFixed(1)} GB of weights; an ONNX file holds less than 2.1 GB.`,
-    'ONNX files are Protocol Buffers, which end at 2 GiB; weights in files of their own are not written here.',
-    'Export it for timm: safetensors have no such limit.',
-  );
+  return encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
 }
 
 /**
