@@ -343,7 +343,7 @@ describe('the command line', () => {
       expect(inside).toBeLessThan(total_ms);
       expect(inside).toBeGreaterThan(total_ms / 4);
       // Twelve blocks of four products: two ways forward, and twice as many back.
-      const products = operations.find(({ name }: { name: string }) => name === 'MatMul');
+      const products = operations.find(({ name }: { name: string }) => name === 'MatMul' || name === 'ConmimMatMul');
       expect(products.calls).toBeGreaterThan(12 * 4 * 4);
     } else expect(profile.status).toBe(1);
     expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
