@@ -55,7 +55,10 @@ export function planPrepare(store: Store, { dataset, size }: Pick<PrepareOptions
   };
 }
 
-/** Images a second that this machine prepares, measured on some that lack, spread evenly; null where none do. */
+/**
+ * Images a second that this machine prepares, measured on some that lack, spread evenly; null where none do. Of few
+ * images it is with the time in which threads start, as preparing them is.
+ */
 export async function measurePrepare(
   store: Store,
   { dataset, size, signal }: Pick<PrepareOptions, 'dataset' | 'size' | 'signal'>,
@@ -64,10 +67,11 @@ export async function measurePrepare(
   const missing = missingImages(store, found.id, store.prepared.find(found.id, size));
   const most = Math.min(missing.length, MEASURED * THREADS * BATCH);
   const rows = Array.from({ length: most }, (_, i) => missing[Math.floor((i * missing.length) / most)]!);
-  let [began, done, batches] = [0, 0, 0];
+  const starting = most >= 2 * THREADS * BATCH ? THREADS : 0;
+  let [began, done, batches] = [performance.now(), 0, 0];
   for await (const batch of prepareFiles(filesToPrepare(found, rows), { size, signal })) {
     // Threads take a while to start, once.
-    if (++batches <= THREADS) began = performance.now();
+    if (++batches <= starting) began = performance.now();
     else done += batch.length;
   }
   if (signal?.aborted) throw new AppError('canceled', 'The estimate was canceled.');

@@ -113,6 +113,14 @@ test('a plan says images, bytes and room, as it then is; a measurement says how 
   expect(planPrepare(store, { dataset: 'pictures', size: 48 })).toMatchObject({ images: 0, ready: 40, bytes: 0 });
 });
 
+test('the speed of few images is measured too, and that of none is not known', async () => {
+  for (let i = 0; i < 3; i++) await picture(`${i}.png`, 40, 30, i);
+  await load();
+  expect(await measurePrepare(store, { dataset: 'pictures', size: 32 })).toBeGreaterThan(0);
+  await prepareDataset(store, { dataset: 'pictures', size: 32 });
+  expect(await measurePrepare(store, { dataset: 'pictures', size: 32 })).toBeNull();
+});
+
 test('a process that is killed loses no whole chunk, and the next goes on after it', async () => {
   for (let i = 0; i < 150; i++) await picture(`${String(i).padStart(3, '0')}.jpg`, 640, 480, i);
   await load();
