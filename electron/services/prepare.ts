@@ -7,7 +7,7 @@ import { BATCH, prepareFiles, THREADS } from '../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../data/prepared.ts';
 import type { Store } from '../store/store.ts';
 import { datasetFolderMissing } from './datasets.ts';
-import { claimSet, PreparedWriter, sweepPrepared, tidyFiles, type WriterLimits } from './prepared-files.ts';
+import { claimSet, forgetLost, PreparedWriter, sweepPrepared, tidyFiles, type WriterLimits } from './prepared-files.ts';
 
 /** Free space that is left to others, bytes. */
 const RESERVE = 500e6;
@@ -103,8 +103,9 @@ async function fill(
   set: PreparedSet,
   { signal, onProgress, ...limits }: PrepareOptions,
 ): Promise<Omit<PrepareSummary, 'set' | 'seconds'>> {
-  const files = filesToPrepare(dataset, missingImages(store, dataset.id, set));
   const writer = new PreparedWriter(store, set, limits);
+  forgetLost(store, set.id);
+  const files = filesToPrepare(dataset, missingImages(store, dataset.id, set));
   const failed: PrepareSummary['failed'] = [];
   let [done, failures] = [0, 0];
   onProgress?.(0, files.length, 'preparing');

@@ -131,7 +131,8 @@ export async function tidyFiles(store: Store, set: number, writer: PreparedWrite
     try {
       for (const image of live.get(file) ?? []) {
         const data = new Uint8Array(pixelBytes(image));
-        await handle.read(data, 0, data.length, image.start);
+        const { bytesRead } = await handle.read(data, 0, data.length, image.start);
+        if (bytesRead < data.length) continue; // cut meanwhile: it is prepared again the next time
         await writer.append(image.image_id, image.hash, { ...image, data });
       }
     } finally {
@@ -145,12 +146,25 @@ export async function tidyFiles(store: Store, set: number, writer: PreparedWrite
   return freed;
 }
 
+/**
+ * Forgets images of which the files are gone, or were cut: a run finds nothing there, and would decode them for ever.
+ * Only who writes to the set may.
+ */
+export function forgetLost(store: Store, set: number): void {
+  const there = new Map(filesOf(store, set).map(({ file, bytes }) => [file, bytes]));
+  for (const [file, images] of Map.groupBy(store.prepared.images(set), ({ file }) => file)) {
+    const end = Math.max(...images.map((image) => image.start + pixelBytes(image)));
+    if (end > (there.get(file) ?? 0)) store.prepared.dropFile(set, file);
+  }
+}
+
 /** Removes files of sets that are gone, or that went with their dataset. */
 export function sweepPrepared(store: Store): void {
   const all = preparedFolder(store.path);
   if (!existsSync(all)) return;
+  const names = readdirSync(all); // before the sets: one that another process begins meanwhile has no folder here yet
   const known = new Set(store.prepared.list().map(({ id }) => id));
-  for (const name of readdirSync(all))
+  for (const name of names)
     if (!known.has(Number(name))) rmSync(preparedFolder(store.path, Number(name)), { recursive: true, force: true });
 }
 

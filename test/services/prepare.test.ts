@@ -210,6 +210,22 @@ test('files are begun anew at their limit, and a file of which little is left is
   }
 });
 
+test('images of a file that is gone, or was cut, are prepared again', async () => {
+  for (let i = 0; i < 9; i++) await picture(`${i}.png`, 40, 30, i);
+  await load();
+  const limits = { fileBytes: 3 * 3600, chunkBytes: 3600 };
+  const asked = { dataset: 'pictures', size: 64, ...limits };
+  const { set: whole } = await prepareDataset(store, asked);
+  rmSync(preparedFile(store.path, whole.id, 1));
+  truncateSync(preparedFile(store.path, whole.id, 2), 3600 + 1);
+  const again = await prepareDataset(store, asked);
+  expect(again).toMatchObject({ added: 6, failures: 0, set: { images: 9, missing: 0 } });
+  for (let i = 0; i < 9; i++) {
+    const { data } = stored(`${i}.png`, 64);
+    expect(Buffer.compare(data, (await decodeImage(join(folder, `${i}.png`))).data), `${i}`).toBe(0);
+  }
+});
+
 test('a file that changed since the import is not kept under its old content', async () => {
   for (let i = 0; i < 3; i++) await picture(`${i}.png`, 40, 30, i);
   await load();
