@@ -198,8 +198,15 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
       const { dataset_id, size } = store.prepared.get(id);
       claimSet(store, id)(); // refused now, where it would be then
       const what = `Deleted what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels.`;
-      // It may have gone with its dataset until then.
-      const act = () => store.prepared.list().some((one) => one.id === id) && deletePrepared(store, id);
+      const act = () => {
+        if (!store.prepared.list().some((one) => one.id === id)) return; // it went with its dataset
+        try {
+          deletePrepared(store, id);
+        } catch (error) {
+          // The command line prepares it again meanwhile: that was asked for later.
+          if ((error as AppError).kind !== 'conflict') throw error;
+        }
+      };
       return deletions.add('prepared', [id], what, act, changed);
     },
   };

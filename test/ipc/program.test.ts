@@ -5,6 +5,8 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
+import { databaseIn } from '../../electron/store/home.ts';
+import { Store } from '../../electron/store/store.ts';
 import type { AppEvent, Channel, Input, LookupAccuracy, Result, Task } from '../../shared/ipc.ts';
 import { CHANNEL_NAMES } from '../../shared/ipc.ts';
 
@@ -204,11 +206,20 @@ describe('datasets', () => {
     expect(heard.filter(({ type }) => type === 'prepared').length).toBeGreaterThanOrEqual(3);
     const folder = join(home, 'prepared');
     expect(readdirSync(folder)).toEqual([String(set!.id)]);
+    // Another process prepares it when the deletion is to be carried out: it stays, and nothing fails.
+    await call('prepared.delete', { id: set!.id });
+    const other = Store.open(databaseIn(home));
+    other.prepared.claim(set!.id, process.ppid, () => false);
+    await ended(await call('prepared.start', { ...asked, size: 24 }));
+    expect((await stored()).map(({ size }) => size)).toEqual([32, 24]);
+    other.prepared.release(set!.id, process.ppid);
+    other.close();
+    await call('prepared.delete', { id: set!.id + 1 });
     await call('prepared.delete', { id: set!.id });
     // Preparing again carries the deletion out first, and makes another.
     await ended(await call('prepared.start', asked));
-    expect((await stored()).map(({ id: other }) => other)).toEqual([set!.id + 1]);
-    await call('prepared.delete', { id: set!.id + 1 });
+    expect((await stored()).map(({ id: other }) => other)).toEqual([set!.id + 2]);
+    await call('prepared.delete', { id: set!.id + 2 });
     await program.close('stop');
     expect(readdirSync(folder)).toEqual([]);
     await open();
