@@ -234,9 +234,30 @@ describe('embeddings of a dataset', () => {
     await expect(canceled).rejects.toMatchObject({ kind: 'canceled' });
     // The disk has two chunks, the second of them in part.
     truncateSync(join(partFolder(file), 'values.f32'), 1.5 * 32 * 4 * 8 * 4);
+    const done = join(partFolder(file), 'done.jsonl');
+    const [first] = readFileSync(done, 'utf8').split('\n');
+    writeFileSync(done, `${first}\n\0\0\0\0\n${first}\n`);
     const report = await runJob<EmbeddingReport>(job);
     expect(report.resumed).toBe(32);
     expect(ended({ files: [file, ...report.beside] })).toEqual(expected);
+  });
+
+  test('ended while the file is put together, or where it cannot be put, it keeps what was computed', async () => {
+    const file = join(home, 'put.csv');
+    const control = new AbortController();
+    const onProgress = (_: number, __: number, what: string) => what === 'images, written' && control.abort();
+    const asked = { ...many, format: 'csv', file } as const;
+    await expect(exportEmbeddings(store, asked, { signal: control.signal, onProgress })).rejects.toMatchObject({
+      kind: 'canceled',
+      why: `What was computed of 600 of 600 images is kept in ${partFolder(file)}.`,
+    });
+    mkdirSync(join(file, 'a folder of this name'), { recursive: true });
+    await expect(exportEmbeddings(store, asked)).rejects.toMatchObject({
+      kind: 'bad-input',
+      message: `${file} cannot be written.`,
+    });
+    rmSync(file, { recursive: true });
+    expect((await exportEmbeddings(store, asked)).resumed).toBe(600);
   });
 
   test('asked for other values under the same name it begins anew; two at once are refused', async () => {

@@ -90,11 +90,24 @@ export async function exportEmbeddings(
       ...{ file: options.file, beside, rows: good * rows, width, images: good, unreadable, resumed },
       bytes: statSync(options.file).size,
     };
+  } catch (error) {
+    if (error instanceof AppError || !(error as NodeJS.ErrnoException).syscall) throw error;
+    const { message } = error as Error;
+    const next = 'Free disk space, or name another place; under the same name it goes on with what was computed.';
+    throw new AppError('bad-input', `${options.file} cannot be written.`, message, next, { cause: error });
   } finally {
     part?.close();
     network.dispose();
   }
 }
+
+const canceled = (part: EmbeddingPart, at: number, total: number) =>
+  new AppError(
+    'canceled',
+    'The export was ended.',
+    at > 0 ? `What was computed of ${at} of ${total} images is kept in ${part.folder}.` : '',
+    at > 0 ? 'The same export goes on from there.' : '',
+  );
 
 /** All that values depend on: the images, in their order, the weights and how they are asked. */
 function keyOf(
@@ -130,15 +143,7 @@ async function compute(
   const K = patchesOf(model);
   onProgress?.(part.images, images.length, 'images');
   for (let at = part.images; at < images.length; at += CHUNK) {
-    if (signal?.aborted) {
-      const kept = at > 0 ? `What was computed of ${at} of ${images.length} images is kept in ${part.folder}.` : '';
-      throw new AppError(
-        'canceled',
-        'The export was ended.',
-        kept,
-        at > 0 ? 'The same export goes on from there.' : '',
-      );
-    }
+    if (signal?.aborted) throw canceled(part, at, images.length);
     const some = images.slice(at, at + CHUNK);
     const read = await Promise.allSettled(
       some.map(({ folder, path }) => centreImage(join(dataset.folders[folder]!, path), model.image_size, augment)),
@@ -179,7 +184,7 @@ async function writeFile(
     let at = 0;
     for (const { chunk, values } of part.read()) {
       await new Promise(setImmediate); // lets messages through
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw canceled(part, part.images, images.length);
       const without = new Set(chunk.unreadable.map(({ id }) => id));
       const good = images.slice(at, at + chunk.images).filter(({ id }) => !without.has(id));
       if (good.length > 0) writer.write(good.flatMap(rowsOf), values);

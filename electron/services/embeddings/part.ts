@@ -123,8 +123,8 @@ export class EmbeddingPart {
     const { size } = statSync(this.at(FILES.values));
     let [bytes, length] = [0, 0];
     for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split(/(?<=\n)/)) {
-      if (line === '') break;
-      const chunk = JSON.parse(line) as Chunk;
+      const chunk = chunkIn(line);
+      if (chunk === null) break;
       const end = bytes + 4 * this.#sizeOf(chunk);
       if (end > size) break;
       [bytes, length] = [end, length + Buffer.byteLength(line)];
@@ -152,6 +152,16 @@ export class EmbeddingPart {
         );
       writeFileSync(lock, String(process.pid));
     }
+  }
+}
+
+/** Null where a line is none that was written here: a power cut left it. */
+function chunkIn(line: string): Chunk | null {
+  try {
+    const { images, unreadable } = JSON.parse(line) as Chunk;
+    return images > 0 && Array.isArray(unreadable) ? { images, unreadable } : null;
+  } catch {
+    return null;
   }
 }
 
