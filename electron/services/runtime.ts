@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../shared/backends.ts';
 import { type BackendInfo, loadBackend } from '../trainer/backend.ts';
 import { backendChoice } from '../trainer/choice.ts';
@@ -83,8 +83,9 @@ function sizeOfFolder(path: string): number {
     .reduce((sum, e) => sum + statSync(join(e.parentPath, e.name)).size, 0);
 }
 
+/** Bytes that are free on the disk where a folder is, or will be made. */
 function freeAt(path: string): number {
-  if (!existsSync(path)) return 0;
+  if (!existsSync(path)) return dirname(path) === path ? 0 : freeAt(dirname(path));
   const { bavail, bsize } = statfsSync(path);
   return bavail * bsize;
 }

@@ -30,11 +30,15 @@ async function compile(node, name, { title, without, depends = '', flags, link =
   const state = hash.digest('hex');
   const stamp = join(OUT, `.built-${name}`);
   const built = join(OUT, `${name}.node`);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === state) return;
+  const stamped = existsSync(stamp) ? readFileSync(stamp, 'utf8') : null;
+  if (stamped === state) return;
+  const compiler = await findCompiler().catch((error) => error);
+  const failed = `${state} failed with ${compiler}`;
+  if (stamped === failed) return; // it is tried again when something has changed
   mkdirSync(OUT, { recursive: true });
   rmSync(stamp, { force: true });
   try {
-    const compiler = await findCompiler();
+    if (compiler instanceof Error) throw compiler;
     const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await fetchNode());
     const part = join(OUT, `${name}.${process.pid}.part`);
     const args = [
@@ -46,11 +50,12 @@ async function compile(node, name, { title, without, depends = '', flags, link =
     const { code, output } = await work(title, compiler, args);
     if (code !== 0) throw new Error(output);
     renameSync(part, built);
+    writeFileSync(stamp, state);
   } catch (error) {
     rmSync(built, { force: true });
     say(`${without}:\n${error.message}`);
+    writeFileSync(stamp, failed);
   }
-  writeFileSync(stamp, state); // a failure too: it is tried again when something has changed
 }
 
 /** The engine's own kernels, for the TensorFlow that is in use; the loader's arithmetic. */
