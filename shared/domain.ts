@@ -1,4 +1,5 @@
 import type { RunConfig } from './config.ts';
+import type { ErrorReport } from './errors.ts';
 import type { FineTune } from './finetune.ts';
 
 /** What the store keeps and the services, the command line and the windows speak of. Times are milliseconds since 1970. */
@@ -137,6 +138,41 @@ export interface Evaluation {
   created_at: number;
   /** Figures, with those of the untrained network beside them. */
   result: Record<string, unknown>;
+}
+
+/** An evaluation of the queue: it waits, is worked at (`pid`), or failed (`error`). */
+export interface QueuedEvaluation {
+  id: number;
+  run_id: number;
+  /** May be deleted by now. */
+  checkpoint_id: number;
+  step: number;
+  dataset_id: number;
+  /** Null: a fixed fifth of each class is the test. */
+  test_dataset_id: number | null;
+  task: Exclude<EvaluationTask, 'finetune'>;
+  options: {
+    /** Neighbours of k-NN. */
+    k: number;
+    /** A checkpoint beside it; null for none; missing for the weights that were imported last. */
+    official?: number | null;
+  };
+  /** Null while it is worked at, and where it failed. */
+  queue_position: number | null;
+  pid: number | null;
+  heartbeat: number | null;
+  /** How often it was begun, and how often the process ended without a word. */
+  begun: number;
+  deaths: number;
+  is_canceled: boolean;
+  error: ErrorReport | null;
+  created_at: number;
+}
+
+/** What waits in the queue. */
+export interface QueueItem {
+  kind: 'run' | 'evaluation';
+  id: number;
 }
 
 /** A source of uniform random numbers in [0, 1). */

@@ -37,6 +37,9 @@ const part = z.enum(['student', 'teacher']);
 /** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
 const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
 
+/** What waits in the queue. */
+const queueItem = z.strictObject({ kind: z.enum(['run', 'evaluation']), id });
+
 /** Shorter side of prepared images, pixels. */
 const preparedSide = z.number().int().min(PREPARED_LIMITS.min).max(PREPARED_LIMITS.max);
 
@@ -151,8 +154,8 @@ export const CHANNELS = {
   'runs.stop': channel<RunRow>()(byId),
   /** Puts it at the end of the queue again, to go on from its last checkpoint. */
   'runs.resume': channel<RunRow>()(byId),
-  /** Takes it out of the queue's order and puts it before another queued run; null for the end. */
-  'runs.move': channel<RunRow[]>()(z.strictObject({ id, before: id.nullable() })),
+  /** Takes a run or an evaluation out of the queue's order and puts it before another; null for the end. */
+  'queue.move': channel<Record<string, never>>()(z.strictObject({ item: queueItem, before: queueItem.nullable() })),
   'runs.annotate': channel<RunRow>()(
     z.strictObject({
       id,
@@ -268,6 +271,7 @@ export const CHANNELS = {
 
   // evaluation and weights
   'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
+  /** Puts an evaluation at the end of the queue. Its task waits, and is there again after a restart until it has ended. */
   'evaluations.start': channel<TaskRef>()(
     z.strictObject({
       checkpoint: id,
@@ -820,7 +824,7 @@ export interface Task {
   id: string;
   kind: TaskKind;
   title: string;
-  status: 'running' | 'done' | 'failed' | 'canceled';
+  status: 'waiting' | 'running' | 'done' | 'failed' | 'canceled';
   /** What it does now. */
   phase: string;
   done: number;
@@ -832,6 +836,8 @@ export interface Task {
   /** By kind: `ImportSummary`, `PrepareSummary`, `Cost`, evaluation, `DoctorReport`, `Trial`. */
   result: unknown;
   cancelable: boolean;
+  /** Of an evaluation: its number in the queue, and its place among what waits (the least is next; null: none). */
+  queued: { id: number; position: number | null } | null;
 }
 
 export type { RunConfig, RunConfigInput, RunStatus };

@@ -36,7 +36,7 @@ export function addFineTuneCommand(program: Command): void {
           ...officialOption(store, options.official as string | undefined),
           settings,
         });
-        for (const { id } of runs) store.runs.enqueue(id);
+        for (const { id } of runs) store.queue.put({ kind: 'run', id });
         const list = runs.map(({ id, name }) => `  run ${id} "${name}"`).join('\n');
         if (options.queue) {
           out.result({ runs }, `In the queue:\n${list}`);

@@ -4,7 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { DatasetRow, ImportedWeights, Input, TaskRef } from '../../shared/ipc.ts';
+import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
@@ -239,7 +239,7 @@ function recipeHandlers({ store, events, tasks }: Context): Part<'config' | 'pre
   };
 }
 
-function runHandlers({ store, events, live, deletions }: Context): Part<'runs' | 'finetune'> {
+function runHandlers({ store, events, live, deletions }: Context): Part<'runs' | 'queue' | 'finetune'> {
   return {
     'finetune.start': (input) => live.fineTune(input),
     'runs.list': () => live.rows(),
@@ -260,7 +260,10 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
     'runs.pause': ({ id }) => live.request(id, 'pause'),
     'runs.stop': ({ id }) => live.request(id, 'stop'),
     'runs.resume': ({ id }) => live.resume(id),
-    'runs.move': ({ id, before }) => live.move(id, before),
+    'queue.move': (input) => {
+      live.move(input);
+      return {};
+    },
     'runs.annotate': (input) => live.annotate(input),
     'runs.delete': ({ ids }) => {
       const runs = ids.map((id) => store.runs.get(id));
@@ -287,6 +290,7 @@ function checkpointHandlers({
   store,
   events,
   tasks,
+  live,
 }: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings' | 'health'> {
   return {
     'checkpoints.delete': ({ id }) => {
@@ -306,23 +310,7 @@ function checkpointHandlers({
         return result;
       }),
     'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
-    'evaluations.start': ({ checkpoint, dataset, test_dataset, task, k, official }: Input<'evaluations.start'>) => {
-      const { run_id, step } = store.checkpoints.get(checkpoint);
-      const title = `${{ knn: 'k-NN', fewshot: 'Few-shot k-NN', linear: 'Linear probe', lookup: 'Look-ups' }[task]} of ${store.runs.get(run_id).name}, step ${step}`;
-      const options = {
-        ...{ checkpoint, dataset, task, k },
-        ...(test_dataset !== null && { testDataset: test_dataset }),
-        ...(!official && { official: null }),
-      };
-      return tasks.start('evaluate', title, async ({ signal, progress }) => {
-        const result = await runJob(
-          { kind: 'evaluate', database: store.path, options },
-          { signal, onProgress: progress },
-        );
-        events.emit({ type: 'evaluations' });
-        return result;
-      });
-    },
+    'evaluations.start': (input) => live.evaluate(input),
     'health.report': ({ checkpoint, dataset, images, folder, file }) => {
       const { run_id, step } = store.checkpoints.get(checkpoint);
       const options = { checkpoint, dataset, images, file: newIn(folder, file, '.html') };

@@ -1,5 +1,6 @@
 import { AppError, toReport } from '../../shared/errors.ts';
 import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/ipc.ts';
+import { EvaluationQueue } from '../services/evaluation-queue.ts';
 import { Events } from '../services/events.ts';
 import { ExploreHost } from '../services/explore-host.ts';
 import { LiveRuns } from '../services/live.ts';
@@ -41,7 +42,8 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
   const events = new Events();
   const deletions = new Deletions();
   const tasks = new Tasks(events);
-  const live = new LiveRuns(store, events, deletions);
+  const evaluations = new EvaluationQueue(store, events, tasks, deletions);
+  const live = new LiveRuns(store, events, deletions, evaluations);
   const thumbnails = new Thumbnails(store, home);
   const explore = new ExploreHost(store.path);
   const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore });
@@ -56,6 +58,7 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
     media: (path) => media(thumbnails, path),
     runningRuns: () => live.running().map(({ id, name, step, total_steps }) => ({ id, name, step, total_steps })),
     async close(mode) {
+      evaluations.close();
       await tasks.close();
       explore.close();
       await live.close(mode);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { stream } from '../data/random.ts';
@@ -10,6 +11,8 @@ import type { EvaluateOptions, Measured, Scores } from './evaluation.ts';
 import { centreImage, stack } from './images.ts';
 
 const BATCH = 32;
+/** Features are kept after so many images: an evaluation that is cut short goes on from there. */
+const PART = 128;
 const PROBE = { steps: 300, lr: 0.01, weightDecay: 0.01 };
 /** Of few-shot k-NN: images of a class that are known, and how often they are drawn. */
 const SHOTS = [1, 2, 5, 10, 20];
@@ -35,11 +38,16 @@ export async function evaluateClasses(
   const scores: Measured['scores'] = {};
   const confusion: Record<string, number[][]> = {};
   let done = 0;
-  for (const { start, config, load } of networks) {
+  for (const { start, checkpoint, config, load } of networks) {
     const network = new FrozenNetwork(config.model, config.projector, load('student'));
     const extract = async (part: Labelled): Promise<Pooled> => {
-      const features = await pooledFeatures(network, part.paths, config, options.signal, (n) =>
-        options.onProgress?.(done + n, total, `${start} network`),
+      const features = await pooledFeatures(
+        network,
+        part.paths,
+        config,
+        options.signal,
+        (n) => options.onProgress?.(done + n, total, `${start} network`),
+        keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, part.paths),
       );
       done += part.paths.length;
       const labels = classIndices(part, classes);
@@ -113,6 +121,21 @@ function fewShot(bank: LabelledFeatures, held: LabelledFeatures, classes: number
   return scores;
 }
 
+/** Features of an evaluation of the queue, kept by parts: `[n, 2 dim]`, CLS and mean of each image. */
+interface Kept {
+  parts(): { start: number; features: Float32Array }[];
+  save(start: number, features: Float32Array): void;
+}
+
+function keptFeatures(store: Store, id: number | undefined, network: string, paths: readonly string[]): Kept | null {
+  if (id === undefined) return null;
+  const key = `${network} ${createHash('sha256').update(JSON.stringify(paths)).digest('hex')}`;
+  return {
+    parts: () => store.queuedEvaluations.parts(id, key),
+    save: (start, features) => store.queuedEvaluations.savePart(id, key, start, features),
+  };
+}
+
 /** CLS token and mean of the patch tokens of images: `[paths, dim]` each. */
 async function pooledFeatures(
   network: FrozenNetwork,
@@ -120,17 +143,41 @@ async function pooledFeatures(
   { model, augment }: RunConfig,
   signal: AbortSignal | undefined,
   onDone: (n: number) => void,
+  kept: Kept | null,
 ) {
   const dim = model.embed_dim;
   const out = { cls: new Float32Array(paths.length * dim), mean: new Float32Array(paths.length * dim) };
-  for (let at = 0; at < paths.length; at += BATCH) {
+  let begin = 0;
+  for (const { start, features } of kept?.parts() ?? []) {
+    if (start !== begin) break;
+    begin = start + features.length / (2 * dim);
+    for (let image = start; image < begin; image++) {
+      const [from, to] = [(image - start) * 2 * dim, image * dim];
+      out.cls.set(features.subarray(from, from + dim), to);
+      out.mean.set(features.subarray(from + dim, from + 2 * dim), to);
+    }
+  }
+  let saved = begin;
+  const keep = (end: number) => {
+    const part = new Float32Array((end - saved) * 2 * dim);
+    for (let image = saved; image < end; image++) {
+      const [from, to] = [image * dim, (image - saved) * 2 * dim];
+      part.set(out.cls.subarray(from, from + dim), to);
+      part.set(out.mean.subarray(from, from + dim), to + dim);
+    }
+    kept!.save(saved, part);
+    saved = end;
+  };
+  for (let at = begin; at < paths.length; at += BATCH) {
     signal?.throwIfAborted();
     const some = paths.slice(at, at + BATCH);
     const input = stack(await Promise.all(some.map((path) => centreImage(path, model.image_size, augment))));
     const { cls, mean } = poolTokens(network.tokens(input), some.length, patchesOf(model), dim);
     out.cls.set(cls, at * dim);
     out.mean.set(mean, at * dim);
-    onDone(at + some.length);
+    const done = at + some.length;
+    if (kept && (done - saved >= PART || done === paths.length)) keep(done);
+    onDone(done);
   }
   return out;
 }

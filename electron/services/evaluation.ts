@@ -1,4 +1,4 @@
-import type { EvaluationTask } from '../../shared/domain.ts';
+import type { Checkpoint, EvaluationTask } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Start } from '../../shared/finetune.ts';
 import type { Store } from '../store/store.ts';
@@ -19,6 +19,8 @@ export interface EvaluateOptions {
   k?: number;
   /** As `contestants` takes it. */
   official?: number | null;
+  /** It is this one of the queue: it goes on with the features that it has, and leaves the queue with its figures. */
+  queued?: number;
   onProgress?: (done: number, total: number, what: string) => void;
   signal?: AbortSignal;
 }
@@ -52,14 +54,20 @@ export interface EvaluationResult extends Omit<Measured, 'scores'> {
   official_name?: string;
 }
 
-/** Evaluates a checkpoint beside its untrained network, and stores the figures. Needs a backend to be set. */
-export async function evaluate(store: Store, options: EvaluateOptions): Promise<EvaluationResult> {
-  const checkpoint = store.checkpoints.get(options.checkpoint);
+/** A checkpoint that can be evaluated. @throws AppError not-found; bad-input for one of a fine-tuning */
+export function evaluable(store: Store, id: number): Checkpoint {
+  const checkpoint = store.checkpoints.get(id);
   const run = store.runs.get(checkpoint.run_id);
   if (run.finetune) {
     const why = 'It has a classifier in place of the projector, and its accuracy was measured as it was trained.';
     throw new AppError('bad-input', `Run "${run.name}" is a fine-tuning.`, why, 'Choose a pretraining.');
   }
+  return checkpoint;
+}
+
+/** Evaluates a checkpoint beside its untrained network, and stores the figures. Needs a backend to be set. */
+export async function evaluate(store: Store, options: EvaluateOptions): Promise<EvaluationResult> {
+  const checkpoint = evaluable(store, options.checkpoint);
   const networks = contestants(store, checkpoint, options.official);
   const ask = options.task === 'lookup' ? evaluateLookups : evaluateClasses;
   const { scores, ...measured } = await ask(store, networks, options);
@@ -78,11 +86,8 @@ export async function evaluate(store: Store, options: EvaluateOptions): Promise<
       official_name: networks.find(({ start }) => start === 'official')!.name,
     }),
   };
-  store.evaluations.add({
-    checkpoint_id: checkpoint.id,
-    dataset_id: dataset.id,
-    task: options.task,
-    result: { ...result },
-  });
+  const found = { checkpoint_id: checkpoint.id, dataset_id: dataset.id, task: options.task, result: { ...result } };
+  if (options.queued === undefined) store.evaluations.add(found);
+  else store.queuedEvaluations.finish(options.queued, found);
   return result;
 }

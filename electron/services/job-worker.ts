@@ -1,12 +1,12 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { toReport } from '../../shared/errors.ts';
+import { AppError, toReport } from '../../shared/errors.ts';
 import type { ImportedWeights, Input } from '../../shared/ipc.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { choosePrecision, engineOptions } from '../trainer/precision.ts';
 import { peakResident, timeSteps } from './bench-step.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
-import { evaluate } from './evaluation.ts';
+import { type EvaluateOptions, evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
 import { writeHealthReport } from './health/report.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
@@ -54,11 +54,27 @@ async function work(job: Job): Promise<unknown> {
         if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });
         return job.kind === 'probes'
           ? await computeProbes(store, job.run, onProgress)
-          : await evaluate(store, { ...job.options, onProgress });
+          : await evaluateInTurn(store, { ...job.options, onProgress });
       } finally {
         store.close();
       }
     }
+  }
+}
+
+/** How often it is said that an evaluation is being worked at, ms. */
+const BEAT = 10_000;
+
+async function evaluateInTurn(store: Store, options: EvaluateOptions & { queued: number }) {
+  const { queuedEvaluations } = store;
+  const id = options.queued;
+  if (!queuedEvaluations.claim(id, process.pid))
+    throw new AppError('conflict', 'Another process computes just now.', '', 'It is begun once that has ended.');
+  const beat = setInterval(() => queuedEvaluations.beat(id), BEAT);
+  try {
+    return await evaluate(store, options);
+  } finally {
+    clearInterval(beat);
   }
 }
 

@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { Input, RunRow } from '../../shared/ipc.ts';
+import type { Input, RunRow, TaskRef } from '../../shared/ipc.ts';
 import type { Store } from '../store/store.ts';
 import type { TrainerHandle } from '../trainer/host.ts';
+import type { EvaluationQueue } from './evaluation-queue.ts';
 import type { Events } from './events.ts';
 import { createFineTunings } from './fine-tune.ts';
 import { configOf } from './presets.ts';
@@ -24,6 +25,7 @@ export class LiveRuns {
   readonly #store: Store;
   readonly #events: Events;
   readonly #deletions: Deletions;
+  readonly #evaluations: EvaluationQueue;
   readonly #handles = new Map<number, TrainerHandle>();
   readonly #meter = new UsageMeter();
   readonly #timers: NodeJS.Timeout[] = [];
@@ -34,10 +36,11 @@ export class LiveRuns {
   #isClosing = false;
   #isMeasuring = false;
 
-  constructor(store: Store, events: Events, deletions: Deletions) {
+  constructor(store: Store, events: Events, deletions: Deletions, evaluations: EvaluationQueue) {
     this.#store = store;
     this.#events = events;
     this.#deletions = deletions;
+    this.#evaluations = evaluations;
     reconcile(store);
     this.#known = store.runs.signatures();
     this.#timers.push(
@@ -81,7 +84,7 @@ export class LiveRuns {
       const wanted = words.length > 0 ? `${base}, ${words.join(', ')}` : name;
       const free = wanted === null ? null : words.length > 0 ? this.#store.runs.freeName(wanted) : wanted;
       const run = createRun(this.#store, { dataset, config, preset, ...(free !== null && { name: free }) });
-      this.#store.runs.enqueue(run.id);
+      this.#store.queue.put({ kind: 'run', id: run.id });
       return run.id;
     });
     this.look();
@@ -95,7 +98,7 @@ export class LiveRuns {
       ...(test_dataset !== null && { testDataset: test_dataset }),
       ...(!official && { official: null }),
     });
-    for (const { id } of runs) this.#store.runs.enqueue(id);
+    for (const { id } of runs) this.#store.queue.put({ kind: 'run', id });
     this.look();
     return runs.map(({ id }) => this.row(id));
   }
@@ -105,7 +108,7 @@ export class LiveRuns {
     if (status === 'running' || status === 'finished')
       throw new AppError('conflict', `Run ${id} is ${status}.`, '', 'Start a new run to train longer.');
     this.#store.runs.update(id, { status: 'queued', error: null });
-    this.#store.runs.enqueue(id);
+    this.#store.queue.put({ kind: 'run', id });
     this.look();
     return this.row(id);
   }
@@ -123,13 +126,23 @@ export class LiveRuns {
     return this.row(id);
   }
 
-  move(id: number, before: number | null): RunRow[] {
-    if (this.#store.runs.get(id).queue_position === null)
-      throw new AppError('conflict', `Run ${id} is not in the queue.`);
-    this.#store.runs.enqueue(id, before);
+  /** Puts an evaluation at the end of the queue. */
+  evaluate(input: Input<'evaluations.start'>): TaskRef {
+    const ref = this.#evaluations.add(input);
+    this.look();
+    return ref;
+  }
+
+  /** @throws AppError not-found; conflict for what does not wait */
+  move({ item, before }: Input<'queue.move'>): void {
+    const { kind, id } = item;
+    const { runs, queuedEvaluations, queue } = this.#store;
+    const { queue_position } = kind === 'run' ? runs.get(id) : queuedEvaluations.get(id);
+    if (queue_position === null)
+      throw new AppError('conflict', `${kind === 'run' ? 'Run' : 'Evaluation'} ${id} does not wait in the queue.`);
+    queue.put(item, before);
     this.look();
     this.#events.emit({ type: 'runs' });
-    return this.rows();
   }
 
   annotate({ id, name, notes, tags }: Input<'runs.annotate'>): RunRow {
@@ -142,10 +155,11 @@ export class LiveRuns {
     return this.row(id);
   }
 
-  /** Sees what has changed, tells of it, and starts the next run where none trains. */
+  /** Sees what has changed, tells of it, and starts what is next in the queue where nothing computes. */
   look(): void {
     if (this.#isClosing) return;
     reconcile(this.#store);
+    this.#evaluations.look();
     const version = this.#store.version();
     const signatures = this.#store.runs.signatures();
     for (const [id, { signature, checkpoint }] of signatures) {
@@ -200,9 +214,15 @@ export class LiveRuns {
   }
 
   #startNext() {
-    if (this.#handles.size > 0 || this.running().length > 0) return;
-    const next = this.#store.runs.queued().find(({ id }) => !this.#deletions.isHidden('run', id));
-    if (!next) return;
+    if (this.#handles.size > 0 || this.running().length > 0 || this.#evaluations.isBusy) return;
+    const next = this.#store.queue
+      .order()
+      .find(({ kind, id }) => (kind === 'run' ? !this.#deletions.isHidden('run', id) : this.#evaluations.canStart(id)));
+    if (next?.kind === 'evaluation') this.#evaluations.start(next.id);
+    else if (next) this.#startRun(this.#store.runs.get(next.id));
+  }
+
+  #startRun(next: Run) {
     this.#store.runs.update(next.id, { queue_position: null });
     try {
       const handle = startRun(this.#store, this.#store.path, next.id, (message) => {

@@ -11,25 +11,51 @@ const KEPT = 50;
 export interface TaskControl {
   signal: AbortSignal;
   progress(done: number, total: number, phase: string): void;
+  /** It has waited, and is worked at now. */
+  begin(phase: string): void;
 }
+
+export interface TaskOptions {
+  /** A task that has ended under this number is replaced. */
+  id?: string;
+  /** It waits in the queue until it begins. */
+  queued?: Task['queued'];
+  phase?: string;
+  onDismiss?: () => void;
+}
+
+interface Entry {
+  task: Task;
+  controller: AbortController;
+  ended: Promise<void>;
+  onDismiss: (() => void) | undefined;
+}
+
+/** It waits or is worked at. */
+const isGoing = ({ status }: Task) => status === 'running' || status === 'waiting';
 
 /** Long work that a window started: it goes on when the window is closed, and every window sees it. */
 export class Tasks {
   readonly #events: Events;
-  readonly #tasks = new Map<string, { task: Task; controller: AbortController; ended: Promise<void> }>();
+  readonly #tasks = new Map<string, Entry>();
 
   constructor(events: Events) {
     this.#events = events;
   }
 
-  start(kind: TaskKind, title: string, work: (control: TaskControl) => Promise<unknown>): TaskRef {
+  start(
+    kind: TaskKind,
+    title: string,
+    work: (control: TaskControl) => Promise<unknown>,
+    { id = randomUUID(), queued = null, phase = '', onDismiss }: TaskOptions = {},
+  ): TaskRef {
     const controller = new AbortController();
     const task: Task = {
-      id: randomUUID(),
+      id,
       kind,
       title,
-      status: 'running',
-      phase: '',
+      status: queued ? 'waiting' : 'running',
+      phase,
       done: 0,
       total: 0,
       started_at: Date.now(),
@@ -37,6 +63,7 @@ export class Tasks {
       error: null,
       result: null,
       cancelable: true,
+      queued,
     };
     let told = 0;
     const tell = () => {
@@ -44,7 +71,8 @@ export class Tasks {
       this.#events.emit({ type: 'task', task: { ...task } });
     };
     const end = (change: Partial<Task>) => {
-      Object.assign(task, change, { ended_at: Date.now() });
+      const queued = task.queued && { ...task.queued, position: null };
+      Object.assign(task, change, { queued, ended_at: Date.now() });
       tell();
       this.#forget();
     };
@@ -52,6 +80,10 @@ export class Tasks {
       .then(() =>
         work({
           signal: controller.signal,
+          begin: (phase) => {
+            Object.assign(task, { status: 'running', phase, started_at: Date.now() });
+            tell();
+          },
           progress: (done, total, phase) => {
             if (task.status !== 'running') return;
             Object.assign(task, { done, total, phase });
@@ -69,13 +101,21 @@ export class Tasks {
           });
         },
       );
-    this.#tasks.set(task.id, { task, controller, ended });
+    this.#tasks.set(task.id, { task, controller, ended, onDismiss });
     tell();
     return { task: task.id };
   }
 
   list(): Task[] {
     return [...this.#tasks.values()].map(({ task }) => ({ ...task }));
+  }
+
+  /** Says what has changed of a task that is in the queue. */
+  update(id: string, change: Pick<Task, 'title' | 'queued'>): void {
+    const { task } = this.#get(id);
+    if (task.title === change.title && task.queued?.position === change.queued?.position) return;
+    Object.assign(task, change);
+    this.#events.emit({ type: 'task', task: { ...task } });
   }
 
   /** @throws AppError not-found */
@@ -85,8 +125,9 @@ export class Tasks {
 
   /** Forgets a task that has ended. @throws AppError not-found, conflict while it works */
   dismiss(id: string): void {
-    const { task } = this.#get(id);
-    if (task.status === 'running') throw new AppError('conflict', `${task.title} is going on.`, '', 'Cancel it first.');
+    const { task, onDismiss } = this.#get(id);
+    if (isGoing(task)) throw new AppError('conflict', `${task.title} is going on.`, '', 'Cancel it first.');
+    onDismiss?.();
     this.#tasks.delete(id);
     this.#events.emit({ type: 'task-gone', id });
   }
@@ -104,7 +145,7 @@ export class Tasks {
   }
 
   #forget() {
-    const ended = [...this.#tasks.values()].filter(({ task }) => task.status !== 'running');
+    const ended = [...this.#tasks.values()].filter(({ task }) => !isGoing(task));
     for (const { task } of ended.slice(0, Math.max(0, ended.length - KEPT))) {
       this.#tasks.delete(task.id);
       this.#events.emit({ type: 'task-gone', id: task.id });

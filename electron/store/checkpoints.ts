@@ -166,12 +166,19 @@ export class Checkpoints {
 
   /**
    * Deletes checkpoints that the policy does not keep, and the optimizer state of those that it keeps without
-   * (`sortOut` says which). Space of one checkpoint stays in the file, as the next one will take it; the rest is given
+   * (`sortOut` says which), but for those that an evaluation of the queue waits for. Space of one checkpoint stays in the file, as the next one will take it; the rest is given
    * back to the disk.
    */
   applyKeepPolicy(runId: number, policy: KeepPolicy): { deleted: number[]; stripped: number[] } {
     const { remove, strip } = write(this.#db, () => {
-      const sorted = sortOut(this.list(runId), policy);
+      const awaited = new Set(
+        this.#db
+          .prepare('SELECT checkpoint_id FROM queued_evaluations WHERE run_id = ? AND error IS NULL')
+          .pluck()
+          .all(runId),
+      );
+      const asked = sortOut(this.list(runId), policy);
+      const sorted = { ...asked, remove: asked.remove.filter((id) => !awaited.has(id)) };
       for (const id of sorted.remove) this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
       for (const id of sorted.strip) this.#strip(id);
       this.#markBest(runId);

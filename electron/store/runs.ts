@@ -98,25 +98,6 @@ export class Runs {
     return rows.map(toRun);
   }
 
-  /** The queue: its runs in the order in which they are to be started. */
-  queued(): Run[] {
-    return (
-      this.#db.prepare('SELECT * FROM runs WHERE queue_position IS NOT NULL ORDER BY queue_position').all() as Row[]
-    ).map(toRun);
-  }
-
-  /** Puts a run into the queue before another, or at its end; if it is in it, it moves. */
-  enqueue(id: number, before: number | null = null): void {
-    write(this.#db, () => {
-      const others = this.queued().filter((run) => run.id !== id);
-      const found = others.findIndex((run) => run.id === before);
-      const at = found < 0 ? others.length : found;
-      const low = others[at - 1]?.queue_position ?? (others[at]?.queue_position ?? 0) - 2;
-      const high = others[at]?.queue_position ?? low + 2;
-      this.update(id, { queue_position: (low + high) / 2 });
-    });
-  }
-
   /** What tells whether a run has changed, and its newest checkpoint, by id; cheap enough to be asked often. */
   signatures(): Map<number, { signature: string; checkpoint: number | null }> {
     const rows = this.#db
@@ -177,7 +158,7 @@ export class Runs {
 }
 
 /** Whether the process that a row names lives. A heartbeat from before the machine started cannot be of it. */
-function isHeld({ pid, heartbeat }: Run): boolean {
+export function isHeld({ pid, heartbeat }: Pick<Run, 'pid' | 'heartbeat'>): boolean {
   if (pid === null || heartbeat === null) return false;
   const now = Date.now();
   if (heartbeat < now - uptime() * 1000 || heartbeat < now - STALE) return false;

@@ -8,6 +8,8 @@ import { type Db, openDatabase } from './open.ts';
 import { Prepared } from './prepared.ts';
 import { Presets } from './presets.ts';
 import { Probes } from './probes.ts';
+import { Queue } from './queue.ts';
+import { QueuedEvaluations } from './queued-evaluations.ts';
 import { Retrieval } from './retrieval.ts';
 import { Runs } from './runs.ts';
 
@@ -28,6 +30,8 @@ export class Store {
   readonly retrieval: Retrieval;
   readonly featureMaps: FeatureMaps;
   readonly prepared: Prepared;
+  readonly queue: Queue;
+  readonly queuedEvaluations: QueuedEvaluations;
   readonly #db: Db;
 
   private constructor(path: string, db: Db) {
@@ -44,6 +48,8 @@ export class Store {
     this.retrieval = new Retrieval(db);
     this.featureMaps = new FeatureMaps(db);
     this.prepared = new Prepared(db);
+    this.queue = new Queue(db);
+    this.queuedEvaluations = new QueuedEvaluations(db);
   }
 
   /** Opens or makes the file and its folder. @throws AppError newer-format, bad-file, bad-input (see `openDatabase`) */

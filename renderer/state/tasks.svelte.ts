@@ -31,7 +31,7 @@ onConnection((state) => {
 export function finished<T = unknown>({ task: id }: TaskRef): Promise<T> {
   return new Promise((resolve, reject) => {
     const look = (task: Task | undefined) => {
-      if (!task || task.id !== id || task.status === 'running') return;
+      if (!task || task.id !== id || task.status === 'running' || task.status === 'waiting') return;
       end();
       if (task.status === 'done') resolve(task.result as T);
       else reject(fromReport(task.error!));

@@ -352,7 +352,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await page.goto(address(`#/runs/${id}`));
     const evaluations = page.getByRole('region', { name: 'Evaluations' });
     const form = page.getByRole('dialog', { name: /^Evaluate / });
-    const ask = async (task: string, button = 'Evaluate') => {
+    const ask = async (task: string) => {
       await page
         .getByRole('region', { name: 'Checkpoints' })
         .getByRole('button', { name: /^Evaluate step/ })
@@ -363,7 +363,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
         await form.getByLabel('epochs', { exact: true }).fill('2');
         await form.getByLabel('batch_size').fill('4');
       }
-      await form.getByRole('button', { name: button }).click();
+      await form.getByRole('button', { name: 'Put in the queue' }).click();
       await form.waitFor({ state: 'detached' });
     };
     await ask('fewshot');
@@ -423,7 +423,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
       expect(await seriousFaults(shown)).toEqual([]);
       await shown.close();
     }
-    await ask('finetune', 'Put in the queue');
+    await ask('finetune');
     await evaluations.getByText(/fine-tuning, step/).waitFor({ timeout: 120_000 });
     const tuned = () => stored((store) => store.runs.list().filter(({ finetune }) => finetune !== null));
     await expect.poll(() => tuned().every(({ status }) => status === 'finished'), { timeout: 60_000 }).toBe(true);

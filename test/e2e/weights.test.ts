@@ -71,7 +71,7 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
       await page.getByRole('button', { name: /^Evaluate step/ }).click();
       await form.getByLabel('Task').selectOption('knn');
       await form.getByRole('checkbox', { name: /the imported weights "from elsewhere"/ }).setChecked(isBeside);
-      await form.getByRole('button', { name: 'Evaluate' }).click();
+      await form.getByRole('button', { name: 'Put in the queue' }).click();
       await form.waitFor({ state: 'detached' });
     };
     await ask(false);

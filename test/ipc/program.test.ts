@@ -508,7 +508,7 @@ describe('runs', () => {
         .sort((a, b) => a.queue_position! - b.queue_position!)
         .map(({ name }) => name);
     expect(await queue()).toEqual(['second', 'third']);
-    await call('runs.move', { id: third!.id, before: second!.id });
+    await call('queue.move', { item: { kind: 'run', id: third!.id }, before: { kind: 'run', id: second!.id } });
     expect(await queue()).toEqual(['third', 'second']);
     expect(await call('runs.pause', { id: third!.id })).toMatchObject({ status: 'paused', queue_position: null });
     await call('runs.resume', { id: third!.id });

@@ -6,6 +6,7 @@ import { retrieval } from './0004-retrieval.ts';
 import { featureMaps } from './0005-feature-maps.ts';
 import { finetune } from './0006-finetune.ts';
 import { prepared } from './0007-prepared.ts';
+import { evaluationQueue } from './0008-evaluation-queue.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -16,4 +17,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   featureMaps,
   finetune,
   prepared,
+  evaluationQueue,
 ];

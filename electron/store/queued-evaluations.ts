@@ -1,0 +1,170 @@
+import type { Evaluation, QueuedEvaluation } from '../../shared/domain.ts';
+import { AppError, type ErrorReport } from '../../shared/errors.ts';
+import { Evaluations } from './evaluations.ts';
+import { type Db, write } from './open.ts';
+import { Queue } from './queue.ts';
+import { isHeld } from './runs.ts';
+
+type Row = Omit<QueuedEvaluation, 'options' | 'error' | 'is_canceled'> & {
+  options: string;
+  error: string | null;
+  is_canceled: number;
+};
+export type NewEvaluation = Pick<
+  QueuedEvaluation,
+  'checkpoint_id' | 'dataset_id' | 'test_dataset_id' | 'task' | 'options'
+>;
+
+const toQueued = (row: Row): QueuedEvaluation => ({
+  ...row,
+  options: JSON.parse(row.options),
+  error: row.error === null ? null : JSON.parse(row.error),
+  is_canceled: row.is_canceled === 1,
+});
+
+/** Evaluations that wait their turn, are worked at, or failed. */
+export class QueuedEvaluations {
+  readonly #db: Db;
+  readonly #queue: Queue;
+
+  constructor(db: Db) {
+    this.#db = db;
+    this.#queue = new Queue(db);
+  }
+
+  /** Puts one at the end of the queue. @throws AppError not-found */
+  add(asked: NewEvaluation): QueuedEvaluation {
+    return write(this.#db, () => {
+      const { lastInsertRowid } = this.#db
+        .prepare(`
+          INSERT INTO queued_evaluations
+            (run_id, checkpoint_id, step, dataset_id, test_dataset_id, task, options, created_at)
+          SELECT run_id, id, step, @dataset_id, @test_dataset_id, @task, @options, @now
+          FROM checkpoints WHERE id = @checkpoint_id`)
+        .run({ ...asked, options: JSON.stringify(asked.options), now: Date.now() });
+      const id = Number(lastInsertRowid);
+      this.#queue.put({ kind: 'evaluation', id });
+      return this.get(id);
+    });
+  }
+
+  /** @throws AppError not-found */
+  get(id: number): QueuedEvaluation {
+    const row = this.#db.prepare('SELECT * FROM queued_evaluations WHERE id = ?').get(id) as Row | undefined;
+    if (!row) throw new AppError('not-found', `Evaluation ${id} is not in the queue any more.`);
+    return toQueued(row);
+  }
+
+  /** By age. */
+  list(): QueuedEvaluation[] {
+    return (this.#db.prepare('SELECT * FROM queued_evaluations ORDER BY id').all() as Row[]).map(toQueued);
+  }
+
+  /**
+   * Takes one for the process `pid`. Of several that try at once one gets it, and none while another has an evaluation,
+   * or trains a run.
+   */
+  claim(id: number, pid: number): boolean {
+    return write(this.#db, () => {
+      const rows = this.list();
+      const own = rows.find((row) => row.id === id);
+      if (!own || own.error || own.is_canceled) return false;
+      const training = this.#db.prepare(`SELECT pid, heartbeat FROM runs WHERE status = 'running'`).all() as Pick<
+        QueuedEvaluation,
+        'pid' | 'heartbeat'
+      >[];
+      if ([...rows.filter((row) => row.pid !== pid), ...training].some(isHeld)) return false;
+      this.#db
+        .prepare(`
+          UPDATE queued_evaluations SET pid = ?, heartbeat = ?, begun = begun + 1, queue_position = NULL WHERE id = ?`)
+        .run(pid, Date.now(), id);
+      return true;
+    });
+  }
+
+  /** Says that the process which has it lives. */
+  beat(id: number): void {
+    write(this.#db, () =>
+      this.#db.prepare('UPDATE queued_evaluations SET heartbeat = ? WHERE id = ?').run(Date.now(), id),
+    );
+  }
+
+  /** Stores what was found, and takes it out of the queue, both or neither. @throws AppError canceled where it is gone */
+  finish(id: number, found: Pick<Evaluation, 'checkpoint_id' | 'dataset_id' | 'task' | 'result'>): Evaluation {
+    return write(this.#db, () => {
+      if (this.get(id).is_canceled) throw new AppError('canceled', 'It was canceled.');
+      this.remove(id);
+      return new Evaluations(this.#db).add(found);
+    });
+  }
+
+  /** Before everything else that waits: it was begun already. */
+  putBack(id: number): void {
+    write(this.#db, () => {
+      this.#db.prepare('UPDATE queued_evaluations SET pid = NULL, heartbeat = NULL WHERE id = ?').run(id);
+      this.#queue.put({ kind: 'evaluation', id }, this.#queue.order()[0] ?? null);
+    });
+  }
+
+  /** It stays, with why, until it is dismissed; what it had computed goes. */
+  fail(id: number, error: ErrorReport): void {
+    write(this.#db, () => {
+      this.#db
+        .prepare('UPDATE queued_evaluations SET pid = NULL, queue_position = NULL, error = ? WHERE id = ?')
+        .run(JSON.stringify(error), id);
+      this.#db.prepare('DELETE FROM evaluation_features WHERE evaluation_id = ?').run(id);
+    });
+  }
+
+  /** Out of the queue. What another process works at is marked, for that process to end it. */
+  cancel(id: number): void {
+    write(this.#db, () => {
+      const row = this.list().find((one) => one.id === id);
+      if (row && isHeld(row)) this.#db.prepare('UPDATE queued_evaluations SET is_canceled = 1 WHERE id = ?').run(id);
+      else this.remove(id);
+    });
+  }
+
+  remove(id: number): void {
+    write(this.#db, () => this.#db.prepare('DELETE FROM queued_evaluations WHERE id = ?').run(id));
+  }
+
+  /**
+   * Those whose process ended without a word go back to the front of the queue.
+   * @param most of one that ends its process so often, that is said instead
+   */
+  reconcile(most: number, gaveUp: (row: QueuedEvaluation) => ErrorReport): void {
+    if (!this.list().some((row) => row.pid !== null && !isHeld(row))) return;
+    write(this.#db, () => {
+      for (const row of this.list().toReversed()) {
+        if (row.pid === null || isHeld(row)) continue;
+        if (row.is_canceled) this.remove(row.id);
+        else if (row.deaths + 1 >= most) this.fail(row.id, gaveUp(row));
+        else {
+          this.#db.prepare('UPDATE queued_evaluations SET deaths = deaths + 1 WHERE id = ?').run(row.id);
+          this.putBack(row.id);
+        }
+      }
+    });
+  }
+
+  /** Keeps features that one has computed, from its image `start` on. @throws AppError not-found where it is gone */
+  savePart(id: number, key: string, start: number, features: Float32Array): void {
+    const { buffer, byteOffset, byteLength } = features;
+    write(this.#db, () => {
+      this.get(id);
+      this.#db
+        .prepare('INSERT OR REPLACE INTO evaluation_features VALUES (?, ?, ?, ?)')
+        .run(id, key, start, Buffer.from(buffer, byteOffset, byteLength));
+    });
+  }
+
+  /** What was kept, in order. */
+  parts(id: number, key: string): { start: number; features: Float32Array }[] {
+    const rows = this.#db
+      .prepare('SELECT start, data FROM evaluation_features WHERE evaluation_id = ? AND key = ? ORDER BY start')
+      .all(id, key) as { start: number; data: Buffer }[];
+    // A copy, so that it is aligned.
+    return rows.map(({ start, data }) => ({ start, features: new Float32Array(new Uint8Array(data).buffer) }));
+  }
+}
