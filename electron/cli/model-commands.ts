@@ -6,7 +6,7 @@ import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { EMBEDDING_FORMATS } from '../services/embeddings/writers.ts';
-import { type EvaluationResult, evaluate, type Scores, type Task } from '../services/evaluation.ts';
+import { type EvaluationResult, evaluable, evaluate, type Scores, type Task } from '../services/evaluation.ts';
 import { replay } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
@@ -29,11 +29,23 @@ export function addModelCommands(program: Command): void {
     .option('--test-dataset <name>', 'test images; without it a fixed fifth of each class')
     .option('--k <n>', 'neighbours of k-NN', wholeNumber('--k', 1), 20)
     .option('--official <checkpoint>', 'imported weights beside it, or "none" (else those that were imported last)')
+    .option('--queue', 'only put it in the queue of the window')
     .action(
       withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
         const task = options.task as Task;
         if (!TASKS.includes(task))
           throw new AppError('bad-input', `There is no task "${task}".`, '', `Choose one of ${TASKS.join(', ')}.`);
+        if (options.queue) {
+          const { id } = evaluable(store, findCheckpoint(store, checkpoint));
+          const test = options.testDataset as string | undefined;
+          const queued = store.queuedEvaluations.add({
+            ...{ checkpoint_id: id, dataset_id: store.datasets.get(options.dataset as string).id, task },
+            test_dataset_id: test === undefined ? null : store.datasets.get(test).id,
+            options: { k: options.k as number, ...officialOption(store, options.official as string | undefined) },
+          });
+          out.result({ queued }, `Evaluation ${queued.id} is in the queue of the window.`);
+          return;
+        }
         await loadBackend();
         const result = await evaluate(store, {
           checkpoint: findCheckpoint(store, checkpoint),
