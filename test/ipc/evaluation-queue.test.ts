@@ -129,7 +129,7 @@ test('evaluations wait for a training and for one another, in the order that is 
 });
 
 test('a program that is killed finds its evaluations again: the one that was worked at goes on, then the one that waited', async () => {
-  const { dataset, run, checkpoint } = await learned(700);
+  const { dataset, run, checkpoint } = await learned(600);
   await program.close('stop');
   const child = fork(join(import.meta.dirname, 'queue-child.ts'), [home]);
   await once(child, 'message');
@@ -220,7 +220,7 @@ test('one that fails says why, also after a restart, until it is dismissed', asy
 });
 
 test('another process’s evaluation is seen, holds the device, and is canceled from here', async () => {
-  const { dataset, checkpoint } = await learned(1500);
+  const { dataset, checkpoint } = await learned(600);
   const child = fork(join(import.meta.dirname, 'queue-child.ts'), [home]);
   await once(child, 'message');
   try {
