@@ -59,6 +59,7 @@ async function learned(count: number) {
   for (const label of ['a', 'b']) mkdirSync(join(folder, label), { recursive: true });
   for (let i = 0; i < count; i++) {
     const pixels = Buffer.from(Uint8Array.from({ length: 40 * 36 * 3 }, (_, at) => (at * (i + 7) + i) % 251));
+    pixels.set([i % 256, Math.floor(i / 256)]); // no two files are equal
     const image = sharp(pixels, { raw: { width: 40, height: 36, channels: 3 } });
     await image.png().toFile(join(folder, i % 2 ? 'a' : 'b', `${i}.png`));
   }
