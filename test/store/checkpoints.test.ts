@@ -117,7 +117,7 @@ describe('checkpoints', () => {
       [ids[2], false],
     ]);
     store.runs.delete(run.id);
-    expect(statSync(path).size).toBeLessThan(600_000);
+    expect(statSync(path).size).toBeLessThan(800_000); // tables and indexes that are empty take a page each
     expect(catchError(() => store.checkpoints.get(ids[1]!))).toMatchObject({ kind: 'not-found' });
   });
 
