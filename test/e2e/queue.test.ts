@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
+import { excess, hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun, stored } from './learned-run.ts';
 
 const NAME = `${'a name that goes on and on, '.repeat(6)}to its end`;
@@ -54,10 +54,7 @@ describe.skipIf(!hasChromium)(`evaluations in the queue, in Chromium${why}`, () 
     await expect.poll(kinds).toEqual(['Look-ups', 'probe', 'k-NN', 'k-NN', 'k-NN']);
     await queue.getByRole('button', { name: /^Cancel Look-ups/ }).click();
     await expect.poll(kinds).toEqual(['probe', 'k-NN', 'k-NN', 'k-NN']);
-    // The table below may be wider than a narrow window; the queue is not.
-    const right = () =>
-      queue.locator('button').evaluateAll((all) => Math.max(...all.map((one) => one.getBoundingClientRect().right)));
-    await inBothThemes(page, async () => expect(await right()).toBeLessThan(1024));
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
 
     const { port } = serving;
     await serving.stop('SIGKILL');
