@@ -178,7 +178,7 @@ async function prepare() {
     const form = page.getByRole('dialog');
     await form.getByLabel('Task').selectOption(task);
     await form.getByLabel(/^(Training images|Images)/).selectOption(String(dataset));
-    await form.getByRole('button', { name: 'Evaluate' }).click();
+    await form.getByRole('button', { name: 'Put in the queue' }).click();
     await page
       .getByRole('region', { name: 'Evaluations' })
       .getByText(figure)

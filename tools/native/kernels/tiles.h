@@ -16,6 +16,7 @@ inline bool hasTiles() {
   return has;
 }
 
+/** @tparam PARTS of how many bfloat16 a value is the sum: 3 for floats, as exact as they; 1 for floats that are rounded */
 template <int PARTS>
 class Tiles {
  public:
