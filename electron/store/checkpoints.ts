@@ -166,8 +166,8 @@ export class Checkpoints {
 
   /**
    * Deletes checkpoints that the policy does not keep, and the optimizer state of those that it keeps without
-   * (`sortOut` says which), but for those that an evaluation of the queue waits for. Space of one checkpoint stays in the file, as the next one will take it; the rest is given
-   * back to the disk.
+   * (`sortOut` says which), but for those that an evaluation of the queue waits for. Space of one checkpoint stays in the
+   * file, as the next one will take it; the rest is given back to the disk.
    */
   applyKeepPolicy(runId: number, policy: KeepPolicy): { deleted: number[]; stripped: number[] } {
     const { remove, strip } = write(this.#db, () => {
