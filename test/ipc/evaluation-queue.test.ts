@@ -10,7 +10,8 @@ import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { isAlive } from '../../electron/services/processes.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import type { AppEvent, Channel, Input, Result, Task } from '../../shared/ipc.ts';
+import type { AppEvent, Task } from '../../shared/ipc.ts';
+import { callerOf, wait } from './calls.ts';
 
 let home: string;
 let program: OpenProgram;
@@ -29,18 +30,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-async function call<C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> {
-  const answer = await program.call(channel, input);
-  if (!answer.ok) throw Object.assign(new Error(answer.error.what), answer.error);
-  return answer.value as Result<C>;
-}
-const wait = async (what: () => boolean | Promise<boolean>) => {
-  const until = Date.now() + 60_000;
-  while (!(await what())) {
-    if (Date.now() > until) throw new Error(`waited in vain: ${what}`);
-    await new Promise((r) => setTimeout(r, 20));
-  }
-};
+const call = callerOf(() => program);
 const task = async (id: string): Promise<Task> => (await call('tasks.list', {})).find((one) => one.id === id)!;
 const status = async (id: string) => (await task(id))?.status;
 /** Asks the database beside the program, as another process does. */

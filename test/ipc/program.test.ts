@@ -7,8 +7,9 @@ import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import type { AppEvent, Channel, Input, LookupAccuracy, Result, Task } from '../../shared/ipc.ts';
+import type { AppEvent, LookupAccuracy, Task } from '../../shared/ipc.ts';
 import { CHANNEL_NAMES } from '../../shared/ipc.ts';
+import { callerOf, wait } from './calls.ts';
 
 let home: string;
 let program: OpenProgram;
@@ -30,11 +31,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-async function call<C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> {
-  const answer = await program.call(channel, input);
-  if (!answer.ok) throw Object.assign(new Error(answer.error.what), answer.error);
-  return answer.value as Result<C>;
-}
+const call = callerOf(() => program);
 async function ended({ task }: { task: string }): Promise<Task> {
   for (;;) {
     const found = (await call('tasks.list', {})).find(({ id }) => id === task)!;
@@ -42,13 +39,6 @@ async function ended({ task }: { task: string }): Promise<Task> {
     await new Promise((r) => setTimeout(r, 20));
   }
 }
-const wait = async (what: () => boolean | Promise<boolean>) => {
-  const until = Date.now() + 60_000;
-  while (!(await what())) {
-    if (Date.now() > until) throw new Error(`waited in vain: ${what}`);
-    await new Promise((r) => setTimeout(r, 50));
-  }
-};
 
 /** Coloured noise, so that no two files are equal. */
 async function images(folder: string, names: string[]) {
