@@ -219,7 +219,6 @@ export class ConMIM {
     }
     const clip = clipFactor(norm, this.config.optimizer.clip_grad) / gradients.scale;
     this.#optimizer.update(this.#student.weights, gradients, clip, rates.lr, rates.weight_decay);
-    gradients.dispose();
     const m = this.config.momentum.schedule === 'none' ? 0 : rates.momentum;
     const [teacher, student] = [this.#teacher.weights, this.#student.weights];
     const all = (weights: Weights) => this.#specs.map(({ name }) => weights.get(name));

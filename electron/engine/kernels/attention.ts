@@ -30,11 +30,13 @@ const split = ({ qkv, qBias, vBias, heads, n }: AttentionInputs): Heads => split
 
 const attributes = ({ heads, n }: AttentionInputs) => [int('heads', heads), int('tokens', n)];
 
+const weigh = ({ q, k }: Heads, bias: tf.Tensor3D | null) => softmax(matMul(q, k, false, true), bias);
+
 /** Who looks at whom: `[batch, heads, n, n]`, query by key, each row summing to one; in the storage of `qkv`. */
 export function attentionProbabilities(inputs: AttentionInputs): tf.Tensor4D {
-  const { q, k, v } = split(inputs);
-  const probabilities = softmax(matMul(q, k, false, true), inputs.bias);
-  tf.dispose([q, k, v]);
+  const heads = split(inputs);
+  const probabilities = weigh(heads, inputs.bias);
+  tf.dispose([heads.q, heads.k, heads.v]);
   return probabilities;
 }
 
@@ -48,7 +50,10 @@ export function attention(inputs: AttentionInputs): tf.Tensor2D {
 
 /** The same, operation by operation. */
 export function attentionPlain(inputs: AttentionInputs): tf.Tensor2D {
-  return tf.tidy(() => mergeHeads(matMul(attentionProbabilities(inputs), split(inputs).v)));
+  return tf.tidy(() => {
+    const heads = split(inputs);
+    return mergeHeads(matMul(weigh(heads, inputs.bias), heads.v));
+  });
 }
 
 /**
@@ -69,7 +74,7 @@ export function attentionGradient(dout: tf.Tensor2D, inputs: AttentionInputs): A
 export function attentionGradientPlain(dout: tf.Tensor2D, inputs: AttentionInputs): AttentionGradients {
   const { heads, n, bias } = inputs;
   const { q, k, v } = split(inputs);
-  const probabilities = attentionProbabilities(inputs); // [batch, heads, n, n]
+  const probabilities = weigh({ q, k, v }, bias); // [batch, heads, n, n]
   const dmixed = unmergeHeads(dout, heads, n);
   const dv = matMul(probabilities, dmixed, true);
   const dprobabilities = matMul(dmixed, v, false, true);
