@@ -23,9 +23,10 @@ Every image is decoded, turned as its EXIF data says, and made smaller until
 its shorter side has SIZE pixels (never larger), by Pillow's bicubic filter.
 Random crops are then of the smaller image: the same boxes, scaled, and other
 pixels than the published recipe has, which crops the image as it is. A crop
-of a small part is enlarged from fewer pixels. The default, 256, is where the mean crop of
-a photograph still has about the 224 pixels that the network takes; another
-preset's is had by --preset. A larger SIZE keeps more and takes more room.
+of a small part is enlarged from fewer pixels. The default, 256, is where the
+mean crop of a photograph still has about the 224 pixels that the network
+takes; another preset's is had by --preset. A larger SIZE keeps more and
+takes more room.
 
 Killed or canceled, it goes on where it was. After an import that found new or
 changed images, prepare again: only these are read.`;

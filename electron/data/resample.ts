@@ -89,7 +89,6 @@ export function resized(
   interpolation: AugmentConfig['interpolation'],
   into: Uint8Array,
 ): Uint8Array {
-  const size = to.width;
   const filter = FILTERS[interpolation];
   const across = weightsFor(box.width, to.width, filter);
   const down = weightsFor(box.height, to.height, filter);
@@ -100,12 +99,12 @@ export function resized(
     return into;
   }
   // Math.imul and | 0 keep the sums whole numbers for the compiler: no overflow checks, half the time.
-  const middle = new Uint8ClampedArray(box.height * size * 3);
+  const middle = new Uint8ClampedArray(box.height * to.width * 3);
   const half = 1 << (PRECISION - 1);
   const { data } = image;
   for (let y = 0; y < box.height; y++) {
     const row = ((box.top + y) * image.width + box.left) * 3;
-    for (let x = 0, at = y * size * 3; x < size; x++, at += 3) {
+    for (let x = 0, at = y * to.width * 3; x < to.width; x++, at += 3) {
       let r = half;
       let g = half;
       let b = half;
@@ -124,7 +123,7 @@ export function resized(
     }
   }
   const out = new Uint8ClampedArray(into.buffer, into.byteOffset, into.length);
-  const stride = size * 3;
+  const stride = to.width * 3;
   for (let y = 0, at = 0; y < to.height; y++) {
     const first = down.first[y]! * stride;
     const w = y * down.taps;
