@@ -32,7 +32,7 @@ interface Entry {
 }
 
 /** It waits or is worked at. */
-const isGoing = ({ status }: Task) => status === 'running' || status === 'waiting';
+const isGoing = ({ ended_at }: Task) => ended_at === null;
 
 /** Long work that a window started: it goes on when the window is closed, and every window sees it. */
 export class Tasks {

@@ -31,7 +31,7 @@ onConnection((state) => {
 export function finished<T = unknown>({ task: id }: TaskRef): Promise<T> {
   return new Promise((resolve, reject) => {
     const look = (task: Task | undefined) => {
-      if (!task || task.id !== id || task.status === 'running' || task.status === 'waiting') return;
+      if (!task || task.id !== id || task.ended_at === null) return;
       end();
       if (task.status === 'done') resolve(task.result as T);
       else reject(fromReport(task.error!));
