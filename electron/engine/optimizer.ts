@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { OptimizerConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
+import { ownTensor, ownZeros } from './kernels/memory.ts';
 import { sumSquares } from './kernels/sums.ts';
 import { adamW } from './kernels/update.ts';
 import { type ParameterSpec, requireTensor } from './parameters.ts';
-import { type Gradients, ownTensor, type Weights } from './weights.ts';
+import type { Gradients, Weights } from './weights.ts';
 
 /** AdamW with decoupled weight decay (arXiv 1711.05101) on named parameters, one after the other. */
 export class AdamW {
@@ -29,9 +30,8 @@ export class AdamW {
     this.#eps = config.eps;
     this.#rateScale = rateScale;
     for (const { name, shape } of specs) {
-      // Not tf.zeros, which is an array here until it is used: these are written to in place.
-      this.#m.set(name, tf.fill(shape, 0));
-      this.#v.set(name, tf.fill(shape, 0));
+      this.#m.set(name, ownZeros(shape));
+      this.#v.set(name, ownZeros(shape));
     }
   }
 

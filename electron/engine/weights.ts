@@ -3,14 +3,8 @@ import type { StateDict } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import { isCompiled, type Storage, storageOf, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
+import { ownTensor } from './kernels/memory.ts';
 import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
-
-/**
- * A tensor with memory of its own: TensorFlow.js lets a tensor lie where the array does that it was made of, and
- * parameters are written to in place.
- */
-export const ownTensor = (data: Float32Array, shape: number[]): tf.Tensor =>
-  tf.tidy(() => tf.mul(tf.tensor(data, shape), 1));
 
 /** Named tensors of one network, in the published layouts and in floats, and its matrices as products want them. */
 export class Weights {

@@ -136,7 +136,7 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
   }
   const backend = tf.backend() as unknown as { isUsingGpuDevice: boolean };
   const gpu = backend.isUsingGpuDevice;
-  const kernels = gpu ? null : loadKernels();
+  const fault = gpu ? null : loadKernels();
   widenProducts(!gpu && !hasBf16());
   return {
     name: 'tensorflow',
@@ -148,7 +148,7 @@ async function loadTensorFlow(choice: Extract<RuntimeChoice, { state: 'ready' }>
       ...(choice.variant === 'cuda' && !gpu
         ? ['The cuda variant found no GPU that it can use, and computes on the CPU.']
         : []),
-      ...(kernels ? [kernels] : []),
+      ...(fault ? [fault] : []),
     ],
   };
 }
@@ -159,7 +159,17 @@ export interface CompiledKernels {
   hasTiles: boolean;
   /** What all products are computed with from now on, for tests. @returns false where the processor has no such thing */
   holdProductsIn(name: 'automatic' | 'tiles' | 'pairs' | 'vectors'): boolean;
+  /** Lets go of the memory that only loading TensorFlow's libraries needed. */
+  forgetLoading(): void;
+  /** Gives memory that was freed, and that the C library keeps for later, back to the system. */
+  returnFreed(): void;
+  /** Bytes that tensors of compiled kernels hold, and of the memory that was ever touched for them. */
+  memory(): { live: number; used: number };
 }
+
+let kernels: CompiledKernels | null = null;
+/** What the addon exports, or null where it is not used. */
+export const compiledKernels = () => kernels;
 
 /**
  * The engine's own kernels, compiled for this machine's processor; `CONMIM_KERNELS=plain` leaves them out.
@@ -170,9 +180,10 @@ function loadKernels(): string | null {
   const path = addonPath('kernels');
   try {
     if (!path) throw new Error('they were not built');
-    const { hasTiles } = require(path) as CompiledKernels;
+    kernels = require(path) as CompiledKernels;
     useCompiledKernels(true);
-    multiplyFloats(hasTiles);
+    multiplyFloats(kernels.hasTiles);
+    kernels.forgetLoading();
     return null;
   } catch (error) {
     const why = (error as Error).message.split('\n')[0];

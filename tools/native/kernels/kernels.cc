@@ -6,10 +6,12 @@
 
 #include <string>
 
+#include "arena.h"
 #include "attention.h"
 #include "math.h"
 #include "parallel.h"
 #include "products.h"
+#include "resident.h"
 #include "tensorflow.h"
 
 namespace conmim {
@@ -22,7 +24,7 @@ constexpr TF_DataType typeOf() {
 
 struct Attributes {
   float eps = 0;
-  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0, count = 1;
+  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0, count = 1, offset = 0;
   TF_DataType type = TF_FLOAT;
 };
 
@@ -53,8 +55,17 @@ class Call {
   T* out(int i, const std::vector<int64_t>& shape) {
     int64_t count = 1;
     for (int64_t d : shape) count *= d;
-    TF_Tensor* t =
-        TF_AllocateOutput(context_, i, typeOf<T>(), shape.data(), static_cast<int>(shape.size()), count * sizeof(T), status_);
+    const size_t bytes = count * sizeof(T);
+    const int rank = static_cast<int>(shape.size());
+    void* memory = bytes < Arena::SMALLEST ? nullptr : Arena::get().allocate(bytes);
+    TF_Tensor* t;
+    if (memory) {
+      const auto give_back = [](void* data, size_t size, void*) { Arena::get().release(data, size); };
+      t = TF_NewTensor(typeOf<T>(), shape.data(), rank, memory, bytes, give_back, nullptr);
+      TF_SetOutput(context_, i, t, status_);
+    } else {
+      t = TF_AllocateOutput(context_, i, typeOf<T>(), shape.data(), rank, bytes, status_);
+    }
     held_.push_back(t);
     return static_cast<T*>(TF_TensorData(t));
   }
@@ -497,6 +508,22 @@ void average(Call& call) {
   });
 }
 
+/** Values into a tensor, from its `offset`th on. */
+void write(Call& call) {
+  const int64_t offset = call.at.offset, count = call.size(1);
+  if (offset < 0 || offset + count > call.size(0)) return call.fail("ConmimWrite: there is no room for so many values");
+  std::memcpy(call.in<float>(0) + offset, call.in<float>(1), count * sizeof(float));
+}
+
+/** Of this shape. */
+void zeros(Call& call) {
+  const int32_t* dims = call.in<int32_t>(0);
+  const std::vector<int64_t> shape(dims, dims + call.size(0));
+  int64_t count = 1;
+  for (int64_t d : shape) count *= d;
+  std::memset(call.out<float>(0, shape), 0, count * sizeof(float));
+}
+
 void* create(TF_OpKernelConstruction* construction) {
   auto* attributes = new Attributes;
   TF_Status* status = TF_NewStatus();
@@ -506,6 +533,7 @@ void* create(TF_OpKernelConstruction* construction) {
   TF_OpKernelConstruction_GetAttrInt64(construction, "flag", &attributes->flag, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "flag_b", &attributes->flag_b, status);
   TF_OpKernelConstruction_GetAttrInt64(construction, "N", &attributes->count, status);
+  TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &attributes->offset, status);
   TF_OpKernelConstruction_GetAttrType(construction, "T", &attributes->type, status);
   if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
   TF_DeleteStatus(status);
@@ -532,8 +560,8 @@ void define(const char* name, std::initializer_list<const char*> inputs, std::in
   for (const char* spec : inputs) TF_OpDefinitionBuilderAddInput(op, spec);
   for (const char* spec : outputs) TF_OpDefinitionBuilderAddOutput(op, spec);
   for (const char* spec : {"T: {float, bfloat16} = DT_FLOAT", "eps: float = 0.0", "heads: int = 1", "tokens: int = 1",
-                           "flag: int = 0", "flag_b: int = 0", "N: int >= 1 = 1", "A: {float, bfloat16} = DT_FLOAT",
-                           "B: {float, bfloat16} = DT_FLOAT"})
+                           "flag: int = 0", "flag_b: int = 0", "offset: int = 0", "N: int >= 1 = 1",
+                           "A: {float, bfloat16} = DT_FLOAT", "B: {float, bfloat16} = DT_FLOAT"})
     TF_OpDefinitionBuilderAddAttr(op, spec);
   TF_OpDefinitionBuilderSetIsStateful(op, true); // some write to their inputs: none may be left out or done twice
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, TF_ShapeInferenceContextSetUnknownShape);
@@ -591,6 +619,10 @@ void registerAll() {
   implement<sumSquares>("ConmimSumSquares", TF_FLOAT);
   define("ConmimAdamW", {"p: N * float", "g: N * float", "m: N * float", "v: N * float", "scalars: float"}, {});
   implement<adamW>("ConmimAdamW", TF_FLOAT);
+  define("ConmimWrite", {"into: float", "values: float"}, {});
+  implement<write>("ConmimWrite", TF_FLOAT);
+  define("ConmimZeros", {"shape: int32"}, {"y: float"});
+  implement<zeros>("ConmimZeros", TF_FLOAT);
   define("ConmimAverage", {"teacher: N * float", "student: N * float", "momentum: float"}, {});
   implement<average>("ConmimAverage", TF_FLOAT);
 }
@@ -613,6 +645,29 @@ napi_value holdProductsIn(napi_env env, napi_callback_info info) {
   return answer;
 }
 
+/** memory(): bytes that tensors hold in the arena, and those of the part of it that was ever touched. */
+napi_value memory(napi_env env, napi_callback_info) {
+  napi_value answer, live, used;
+  napi_create_object(env, &answer);
+  napi_create_double(env, static_cast<double>(Arena::get().live()), &live);
+  napi_create_double(env, static_cast<double>(Arena::get().used()), &used);
+  napi_set_named_property(env, answer, "live", live);
+  napi_set_named_property(env, answer, "used", used);
+  return answer;
+}
+
+/** forgetLoading(): what is there only to load TensorFlow. */
+napi_value forget(napi_env, napi_callback_info) {
+  forgetLoading();
+  return nullptr;
+}
+
+/** returnFreed(): memory that was freed, and that the C library keeps for later, goes back to the system. */
+napi_value giveBack(napi_env, napi_callback_info) {
+  returnFreed();
+  return nullptr;
+}
+
 }  // namespace
 }  // namespace conmim
 
@@ -620,9 +675,16 @@ NAPI_MODULE_INIT() {
   static const bool once = (conmim::registerAll(), true);
   (void)once;
   if (!conmim::failure.empty()) napi_throw_error(env, nullptr, conmim::failure.c_str());
-  napi_value function, tiles;
-  napi_create_function(env, nullptr, 0, conmim::holdProductsIn, nullptr, &function);
-  napi_set_named_property(env, exports, "holdProductsIn", function);
+  const auto add = [&](const char* name, napi_callback act) {
+    napi_value function;
+    napi_create_function(env, nullptr, 0, act, nullptr, &function);
+    napi_set_named_property(env, exports, name, function);
+  };
+  add("holdProductsIn", conmim::holdProductsIn);
+  add("memory", conmim::memory);
+  add("forgetLoading", conmim::forget);
+  add("returnFreed", conmim::giveBack);
+  napi_value tiles;
   napi_get_boolean(env, conmim::canHold(conmim::Holder::tiles), &tiles);
   napi_set_named_property(env, exports, "hasTiles", tiles);
   return exports;

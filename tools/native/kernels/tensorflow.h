@@ -23,6 +23,8 @@ void TF_SetStatus(TF_Status*, TF_Code, const char*);
 
 TF_DataType TF_TensorType(const TF_Tensor*);
 void* TF_TensorData(const TF_Tensor*);
+TF_Tensor* TF_NewTensor(TF_DataType, const int64_t* dims, int num_dims, void* data, size_t bytes,
+                        void (*deallocator)(void* data, size_t bytes, void* arg), void* deallocator_arg);
 int TF_NumDims(const TF_Tensor*);
 int64_t TF_Dim(const TF_Tensor*, int);
 int64_t TF_TensorElementCount(const TF_Tensor*);
@@ -51,5 +53,6 @@ void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*);
 void TF_GetInput(TF_OpKernelContext*, int i, TF_Tensor** tensor, TF_Status*);
 TF_Tensor* TF_AllocateOutput(TF_OpKernelContext*, int index, TF_DataType, const int64_t* dims, int num_dims,
                              size_t bytes, TF_Status*);
+void TF_SetOutput(TF_OpKernelContext*, int index, const TF_Tensor*, TF_Status*);
 void TF_OpKernelContext_Failure(TF_OpKernelContext*, TF_Status*);
 }

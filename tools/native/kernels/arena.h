@@ -1,0 +1,91 @@
+// Memory of tensors. TensorFlow's own allocator on a CPU with oneDNN keeps regions of doubling size, gives a tensor up to
+// twice of what it asks for, and never puts regions together: of a training step a fifth of what was resident held
+// nothing (docs/benchmarks.md). Here tensors lie in one piece of address space, each in the lowest gap that has room for
+// it, so that what lives for a step only closes up behind what lives as long as the network.
+#pragma once
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace conmim {
+
+class Arena {
+ public:
+  static Arena& get() {
+    static Arena* arena = new Arena(); // never deleted: tensors may outlive static objects
+    return *arena;
+  }
+
+  /** Smaller tensors are left to TensorFlow: they are many, and come to little. */
+  static constexpr size_t SMALLEST = 1 << 16;
+
+  /** So many bytes, aligned to 256, or null where there is no room or no such memory is to be had. */
+  void* allocate(size_t bytes) {
+    const size_t size = rounded(bytes);
+    std::lock_guard<std::mutex> lock(mutex_);
+    for (auto gap = gaps_.begin(); gap != gaps_.end(); ++gap) {
+      const auto [at, room] = *gap;
+      if (room < size) continue;
+      gaps_.erase(gap);
+      if (room > size) gaps_.emplace(at + size, room - size);
+      live_ += size;
+      used_ = std::max(used_, at + size);
+      return base_ + at;
+    }
+    return nullptr;
+  }
+
+  /** Takes back what `allocate` gave for so many bytes. */
+  void release(void* memory, size_t bytes) {
+    const size_t size = rounded(bytes);
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto gap = gaps_.emplace(static_cast<char*>(memory) - base_, size).first;
+    const auto next = std::next(gap);
+    if (next != gaps_.end() && gap->first + gap->second == next->first) {
+      gap->second += next->second;
+      gaps_.erase(next);
+    }
+    if (gap != gaps_.begin()) {
+      const auto before = std::prev(gap);
+      if (before->first + before->second == gap->first) {
+        before->second += gap->second;
+        gaps_.erase(gap);
+      }
+    }
+    live_ -= size;
+    if (live_ > 0) return;
+    madvise(base_, used_, MADV_DONTNEED); // the last network is gone
+    used_ = 0;
+  }
+
+  /** Bytes that tensors hold now, and where the highest of them ever ended since there was none. */
+  size_t live() const { return live_; }
+  size_t used() const { return used_; }
+
+ private:
+  /** More than any machine has: only what is written to takes memory. */
+  static constexpr size_t ROOM = size_t{1} << 42;
+
+  Arena() {
+    void* memory = mmap(nullptr, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return; // a limit on address space: TensorFlow's allocator has to do
+#ifdef MADV_HUGEPAGE
+    madvise(memory, ROOM, MADV_HUGEPAGE);
+#endif
+    base_ = static_cast<char*>(memory);
+    gaps_.emplace(0, ROOM);
+  }
+
+  static size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+  std::mutex mutex_;
+  char* base_ = nullptr;
+  /** Where a gap begins, and its size; no two touch. */
+  std::map<size_t, size_t> gaps_;
+  size_t live_ = 0, used_ = 0;
+};
+
+}  // namespace conmim
