@@ -126,6 +126,10 @@ export interface HostTensor {
   data: Float32Array;
 }
 export type StateDict = Map<string, HostTensor>;
+/** Tensors by name, each of which may be made or read only when it is asked for. */
+export type TensorSource = Pick<StateDict, 'get'>;
+/** Tensors one after the other, each made when its turn comes; gone through once. */
+export type TensorSequence = Iterable<readonly [name: string, tensor: HostTensor]>;
 
 export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'finetune'] as const;
 export type EvaluationTask = (typeof EVALUATION_TASKS)[number];

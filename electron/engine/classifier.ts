@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
-import type { StateDict, Uniform } from '../../shared/domain.ts';
+import type { StateDict, TensorSequence, TensorSource, Uniform } from '../../shared/domain.ts';
 import type { FineTuneSettings } from '../../shared/finetune.ts';
 import { hostTidy } from './host.ts';
 import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
@@ -96,7 +96,7 @@ export class Classifier {
   readonly #weights: Weights;
 
   /** @param state every tensor of `classifierSpecs` @throws AppError bad-file where one is missing or of another shape */
-  constructor(model: ModelConfig, classes: number, settings: ClassifierSettings, state: StateDict) {
+  constructor(model: ModelConfig, classes: number, settings: ClassifierSettings, state: TensorSource) {
     this.#model = model;
     this.#settings = settings;
     this.#classes = classes;
@@ -158,13 +158,18 @@ export class Classifier {
     return hostTidy(() => this.#head(encode(this.#weights, this.#model, this.#input(images), null).tokens).logits);
   }
 
-  /** What going on needs: parameters, moments and updates done. */
-  state(): { student: StateDict; exp_avg: StateDict; exp_avg_sq: StateDict; updates: number } {
-    return { student: this.#weights.state(), ...this.#optimizer.state(), updates: this.#optimizer.count };
+  /** Updates that the optimizer has done. */
+  get updates(): number {
+    return this.#optimizer.count;
+  }
+
+  /** Parameters and moments, a tensor at a time; nothing of them may be read after another step. */
+  tensors(): { student: TensorSequence; exp_avg: TensorSequence; exp_avg_sq: TensorSequence } {
+    return { student: this.#weights.tensors(), ...this.#optimizer.tensors() };
   }
 
   /** Continues an optimizer from stored moments. */
-  restoreOptimizer(expAvg: StateDict, expAvgSq: StateDict, updates: number): void {
+  restoreOptimizer(expAvg: TensorSource, expAvgSq: TensorSource, updates: number): void {
     this.#optimizer.restore(expAvg, expAvgSq, updates);
   }
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { RunConfig } from '../../shared/config.ts';
 import { patchesOf } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict, TensorPart, TensorSequence, TensorSource } from '../../shared/domain.ts';
 import { contrastLoss, type Lookup, lookup } from './contrast.ts';
 import { hostCopy } from './host.ts';
 import type { Storage } from './kernels/device.ts';
@@ -45,13 +45,13 @@ export interface StepOptions {
   onGradients?: (gradients: StateDict) => void;
 }
 
-/** One of the two networks: its parameters, and BatchNorm's running statistics. */
-class Network {
+/** One of the two networks: its parameters, and BatchNorm's running statistics. Another may be made of it. */
+class Network implements TensorSource {
   readonly weights: Weights;
   readonly buffers = new Map<string, tf.Tensor>();
   readonly #momentum: number;
 
-  constructor(specs: readonly ParameterSpec[], config: EngineConfig, state: StateDict, storage: Storage) {
+  constructor(specs: readonly ParameterSpec[], config: EngineConfig, state: TensorSource, storage: Storage) {
     this.weights = new Weights(specs, state, storage);
     for (const { name, shape } of bufferSpecs(config.projector)) {
       this.buffers.set(name, tf.tensor(requireTensor(state, name, shape).data, shape));
@@ -84,10 +84,14 @@ class Network {
     },
   };
 
-  state(): StateDict {
-    const state = this.weights.state();
-    for (const [name, tensor] of this.buffers) state.set(name, { shape: tensor.shape, data: hostCopy(tensor) });
-    return state;
+  *tensors(): TensorSequence {
+    yield* this.weights.tensors();
+    for (const [name, tensor] of this.buffers) yield [name, { shape: tensor.shape, data: hostCopy(tensor) }];
+  }
+
+  get(name: string): HostTensor | undefined {
+    const tensor = this.weights.find(name) ?? this.buffers.get(name);
+    return tensor && { shape: tensor.shape, data: hostCopy(tensor) };
   }
 
   dispose(): void {
@@ -138,17 +142,19 @@ export class ConMIM {
   #stable = 0;
 
   /**
-   * @param student @param teacher full states under the published names; further names are ignored
+   * @param student @param teacher full states under the published names; further names are ignored. Of the same source the
+   * teacher is a copy of the student, and each tensor is asked for once.
    * @throws AppError bad-file where a tensor is missing or of another shape
    */
-  constructor(config: EngineConfig, student: StateDict, teacher: StateDict, options: EngineOptions = {}) {
+  constructor(config: EngineConfig, student: TensorSource, teacher: TensorSource, options: EngineOptions = {}) {
     this.config = config;
     this.precision = options.precision ?? 'fp32';
     this.#recompute = options.recompute ?? false;
     this.#lossScale = this.precision === 'fp16' ? 2 ** 16 : 1;
     this.#specs = parameterSpecs(config.model, config.projector);
     this.#student = new Network(this.#specs, config, student, this.precision);
-    this.#teacher = new Network(this.#specs, config, teacher, this.precision);
+    const ofTeacher = teacher === student ? this.#student : teacher;
+    this.#teacher = new Network(this.#specs, config, ofTeacher, this.precision);
     this.#optimizer = new AdamW(config.optimizer, this.#specs);
   }
 
@@ -250,17 +256,29 @@ export class ConMIM {
     this.#stable = stable;
   }
 
+  /** Updates that the optimizer has done. */
+  get updates(): number {
+    return this.#optimizer.count;
+  }
+
+  /** Everything that a resumption needs, a tensor at a time; nothing of it may be read after another step. */
+  tensors(): Record<TensorPart, TensorSequence> {
+    return { student: this.#student.tensors(), teacher: this.#teacher.tensors(), ...this.#optimizer.tensors() };
+  }
+
+  /** The same at once: as much memory again as the networks and their moments have. */
   state(): EngineState {
+    const { student, teacher, exp_avg, exp_avg_sq } = this.tensors();
+    const read = (tensors: TensorSequence): StateDict => new Map(tensors);
     return {
-      student: this.#student.state(),
-      teacher: this.#teacher.state(),
-      ...this.#optimizer.state(),
-      updates: this.#optimizer.count,
+      ...{ student: read(student), teacher: read(teacher) },
+      ...{ exp_avg: read(exp_avg), exp_avg_sq: read(exp_avg_sq) },
+      updates: this.updates,
     };
   }
 
   /** Continues an optimizer from stored moments. */
-  restoreOptimizer(expAvg: StateDict, expAvgSq: StateDict, updates: number): void {
+  restoreOptimizer(expAvg: TensorSource, expAvgSq: TensorSource, updates: number): void {
     this.#optimizer.restore(expAvg, expAvgSq, updates);
   }
 

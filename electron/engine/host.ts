@@ -1,7 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { isTensorFlow } from './kernels/device.ts';
 
-/** A tensor's values as an array of our own: some backends give a view of theirs. */
-export const hostCopy = (tensor: tf.Tensor): Float32Array => (tensor.dataSync() as Float32Array).slice();
+/** A tensor's values as an array of our own: backends other than TensorFlow may give a view of theirs. */
+export function hostCopy(tensor: tf.Tensor): Float32Array {
+  const values = tensor.dataSync() as Float32Array;
+  return isTensorFlow() ? values : values.slice();
+}
 
 /**
  * The values of a tensor that `compute` makes, its intermediates freed. Not by returning values from `tf.tidy`: that

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { OptimizerConfig } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { TensorSequence, TensorSource } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import { ownTensor, ownZeros } from './kernels/memory.ts';
 import { sumSquares } from './kernels/sums.ts';
@@ -66,14 +66,16 @@ export class AdamW {
     gradients.dispose();
   }
 
-  state(): { exp_avg: StateDict; exp_avg_sq: StateDict } {
-    const read = (tensors: ReadonlyMap<string, tf.Tensor>): StateDict =>
-      new Map(this.#specs.map(({ name, shape }) => [name, { shape, data: hostCopy(tensors.get(name)!) }]));
-    return { exp_avg: read(this.#m), exp_avg_sq: read(this.#v) };
+  tensors(): { exp_avg: TensorSequence; exp_avg_sq: TensorSequence } {
+    return { exp_avg: this.#read(this.#m), exp_avg_sq: this.#read(this.#v) };
+  }
+
+  *#read(moments: ReadonlyMap<string, tf.Tensor>): TensorSequence {
+    for (const { name, shape } of this.#specs) yield [name, { shape, data: hostCopy(moments.get(name)!) }];
   }
 
   /** Continues from stored moments. @throws AppError bad-file where one is missing or of another shape */
-  restore(expAvg: StateDict, expAvgSq: StateDict, count: number): void {
+  restore(expAvg: TensorSource, expAvgSq: TensorSource, count: number): void {
     for (const [tensors, state] of [
       [this.#m, expAvg],
       [this.#v, expAvgSq],

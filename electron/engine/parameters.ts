@@ -1,6 +1,6 @@
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
-import type { HostTensor, StateDict, Uniform } from '../../shared/domain.ts';
+import type { HostTensor, StateDict, TensorSource, Uniform } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 
 /** How a parameter starts (`_init_weights` and `fix_init_weight` of modeling_pretrain.py). */
@@ -118,7 +118,7 @@ export function bufferSpecs(projector: ProjectorConfig): BufferSpec[] {
 export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 
 /** A tensor of a state by name. @throws AppError bad-file where it is missing or of another shape. */
-export function requireTensor(state: StateDict, name: string, shape: readonly number[]): HostTensor {
+export function requireTensor(state: TensorSource, name: string, shape: readonly number[]): HostTensor {
   const found = state.get(name);
   const next = 'Use weights made with the same model and projector sizes, or change the configuration to theirs.';
   if (!found) throw new AppError('bad-file', `The weights have no tensor "${name}".`, '', next);
@@ -137,14 +137,27 @@ export function initialState(
   projector: ProjectorConfig,
   random: (name: string) => Uniform,
 ): StateDict {
-  const state: StateDict = new Map();
-  for (const spec of parameterSpecs(model, projector)) {
-    state.set(spec.name, { shape: spec.shape, data: initialTensor(spec, random(spec.name)) });
-  }
-  for (const { name, shape, value } of bufferSpecs(projector)) {
-    state.set(name, { shape, data: new Float32Array(sizeOf(shape)).fill(value) });
-  }
-  return state;
+  const source = initialSource(model, projector, random);
+  const specs = [...parameterSpecs(model, projector), ...bufferSpecs(projector)];
+  return new Map(specs.map(({ name }) => [name, source.get(name)!]));
+}
+
+/** The same, each tensor made when it is asked for. */
+export function initialSource(
+  model: ModelConfig,
+  projector: ProjectorConfig,
+  random: (name: string) => Uniform,
+): TensorSource {
+  const specs = new Map(parameterSpecs(model, projector).map((spec) => [spec.name, spec]));
+  const buffers = new Map(bufferSpecs(projector).map((spec) => [spec.name, spec]));
+  return {
+    get(name) {
+      const spec = specs.get(name);
+      if (spec) return { shape: spec.shape, data: initialTensor(spec, random(name)) };
+      const buffer = buffers.get(name);
+      return buffer && { shape: buffer.shape, data: new Float32Array(sizeOf(buffer.shape)).fill(buffer.value) };
+    },
+  };
 }
 
 /** A tensor as it starts, row-major. */

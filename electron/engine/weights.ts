@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict, TensorSequence, TensorSource } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import { isCompiled, type Storage, storageOf, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
@@ -17,12 +17,15 @@ export class Weights {
    * @param storage of the matrices
    * @throws AppError bad-file where a tensor is missing or of another shape
    */
-  constructor(specs: readonly ParameterSpec[], state: StateDict, storage: Storage = 'fp32') {
+  constructor(specs: readonly ParameterSpec[], state: TensorSource, storage: Storage = 'fp32') {
     this.specs = specs;
     this.storage = storage;
-    for (const { name, shape } of specs) requireTensor(state, name, shape);
-    for (const { name, shape } of specs) {
-      this.#tensors.set(name, ownTensor(requireTensor(state, name, shape).data, shape));
+    try {
+      for (const { name, shape } of specs)
+        this.#tensors.set(name, ownTensor(requireTensor(state, name, shape).data, shape));
+    } catch (error) {
+      this.dispose();
+      throw error;
     }
   }
 
@@ -73,8 +76,8 @@ export class Weights {
     this.#matrices.delete(name);
   }
 
-  state(): StateDict {
-    return new Map(this.specs.map(({ name, shape }) => [name, { shape, data: hostCopy(this.get(name)) }]));
+  *tensors(): TensorSequence {
+    for (const { name, shape } of this.specs) yield [name, { shape, data: hostCopy(this.get(name)) }];
   }
 
   dispose(): void {

@@ -3,7 +3,7 @@ import { AppError } from '../../shared/errors.ts';
 import { ConMIM, type EngineOptions, type MicroBatch } from '../engine/conmim.ts';
 import { profileOperations } from '../engine/profile.ts';
 import { collectGarbage } from '../trainer/garbage.ts';
-import { untrainedState } from '../trainer/training.ts';
+import { untrainedSource } from '../trainer/training.ts';
 
 /** What `--precision` takes; fp16 is for CUDA devices without bf16. */
 export const PRECISIONS = ['fp32', 'bf16', 'fp16'] as const;
@@ -52,9 +52,8 @@ function noise({ model }: RunConfig, batch: number): MicroBatch {
   };
 }
 
-/** Its first state is not held on to: a run reads it from a checkpoint and lets it go. */
 function untrainedEngine(config: RunConfig, options: EngineOptions): ConMIM {
-  const state = untrainedState(config);
+  const state = untrainedSource(config);
   return new ConMIM(config, state, state, options);
 }
 

@@ -1,5 +1,13 @@
 import type { RunConfig } from '../../shared/config.ts';
-import type { Checkpoint, HostTensor, Metric, StateDict, TensorPart } from '../../shared/domain.ts';
+import type {
+  Checkpoint,
+  HostTensor,
+  Metric,
+  StateDict,
+  TensorPart,
+  TensorSequence,
+  TensorSource,
+} from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
@@ -52,15 +60,12 @@ export class Checkpoints {
 
   /**
    * Writes a checkpoint, the metrics given, and the run's step in one transaction, so that no half of it can exist; it
-   * is on the disk when this returns. A checkpoint of the same step is replaced and keeps its id.
+   * is on the disk when this returns. A checkpoint of the same step is replaced and keeps its id. Tensors are come to one at
+   * a time, and none is held on to.
    * @throws AppError not-found, bad-input for a tensor that does not fit its shape
    */
-  save(runId: number, checkpoint: NewCheckpoint, parts: Partial<Record<TensorPart, StateDict>>): Checkpoint {
+  save(runId: number, checkpoint: NewCheckpoint, parts: Partial<Record<TensorPart, TensorSequence>>): Checkpoint {
     const { step, epoch, loss, config, state, metrics = [] } = checkpoint;
-    const tensors = Object.entries(parts).flatMap(([part, dict]) =>
-      [...dict].map(([name, t]) => ({ part, name, ...t })),
-    );
-    for (const tensor of tensors) requireFits(tensor);
     const saved = write(this.#db, () => {
       const { changes } = this.#db.prepare('UPDATE runs SET step = ? WHERE id = ?').run(step, runId);
       if (changes === 0)
@@ -69,9 +74,9 @@ export class Checkpoints {
       const id = this.#db
         .prepare(`
           INSERT INTO checkpoints (run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, state, bytes)
-          VALUES (@runId, @step, @epoch, @now, @loss, @has_optimizer, 0, @config, @state, @bytes)
+          VALUES (@runId, @step, @epoch, @now, @loss, @has_optimizer, 0, @config, @state, 0)
           ON CONFLICT (run_id, step) DO UPDATE SET epoch = @epoch, created_at = @now, loss = coalesce(@loss, loss),
-            has_optimizer = @has_optimizer, config = @config, state = @state, bytes = @bytes
+            has_optimizer = @has_optimizer, config = @config, state = @state
           RETURNING id`)
         .pluck()
         .get({
@@ -83,14 +88,20 @@ export class Checkpoints {
           has_optimizer: parts.exp_avg && parts.exp_avg_sq ? 1 : 0,
           config: JSON.stringify(config),
           state: JSON.stringify(state),
-          bytes: tensors.reduce((sum, { data }) => sum + data.byteLength, 0),
         }) as number;
       this.#db.prepare('DELETE FROM tensors WHERE checkpoint_id = ?').run(id);
       const insert = this.#db.prepare(
         'INSERT INTO tensors (checkpoint_id, part, name, shape, data) VALUES (?, ?, ?, ?, ?)',
       );
-      for (const { part, name, shape, data } of tensors)
-        insert.run(id, part, name, JSON.stringify(shape), toBlob(data));
+      let bytes = 0;
+      for (const [part, tensors] of Object.entries(parts)) {
+        for (const [name, tensor] of tensors) {
+          requireFits(name, tensor);
+          insert.run(id, part, name, JSON.stringify(tensor.shape), toBlob(tensor.data));
+          bytes += tensor.data.byteLength;
+        }
+      }
+      this.#db.prepare('UPDATE checkpoints SET bytes = ? WHERE id = ?').run(bytes, id);
       this.#markBest(runId);
       return this.get(id);
     });
@@ -133,16 +144,31 @@ export class Checkpoints {
       .prepare('SELECT name, shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? ORDER BY id')
       .iterate(id, part) as Iterable<{ name: string; shape: string; data: Buffer }>;
     for (const { name, shape, data } of rows) tensors.set(name, { shape: JSON.parse(shape), data: fromBlob(data) });
-    if (tensors.size === 0) {
-      this.get(id);
-      throw new AppError(
-        'not-found',
-        `Checkpoint ${id} keeps no ${part} tensors.`,
-        'Older checkpoints keep weights only.',
-        'Use a later one.',
-      );
-    }
+    if (tensors.size === 0) throw this.#withoutPart(id, part);
     return tensors;
+  }
+
+  /** The same, each tensor read when it is asked for. @throws AppError not-found where the part is not kept */
+  source(id: number, part: TensorPart): TensorSource {
+    const isKept = this.#db.prepare('SELECT 1 FROM tensors WHERE checkpoint_id = ? AND part = ?').get(id, part);
+    if (!isKept) throw this.#withoutPart(id, part);
+    const one = this.#db.prepare('SELECT shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? AND name = ?');
+    return {
+      get(name) {
+        const row = one.get(id, part, name) as { shape: string; data: Buffer } | undefined;
+        return row && { shape: JSON.parse(row.shape), data: fromBlob(row.data) };
+      },
+    };
+  }
+
+  #withoutPart(id: number, part: TensorPart): AppError {
+    this.get(id);
+    return new AppError(
+      'not-found',
+      `Checkpoint ${id} keeps no ${part} tensors.`,
+      'Older checkpoints keep weights only.',
+      'Use a later one.',
+    );
   }
 
   /** What is kept of it. */
@@ -209,7 +235,7 @@ export class Checkpoints {
   }
 }
 
-function requireFits({ name, shape, data }: HostTensor & { name: string }): void {
+function requireFits(name: string, { shape, data }: HostTensor): void {
   const size = shape.reduce((a, b) => a * b, 1);
   if (size !== data.length) {
     throw new AppError(

@@ -1,4 +1,4 @@
-import type { Run, StateDict } from '../../shared/domain.ts';
+import type { Run, StateDict, TensorSource } from '../../shared/domain.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
@@ -40,9 +40,9 @@ export class FineTuning extends TrainingLoop {
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.ids.map((id, i) => [id, indices[i]!]));
     const { model } = run.config;
-    const make = (state: StateDict) => new Classifier(model, split.classes.length, tune.settings, state);
+    const make = (state: TensorSource) => new Classifier(model, split.classes.length, tune.settings, state);
     if (this.from) {
-      const load = (part: 'student' | 'exp_avg' | 'exp_avg_sq') => store.checkpoints.load(this.from!.id, part);
+      const load = (part: 'student' | 'exp_avg' | 'exp_avg_sq') => store.checkpoints.source(this.from!.id, part);
       this.#engine = make(load('student'));
       this.#engine.restoreOptimizer(load('exp_avg'), load('exp_avg_sq'), this.from.state.updates);
       this.#accuracy = this.from.state.accuracy as Accuracy;
@@ -92,8 +92,9 @@ export class FineTuning extends TrainingLoop {
     return this.#accuracy;
   }
 
-  protected override state(): LoopState & { extra: Record<string, unknown> } {
-    return { ...this.#engine.state(), extra: { accuracy: this.#accuracy } };
+  protected override state(): LoopState {
+    const { updates } = this.#engine;
+    return { tensors: this.#engine.tensors(), updates, extra: { accuracy: this.#accuracy } };
   }
 
   protected override dispose(): void {

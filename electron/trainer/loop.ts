@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Metric, Run, StateDict, TensorPart } from '../../shared/domain.ts';
+import type { Checkpoint, Metric, Run, TensorPart, TensorSequence } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Batch } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
@@ -30,8 +30,14 @@ export type StepFigures = Omit<
   'step' | 'epoch' | 'time' | 'images_per_s' | 'data_wait' | 'replaced' | keyof Rates
 >;
 
-/** Tensors of a checkpoint, and updates done. */
-export type LoopState = { updates: number } & Partial<Record<TensorPart, StateDict>>;
+/** What a checkpoint is made of. */
+export interface LoopState {
+  tensors: Partial<Record<TensorPart, TensorSequence>>;
+  /** Updates done. */
+  updates: number;
+  /** Kept as JSON. */
+  extra: Record<string, unknown>;
+}
 
 /** Metrics wait for this long, ms, so that fast steps do not make a transaction each. */
 const FLUSH_EVERY = 1000;
@@ -78,8 +84,8 @@ export abstract class TrainingLoop {
 
   /** One step on these micro-batches. */
   protected abstract takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures;
-  /** Everything that a resumption needs; `extra` is kept as JSON. */
-  protected abstract state(): LoopState & { extra?: Record<string, unknown> };
+  /** Everything that a resumption needs. */
+  protected abstract state(): LoopState;
   protected abstract dispose(): void;
   /** What is measured after a step, outside of its time; what it gives replaces the step's own figures. */
   protected async assess(_step: number): Promise<Partial<StepFigures>> {
@@ -178,7 +184,7 @@ export abstract class TrainingLoop {
 
   /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
   save(): void {
-    const { updates, extra, ...parts } = this.state();
+    const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
     const state: CheckpointState = { updates, seed: this.run.config.train.seed, data: this.#fingerprint };
     const checkpoint = this.store.checkpoints.save(
@@ -191,7 +197,7 @@ export abstract class TrainingLoop {
         state: { ...extra, ...state },
         metrics: this.#pending,
       },
-      parts,
+      tensors,
     );
     this.#pending = [];
     this.#lossSinceCheckpoint = { sum: 0, count: 0 };

@@ -3,7 +3,7 @@ import type { Run } from '../../shared/domain.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { ConMIM } from '../engine/conmim.ts';
-import { initialState } from '../engine/parameters.ts';
+import { initialSource, initialState } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
@@ -14,8 +14,18 @@ import { span } from './spans.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
 export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
-  return initialState(config.model, config.projector, (name) => stream(config.train.seed, 0, 0, `init ${name}`));
+  return initialState(config.model, config.projector, initialStreams(config));
 }
+
+/** The same, each tensor made when it is asked for. */
+export function untrainedSource(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
+  return initialSource(config.model, config.projector, initialStreams(config));
+}
+
+const initialStreams =
+  ({ train }: Pick<RunConfig, 'train'>) =>
+  (name: string) =>
+    stream(train.seed, 0, 0, `init ${name}`);
 
 /** A pretraining: ConMIM's steps on the images of a dataset. */
 export class Training extends TrainingLoop {
@@ -29,15 +39,15 @@ export class Training extends TrainingLoop {
       const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
       this.#engine = new ConMIM(
         run.config,
-        store.checkpoints.load(id, 'student'),
-        store.checkpoints.load(id, 'teacher'),
+        store.checkpoints.source(id, 'student'),
+        store.checkpoints.source(id, 'teacher'),
         engineOptions(run.config, precision),
       );
       if (scaling) this.#engine.scaling = scaling;
-      const moments = [store.checkpoints.load(id, 'exp_avg'), store.checkpoints.load(id, 'exp_avg_sq')] as const;
+      const moments = [store.checkpoints.source(id, 'exp_avg'), store.checkpoints.source(id, 'exp_avg_sq')] as const;
       this.#engine.restoreOptimizer(...moments, state.updates);
     } else {
-      const state = untrainedState(run.config);
+      const state = untrainedSource(run.config);
       const mode = run.config.train.mixed_precision ?? 'off'; // an older program's run has no such setting
       const { precision, why } = choosePrecision(mode);
       if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
@@ -68,9 +78,9 @@ export class Training extends TrainingLoop {
     return { ...result, ...health };
   }
 
-  protected override state(): LoopState & { extra: Record<string, unknown> } {
-    const { precision, scaling } = this.#engine;
-    return { ...this.#engine.state(), extra: { precision, scaling } satisfies PrecisionState };
+  protected override state(): LoopState {
+    const { precision, scaling, updates } = this.#engine;
+    return { tensors: this.#engine.tensors(), updates, extra: { precision, scaling } satisfies PrecisionState };
   }
 
   protected override dispose(): void {

@@ -5,6 +5,7 @@
 #pragma once
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -72,9 +73,6 @@ class Arena {
   Arena() {
     void* memory = mmap(nullptr, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return; // a limit on address space: TensorFlow's allocator has to do
-#ifdef MADV_HUGEPAGE
-    madvise(memory, ROOM, MADV_HUGEPAGE);
-#endif
     base_ = static_cast<char*>(memory);
     gaps_.emplace(0, ROOM);
   }
