@@ -161,9 +161,9 @@ export interface CompiledKernels {
   holdProductsIn(name: 'automatic' | 'tiles' | 'pairs' | 'vectors'): boolean;
   /** Lets go of the memory that only loading TensorFlow's libraries needed. */
   forgetLoading(): void;
-  /** Gives memory that was freed, and that the C library keeps for later, back to the system. */
+  /** Gives memory that was freed, and is kept for later, back to the system. */
   returnFreed(): void;
-  /** Bytes that tensors of compiled kernels hold, and of the memory that was ever touched for them. */
+  /** Bytes that tensors of compiled kernels hold, and of the memory that is kept for them, gaps and all. */
   memory(): { live: number; used: number };
 }
 

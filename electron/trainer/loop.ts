@@ -184,6 +184,7 @@ export abstract class TrainingLoop {
 
   /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
   save(): void {
+    collectGarbage(); // the largest tensor, which is read and copied on its way into the file, takes the room of what a step freed
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
     const state: CheckpointState = { updates, seed: this.run.config.train.seed, data: this.#fingerprint };

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { sortOut } from '../../electron/store/keep-policy.ts';
+import type { TensorSequence } from '../../shared/domain.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 
 const at = (step: number, loss: number | null = null) => ({
@@ -48,6 +49,40 @@ describe('checkpoints', () => {
     expect(store.checkpoints.tensorNames(saved.id).length).toBe(19);
     expect(store.runs.get(run.id).step).toBe(5);
     expect(store.metrics.count(run.id)).toBe(2);
+  });
+
+  test('tensors are written one at a time, and read when they are asked for', () => {
+    const { store, run } = newStore();
+    const { id } = store.checkpoints.save(run.id, at(1), all(1, 48));
+    const written: number[] = [];
+    function* large(): TensorSequence {
+      for (let i = 0; i < 8; i++) {
+        written.push(store.checkpoints.tensorNames(id).length);
+        yield [`tensor ${i}`, { shape: [1000], data: new Float32Array(1000).fill(i) }];
+      }
+    }
+    const { bytes } = store.checkpoints.save(run.id, at(1), { student: large() });
+    expect(written).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(bytes).toBe(8 * 4000);
+    const source = store.checkpoints.source(id, 'student');
+    expect(source.get('tensor 5')).toEqual({ shape: [1000], data: new Float32Array(1000).fill(5) });
+    expect(source.get('tensor 8')).toBeUndefined();
+    expect(catchError(() => store.checkpoints.source(id, 'teacher'))).toMatchObject({ kind: 'not-found' });
+    expect(catchError(() => store.checkpoints.source(99, 'student'))).toMatchObject({ kind: 'not-found' });
+  });
+
+  test('a save that fails half-way leaves what was there', () => {
+    const { store, run } = newStore();
+    const { id } = store.checkpoints.save(run.id, at(1), all(1, 48));
+    function* failing(): TensorSequence {
+      yield* state(2, 48);
+      throw new Error('the device is gone');
+    }
+    expect(() => store.checkpoints.save(run.id, at(1), { student: state(2, 48), teacher: failing() })).toThrow(
+      'the device is gone',
+    );
+    expect(store.checkpoints.load(id, 'student')).toEqual(state(1, 48));
+    expect(store.checkpoints.load(id, 'exp_avg')).toEqual(state(1.2, 48));
   });
 
   test('a failing save leaves nothing', () => {

@@ -4,6 +4,7 @@
 // it, so that what lives for a step only closes up behind what lives as long as the network.
 #pragma once
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -57,12 +58,16 @@ class Arena {
       }
     }
     live_ -= size;
-    if (live_ > 0) return;
-    madvise(base_, used_, MADV_DONTNEED); // the last network is gone
-    used_ = 0;
+    if (live_ == 0) giveBack(); // the last network is gone
   }
 
-  /** Bytes that tensors hold now, and where the highest of them ever ended since there was none. */
+  /** What lies in gaps goes back to the system; it comes anew, as zeros, where it is written to. */
+  void trim() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    giveBack();
+  }
+
+  /** Bytes that tensors hold now, and of what was written to for them since it was last given back, gaps and all. */
   size_t live() const { return live_; }
   size_t used() const { return used_; }
 
@@ -75,6 +80,17 @@ class Arena {
     if (memory == MAP_FAILED) return; // a limit on address space: TensorFlow's allocator has to do
     base_ = static_cast<char*>(memory);
     gaps_.emplace(0, ROOM);
+  }
+
+  void giveBack() {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    size_t top = 0; // where the highest tensor ends
+    for (const auto [at, room] : gaps_) {
+      const size_t from = (at + page - 1) / page * page, to = std::min(at + room, used_) / page * page;
+      if (to > from) madvise(base_ + from, to - from, MADV_DONTNEED);
+      top = at;
+    }
+    used_ = std::min(used_, top);
   }
 
   static size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }

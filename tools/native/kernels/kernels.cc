@@ -662,8 +662,9 @@ napi_value forget(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-/** returnFreed(): memory that was freed, and that the C library keeps for later, goes back to the system. */
+/** returnFreed(): memory that was freed, and is kept for later by the arena or the C library, goes back to the system. */
 napi_value giveBack(napi_env, napi_callback_info) {
+  Arena::get().trim();
   returnFreed();
   return nullptr;
 }
