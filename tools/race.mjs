@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // This engine against PyTorch, in turn, on the same machine and shapes:
 //   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4]
-//                   [--precision fp32|bf16] [--recompute] [--runs 3] [--json]
+//                   [--precision fp32|bf16] [--recompute] [--runs 3] [--json]          --recompute: ours with blocks recomputed too
 //   npm run race -- --what loader [--image 224] [--images 600] [--runs 3] [--json]     JPEG to both views, one core
 // PyTorch is brought into an environment of its own in the cache folder; CONMIM_PYTHON names another that has it.
 import { execFileSync } from 'node:child_process';
@@ -80,7 +80,8 @@ const RACES = {
   step: {
     figures: ['images_per_second', 'peak_memory_gb'],
     sides: {
-      conmim: () => bench('step', ...STEP(), ...(values.recompute ? ['--recompute'] : [])),
+      conmim: () => bench('step', ...STEP()),
+      ...(values.recompute && { recomputed: () => bench('step', ...STEP(), '--recompute') }),
       pytorch: () => reference('conmim_torch.py', 'bench', ...STEP()),
     },
   },
@@ -95,7 +96,7 @@ const RACES = {
 };
 const { figures, sides } = RACES[values.what];
 const interpreter = python();
-const results = { conmim: [], pytorch: [] };
+const results = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
 for (let run = 1; run <= runs; run++) {
   for (const [side, measure] of Object.entries(sides)) {
     const found = measure();
@@ -107,12 +108,22 @@ const median = (side, key) => results[side].map((r) => r[key]).sort((a, b) => a 
 const summary = Object.fromEntries(
   figures.map((key) => {
     const [ours, theirs] = [median('conmim', key), median('pytorch', key)];
-    return [key, { conmim: ours, pytorch: theirs, ratio: ours / theirs }];
+    const recomputed = results.recomputed && median('recomputed', key);
+    return [
+      key,
+      {
+        ...{ conmim: ours, pytorch: theirs, ratio: ours / theirs },
+        ...(recomputed && { recomputed, recomputed_ratio: recomputed / theirs, of_conmim: recomputed / ours }),
+      },
+    ];
   }),
 );
 if (values.json) process.stdout.write(`${JSON.stringify({ ...values, summary, results }, null, 2)}\n`);
 else
-  for (const [key, { conmim, pytorch, ratio }] of Object.entries(summary))
-    process.stdout.write(
-      `${key}: ours ${conmim.toFixed(2)}, PyTorch ${pytorch.toFixed(2)}, ratio ${ratio.toFixed(2)}\n`,
-    );
+  for (const [key, of] of Object.entries(summary)) {
+    const [ours, theirs, ratio] = [of.conmim, of.pytorch, of.ratio].map((value) => value.toFixed(2));
+    process.stdout.write(`${key}: ours ${ours}, PyTorch ${theirs}, ratio ${ratio}\n`);
+    if (!of.recomputed) continue;
+    const [again, beside, share] = [of.recomputed, of.recomputed_ratio, of.of_conmim].map((value) => value.toFixed(2));
+    process.stdout.write(`  with blocks recomputed ${again}, ratio ${beside}; ${share} of ours without\n`);
+  }
