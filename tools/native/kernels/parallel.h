@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -12,8 +13,12 @@
 #include <thread>
 #include <vector>
 
+#ifndef SPIN
+#define SPIN 200
+#endif
 namespace conmim {
 
+/** Threads that work on chunks, the caller among them. */
 class Pool {
  public:
   static Pool& get() {
@@ -28,23 +33,44 @@ class Pool {
       return;
     }
     std::lock_guard<std::mutex> one(running_);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      work_ = &work;
-      chunks_ = chunks;
-      next_.store(0);
-      busy_ = threads_ - 1;
-      round_++;
+    work_ = &work;
+    chunks_ = chunks;
+    next_.store(0);
+    open_.store(++rounds_);
+    if (sleepers_.load() > 0) {
+      { std::lock_guard<std::mutex> lock(mutex_); } // none is between its last look and its sleep
+      wake_.notify_all();
     }
-    wake_.notify_all();
-    take(work, chunks);
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
+    take();
+    // Who comes now is too late, and who came is waited for.
+    open_.store(0);
+    for (Patience patience; inside_.load() > 0;)
+      if (!patience.more()) std::this_thread::yield();
   }
 
   int threads() const { return threads_; }
 
  private:
+  /** Some hundred microseconds of looking again, which is what it takes to wake a thread that sleeps. */
+  class Patience {
+   public:
+    bool more() {
+      pause();
+      return ++looks_ % 64 != 0 || std::chrono::steady_clock::now() < end_;
+    }
+
+   private:
+    static void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    }
+    int looks_ = 0;
+    std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::microseconds(SPIN);
+  };
+
   Pool() {
     cpu_set_t set;
     threads_ = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
@@ -53,35 +79,44 @@ class Pool {
     for (int i = 1; i < threads_; i++) std::thread([this] { serve(); }).detach();
   }
 
-  void take(const std::function<void(int64_t)>& work, int64_t chunks) {
-    for (int64_t i; (i = next_.fetch_add(1)) < chunks;) work(i);
+  void take() {
+    for (int64_t i; (i = next_.fetch_add(1)) < chunks_;) (*work_)(i);
   }
 
   void serve() {
-    uint64_t seen = 0;
-    for (;;) {
-      const std::function<void(int64_t)>* work;
-      int64_t chunks;
-      {
+    for (uint64_t seen = 0;;) {
+      const auto is_new = [&] {
+        const uint64_t round = open_.load();
+        return round != 0 && round != seen;
+      };
+      for (Patience patience; !is_new();) {
+        if (patience.more()) continue;
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return round_ != seen; });
-        seen = round_;
-        work = work_;
-        chunks = chunks_;
+        sleepers_++;
+        wake_.wait(lock, is_new);
+        sleepers_--;
       }
-      take(*work, chunks);
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--busy_ == 0) done_.notify_one();
+      inside_++;
+      // While someone is inside, no other round begins; where this one has ended, there is nothing to take.
+      const uint64_t round = open_.load();
+      if (round != 0) {
+        seen = round;
+        take();
+      }
+      inside_--;
     }
   }
 
-  int threads_ = 1, busy_ = 0;
-  uint64_t round_ = 0;
+  int threads_ = 1;
+  uint64_t rounds_ = 0;
+  /** Number of the round that is open, or 0; and of threads that may be at its chunks, beside the caller. */
+  std::atomic<uint64_t> open_{0};
+  std::atomic<int> inside_{0}, sleepers_{0};
   int64_t chunks_ = 0;
   std::atomic<int64_t> next_{0};
   const std::function<void(int64_t)>* work_ = nullptr;
   std::mutex running_, mutex_;
-  std::condition_variable wake_, done_;
+  std::condition_variable wake_;
 };
 
 /** Rows in chunks: `work(from, to, chunk)`. At most 32 chunks, of at least 16 rows. */
