@@ -428,6 +428,20 @@ describe.each(holders)('compiled products held in %s', (name) => {
       expect(Math.max(...off), JSON.stringify([size, transposed])).toBeLessThan(4e-6);
     }
   });
+  test.each([
+    [700, 650, 300], // more of both factors than is worked on at once
+    [650, 700, 300],
+    [600, 610, 30_000], // and more of the smaller one than is packed at once
+  ])('of large matrices of bf16: %i x %i, sums of %i', (m, n, k) => {
+    for (const [ta, tb] of k > 1000 ? [[false, true] as const] : flags) {
+      const [a, b] = [normal(ta ? [k, m] : [m, k], 1), normal(tb ? [n, k] : [k, n], 2)].map((x) =>
+        keep(store(x, 'bf16')),
+      );
+      const ours = keep(matMul(a!, b!, ta, tb, 'fp32'));
+      const exact = keep(matMulPlain(keep(store(a!, 'fp32')), keep(store(b!, 'fp32')), ta, tb));
+      expect(off(ours, exact)).toBeLessThan(2e-6 * k); // a slab of k adds some 20
+    }
+  });
   test('what is not finite is seen in its row and column, and nowhere else', () => {
     const a = new Float32Array(40 * 200).fill(1);
     a[3 * 200 + 150] = Number.NaN;

@@ -1,6 +1,6 @@
 // Products of matrices, by blocks that fit a core's second cache (Goto and van de Geijn, Anatomy of High-Performance
-// Matrix Multiplication, 2008). Operands are cut, packed and, where need be, converted a block at a time, so that nothing
-// of a matrix's size is kept beside it.
+// Matrix Multiplication, 2008). Floats are cut, packed and converted a block at a time, so that nothing of a matrix's size
+// is kept beside it; what is multiplied as bfloat16, of the smaller factor all at once, for all threads.
 //
 // Where the processor has tiles of bfloat16 (AMX) they multiply floats too: a float is the sum of three bfloat16 to the
 // last bit, and of the nine products of two such sums the six that matter are added up in floats (Henry, Tang and
@@ -55,6 +55,37 @@ class Workspace {
   size_t bytes_ = 0;
 };
 
+/** Where the sums of two panels belong in the result, and how many rows and columns of them there are. */
+template <class C>
+struct Place {
+  C* to;
+  int64_t stride, rows, columns;
+};
+
+/**
+ * Multiplies two panels: to where they belong after the `last` slab of k, else to `sum`, `[ROWS][COLUMNS]`.
+ * @param before sums to go on from, or null @tparam ROOM whether there is room for whole panels
+ */
+template <bool ROOM, class Unit, class C>
+void multiplyInto(const Unit& unit, const char* left, const char* right, int64_t count, const float* before, float* sum,
+                  bool last, const Place<C>& place) {
+  constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
+  const auto [to, stride, m, n] = place;
+  if constexpr (sizeof(C) == sizeof(float)) {
+    if (last && (ROOM || (m == R && n == S))) return unit.multiply(left, right, count, before, to, stride);
+  }
+  unit.multiply(left, right, count, before, sum, S);
+  if (!last) return;
+  for (int64_t r = 0; r < m; r++) {
+    if (n == S) {
+#pragma omp simd
+      for (int64_t s = 0; s < S; s++) store(to + r * stride + s, sum[r * S + s]);
+    } else {
+      for (int64_t s = 0; s < n; s++) store(to + r * stride + s, sum[r * S + s]);
+    }
+  }
+}
+
 /**
  * A block of a product: rows `from_m` to `to_m`, columns `from_n` to `to_n`. Sums run over all of K in the same order
  * whatever the blocks are.
@@ -81,27 +112,10 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
     const bool last = at + depth >= k;
     for (int64_t j = 0; j < columns; j++)
       for (int64_t i = 0; i < rows; i++) {
-        const char *left = packed_a + i * a_panel, *right = packed_b + j * b_panel;
         float* sum = once ? sums : sums + (j * rows + i) * R * S;
-        const float* before = at > 0 ? sum : nullptr;
-        const int64_t m = std::min(R, to_m - from_m - i * R), n = std::min(S, to_n - from_n - j * S);
-        C* to = c + (from_m + i * R) * ldc + from_n + j * S;
-        if constexpr (sizeof(C) == sizeof(float)) {
-          if (last && (ROOM || (m == R && n == S))) {
-            unit.multiply(left, right, count, before, to, ldc);
-            continue;
-          }
-        }
-        unit.multiply(left, right, count, before, sum, S);
-        if (!last) continue;
-        for (int64_t r = 0; r < m; r++) {
-          if (n == S) {
-#pragma omp simd
-            for (int64_t s = 0; s < S; s++) store(to + r * ldc + s, sum[r * S + s]);
-          } else {
-            for (int64_t s = 0; s < n; s++) store(to + r * ldc + s, sum[r * S + s]);
-          }
-        }
+        const Place<C> place{c + (from_m + i * R) * ldc + from_n + j * S, ldc, std::min(R, to_m - from_m - i * R),
+                             std::min(S, to_n - from_n - j * S)};
+        multiplyInto<ROOM>(unit, packed_a + i * a_panel, packed_b + j * b_panel, count, at > 0 ? sum : nullptr, sum, last, place);
       }
   }
 }
@@ -134,6 +148,90 @@ void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t
     block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along}, Operand<B>{b.values + s * stack.b, b.stride, b.along},
                 c + s * stack.c, ldc, k, rows.at(i), rows.at(i + 1), columns.at(j), columns.at(j + 1));
   });
+}
+
+/** Vectors of a factor, packed as a unit multiplies them: by slabs of k, and panels of vectors. */
+template <class Unit, bool ROWS>
+struct Panels {
+  static constexpr int64_t WIDTH = ROWS ? Unit::ROWS : Unit::COLUMNS;
+  char* memory;
+  int64_t vectors, k, depth;
+
+  int64_t count() const { return (vectors + WIDTH - 1) / WIDTH; }
+  int64_t slabs() const { return (k + depth - 1) / depth; }
+  int64_t deep(int64_t slab) const { return std::min(depth, k - slab * depth); }
+  size_t bytes() const { return Unit::panelBytes(WIDTH, depth) * count() * slabs(); }
+  char* at(int64_t slab, int64_t panel) const {
+    return memory + (slab * count() + panel) * Unit::panelBytes(WIDTH, depth);
+  }
+  /** @param first the factor's vector that is the first of these */
+  template <class T>
+  void pack(const Operand<T>& x, int64_t first, int64_t slab, int64_t panel) const {
+    const int64_t from = first + panel * WIDTH, have = std::min(WIDTH, vectors - panel * WIDTH);
+    if constexpr (ROWS) Unit::packRows(x, from, have, slab * depth, deep(slab), at(slab, panel));
+    else Unit::packColumns(x, from, have, slab * depth, deep(slab), at(slab, panel));
+  }
+};
+
+/** Of a factor that all threads read, what is packed at once, at most. */
+constexpr int64_t SHARED_BYTES = 32 << 20;
+
+/**
+ * The product of two factors each value of which is packed once: `p` for all threads, before they begin, and of `q` by
+ * each thread the vectors of its own block. Worth the memory where values are multiplied so fast that packing counts.
+ * @tparam P_ROWS whether `p` is the left factor
+ */
+template <class Unit, bool P_ROWS, class P, class Q, class C>
+void productShared(const Operand<P>& p, const Operand<Q>& q, C* c, int64_t ldc, int64_t of_p, int64_t of_q, int64_t k) {
+  using PanelsP = Panels<Unit, P_ROWS>;
+  using PanelsQ = Panels<Unit, !P_ROWS>;
+  constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
+  const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).largest(), threads = Pool::get().threads();
+  const int64_t panel_bytes = PanelsP{nullptr, PanelsP::WIDTH, k, depth}.bytes();
+  const Cut rounds(of_p, std::max<int64_t>(1, SHARED_BYTES / panel_bytes) * PanelsP::WIDTH, PanelsP::WIDTH);
+  int64_t most = BLOCK; // blocks for all cores to end together
+  while (most > 128 && Cut(of_q, most, PanelsQ::WIDTH).count < 2 * threads) most /= 2;
+  const Cut blocks(of_q, most, PanelsQ::WIDTH);
+  for (int64_t round = 0; round < rounds.count; round++) {
+    const int64_t first_p = rounds.at(round);
+    PanelsP shared{nullptr, rounds.at(round + 1) - first_p, k, depth};
+    shared.memory = Workspace<2>::of(shared.bytes());
+    const int64_t panels = shared.count(), slabs = shared.slabs();
+    // Neighbours by one thread: of what lies across k, they are in the same lines.
+    const int64_t group = std::clamp<int64_t>(panels * slabs / (4 * threads), 1, 8), groups = (panels + group - 1) / group;
+    Pool::get().run(slabs * groups, [&](int64_t task) {
+      const int64_t from = task % groups * group;
+      for (int64_t i = from; i < std::min(panels, from + group); i++) shared.pack(p, first_p, task / groups, i);
+    });
+    // As many of them at a time as leave room for the sums in a core's cache.
+    const Cut parts(panels, BLOCK / PanelsP::WIDTH, 1);
+    Pool::get().run(blocks.count, [&](int64_t task) {
+      const int64_t first_q = blocks.at(task);
+      PanelsQ own{nullptr, blocks.at(task + 1) - first_q, k, depth};
+      const int64_t sums_count = slabs == 1 ? 1 : own.count() * parts.largest();
+      own.memory = Workspace<0>::of(own.bytes() + sums_count * R * S * sizeof(float));
+      float* sums = reinterpret_cast<float*>(own.memory + own.bytes());
+      Unit unit;
+      for (int64_t part = 0; part < parts.count; part++) {
+        const int64_t from = parts.at(part), to = parts.at(part + 1);
+        for (int64_t slab = 0; slab < slabs; slab++)
+          for (int64_t j = 0; j < own.count(); j++) {
+            if (part == 0) own.pack(q, first_q, slab, j);
+            for (int64_t i = from; i < to; i++) {
+              float* sum = slabs == 1 ? sums : sums + (j * (to - from) + i - from) * R * S;
+              const char *in_p = shared.at(slab, i), *in_q = own.at(slab, j);
+              const int64_t at_p = i * PanelsP::WIDTH, at_q = j * PanelsQ::WIDTH;
+              const int64_t row = P_ROWS ? first_p + at_p : first_q + at_q, column = P_ROWS ? first_q + at_q : first_p + at_p;
+              const int64_t have_p = std::min(PanelsP::WIDTH, shared.vectors - at_p);
+              const int64_t have_q = std::min(PanelsQ::WIDTH, own.vectors - at_q);
+              const Place<C> place{c + row * ldc + column, ldc, P_ROWS ? have_p : have_q, P_ROWS ? have_q : have_p};
+              multiplyInto<false>(unit, P_ROWS ? in_p : in_q, P_ROWS ? in_q : in_p, shared.deep(slab),
+                                  slab > 0 ? sum : nullptr, sum, slab + 1 == slabs, place);
+            }
+          }
+      }
+    });
+  }
 }
 
 /** What sums of a result's block are held in. */
@@ -177,7 +275,11 @@ constexpr int partsOf() {
 template <class A, class B, class C>
 void product(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n, int64_t k, const Stack& stack) {
   withHolder<partsOf<A, B>()>([&](auto* unit) {
-    productBy<std::remove_pointer_t<decltype(unit)>>(a, b, c, ldc, m, n, k, stack);
+    using Unit = std::remove_pointer_t<decltype(unit)>;
+    // In three parts values are multiplied so long that to pack them once more costs less than memory for all of them.
+    if (partsOf<A, B>() > 1 || stack.count > 1) return productBy<Unit>(a, b, c, ldc, m, n, k, stack);
+    if (m <= n) productShared<Unit, true>(a, b, c, ldc, m, n, k);
+    else productShared<Unit, false>(b, a, c, ldc, n, m, k);
   });
 }
 

@@ -20,7 +20,7 @@ inline bool hasTiles() {
 template <int PARTS>
 class Tiles {
  public:
-  static constexpr int64_t ROWS = 32, COLUMNS = 32, DEPTH = PARTS == 1 ? 384 : 128, STEP = TILE_K;
+  static constexpr int64_t ROWS = 32, COLUMNS = 32, DEPTH = PARTS == 1 ? 256 : 128, STEP = TILE_K;
   static size_t panelBytes(int64_t vectors, int64_t depth) { return vectors / 16 * depth / TILE_K * PARTS * TILE_BYTES; }
 
   Tiles() {
