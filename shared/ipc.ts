@@ -375,6 +375,8 @@ export type AppEvent =
   | { type: 'presets' }
   | { type: 'usage'; usage: Usage }
   | { type: 'notice'; text: string; run: number | null }
+  /** What a window asked for has failed when nobody waited for the answer any more. */
+  | { type: 'failure'; error: ErrorReport }
   /** A command of the application menu. */
   | { type: 'menu'; action: string }
   /** Events were lost (the window slept for long): everything must be asked again. */

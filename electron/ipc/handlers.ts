@@ -150,16 +150,17 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
       }
-      return deletions.add(
-        'dataset',
-        [id],
-        `Dataset "${name}" is deleted; its files are untouched.`,
-        () => {
+      return deletions.add({
+        kind: 'dataset',
+        ids: [id],
+        name: `dataset "${name}"`,
+        what: `Dataset "${name}" is deleted; its files are untouched.`,
+        act: () => {
           store.datasets.delete(id);
           sweepPrepared(store);
         },
         changed,
-      );
+      });
     },
     'images.page': ({ dataset, ...query }) => store.images.page(dataset, query),
     'images.get': ({ id }) => {
@@ -197,7 +198,7 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
     'prepared.delete': ({ id }) => {
       const { dataset_id, size } = store.prepared.get(id);
       claimSet(store, id)(); // refused now, where it would be then
-      const what = `Deleted what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels.`;
+      const name = `what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels`;
       const act = () => {
         if (!store.prepared.list().some((one) => one.id === id)) return; // it went with its dataset
         try {
@@ -207,7 +208,7 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
           if ((error as AppError).kind !== 'conflict') throw error;
         }
       };
-      return deletions.add('prepared', [id], what, act, changed);
+      return deletions.add({ kind: 'prepared', ids: [id], name, what: `Deleted ${name}.`, act, changed });
     },
   };
 }
@@ -269,19 +270,17 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
       const runs = ids.map((id) => store.runs.get(id));
       const running = runs.find(({ status }) => status === 'running');
       if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
-      const what =
+      const [name, what] =
         runs.length === 1
-          ? `Run "${runs[0]!.name}" is deleted, with its checkpoints.`
-          : `${runs.length} runs are deleted, with their checkpoints.`;
-      return deletions.add(
-        'run',
-        ids,
-        what,
-        () => {
+          ? [`run "${runs[0]!.name}"`, `Run "${runs[0]!.name}" is deleted, with its checkpoints.`]
+          : [`${runs.length} runs`, `${runs.length} runs are deleted, with their checkpoints.`];
+      return deletions.add({
+        ...{ kind: 'run', ids, name, what },
+        act: () => {
           for (const id of ids) deleteRun(store, id);
         },
-        () => events.emit({ type: 'runs' }),
-      );
+        changed: () => events.emit({ type: 'runs' }),
+      });
     },
   };
 }
@@ -413,10 +412,10 @@ function retrievalHandlers({ store, events, tasks, explore, deletions }: Context
       const { is_ready, dataset_id } = store.retrieval.get(id);
       if (!is_ready && tasks.list().some(({ kind, status }) => kind === 'index' && status === 'running'))
         throw new AppError('conflict', 'An index is being built.', 'It may be this one.', 'Cancel that first.');
-      const what = `Deleted an index of ${store.datasets.get(dataset_id).name}.`;
+      const name = `an index of ${store.datasets.get(dataset_id).name}`;
       // It may have gone with its checkpoint until then.
       const act = () => store.retrieval.list().some((one) => one.id === id) && deleteIndex(store, id);
-      return deletions.add('index', [id], what, act, changed);
+      return deletions.add({ kind: 'index', ids: [id], name, what: `Deleted ${name}.`, act, changed });
     },
     'retrieval.search': (input) => explore.retrieve(input),
     'travel.build': (input) => {

@@ -40,7 +40,7 @@ export interface OpenProgram extends Program {
 export async function openProgram({ home, shell }: { home: string; shell: Shell }): Promise<OpenProgram> {
   const store = Store.open(databaseIn(home));
   const events = new Events();
-  const deletions = new Deletions();
+  const deletions = new Deletions(events);
   const tasks = new Tasks(events);
   const evaluations = new EvaluationQueue(store, events, tasks, deletions);
   const live = new LiveRuns(store, events, deletions, evaluations);

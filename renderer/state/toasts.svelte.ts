@@ -1,5 +1,5 @@
-import type { ErrorReport } from '../../shared/errors.ts';
-import { type AppError, call } from '../api.ts';
+import { type ErrorReport, fromReport } from '../../shared/errors.ts';
+import { type AppError, call, on } from '../api.ts';
 
 /** A message at the corner: a word on what was done, with its undo; or an error that belongs to no place on a screen. */
 export interface Toast {
@@ -35,6 +35,8 @@ export function sayError(error: unknown): void {
   if (toasts.some((toast) => toast.error?.what === report.what)) return;
   toasts.push({ key: next++, text: report.what, error: report, action: null });
 }
+
+on('failure', ({ error }) => sayError(fromReport(error)));
 
 /** Says what was deleted, with a button that brings it back. */
 export function offerUndo({ undo, what }: { undo: string; what: string }): void {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { databaseIn, preparedFolder } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
+import { runConfigSchema } from '../../shared/config.ts';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 
 const IMAGES = 60;
@@ -70,6 +71,28 @@ describe.skipIf(!hasChromium)(`prepared images in the window${why}`, () => {
     expect(await field.getByRole('spinbutton').or(field.getByRole('textbox')).first().inputValue()).toBe('256');
     await field.getByText(/crops are of the images as they are, as published/).waitFor();
     await inBothThemes(page);
+  });
+
+  test('a deletion that fails half a minute later is said, and the dataset is shown again', {
+    timeout: 120_000,
+  }, async () => {
+    const { page } = window;
+    await open(`datasets/${dataset}`);
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    await page.getByText(/is deleted; its files are untouched/).waitFor();
+    const store = Store.open(path); // the command line makes a run of it meanwhile
+    const made = { preset: null, config: runConfigSchema.parse({}), total_steps: 1, steps_per_epoch: 1 };
+    const run = store.runs.create({ dataset_id: dataset, ...made });
+    const message = page.getByRole('alert').filter({ hasText: 'Deleting dataset' });
+    await message.waitFor({ timeout: 60_000 });
+    expect(await message.textContent()).toContain('failed: what is left of it is shown again.');
+    await message.getByText(/ is in use\. Run \d+ learned from it\.$/).waitFor();
+    await message.getByText('Delete these runs first.').waitFor();
+    await page.getByRole('link', { name: LONG }).first().waitFor();
+    await inBothThemes(page);
+    await message.getByRole('button', { name: 'Dismiss' }).click();
+    store.runs.delete(run.id);
+    store.close();
   });
 
   test('storage lists what is prepared; it is deleted, brought back, and deleted again', async () => {

@@ -2,11 +2,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
+import { runConfigSchema } from '../../shared/config.ts';
 import type { AppEvent, LookupAccuracy, Task } from '../../shared/ipc.ts';
 import { CHANNEL_NAMES } from '../../shared/ipc.ts';
 import { callerOf, wait } from './calls.ts';
@@ -159,6 +160,39 @@ describe('datasets', () => {
     await program.close('stop');
     await open();
     expect(await call('datasets.list', {})).toEqual([]);
+  });
+
+  test('a deletion that fails when it is carried out is said, and ends nothing', async () => {
+    const id = await dataset();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      for (const carryOut of [() => vi.advanceTimersByTime(60_000), () => program.close('stop')]) {
+        heard.length = 0;
+        await call('datasets.delete', { id });
+        expect(await call('datasets.list', {})).toEqual([]);
+        const other = Store.open(databaseIn(home)); // the command line trains on it meanwhile
+        const made = { preset: null, config: runConfigSchema.parse({}), total_steps: 1, steps_per_epoch: 1 };
+        const run = other.runs.create({ dataset_id: id, ...made });
+        await carryOut();
+        expect(heard.filter(({ type }) => type === 'failure')).toMatchObject([
+          {
+            error: {
+              kind: 'conflict',
+              what: 'Deleting dataset "pictures" failed: what is left of it is shown again.',
+              why: `Dataset "pictures" is in use. Run ${run.id} learned from it.`,
+              next: 'Delete these runs first.',
+            },
+          },
+        ]);
+        expect(other.datasets.list()).toHaveLength(1);
+        other.runs.delete(run.id);
+        other.close();
+      }
+    } finally {
+      vi.useRealTimers();
+    }
+    await open();
+    expect(await call('datasets.list', {})).toMatchObject([{ id, name: 'pictures' }]);
   });
 
   test('an import that is canceled ends as canceled, and can be done again', async () => {
