@@ -28,6 +28,7 @@ import { partFolder } from '../../electron/services/embeddings/part.ts';
 import type { EmbeddingFormat } from '../../electron/services/embeddings/writers.ts';
 import { centreImage } from '../../electron/services/images.ts';
 import { type Job, runJob } from '../../electron/services/jobs.ts';
+import { lockFile } from '../../electron/store/file-lock.ts';
 import { Store } from '../../electron/store/store.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
@@ -288,12 +289,12 @@ describe('embeddings of a dataset', () => {
     save(state);
 
     await expect(cut({})).rejects.toThrow();
-    writeFileSync(join(partFolder(file), 'process'), String(process.ppid));
+    const held = lockFile(join(partFolder(file), 'lock'))!;
     await expect(cut({})).rejects.toMatchObject({
       kind: 'conflict',
       message: expect.stringMatching(/^other\.npy is being written by another/),
     });
-    rmSync(join(partFolder(file), 'process'));
+    held.release();
     await expect(exportEmbeddings(store, { ...many, format: 'npy', file })).resolves.toMatchObject({ resumed: 64 });
   });
 });

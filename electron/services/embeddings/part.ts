@@ -2,18 +2,18 @@ import {
   closeSync,
   fdatasyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { uptime } from 'node:os';
 import { basename, join } from 'node:path';
 import { AppError } from '../../../shared/errors.ts';
 import { openSource, writeAll, writeWhole } from '../../formats/files.ts';
-import { isAlive } from '../processes.ts';
+import { type FileLock, lockFile } from '../../store/file-lock.ts';
 
 /** Images that were computed together. */
 export interface Chunk {
@@ -25,7 +25,8 @@ export interface Chunk {
 /** Where an export to this file keeps what it has computed, until the file is complete. */
 export const partFolder = (file: string): string => `${file}.part`;
 
-const FILES = { key: 'what.json', values: 'values.f32', done: 'done.jsonl', lock: 'process' };
+/** `process` says who has it, for messages; the lock is what counts. */
+const FILES = { key: 'what.json', values: 'values.f32', done: 'done.jsonl', process: 'process', lock: 'lock' };
 
 /**
  * What an export has computed, in a folder beside its file: values as float32, a line for each chunk that is whole, and
@@ -35,6 +36,7 @@ export class EmbeddingPart {
   readonly folder: string;
   readonly chunks: Chunk[] = [];
   readonly #perImage: number;
+  readonly #lock: FileLock;
   readonly #values: number;
   readonly #done: number;
 
@@ -47,22 +49,26 @@ export class EmbeddingPart {
   constructor(file: string, key: string, perImage: number) {
     this.folder = partFolder(file);
     this.#perImage = perImage;
+    let lock: FileLock | null = null;
     try {
-      mkdirSync(this.folder, { recursive: true });
-      this.#lock();
+      lock = lockFile(this.at(FILES.lock));
+      if (lock === null) throw this.#isWritten();
+      this.#lock = lock;
+      writeFileSync(this.at(FILES.process), String(process.pid));
       if (readText(this.at(FILES.key)) !== key) {
         for (const name of [FILES.values, FILES.done]) rmSync(this.at(name), { force: true });
         writeWhole(this.at(FILES.key), [Buffer.from(key)]);
       }
       this.#values = openSync(this.at(FILES.values), 'a');
       this.#done = openSync(this.at(FILES.done), 'a');
+      this.#takeUp();
     } catch (error) {
+      lock?.release();
       if (error instanceof AppError) throw error;
       const { message } = error as Error;
       const why = `${this.folder} cannot be written to.`;
       throw new AppError('bad-input', why, message, 'Choose another folder.', { cause: error });
     }
-    this.#takeUp();
   }
 
   /** Images that are done with, readable or not. */
@@ -103,8 +109,19 @@ export class EmbeddingPart {
   close(): void {
     closeSync(this.#values);
     closeSync(this.#done);
-    if (this.chunks.length === 0) rmSync(this.folder, { recursive: true, force: true });
-    else rmSync(this.at(FILES.lock), { force: true });
+    rmSync(this.at(FILES.process), { force: true });
+    if (this.chunks.length > 0) {
+      this.#lock.release();
+      return;
+    }
+    for (const name of readdirSync(this.folder))
+      if (name !== FILES.lock) rmSync(this.at(name), { recursive: true, force: true });
+    this.#lock.remove();
+    try {
+      rmdirSync(this.folder);
+    } catch {
+      // another export to the same file has begun there
+    }
   }
 
   /** Lets go of it, and removes it. */
@@ -134,24 +151,14 @@ export class EmbeddingPart {
     ftruncateSync(this.#done, length);
   }
 
-  #lock(): void {
-    const lock = this.at(FILES.lock);
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const pid = Number(readText(lock));
-      // A number from before the machine was switched on is another process's now.
-      const isOfToday = statSync(lock).mtimeMs > Date.now() - uptime() * 1000;
-      if (pid !== process.pid && isOfToday && isAlive(pid))
-        throw new AppError(
-          'conflict',
-          `${basename(this.folder, '.part')} is being written by another process, ${pid}.`,
-          '',
-          `Wait for it, or choose another name. If that process is not this program, delete ${this.folder}.`,
-        );
-      writeFileSync(lock, String(process.pid));
-    }
+  #isWritten(): AppError {
+    const pid = readText(this.at(FILES.process));
+    return new AppError(
+      'conflict',
+      `${basename(this.folder, '.part')} is being written by another export${pid ? `, of process ${pid}` : ''}.`,
+      '',
+      'Wait for it, or choose another name.',
+    );
   }
 }
 

@@ -1,0 +1,71 @@
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+
+export interface FileLock {
+  /** Lets go of it; the file stays. */
+  release(): void;
+  /** Lets go of it, and removes the file. */
+  remove(): void;
+}
+
+/**
+ * Takes a file, made with its folder where it is not there, as a lock that one holder at a time has. The system lets go
+ * of it with the process that holds it, however that ends, so none is ever left behind. It is the lock of an SQLite
+ * database without content: nothing else in this process may open the file (https://sqlite.org/howtocorrupt.html, 2.2).
+ * @returns null while another holds it
+ * @throws what SQLite or the file system say where the file cannot be made or locked
+ */
+export function lockFile(path: string): FileLock | null {
+  for (;;) {
+    mkdirSync(dirname(path), { recursive: true });
+    const before = identity(path);
+    const db = open(path);
+    if (db === null) continue;
+    try {
+      db.exec('BEGIN IMMEDIATE'); // not EXCLUSIVE, which others that only try would keep from all
+    } catch (error) {
+      db.close();
+      if (codeOf(error).startsWith('SQLITE_BUSY')) return null;
+      throw error;
+    }
+    // Who had it may have removed the file meanwhile: others would lock a new one, and not see this lock.
+    if (before !== null && identity(path) === before) {
+      return { release: () => void db.close(), remove: () => remove(db, path) };
+    }
+    db.close();
+  }
+}
+
+/** Null where the folder went with who held the lock. */
+function open(path: string): Database.Database | null {
+  try {
+    return new Database(path, { timeout: 0 });
+  } catch (error) {
+    if (existsSync(dirname(path))) throw error;
+    return null;
+  }
+}
+
+function remove(db: Database.Database, path: string): void {
+  try {
+    rmSync(path); // while it is held: nobody can take what is removed
+    db.close();
+  } catch {
+    // Windows removes no file that is open, and so none that another has taken since.
+    db.close();
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // another has it
+    }
+  }
+}
+
+/** Tells a file from another that takes its name; null where there is none. */
+function identity(path: string): string | null {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat ? `${stat.ino} ${stat.birthtimeNs}` : null;
+}
+
+const codeOf = (error: unknown): string => (error as { code?: string }).code ?? '';
