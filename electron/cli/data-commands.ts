@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { suggested } from '../../shared/command.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { importDataset } from '../services/datasets.ts';
@@ -49,7 +50,7 @@ export function addDataCommands(program: Command): void {
           `${summary.added} added, ${summary.changed} changed, ${summary.vanished} vanished, ${summary.unchanged} unchanged.`,
           ...(skipped.length > 0
             ? [
-                `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. \`conmim dataset ${dataset.name} --skipped\` lists them.`,
+                `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. \`${suggested('dataset', [dataset.name], '--skipped', process.platform)}\` lists them.`,
               ]
             : []),
         ];

@@ -1,3 +1,4 @@
+import { suggested } from '../../shared/command.ts';
 import type { PreparedPlace } from '../data/prepared.ts';
 import { preparedFile } from '../store/home.ts';
 import type { Store } from '../store/store.ts';
@@ -35,8 +36,9 @@ export function preparedImages(
   const { name } = store.datasets.get(datasetId);
   const changed = set ? store.prepared.changed(set.id) : 0;
   const why = changed > 0 ? ` (${changed} of the dataset's have changed since)` : '';
+  const command = suggested('prepare', [name], `--size ${size}`, process.platform);
   return {
     places,
-    notice: `${missing} of ${images.length} images are not prepared at ${size} pixels${why}: they are decoded, to the same pixels, more slowly. \`conmim prepare ${name} --size ${size}\` adds them.`,
+    notice: `${missing} of ${images.length} images are not prepared at ${size} pixels${why}: they are decoded, to the same pixels, more slowly. \`${command}\` adds them.`,
   };
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
+import type { Dataset } from '../../shared/domain.ts';
 
 /** The program as it is built, in a process of its own, as a user runs it. */
 const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
@@ -62,6 +63,21 @@ describe('the command line', () => {
       { label: 'light', count: 10 },
     ]);
     expect(conmim('import', images, '--name', 'pictures', '--json').json()).toMatchObject({ added: 0, unchanged: 20 });
+  });
+
+  test.skipIf(process.platform === 'win32')('a suggested command can be given as it stands, whatever the name', () => {
+    const name = `-it's "mine", $HOME`;
+    const mixed = join(folder, 'mixed');
+    cpSync(join(images, 'dark'), mixed, { recursive: true });
+    writeFileSync(join(mixed, 'broken.png'), 'no picture');
+    const { stdout } = conmim('import', mixed, `--name=${name}`);
+    const { id } = (conmim('datasets', '--json').json() as Dataset[]).find((one) => one.name === name)!;
+    const command = /`(conmim dataset .*)` lists them/.exec(stdout)![1]!;
+    const defined = `conmim() { "${process.execPath}" "${CLI}" --home "${home}" "$@"; }\n${command}`;
+    const got = spawnSync('sh', ['-c', defined], { encoding: 'utf8' });
+    expect(got.stderr).toBe('');
+    expect(got.stdout).toContain('broken.png');
+    expect(conmim('delete-dataset', String(id)).status).toBe(0);
   });
 
   test.each([

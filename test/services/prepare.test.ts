@@ -310,9 +310,18 @@ test('what changed, or was never prepared, or whose file is gone or cut, is deco
   const mixed = await batches(32);
   expect(mixed.places).toBe(7);
   expect(mixed.notice).toMatch(
-    /^2 of 9 images are not prepared at 32 pixels \(1 .* changed since\).*`conmim prepare pictures --size 32`/,
+    /^2 of 9 images are not prepared at 32 pixels \(1 .* changed since\).*`conmim prepare --size 32 pictures`/,
   );
   expect(mixed.all).toEqual((await batches(32, { decode: true })).all);
+  const dataset = store.datasets.rename(set.dataset_id, "it's mine");
+  const { notice } = preparedImages(
+    store,
+    dataset.id,
+    48,
+    imagesOf(store, dataset, () => true),
+  );
+  expect(notice).toContain("`conmim prepare --size 48 'it'\\''s mine'` adds them");
+  store.datasets.rename(dataset.id, 'pictures');
   expect((await batches(48)).notice).toMatch(/^9 of 9 images are not prepared at 48 pixels:/);
 
   const file = preparedFile(store.path, set.id, 1);
