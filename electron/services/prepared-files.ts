@@ -5,6 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { pixelBytes } from '../data/prepared.ts';
 import type { Pixels } from '../data/resample.ts';
 import { preparedFile, preparedFolder } from '../store/home.ts';
+import type { SetOwner } from '../store/prepared.ts';
 import type { Store } from '../store/store.ts';
 import { isAlive } from './processes.ts';
 
@@ -21,11 +22,13 @@ export interface WriterLimits {
 /**
  * Puts pixels into the files of a set. A chunk is written and synced before its images are entered, so what the store
  * names is always whole; what a killed process wrote beyond is written over. A place that was ever entered is not: a run
- * may read it.
+ * may read it. Only who has claimed the set (`claimSet`) may write, and it alone ever has the file that it writes to: one
+ * that slept until another took the set over damages nothing when it wakes, and stops before it writes.
  */
 export class PreparedWriter {
   readonly #store: Store;
   readonly #set: PreparedSet;
+  readonly #owner: SetOwner;
   readonly #limits: { fileBytes: number; chunkBytes: number };
   #file: number;
   #end: number;
@@ -36,6 +39,7 @@ export class PreparedWriter {
   constructor(store: Store, set: PreparedSet, { fileBytes = FILE_BYTES, chunkBytes = CHUNK_BYTES }: WriterLimits = {}) {
     this.#store = store;
     this.#set = set;
+    this.#owner = ownerOf(set.id);
     this.#limits = { fileBytes, chunkBytes };
     this.#file = set.file;
     this.#end = set.end;
@@ -47,7 +51,10 @@ export class PreparedWriter {
     return this.#file;
   }
 
-  /** @throws AppError bad-file where it cannot be written */
+  /**
+   * @throws AppError bad-file where it cannot be written, conflict where another process has taken over the set, not-found
+   * where that is gone
+   */
   async append(imageId: number, hash: string, { data, width, height }: Pixels): Promise<void> {
     const start = this.#end + this.#bytes;
     if (this.#file === 0 || (start > 0 && start + data.length > this.#limits.fileBytes)) await this.begin();
@@ -60,12 +67,14 @@ export class PreparedWriter {
   /** Goes on with a new file. */
   async begin(): Promise<void> {
     await this.close();
+    this.#store.prepared.add(this.#owner, [], { file: this.#file + 1, end: 0 });
     this.#file++;
     this.#end = 0;
   }
 
   async flush(): Promise<void> {
     if (this.#waiting.length === 0) return;
+    this.#store.prepared.beat(this.#owner);
     const path = preparedFile(this.#store.path, this.#set.id, this.#file);
     try {
       this.#handle ??= await open(path, existsSync(path) ? 'r+' : 'w');
@@ -77,7 +86,7 @@ export class PreparedWriter {
     }
     const end = this.#end + this.#bytes;
     const images = this.#waiting.map(({ image }) => image);
-    this.#store.prepared.add({ id: this.#set.id, pid: process.pid }, images, { file: this.#file, end });
+    this.#store.prepared.add(this.#owner, images, { file: this.#file, end });
     this.#end = end;
     this.#waiting = [];
     this.#bytes = 0;
@@ -106,6 +115,8 @@ export class PreparedWriter {
   }
 }
 
+const ownerOf = (id: number): SetOwner => ({ id, pid: process.pid });
+
 /** Numbers of the files that are there, with the bytes of each. */
 function filesOf(store: Store, set: number): { file: number; bytes: number }[] {
   return readdirSync(preparedFolder(store.path, set))
@@ -127,20 +138,20 @@ export async function tidyFiles(store: Store, set: number, writer: PreparedWrite
   let freed = 0;
   for (const { file, bytes } of wasteful) {
     const path = preparedFile(store.path, set, file);
-    const handle = await open(path);
+    const handle = live.has(file) ? await open(path) : null;
     try {
       for (const image of live.get(file) ?? []) {
         const data = new Uint8Array(pixelBytes(image));
-        const { bytesRead } = await handle.read(data, 0, data.length, image.start);
+        const { bytesRead } = await handle!.read(data, 0, data.length, image.start);
         if (bytesRead < data.length) continue; // cut meanwhile: it is prepared again the next time
         await writer.append(image.image_id, image.hash, { ...image, data });
       }
     } finally {
-      await handle.close();
+      await handle?.close();
     }
     await writer.flush();
-    store.prepared.dropFile(set, file);
-    await rm(path);
+    store.prepared.dropFile(ownerOf(set), file);
+    await rm(path, { force: true }); // one that lost the set, and wakes here, removes it too
     freed += bytes - liveBytes(file);
   }
   return freed;
@@ -154,7 +165,7 @@ export function forgetLost(store: Store, set: number): void {
   const there = new Map(filesOf(store, set).map(({ file, bytes }) => [file, bytes]));
   for (const [file, images] of Map.groupBy(store.prepared.images(set), ({ file }) => file)) {
     const end = Math.max(...images.map((image) => image.start + pixelBytes(image)));
-    if (end > (there.get(file) ?? 0)) store.prepared.dropFile(set, file);
+    if (end > (there.get(file) ?? 0)) store.prepared.dropFile(ownerOf(set), file);
   }
 }
 
@@ -172,7 +183,7 @@ export function sweepPrepared(store: Store): void {
 export function deletePrepared(store: Store, id: number): void {
   const release = claimSet(store, id);
   try {
-    store.prepared.delete(id);
+    store.prepared.delete(ownerOf(id));
   } finally {
     release();
   }

@@ -8,8 +8,17 @@ const SELECT = `
   SELECT *, (SELECT count(*) FROM images i WHERE i.dataset_id = s.dataset_id AND i.status = 'ok') - images AS missing
   FROM (SELECT *, (SELECT count(*) FROM ${LIVE} WHERE p.set_id = prepared_sets.id) AS images FROM prepared_sets) s`;
 
-/** Who has not written for so long, ms, writes no more: its number may be another process's by now. */
+/**
+ * Who has not written for so long, ms, has lost the set to whoever asks: its number may be another process's by now, or
+ * it sleeps with its machine.
+ */
 const STALE = 600_000;
+
+/** A process that writes to a set. */
+export interface SetOwner {
+  id: number;
+  pid: number;
+}
 
 /** Sets of prepared images, and where each image lies. Their files are not the store's. */
 export class Prepared {
@@ -46,17 +55,27 @@ export class Prepared {
     return this.find(datasetId, size)!;
   }
 
-  /** Makes a process the one that writes. @returns false where another does that `isAlive` */
+  /**
+   * Makes a process the one that writes. Where the one before may live, it goes on in a new file: that one may be about
+   * to write to its own when it wakes.
+   * @returns false where another does that `isAlive`, and has written lately
+   */
   claim(id: number, pid: number, isAlive: (pid: number) => boolean): boolean {
     return write(this.#db, () => {
       const owner = this.#db
-        .prepare('SELECT pid FROM prepared_sets WHERE id = ? AND pid <> ? AND heartbeat > ?')
-        .pluck()
-        .get(id, pid, Date.now() - STALE) as number | undefined;
-      if (owner !== undefined && isAlive(owner)) return false;
+        .prepare('SELECT pid, heartbeat FROM prepared_sets WHERE id = ? AND pid <> ?')
+        .get(id, pid) as { pid: number; heartbeat: number } | undefined;
+      const mayWake = owner !== undefined && isAlive(owner.pid);
+      if (mayWake && owner.heartbeat > Date.now() - STALE) return false;
       this.#db.prepare('UPDATE prepared_sets SET pid = ?, heartbeat = ? WHERE id = ?').run(pid, Date.now(), id);
+      if (mayWake) this.#db.prepare('UPDATE prepared_sets SET file = file + 1, end = 0 WHERE id = ?').run(id);
       return true;
     });
+  }
+
+  /** Says that the owner is about to write. @throws AppError as `add`: then it must not */
+  beat(owner: SetOwner): void {
+    write(this.#db, () => this.#own(owner));
   }
 
   release(id: number, pid: number): void {
@@ -67,23 +86,30 @@ export class Prepared {
 
   /**
    * Enters images whose pixels are on the disk, and how far the file that is written to is whole.
-   * @throws AppError not-found where the set was deleted meanwhile, conflict where another process writes to it
+   * @throws AppError not-found where the set was deleted meanwhile, conflict where another process has taken it over
    */
-  add(
-    { id, pid }: { id: number; pid: number },
-    images: readonly PreparedImage[],
-    { file, end }: Pick<PreparedSet, 'file' | 'end'>,
-  ): void {
+  add(owner: SetOwner, images: readonly PreparedImage[], { file, end }: Pick<PreparedSet, 'file' | 'end'>): void {
     const add = this.#db.prepare(`
       INSERT OR REPLACE INTO prepared_images VALUES (@id, @image_id, @file, @start, @width, @height, @hash)`);
-    const mark = this.#db.prepare('UPDATE prepared_sets SET file = ?, end = ?, heartbeat = ? WHERE id = ? AND pid = ?');
+    const mark = this.#db.prepare('UPDATE prepared_sets SET file = ?, end = ? WHERE id = ?');
     write(this.#db, () => {
-      if (mark.run(file, end, Date.now(), id, pid).changes === 0) {
-        this.get(id);
-        throw new AppError('conflict', 'Another process prepares the same images.', '', 'Let it end, then go on.');
-      }
-      for (const image of images) add.run({ ...image, id });
+      this.#own(owner);
+      mark.run(file, end, owner.id);
+      for (const image of images) add.run({ ...image, id: owner.id });
     });
+  }
+
+  /** Notes that the owner works, in a transaction with what only it may do. */
+  #own({ id, pid }: SetOwner): void {
+    const mark = this.#db.prepare('UPDATE prepared_sets SET heartbeat = ? WHERE id = ? AND pid = ?');
+    if (mark.run(Date.now(), id, pid).changes > 0) return;
+    const other = this.get(id).pid;
+    throw new AppError(
+      'conflict',
+      `Another process has taken over preparing these images${other === null ? '' : `: ${other}`}.`,
+      `This one wrote nothing for more than ${STALE / 60_000} minutes: it was stopped, or the machine slept.`,
+      'What it had prepared is kept. Let the other end, then prepare again: it goes on from there.',
+    );
   }
 
   /** Images that are as they were when they were prepared. */
@@ -113,12 +139,19 @@ export class Prepared {
       .get(id) as number;
   }
 
-  /** Forgets what lies in a file. */
-  dropFile(id: number, file: number): void {
-    write(this.#db, () => this.#db.prepare('DELETE FROM prepared_images WHERE set_id = ? AND file = ?').run(id, file));
+  /** Forgets what lies in a file. @throws AppError as `add` */
+  dropFile(owner: SetOwner, file: number): void {
+    write(this.#db, () => {
+      this.#own(owner);
+      this.#db.prepare('DELETE FROM prepared_images WHERE set_id = ? AND file = ?').run(owner.id, file);
+    });
   }
 
-  delete(id: number): void {
-    write(this.#db, () => this.#db.prepare('DELETE FROM prepared_sets WHERE id = ?').run(id));
+  /** @throws AppError as `add` */
+  delete(owner: SetOwner): void {
+    write(this.#db, () => {
+      this.#own(owner);
+      this.#db.prepare('DELETE FROM prepared_sets WHERE id = ?').run(owner.id);
+    });
   }
 }

@@ -29,7 +29,7 @@ test('a row counts while its image is usable and as it was; a new one takes its 
   expect(store.prepared.images(id)).toEqual([at(a, 'another', 36), at(c, 'hash of c', 54)]);
   store.images.upsertMany(dataset.id, [image('b')]); // the disk is back
   expect(store.prepared.get(id)).toMatchObject({ images: 3, missing: 0 });
-  store.prepared.dropFile(id, 1);
+  store.prepared.dropFile({ id, pid: me }, 1);
   expect(store.prepared.list()).toMatchObject([{ id, images: 0, missing: 3 }]);
 });
 
@@ -45,12 +45,30 @@ test('one process writes at a time, until it is gone or long silent; a set that 
   expect(store.prepared.claim(id, 2, () => false)).toBe(true);
   store.prepared.release(id, 1); // not its own
   expect(store.prepared.get(id).pid).toBe(2);
-  const raw = new Database(path);
-  raw.prepare('UPDATE prepared_sets SET heartbeat = heartbeat - 3600000').run();
-  raw.close();
+  store.prepared.add({ id, pid: 2 }, [], { file: 4, end: 50 });
+  const age = () => {
+    const raw = new Database(path);
+    raw.prepare('UPDATE prepared_sets SET heartbeat = heartbeat - 3600000').run();
+    raw.close();
+  };
+  age();
+  // A dead one's file is gone on with; one that may wake has its own.
+  expect(store.prepared.claim(id, 9, () => false)).toBe(true);
+  expect(store.prepared.get(id)).toMatchObject({ pid: 9, file: 4, end: 50 });
+  expect(store.prepared.claim(id, 2, () => false)).toBe(true);
+  age();
   expect(store.prepared.claim(id, 3, lives)).toBe(true);
+  expect(store.prepared.get(id)).toMatchObject({ pid: 3, file: 5, end: 0 });
   store.datasets.delete(store.datasets.create({ name: 'other', folders: ['/c'], labels: 'none' }).id);
-  store.prepared.delete(id);
+  const drop = () => store.prepared.dropFile({ id, pid: 2 }, 1);
+  const remove = () => store.prepared.delete({ id, pid: 2 });
+  const beat = () => store.prepared.beat({ id, pid: 2 });
+  for (const act of [drop, remove, beat])
+    expect(catchError(act)).toMatchObject({
+      ...{ kind: 'conflict', message: 'Another process has taken over preparing these images: 3.' },
+      why: 'This one wrote nothing for more than 10 minutes: it was stopped, or the machine slept.',
+    });
+  store.prepared.delete({ id, pid: 3 });
   expect(catchError(() => store.prepared.add({ id, pid: 3 }, [], { file: 1, end: 0 }))).toMatchObject({
     kind: 'not-found',
   });
