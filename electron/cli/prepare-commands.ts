@@ -61,13 +61,13 @@ export function addPrepareCommands(program: Command): void {
           return;
         }
         if (!out.json) out.note(room);
-        let began = 0;
+        let [began, what] = [0, ''];
         const summary = await prepareDataset(store, {
           ...{ dataset: dataset.id, size, signal },
-          onProgress: (done, total) => {
-            began ||= performance.now();
+          onProgress: (done, total, phase) => {
+            if (phase !== what) [began, what] = [performance.now(), phase];
             const left = ((performance.now() - began) / 1000 / Math.max(1, done)) * (total - done);
-            out.progress(`${done} of ${total} images${done > 0 ? `, ${duration(left)} left` : ''}`);
+            out.progress(`${phase}: ${done} of ${total} images${done > 0 ? `, ${duration(left)} left` : ''}`);
           },
         });
         const { set, added, failures, failed, freed, seconds } = summary;

@@ -20,6 +20,7 @@ export interface PrepareOptions extends WriterLimits {
   dataset: number | string;
   /** Shorter side at most, pixels. */
   size: number;
+  /** Images of those that are prepared, and then of those that are moved to give back space. */
   onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
   /** Ends it; what was prepared stays, and the next call goes on from there. */
   signal?: AbortSignal | undefined;
@@ -124,7 +125,7 @@ async function fill(
       onProgress?.(done, files.length, 'preparing');
     }
     if (done < files.length) throw canceled(done - failures, files.length);
-    const freed = await tidyFiles(store, set.id, writer);
+    const freed = await tidyFiles(store, set.id, writer, { onProgress, signal });
     return { added: done - failures, failed, failures, freed };
   } finally {
     await writer.close();

@@ -125,26 +125,44 @@ function filesOf(store: Store, set: number): { file: number; bytes: number }[] {
     .map((file) => ({ file, bytes: statSync(preparedFile(store.path, set, file)).size }));
 }
 
+export interface TidyControl {
+  /** Images that were moved, of those that are to be. */
+  onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
+  /** Ends it between two images: each is in its old place or its new one, and the next call goes on. */
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * Gives back files in which more than half of the bytes are of images that changed or went: the others go to the end of
- * the set, then the file is removed. @returns bytes given back
+ * the set, then the file is removed.
+ * @returns bytes given back
+ * @throws AppError canceled; as `PreparedWriter.append`
  */
-export async function tidyFiles(store: Store, set: number, writer: PreparedWriter): Promise<number> {
+export async function tidyFiles(
+  store: Store,
+  set: number,
+  writer: PreparedWriter,
+  { onProgress, signal }: TidyControl = {},
+): Promise<number> {
   await writer.flush();
   const live = Map.groupBy(store.prepared.images(set), ({ file }) => file);
-  const liveBytes = (file: number) => (live.get(file) ?? []).reduce((sum, image) => sum + pixelBytes(image), 0);
+  const liveIn = (file: number) => live.get(file) ?? [];
+  const liveBytes = (file: number) => liveIn(file).reduce((sum, image) => sum + pixelBytes(image), 0);
   const wasteful = filesOf(store, set).filter(({ file, bytes }) => liveBytes(file) < bytes / 2);
   if (wasteful.some(({ file }) => file === writer.file)) await writer.begin();
-  let freed = 0;
+  const total = wasteful.reduce((sum, { file }) => sum + liveIn(file).length, 0);
+  let [done, freed] = [0, 0];
   for (const { file, bytes } of wasteful) {
     const path = preparedFile(store.path, set, file);
     const handle = live.has(file) ? await open(path) : null;
     try {
-      for (const image of live.get(file) ?? []) {
+      for (const image of liveIn(file)) {
+        if (signal?.aborted) throw tidyCanceled(done, total);
         const data = new Uint8Array(pixelBytes(image));
         const { bytesRead } = await handle!.read(data, 0, data.length, image.start);
-        if (bytesRead < data.length) continue; // cut meanwhile: it is prepared again the next time
-        await writer.append(image.image_id, image.hash, { ...image, data });
+        // Cut meanwhile: it is prepared again the next time.
+        if (bytesRead === data.length) await writer.append(image.image_id, image.hash, { ...image, data });
+        onProgress?.(++done, total, 'giving back space');
       }
     } finally {
       await handle?.close();
@@ -156,6 +174,14 @@ export async function tidyFiles(store: Store, set: number, writer: PreparedWrite
   }
   return freed;
 }
+
+const tidyCanceled = (done: number, total: number) =>
+  new AppError(
+    'canceled',
+    `Giving back space was canceled after ${done} of ${total} images were moved.`,
+    'Space is that of images that changed or went. All that could be prepared is.',
+    'Prepare again to go on from there.',
+  );
 
 /**
  * Forgets images of which the files are gone, or were cut: a run finds nothing there, and would decode them for ever.

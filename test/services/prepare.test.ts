@@ -274,6 +274,50 @@ test('files are begun anew at their limit, and a file of which little is left is
   }
 });
 
+test('giving back space says how far it is, and canceled it leaves every image; the next goes on', async () => {
+  for (let i = 0; i < 40; i++) await picture(`${i}.png`, 40, 30, i);
+  await load();
+  const asked = { dataset: 'pictures', size: 64, fileBytes: 20 * 3600, chunkBytes: 2 * 3600 };
+  await prepareDataset(store, asked);
+  const changed: string[] = [];
+  // In each of the two files more than half changes.
+  const inFile = Map.groupBy([...Array(40).keys()], (i) => stored(`${i}.png`, 64).file);
+  for (const members of inFile.values()) for (const i of members.slice(0, 12)) changed.push(`${i}.png`);
+  for (const path of changed) await picture(path, 44, 33, 50 + Number.parseInt(path, 10));
+  await load();
+  const control = new AbortController();
+  const seen: [number, number][] = [];
+  const onProgress = (done: number, total: number, phase: string) => {
+    if (phase !== 'giving back space') return;
+    seen.push([done, total]);
+    if (done === 5) control.abort();
+  };
+  await expect(prepareDataset(store, { ...asked, onProgress, signal: control.signal })).rejects.toMatchObject({
+    kind: 'canceled',
+    message: 'Giving back space was canceled after 5 of 16 images were moved.',
+    next: 'Prepare again to go on from there.',
+  });
+  expect(seen).toEqual([1, 2, 3, 4, 5].map((done) => [done, 16]));
+  const whole = async () => {
+    expect(set(64)).toMatchObject({ images: 40, missing: 0, pid: null });
+    for (let i = 0; i < 40; i++) {
+      const { data } = await decodeImage(join(folder, `${i}.png`));
+      expect(Buffer.compare(stored(`${i}.png`, 64).data, data), `${i}`).toBe(0);
+    }
+  };
+  await whole();
+  seen.length = 0;
+  const rest = await prepareDataset(store, {
+    ...asked,
+    onProgress: (...at) => at[2] !== 'preparing' && seen.push([at[0], at[1]]),
+  });
+  expect(rest).toMatchObject({ added: 0, failures: 0 });
+  expect(seen.at(-1)).toEqual([11, 11]); // those that were moved before are not again
+  expect(readdirSync(preparedFolder(store.path, rest.set.id))).not.toContain('1.rgb');
+  expect(readdirSync(preparedFolder(store.path, rest.set.id))).not.toContain('2.rgb');
+  await whole();
+});
+
 test('images of a file that is gone, or was cut, are prepared again', async () => {
   for (let i = 0; i < 9; i++) await picture(`${i}.png`, 40, 30, i);
   await load();
