@@ -70,7 +70,8 @@ template <bool ROOM, class Unit, class C>
 void multiplyInto(const Unit& unit, const char* left, const char* right, int64_t count, const float* before, float* sum,
                   bool last, const Place<C>& place) {
   constexpr int64_t R = Unit::ROWS, S = Unit::COLUMNS;
-  const auto [to, stride, m, n] = place;
+  C* const to = place.to;
+  const int64_t stride = place.stride, m = place.rows, n = place.columns;
   if constexpr (sizeof(C) == sizeof(float)) {
     if (last && (ROOM || (m == R && n == S))) return unit.multiply(left, right, count, before, to, stride);
   }
