@@ -82,6 +82,14 @@ describe.skipIf(!addon)(`memory of compiled kernels${addon ? '' : ` (skipped: ${
     kept.dispose();
   });
 
+  test('of what nothing lies in any more little is kept', () => {
+    expect(before.live).toBe(0);
+    ownZeros([1 << 20]).dispose();
+    expect(memory().used).toBe(1 << 22);
+    ownZeros([1 << 25]).dispose();
+    expect(memory().used).toBe(0);
+  });
+
   const config = runConfigSchema.parse({
     model: { image_size: 32, patch_size: 4, embed_dim: 128, depth: 2, num_heads: 2 },
     projector: { hidden: 512, out: 128 },

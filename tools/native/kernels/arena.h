@@ -58,7 +58,8 @@ class Arena {
       }
     }
     live_ -= size;
-    if (live_ == 0) giveBack(); // the last network is gone
+    // The last network is gone; less is kept, or each of some operations without one would begin with fresh pages.
+    if (live_ == 0 && used_ > KEPT) giveBack();
   }
 
   /** What lies in gaps goes back to the system; it comes anew, as zeros, where it is written to. */
@@ -72,6 +73,8 @@ class Arena {
   size_t used() const { return used_; }
 
  private:
+  /** Of what nothing lies in any more. */
+  static constexpr size_t KEPT = 64 << 20;
   /** More than any machine has: only what is written to takes memory. */
   static constexpr size_t ROOM = size_t{1} << 42;
 
