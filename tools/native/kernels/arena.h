@@ -75,14 +75,14 @@ class Arena {
  private:
   /** Of what nothing lies in any more. */
   static constexpr size_t KEPT = 64 << 20;
-  /** More than any machine has: only what is written to takes memory. */
-  static constexpr size_t ROOM = size_t{1} << 42;
 
   Arena() {
-    void* memory = mmap(nullptr, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    // Addresses, of which only those that are written to take memory: gaps and all, twice of what the machine has.
+    const size_t room = 2 * static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void* memory = mmap(nullptr, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return; // a limit on address space: TensorFlow's allocator has to do
     base_ = static_cast<char*>(memory);
-    gaps_.emplace(0, ROOM);
+    gaps_.emplace(0, room);
   }
 
   void giveBack() {

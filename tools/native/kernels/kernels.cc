@@ -645,7 +645,7 @@ napi_value holdProductsIn(napi_env env, napi_callback_info info) {
   return answer;
 }
 
-/** memory(): bytes that tensors hold in the arena, and those of the part of it that was ever touched. */
+/** memory(): bytes that tensors hold in the arena, and those that are kept for them, gaps and all. */
 napi_value memory(napi_env env, napi_callback_info) {
   napi_value answer, live, used;
   napi_create_object(env, &answer);

@@ -13,9 +13,6 @@
 #include <thread>
 #include <vector>
 
-#ifndef SPIN
-#define SPIN 200
-#endif
 namespace conmim {
 
 /** Threads that work on chunks, the caller among them. */
@@ -51,7 +48,8 @@ class Pool {
   int threads() const { return threads_; }
 
  private:
-  /** Some hundred microseconds of looking again, which is what it takes to wake a thread that sleeps. */
+  /** Of looking again before sleeping: twice of what it takes to wake a thread that sleeps on a virtual machine. */
+  static constexpr std::chrono::microseconds LOOKING{200};
   class Patience {
    public:
     bool more() {
@@ -68,7 +66,7 @@ class Pool {
 #endif
     }
     int looks_ = 0;
-    std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + std::chrono::microseconds(SPIN);
+    std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + LOOKING;
   };
 
   Pool() {
