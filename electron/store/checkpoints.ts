@@ -9,6 +9,7 @@ import type {
   TensorSource,
 } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { floatsOf, toBlob } from './blobs.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
 import { type Db, write } from './open.ts';
@@ -40,14 +41,6 @@ const toCheckpoint = (row: Row): Checkpoint => ({
   is_best: row.is_best === 1,
   config: JSON.parse(row.config),
 });
-
-/** Without a copy. Tensors are little-endian in the file, as on every machine that Node runs on today. */
-const toBlob = (data: Float32Array) => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-
-function fromBlob(blob: Buffer): Float32Array {
-  const aligned = blob.byteOffset % 4 === 0 ? blob : new Uint8Array(blob);
-  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
-}
 
 export class Checkpoints {
   readonly #db: Db;
@@ -143,7 +136,7 @@ export class Checkpoints {
     const rows = this.#db
       .prepare('SELECT name, shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? ORDER BY id')
       .iterate(id, part) as Iterable<{ name: string; shape: string; data: Buffer }>;
-    for (const { name, shape, data } of rows) tensors.set(name, { shape: JSON.parse(shape), data: fromBlob(data) });
+    for (const { name, shape, data } of rows) tensors.set(name, { shape: JSON.parse(shape), data: floatsOf(data) });
     if (tensors.size === 0) throw this.#withoutPart(id, part);
     return tensors;
   }
@@ -156,7 +149,7 @@ export class Checkpoints {
     return {
       get(name) {
         const row = one.get(id, part, name) as { shape: string; data: Buffer } | undefined;
-        return row && { shape: JSON.parse(row.shape), data: fromBlob(row.data) };
+        return row && { shape: JSON.parse(row.shape), data: floatsOf(row.data) };
       },
     };
   }

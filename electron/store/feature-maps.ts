@@ -1,3 +1,5 @@
+import { floatsOf, integersOf, toBlob } from './blobs.ts';
+import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import { type Db, write } from './open.ts';
 
 /** Whose map it is. A null checkpoint is the untrained network of the run. */
@@ -21,17 +23,15 @@ export interface StoredMap<R = unknown> {
 
 const WHERE = `run_id = @run_id AND coalesce(checkpoint_id, 0) = coalesce(@checkpoint_id, 0) AND dataset_id = @dataset_id
   AND network = @network AND pool = @pool`;
-const bytes = ({ buffer, byteOffset, byteLength }: Int32Array | Float32Array) =>
-  Buffer.from(buffer, byteOffset, byteLength);
-/** A copy that is aligned. */
-const words = (data: Buffer) => new Uint8Array(data).buffer;
 
 /** Maps of datasets by features. */
 export class FeatureMaps {
   readonly #db: Db;
+  readonly #parts: FeatureParts;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#parts = new FeatureParts(db, 'feature_parts');
   }
 
   /** In the place of an older one, and of the parts that it was made from. */
@@ -42,8 +42,8 @@ export class FeatureMaps {
         .prepare(`
           INSERT INTO feature_maps VALUES
           (@run_id, @checkpoint_id, @dataset_id, @network, @pool, @images, @now, @ids, @places, @result)`)
-        .run({ ...key, now: Date.now(), ids: bytes(ids), places: bytes(places), result: JSON.stringify(result) });
-      this.#db.prepare('DELETE FROM feature_parts WHERE run_id = ?').run(key.run_id);
+        .run({ ...key, now: Date.now(), ids: toBlob(ids), places: toBlob(places), result: JSON.stringify(result) });
+      this.#parts.delete(key.run_id);
     });
   }
 
@@ -55,8 +55,8 @@ export class FeatureMaps {
     return row
       ? {
           created_at: row.created_at,
-          ids: new Int32Array(words(row.ids)),
-          places: new Float32Array(words(row.places)),
+          ids: integersOf(row.ids),
+          places: floatsOf(row.places),
           result: JSON.parse(row.result),
         }
       : null;
@@ -64,18 +64,11 @@ export class FeatureMaps {
 
   /** Keeps features of a map that is being made, from its image `start` on. */
   savePart(key: MapKey, start: number, features: Float32Array): void {
-    write(this.#db, () =>
-      this.#db
-        .prepare('INSERT OR REPLACE INTO feature_parts VALUES (?, ?, ?, ?)')
-        .run(key.run_id, JSON.stringify(key), start, bytes(features)),
-    );
+    write(this.#db, () => this.#parts.save(key.run_id, JSON.stringify(key), { start, features }));
   }
 
   /** What was kept, in order. */
-  parts(key: MapKey): { start: number; features: Float32Array }[] {
-    const rows = this.#db
-      .prepare('SELECT start, data FROM feature_parts WHERE run_id = ? AND key = ? ORDER BY start')
-      .all(key.run_id, JSON.stringify(key)) as { start: number; data: Buffer }[];
-    return rows.map(({ start, data }) => ({ start, features: new Float32Array(words(data)) }));
+  parts(key: MapKey): FeaturePart[] {
+    return this.#parts.list(key.run_id, JSON.stringify(key));
   }
 }

@@ -1,6 +1,7 @@
 import type { Evaluation, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
 import { Evaluations } from './evaluations.ts';
+import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { isHeld } from './runs.ts';
@@ -26,10 +27,12 @@ const toQueued = (row: Row): QueuedEvaluation => ({
 export class QueuedEvaluations {
   readonly #db: Db;
   readonly #queue: Queue;
+  readonly #parts: FeatureParts;
 
   constructor(db: Db) {
     this.#db = db;
     this.#queue = new Queue(db);
+    this.#parts = new FeatureParts(db, 'evaluation_features');
   }
 
   /** Puts one at the end of the queue. @throws AppError not-found */
@@ -112,7 +115,7 @@ export class QueuedEvaluations {
       this.#db
         .prepare('UPDATE queued_evaluations SET pid = NULL, queue_position = NULL, error = ? WHERE id = ?')
         .run(JSON.stringify(error), id);
-      this.#db.prepare('DELETE FROM evaluation_features WHERE evaluation_id = ?').run(id);
+      this.#parts.delete(id);
     });
   }
 
@@ -150,21 +153,14 @@ export class QueuedEvaluations {
 
   /** Keeps features that one has computed, from its image `start` on. @throws AppError not-found where it is gone */
   savePart(id: number, key: string, start: number, features: Float32Array): void {
-    const { buffer, byteOffset, byteLength } = features;
     write(this.#db, () => {
       this.get(id);
-      this.#db
-        .prepare('INSERT OR REPLACE INTO evaluation_features VALUES (?, ?, ?, ?)')
-        .run(id, key, start, Buffer.from(buffer, byteOffset, byteLength));
+      this.#parts.save(id, key, { start, features });
     });
   }
 
   /** What was kept, in order. */
-  parts(id: number, key: string): { start: number; features: Float32Array }[] {
-    const rows = this.#db
-      .prepare('SELECT start, data FROM evaluation_features WHERE evaluation_id = ? AND key = ? ORDER BY start')
-      .all(id, key) as { start: number; data: Buffer }[];
-    // A copy, so that it is aligned.
-    return rows.map(({ start, data }) => ({ start, features: new Float32Array(new Uint8Array(data).buffer) }));
+  parts(id: number, key: string): FeaturePart[] {
+    return this.#parts.list(id, key);
   }
 }

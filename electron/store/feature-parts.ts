@@ -1,0 +1,41 @@
+import { floatsOf, toBlob } from './blobs.ts';
+import type { Db } from './open.ts';
+
+/** Features from the image `start` on. */
+export interface FeaturePart {
+  start: number;
+  features: Float32Array;
+}
+
+/** Tables of what was computed of something that is still being made, so that it goes on where it ended. */
+const OWNERS = { feature_parts: 'run_id', evaluation_features: 'evaluation_id' } as const;
+
+/** Features by owner and key, kept by parts. */
+export class FeatureParts {
+  readonly #db: Db;
+  readonly #table: keyof typeof OWNERS;
+
+  constructor(db: Db, table: keyof typeof OWNERS) {
+    this.#db = db;
+    this.#table = table;
+  }
+
+  /** In the place of one with the same start; within a transaction of the caller's. */
+  save(owner: number, key: string, { start, features }: FeaturePart): void {
+    this.#db
+      .prepare(`INSERT OR REPLACE INTO ${this.#table} VALUES (?, ?, ?, ?)`)
+      .run(owner, key, start, toBlob(features));
+  }
+
+  /** What was kept, in order. */
+  list(owner: number, key: string): FeaturePart[] {
+    const rows = this.#db
+      .prepare(`SELECT start, data FROM ${this.#table} WHERE ${OWNERS[this.#table]} = ? AND key = ? ORDER BY start`)
+      .all(owner, key) as { start: number; data: Buffer }[];
+    return rows.map(({ start, data }) => ({ start, features: floatsOf(data) }));
+  }
+
+  delete(owner: number): void {
+    this.#db.prepare(`DELETE FROM ${this.#table} WHERE ${OWNERS[this.#table]} = ?`).run(owner);
+  }
+}
