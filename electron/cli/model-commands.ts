@@ -6,7 +6,7 @@ import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { EMBEDDING_FORMATS } from '../services/embeddings/writers.ts';
-import { type EvaluationResult, evaluable, evaluate, type Scores, type Task } from '../services/evaluation.ts';
+import { type EvaluationResult, evaluate, queueEvaluation, type Scores, type Task } from '../services/evaluation.ts';
 import { replay } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights } from '../services/weights.ts';
@@ -35,25 +35,22 @@ export function addModelCommands(program: Command): void {
         const task = options.task as Task;
         if (!TASKS.includes(task))
           throw new AppError('bad-input', `There is no task "${task}".`, '', `Choose one of ${TASKS.join(', ')}.`);
-        if (options.queue) {
-          const { id } = evaluable(store, findCheckpoint(store, checkpoint));
-          const test = options.testDataset as string | undefined;
-          const queued = store.queuedEvaluations.add({
-            ...{ checkpoint_id: id, dataset_id: store.datasets.get(options.dataset as string).id, task },
-            test_dataset_id: test === undefined ? null : store.datasets.get(test).id,
-            options: { k: options.k as number, ...officialOption(store, options.official as string | undefined) },
-          });
-          out.result({ queued }, `Evaluation ${queued.id} is in the queue of the window.`);
-          return;
-        }
-        await loadBackend();
-        const result = await evaluate(store, {
+        const asked = {
           checkpoint: findCheckpoint(store, checkpoint),
           dataset: options.dataset as string,
           ...(options.testDataset !== undefined && { testDataset: options.testDataset as string }),
           task,
           k: options.k as number,
           ...officialOption(store, options.official as string | undefined),
+        };
+        if (options.queue) {
+          const queued = queueEvaluation(store, asked);
+          out.result({ queued }, `Evaluation ${queued.id} is in the queue of the window.`);
+          return;
+        }
+        await loadBackend();
+        const result = await evaluate(store, {
+          ...asked,
           onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`),
           signal,
         });

@@ -2,7 +2,7 @@ import type { QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport, toReport } from '../../shared/errors.ts';
 import type { Input, TaskRef } from '../../shared/ipc.ts';
 import type { Store } from '../store/store.ts';
-import { evaluable } from './evaluation.ts';
+import { queueEvaluation } from './evaluation.ts';
 import type { Events } from './events.ts';
 import { runJob } from './jobs.ts';
 import type { TaskControl, Tasks } from './tasks.ts';
@@ -43,14 +43,11 @@ export class EvaluationQueue {
   }
 
   /** Puts one at the end of the queue. @throws AppError not-found; bad-input for a checkpoint that cannot be evaluated */
-  add({ test_dataset, k, official, ...asked }: Input<'evaluations.start'>): TaskRef {
-    evaluable(this.#store, asked.checkpoint);
-    const { id } = this.#store.queuedEvaluations.add({
-      checkpoint_id: asked.checkpoint,
-      dataset_id: this.#store.datasets.get(asked.dataset).id,
-      test_dataset_id: test_dataset === null ? null : this.#store.datasets.get(test_dataset).id,
-      task: asked.task,
-      options: { k, ...(!official && { official: null }) },
+  add({ test_dataset, official, ...asked }: Input<'evaluations.start'>): TaskRef {
+    const { id } = queueEvaluation(this.#store, {
+      ...asked,
+      ...(test_dataset !== null && { testDataset: test_dataset }),
+      ...(!official && { official: null }),
     });
     this.look();
     return { task: taskOf(id) };

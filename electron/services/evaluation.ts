@@ -1,4 +1,4 @@
-import type { Checkpoint, EvaluationTask } from '../../shared/domain.ts';
+import type { Checkpoint, EvaluationTask, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Start } from '../../shared/finetune.ts';
 import type { Store } from '../store/store.ts';
@@ -9,7 +9,8 @@ import { evaluateLookups } from './evaluation-lookup.ts';
 /** A fine-tuning is a run of its own: `createFineTunings`. */
 export type Task = Exclude<EvaluationTask, 'finetune'>;
 
-export interface EvaluateOptions {
+/** What is to be evaluated, on what. */
+interface Asked {
   checkpoint: number;
   dataset: string | number;
   /** Where the test images come from; without it, a fixed fifth of each class of `dataset`. */
@@ -19,6 +20,9 @@ export interface EvaluateOptions {
   k?: number;
   /** As `contestants` takes it. */
   official?: number | null;
+}
+
+export interface EvaluateOptions extends Asked {
   /** It is this one of the queue: it goes on with the features that it has, and leaves the queue with its figures. */
   queued?: number;
   onProgress?: (done: number, total: number, what: string) => void;
@@ -55,7 +59,7 @@ export interface EvaluationResult extends Omit<Measured, 'scores'> {
 }
 
 /** A checkpoint that can be evaluated. @throws AppError not-found; bad-input for one of a fine-tuning */
-export function evaluable(store: Store, id: number): Checkpoint {
+function evaluable(store: Store, id: number): Checkpoint {
   const checkpoint = store.checkpoints.get(id);
   const run = store.runs.get(checkpoint.run_id);
   if (run.finetune) {
@@ -63,6 +67,21 @@ export function evaluable(store: Store, id: number): Checkpoint {
     throw new AppError('bad-input', `Run "${run.name}" is a fine-tuning.`, why, 'Choose a pretraining.');
   }
   return checkpoint;
+}
+
+/**
+ * Puts an evaluation at the end of the queue.
+ * @throws AppError not-found; bad-input for a checkpoint that cannot be evaluated
+ */
+export function queueEvaluation(store: Store, asked: Asked & { k: number }): QueuedEvaluation {
+  const { checkpoint, dataset, testDataset, task, k, official } = asked;
+  return store.queuedEvaluations.add({
+    checkpoint_id: evaluable(store, checkpoint).id,
+    dataset_id: store.datasets.get(dataset).id,
+    test_dataset_id: testDataset === undefined ? null : store.datasets.get(testDataset).id,
+    task,
+    options: { k, ...(official !== undefined && { official }) },
+  });
 }
 
 /** Evaluates a checkpoint beside its untrained network, and stores the figures. Needs a backend to be set. */
