@@ -17,6 +17,7 @@ export interface ViewTask {
   slot: number;
   id: number;
   path: string;
+  hash: string;
   epoch: number;
   /** Which of the image's crops of this epoch. */
   crop: number;
@@ -117,7 +118,7 @@ function prepare(
   tables: Float32Array,
 ): void {
   const side = config.model.image_size;
-  const random = (purpose: string) => stream(config.train.seed, task.epoch, task.id, `${purpose} ${task.crop}`);
+  const random = (purpose: string) => stream(config.train.seed, task.epoch, task.hash, `${purpose} ${task.crop}`);
   const draw = drawViews(image.width, image.height, config, random);
   // Of the image only the rows of the crop are read.
   const { top, height } = draw.crop;

@@ -13,6 +13,8 @@ export interface LoaderImage {
   id: number;
   /** Absolute. */
   path: string;
+  /** SHA-256 of its content: what is drawn for it is keyed by this. */
+  hash: string;
 }
 
 export interface LoaderOptions {
@@ -140,9 +142,9 @@ export class Loader {
     });
   }
 
-  #source({ id, path }: LoaderImage): Pick<ViewTask, 'id' | 'path' | 'prepared'> {
+  #source({ id, path, hash }: LoaderImage): Pick<ViewTask, 'id' | 'path' | 'hash' | 'prepared'> {
     const place = this.#options.prepared?.get(id);
-    return { id, path, prepared: place ? { ...place, mapping: this.#files.mappingOf(place) } : null };
+    return { id, path, hash, prepared: place ? { ...place, mapping: this.#files.mappingOf(place) } : null };
   }
 
   async #prepare(index: number): Promise<Omit<Batch, 'waitMs'>> {
@@ -188,8 +190,8 @@ export class Loader {
     const K = patchesOf(model);
     const mask = new Float32Array(train.batch_size * K);
     const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-    for (const { slot, id, crop } of tasks)
-      mask.set(makeMask(config.mask, shape, stream(train.seed, epoch, id, `mask ${crop}`)), slot * K);
+    for (const { slot, hash, crop } of tasks)
+      mask.set(makeMask(config.mask, shape, stream(train.seed, epoch, hash, `mask ${crop}`)), slot * K);
     return {
       index,
       epoch,

@@ -70,9 +70,18 @@ function textWords(text: string): number[] {
   return Array.from(text, (c) => c.codePointAt(0)!);
 }
 
-/** Everything random is a pure function of these four: no worker's timing can change it. */
-export function stream(seed: number, epoch: number, image: number, purpose: string): Random {
-  return new Random([seed, epoch, image, ...textWords(purpose)]);
+/** Between two texts of a key: no character has this number. */
+const END = -1;
+
+/**
+ * Everything random is a pure function of these four: no worker's timing can change it. An image goes by its key, which
+ * is of its content (`ImageRow.hash`): a row's number depends on what else a database holds, and on the order in which
+ * threads looked at files, so the same folder would be another run in another home.
+ * @param image an image's key; a place in a list, or 0, for what belongs to no image
+ */
+export function stream(seed: number, epoch: number, image: number | string, purpose: string): Random {
+  const words = typeof image === 'number' ? [image] : [...textWords(image), END];
+  return new Random([seed, epoch, ...words, ...textWords(purpose)]);
 }
 
 /** The order of n things in an epoch. */

@@ -45,7 +45,10 @@ const LAYERS = [
 /** Made-up photographs: layers of smooth noise, as JPEG of about the published size. Always the same ones. */
 export async function makeJpegs(folder: string, count: number): Promise<LoaderImage[]> {
   await mkdir(folder, { recursive: true });
-  const images = Array.from({ length: count }, (_, i) => ({ id: i + 1, path: join(folder, `${1000 + i}.jpg`) }));
+  const images = Array.from({ length: count }, (_, i) => ({
+    ...{ id: i + 1, path: join(folder, `${1000 + i}.jpg`) },
+    hash: `made up ${i + 1}`, // always the same ones
+  }));
   for (const { id, path } of images) await writeFile(path, await madeUp(id));
   return images;
 }

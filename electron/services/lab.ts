@@ -43,7 +43,7 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
   const whole = await decoded(join(dataset.folders[row.folder]!, row.path), `${row.id} ${row.hash}`);
   const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
   const side = model.image_size;
-  const random = (purpose: string) => stream(train.seed, epoch, row.id, `${purpose} 0`);
+  const random = (purpose: string) => stream(train.seed, epoch, row.hash, `${purpose} 0`);
   const drawn = drawViews(image.width, image.height, config, random);
   const { student, teacher } = applyViews(image, drawn, side, augment);
   const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: side };

@@ -99,7 +99,9 @@ export class Images {
 
   /** A page of the rows that meet every condition given, and how many there are in all. */
   page(datasetId: number, query: PageQuery): { total: number; images: ImageRow[] } {
-    const order = { path: 'folder, path', bytes: 'bytes, id', pixels: 'width * height, id' }[query.sort];
+    const order = { path: 'folder, path', bytes: 'bytes, folder, path', pixels: 'width * height, folder, path' }[
+      query.sort
+    ];
     const where = `dataset_id = @datasetId AND (@status IS NULL OR status = @status)
       AND (@label IS NULL OR label = @label) AND (@reason IS NULL OR reason = @reason)
       AND (@search = '' OR instr(lower(path), lower(@search)) > 0)`;

@@ -17,7 +17,9 @@ export class LabelledData extends RunData {
       const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
     }
-    const images = split.train.ids.map((id, i) => ({ id, path: split.train.paths[i]! }));
+    const images = split.train.ids.map((id, i) => ({
+      ...{ id, path: split.train.paths[i]!, hash: split.train.hashes[i]! },
+    }));
     // A fine-tuning that was begun before there was RandAugment goes on without.
     const randAugment = parseRandAugment(tune.settings.aa ?? 'none');
     super(store, run, images, store.datasets.get(run.dataset_id!).folders, randAugment);

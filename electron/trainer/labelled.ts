@@ -9,6 +9,8 @@ export interface Labelled {
   ids: number[];
   paths: string[];
   labels: string[];
+  /** SHA-256 of each content. */
+  hashes: string[];
 }
 
 export interface LabelledSplit {
@@ -25,7 +27,7 @@ const IMPORT = 'Import the dataset with --labels folders, one folder a class.';
 /** A dataset's usable images that `keep` takes; without a class their label is empty. */
 export function usableImages(store: Store, name: string | number, keep: (image: ImageRow) => boolean) {
   const dataset = store.datasets.get(name);
-  const found: Labelled & { hashes: string[] } = { ids: [], paths: [], labels: [], hashes: [] };
+  const found: Labelled = { ids: [], paths: [], labels: [], hashes: [] };
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
     if (!keep(image)) continue;
     found.ids.push(image.id);
@@ -60,8 +62,8 @@ export function splitLabelled(
   return { train, test, classes };
 }
 
-function fixedFifth(all: Labelled & { hashes: string[] }, classes: readonly string[]) {
-  const empty = (): Labelled => ({ ids: [], paths: [], labels: [] });
+function fixedFifth(all: Labelled, classes: readonly string[]) {
+  const empty = (): Labelled => ({ ids: [], paths: [], labels: [], hashes: [] });
   const parts = { train: empty(), test: empty() };
   const members = Map.groupBy(all.labels.keys(), (i) => all.labels[i]!);
   const order = (i: number) => createHash('sha256').update(`split ${all.hashes[i]}`).digest('hex');
@@ -77,6 +79,7 @@ function fixedFifth(all: Labelled & { hashes: string[] }, classes: readonly stri
       part.ids.push(all.ids[i]!);
       part.paths.push(all.paths[i]!);
       part.labels.push(label);
+      part.hashes.push(all.hashes[i]!);
     }
   }
   return parts;

@@ -14,6 +14,8 @@ interface CheckpointState {
   seed: number;
   /** SHA-256 over the ids and paths trained on: a resumed run on other images is not the same run. */
   data: string;
+  /** What draws for an image are keyed by; an older program's were by the number of its row. */
+  draws?: 'content';
 }
 
 export interface TrainingEvents {
@@ -75,6 +77,11 @@ export abstract class TrainingLoop {
     if (this.from && this.from.state.data !== this.#fingerprint) {
       events.onNotice(
         'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
+      );
+    }
+    if (this.from && this.from.state.draws !== 'content') {
+      events.onNotice(
+        'This run was begun by an older version, which drew crops and masks by the numbers that images have in this database; from here they are drawn by content. It goes on soundly, with other draws than it would have had: to repeat it to the bit, train it anew.',
       );
     }
     if (data.notice) events.onNotice(data.notice);
@@ -187,7 +194,12 @@ export abstract class TrainingLoop {
     collectGarbage(); // the largest tensor, which is read and copied on its way into the file, takes the room of what a step freed
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
-    const state: CheckpointState = { updates, seed: this.run.config.train.seed, data: this.#fingerprint };
+    const state: CheckpointState = {
+      updates,
+      seed: this.run.config.train.seed,
+      data: this.#fingerprint,
+      draws: 'content',
+    };
     const checkpoint = this.store.checkpoints.save(
       this.run.id,
       {

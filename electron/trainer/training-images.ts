@@ -8,6 +8,8 @@ import type { Store } from '../store/store.ts';
 export interface TrainingImage {
   id: number;
   path: string;
+  /** SHA-256 of its content. */
+  hash: string;
 }
 
 /** Whether an image is kept from training: by its content, so that a copy elsewhere falls on the same side. */
@@ -19,7 +21,8 @@ export function isHeldOut(image: Pick<ImageRow, 'hash'>, holdout: number): boole
 export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow) => boolean): TrainingImage[] {
   const images: TrainingImage[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
-    if (keep(image)) images.push({ id: image.id, path: join(dataset.folders[image.folder]!, image.path) });
+    const { id, hash } = image;
+    if (keep(image)) images.push({ id, hash, path: join(dataset.folders[image.folder]!, image.path) });
   }
   return images;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -10,7 +10,9 @@ import { runConfigSchema } from '../../shared/config.ts';
 import { PUBLISHED_AA, parseRandAugment } from '../../shared/rand-augment.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'loader-'));
-const images = Array.from({ length: 12 }, (_, i) => ({ id: i + 1, path: join(root, `${i}.png`) }));
+const images = Array.from({ length: 12 }, (_, i) => ({
+  ...{ id: i + 1, path: join(root, `${i}.png`), hash: `content ${i}` },
+}));
 beforeAll(async () => {
   for (const [i, { path }] of images.entries()) {
     const noise = Buffer.from(Uint8Array.from({ length: 40 * 30 * 3 }, (_, p) => (p * 37 + i * 101) % 256));
@@ -57,6 +59,21 @@ test('batches do not depend on the number of threads, nor on where one begins', 
   expect(one[0]!.mask.reduce((a, b) => a + b)).toBe(4 * 12); // 3/4 of 16 patches each
 });
 
+test('batches do not depend on the numbers of rows, nor on where the folder lies', async () => {
+  const one = (await take(new Loader(options()), 4)).map(content);
+  const places = new Map(images.map(({ id }, i) => [id + 500, i]));
+  const elsewhere = `${root}-elsewhere`;
+  cpSync(root, elsewhere, { recursive: true });
+  try {
+    const moved = images.map(({ path, hash, id }) => ({ id: id + 500, path: path.replace(root, elsewhere), hash }));
+    const two = (await take(new Loader(options({ images: moved, roots: [elsewhere] })), 4)).map(content);
+    const renumbered = two.map((batch) => ({ ...batch, imageIds: batch.imageIds.map((id) => places.get(id)! + 1) }));
+    expect(renumbered).toEqual(one);
+  } finally {
+    rmSync(elsewhere, { recursive: true });
+  }
+});
+
 test('RandAugment changes the student alone, and the same whatever the threads and where one begins', async () => {
   const randAugment = parseRandAugment(PUBLISHED_AA);
   const views = config({ views: { student: 'weak', teacher: 'same' } });
@@ -86,7 +103,7 @@ test('several crops of an image differ; few images are gone round', async () => 
 test('an image that fails is replaced, counted and named', async () => {
   const broken = join(root, 'broken.png');
   writeFileSync(broken, 'no picture');
-  const some = [...images.slice(0, 7), { id: 99, path: broken }];
+  const some = [...images.slice(0, 7), { id: 99, path: broken, hash: 'broken' }];
   const run = async (workers: number) => {
     const loader = new Loader(options({ images: some, workers }));
     const batches = await take(loader, 2);
@@ -101,7 +118,7 @@ test('an image that fails is replaced, counted and named', async () => {
 
 test('most images broken, or gone: an error that names one', async () => {
   const most = (ids: number[], path: (id: number) => string) => {
-    const some = ids.map((id) => ({ id, path: path(id) }));
+    const some = ids.map((id) => ({ id, path: path(id), hash: `content ${id}` }));
     return take(new Loader(options({ images: [...some, images[0]!] })), 2);
   };
   const ids = [201, 202, 203, 204, 205, 206];

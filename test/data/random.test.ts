@@ -23,9 +23,13 @@ test('a stream is a function of its key, and each part of the key counts', () =>
     first(1, 2, 3, 'mask'),
     first(1, 2, 3, 'crop 1'),
     first(2 ** 32 - 1, 2, 3, 'crop'),
+    first(1, 2, '3', 'crop'),
   ]) {
     expect(other).not.toEqual(start);
   }
+  expect(first(1, 2, 'ab', 'crop')).toEqual(first(1, 2, 'ab', 'crop'));
+  expect(first(1, 2, 'ab', 'crop')).not.toEqual(first(1, 2, 'ac', 'crop'));
+  expect(first(1, 2, 'ab', 'crop')).not.toEqual(first(1, 2, 'a', 'bcrop')); // where one text ends is part of the key
 });
 
 describe('numbers are uniform and unrelated', () => {
