@@ -1,11 +1,12 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join, normalize, sep } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { lookup } from 'mrmime';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { AppError } from '../../shared/errors.ts';
+import { AppError, toReport } from '../../shared/errors.ts';
 import { HEADERS } from './policy.ts';
 import type { Program, Shell } from './shell.ts';
 
@@ -41,7 +42,7 @@ const isLocal = (host: string | undefined) => /^(127\.0\.0\.1|localhost|\[::1\])
 export async function serve({ program, files, port }: ServeOptions): Promise<Served> {
   const token = randomBytes(24).toString('base64url');
   const isToken = (text: string | null | undefined) =>
-    text?.length === token.length && timingSafeEqual(Buffer.from(text), Buffer.from(token));
+    typeof text === 'string' && timingSafeEqual(digest(text), digest(token)); // equally long, whatever was sent
   let cookie = '';
   const isKnown = ({ headers }: IncomingMessage) =>
     (headers.cookie ?? '')
@@ -49,14 +50,23 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
       .some((one) => one.startsWith(`${cookie}=`) && isToken(one.slice(cookie.length + 1)));
 
   const server = createServer((request, response) => {
-    void respond(request, response).catch(() => response.destroyed || response.writeHead(500).end());
+    respond(request, response).catch((error) => {
+      process.stderr.write(`${request.url}: ${(error as Error).stack ?? error}\n`);
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500, HEADERS).end();
+    });
   });
+  // What the parser refuses never becomes a request: too large, too slow, or no HTTP.
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, socket) =>
+    refuse(socket, code === 'HPE_HEADER_OVERFLOW' ? 431 : code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400),
+  );
   async function respond(request: IncomingMessage, response: ServerResponse) {
     const end = (status: number, text = '', headers: Record<string, string> = {}) =>
       response.writeHead(status, { ...HEADERS, 'content-type': 'text/plain; charset=utf-8', ...headers }).end(text);
     if (!isLocal(request.headers.host)) return end(421, 'Only addresses of this machine are served.');
     if (request.method !== 'GET' && request.method !== 'HEAD') return end(405);
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (!url) return end(400);
     if (url.searchParams.has('token')) {
       if (!isToken(url.searchParams.get('token')))
         return end(403, 'This token is of an earlier start of the program: open the address that it printed last.');
@@ -70,9 +80,8 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
       response.writeHead(status, { ...HEADERS, 'content-type': type, 'cache-control': 'private, max-age=3600' });
       return response.end(body);
     }
-    const path = normalize(join(files, url.pathname === '/' ? 'index.html' : decodeURIComponent(url.pathname)));
-    if (!path.startsWith(files + sep)) return end(404);
-    const content = await readFile(path).catch(() => null);
+    const path = fileOf(files, url.pathname);
+    const content = path && (await readFile(path).catch(() => null));
     if (!content) return end(404);
     const isHashed = url.pathname.startsWith('/assets/');
     response.writeHead(200, {
@@ -84,14 +93,13 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
   }
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST_MESSAGE });
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy()); // whoever asked may be gone before the answer
     const { host, origin } = request.headers;
     const isOwn = isLocal(host) && origin !== undefined && URL.parse(origin)?.host === host;
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    if (!isOwn || !isKnown(request) || url.pathname !== '/socket') {
-      socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n');
-      return;
-    }
+    const url = URL.parse(request.url ?? '/', 'http://localhost');
+    if (!url) return refuse(socket, 400);
+    if (!isOwn || !isKnown(request) || url.pathname !== '/socket') return refuse(socket, 403);
     sockets.handleUpgrade(request, socket, head, (ws) => {
       sockets.emit('connection', ws, request);
       converse(ws, program, url.searchParams);
@@ -119,6 +127,8 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
     );
     server.listen(port, '127.0.0.1', resolve);
   });
+  // A connection that cannot be taken (no file descriptor is left) ends no other.
+  server.on('error', (error) => process.stderr.write(`${error.message}\n`));
   const bound = (server.address() as AddressInfo).port;
   cookie = `conmim-${bound}`; // cookies are shared by all ports of a host
   return {
@@ -132,6 +142,26 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
         server.closeAllConnections();
       }),
   };
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** The file of the window at an address; null for what is none. */
+function fileOf(files: string, pathname: string): string | null {
+  try {
+    const path = normalize(join(files, pathname === '/' ? 'index.html' : decodeURIComponent(pathname)));
+    return path.startsWith(files + sep) ? path : null;
+  } catch {
+    return null; // no UTF-8
+  }
+}
+
+/** Ends a connection on which no response can be written as usual. */
+function refuse(socket: Duplex, status: number): void {
+  if (!socket.writable) return void socket.destroy();
+  const headers = Object.entries({ ...HEADERS, connection: 'close', 'content-length': '0' });
+  const lines = headers.map(([name, value]) => `${name}: ${value}`);
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, '', ''].join('\r\n'), () => socket.destroy());
 }
 
 /** One window: calls and answers, and every event from where it was. */
@@ -153,6 +183,12 @@ function converse(ws: WebSocket, program: ServeOptions['program'], query: URLSea
       ws.close(1003, 'not a call');
       return;
     }
-    send({ id: message.id, answer: await program.call(message.channel, message.input) });
+    const answer = await program.call(message.channel, message.input);
+    try {
+      send({ id: message.id, answer });
+    } catch (error) {
+      // It cannot be written down, being too long for instance. Unanswered, its caller would wait for ever.
+      send({ id: message.id, answer: { ok: false, error: toReport(error) } });
+    }
   });
 }

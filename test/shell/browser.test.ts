@@ -1,7 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { connect as connectRaw } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { Events } from '../../electron/services/events.ts';
@@ -11,6 +13,8 @@ import type { AppEvent, Numbered } from '../../shared/ipc.ts';
 let folder: string;
 let served: Served;
 let events: Events;
+/** What every call answers, where a test sets it. */
+let answers: unknown;
 const notice = (text: string): AppEvent => ({ type: 'notice', text, run: null });
 
 beforeEach(async () => {
@@ -20,12 +24,13 @@ beforeEach(async () => {
   writeFileSync(join(files, 'index.html'), '<p>window</p>');
   writeFileSync(join(folder, 'outside.txt'), 'secret');
   events = new Events();
+  answers = undefined;
   const program = {
     session: events.session,
     get seq() {
       return events.seq;
     },
-    call: async (channel: string, input: unknown) => ({ ok: true as const, value: { channel, input } }),
+    call: async (channel: string, input: unknown) => ({ ok: true as const, value: answers ?? { channel, input } }),
     since: (seq: number) => events.since(seq),
     listen: (listener: (event: Numbered) => void) => events.listen(listener),
     media: async (path: string) => ({ status: 200, type: 'image/webp', body: Buffer.from(path) }),
@@ -173,6 +178,106 @@ describe('the socket', () => {
     expect(await closed).toBe(1003);
     expect((await get('/', { cookie: headers.cookie })).status).toBe(200);
   });
+});
+
+/** Sends bytes as they are. @returns what came back until the other side closed it; '' where it was reset first */
+const raw = (bytes: string, { reset = false } = {}) =>
+  new Promise<string>((resolve) => {
+    const socket = connectRaw(served.port, '127.0.0.1');
+    let text = '';
+    socket.setEncoding('latin1').on('data', (part: string) => {
+      text += part;
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+    socket.on('connect', () => socket.write(Buffer.from(bytes, 'latin1'), () => reset && socket.resetAndDestroy()));
+  });
+
+describe('whatever is sent, nothing ends but its connection', () => {
+  const WEBSOCKET = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13' };
+  const message = (target: string, headers: Record<string, string>) =>
+    [`GET ${target} HTTP/1.1`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`), '', ''].join(
+      '\r\n',
+    );
+  const isThere = async () => expect((await get('/nothing')).status).toBeLessThan(500);
+
+  // A fault in a handler of the server ends the test process: vitest fails on it.
+  test('targets, headers and cookies of any bytes, with and without an upgrade, whole and reset', async () => {
+    const own = await cookie();
+    const bytes = fc.array(fc.integer({ min: 0, max: 255 })).map((codes) => String.fromCharCode(...codes));
+    const line = bytes.map((text) => text.replace(/[\r\n\0]/g, ''));
+    const target = fc.oneof(
+      line.map((text) => `/${text}`),
+      fc.constantFrom('/socket', '//', '///', '/socket?since=x', '*', 'http://', 'http://[', '/%', '/%zz', '/media/%'),
+      fc.constantFrom(`/?token=${'\xe9'.repeat(32)}`, '/?token=%ff', '/\\', 'http://x:99999/', '/%00', '/..%00/a'),
+    );
+    const credential = fc.oneof(
+      line,
+      fc.constantFrom(own, own.replace(/=.*/, `=${'\xe9'.repeat(32)}`), own.slice(0, -1), `${own}; ${own}`),
+    );
+    const headers = fc.record(
+      {
+        host: fc.oneof(fc.constant(`127.0.0.1:${served.port}`), line),
+        origin: fc.oneof(fc.constant(origin()), fc.constant('null'), line),
+        cookie: credential,
+        'sec-websocket-key': fc.oneof(fc.constant('dGhlIHNhbXBsZSBub25jZQ=='), line),
+        'sec-websocket-extensions': line,
+        'sec-websocket-protocol': line,
+      },
+      { requiredKeys: [] },
+    );
+    await fc.assert(
+      fc.asyncProperty(target, headers, fc.boolean(), fc.boolean(), async (to, given, upgrade, reset) => {
+        const sent = message(to, { ...given, ...(upgrade ? WEBSOCKET : { connection: 'close' }) });
+        const answer = raw(sent, { reset: reset || (upgrade && given.cookie === own) });
+        if (reset) await answer;
+        else await Promise.race([answer, new Promise((r) => setTimeout(r, 50))]);
+      }),
+      { numRuns: 400 },
+    );
+    await isThere();
+  });
+
+  test('a target that is no address, a cookie of other bytes, a socket that is reset at once', async () => {
+    const host = `127.0.0.1:${served.port}`;
+    expect(await raw(message('//', { host, ...WEBSOCKET }))).toMatch(/^HTTP\/1\.1 400 /);
+    const odd = (await cookie()).replace(/=.*/, `=${'\xe9'.repeat(32)}`);
+    const asked = { host, origin: origin(), cookie: odd, 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+    expect(await raw(message('/socket', { ...asked, ...WEBSOCKET }))).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await raw(message('/', { host, cookie: odd, connection: 'close' }))).toMatch(/^HTTP\/1\.1 403 /);
+    for (let i = 0; i < 50; i++) void raw(message('/socket', { host, ...WEBSOCKET }), { reset: true });
+    await isThere();
+  });
+
+  test('refusals of every kind have the headers that keep a page in', async () => {
+    const host = `127.0.0.1:${served.port}`;
+    const own = await cookie();
+    const refusals = {
+      'no HTTP': 'no HTTP at all\r\n\r\n',
+      'long header': message('/', { host, long: 'x'.repeat(100_000) }),
+      'no UTF-8': message('/%', { host, cookie: own, connection: 'close' }),
+      'no UTF-8 either': message('/%zz', { host, cookie: own, connection: 'close' }),
+      'no address': message('//', { host, cookie: own, connection: 'close' }),
+      stranger: message('/', { host, connection: 'close' }),
+      upgrade: message('/socket', { host, ...WEBSOCKET }),
+    };
+    for (const [name, sent] of Object.entries(refusals)) {
+      const answer = (await raw(sent)).toLowerCase();
+      expect(answer, name).toMatch(/^http\/1\.1 4\d\d /);
+      for (const header of ['content-security-policy: default-src', 'x-content-type-options: nosniff'])
+        expect(answer, name).toContain(header);
+    }
+  });
+});
+
+test('an answer that cannot be written down is an error of that call', async () => {
+  const { ws, heard, state } = connect({ cookie: await cookie(), origin: origin() });
+  await state;
+  answers = { big: 1n };
+  ws.send(JSON.stringify({ id: 1, channel: 'any', input: {} }));
+  await until(() => heard.length === 2);
+  expect(heard[1]).toMatchObject({ id: 1, answer: { ok: false, error: { kind: 'internal' } } });
+  ws.close();
 });
 
 test('events that are forgotten become one "ask again"', () => {
