@@ -1,5 +1,6 @@
 import { AppError, fromReport } from '../shared/errors.ts';
 import type { Answer, AppEvent, Channel, Input, Numbered, Result } from '../shared/ipc.ts';
+import { enter } from './access.ts';
 
 /** What the preload script gives a desktop window (electron/preload.ts). */
 export interface Bridge {
@@ -20,6 +21,8 @@ const tell = (event: AppEvent) => {
 
 /** Whether the window is connected to its program. Only the browser's window can lose it. */
 export type Connection = 'connecting' | 'connected' | 'lost' | 'refused';
+/** Where pictures are; a browser's window is told when it is let in. */
+let media = 'media';
 const connectionListeners = new Set<(state: Connection) => void>();
 let connection: Connection = 'connecting';
 function setConnection(state: Connection) {
@@ -44,21 +47,34 @@ class Socket {
   #delay = 250;
 
   constructor() {
-    this.#connect();
+    void this.#enter();
   }
 
-  #connect() {
+  async #enter() {
+    const admission = await enter();
+    if (admission === 'refused') return setConnection('refused');
+    if (admission === 'unreachable') return this.#retry();
+    media = `media/${admission.media}`;
+    this.#connect(admission.ticket);
+  }
+
+  #retry() {
+    setConnection('lost');
+    setTimeout(() => void this.#enter(), this.#delay);
+    this.#delay = Math.min(5000, this.#delay * 2);
+  }
+
+  #connect(ticket: string) {
     const url = new URL('socket', location.href.split('#')[0]);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    url.searchParams.set('ticket', ticket);
     url.searchParams.set('since', String(this.#seq));
     if (this.#session) url.searchParams.set('session', this.#session);
     const socket = new WebSocket(url);
     this.#socket = socket;
-    let opened = false;
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data) as { id: number; answer: Answer } | Numbered | { session: string; seq: number };
       if ('session' in message) {
-        opened = true;
         this.#delay = 250;
         const isOther = this.#session !== null && this.#session !== message.session;
         if (this.#session === null || isOther) this.#seq = message.seq;
@@ -78,7 +94,7 @@ class Socket {
         tell(message.event);
       }
     };
-    socket.onclose = async () => {
+    socket.onclose = () => {
       this.#socket = null;
       // A call that was on its way may or may not have been done: only its caller can know whether to ask again.
       for (const [id, call] of this.#waiting) {
@@ -94,10 +110,7 @@ class Socket {
           },
         });
       }
-      if (!opened && (await isRefused())) return setConnection('refused');
-      setConnection('lost');
-      setTimeout(() => this.#connect(), this.#delay);
-      this.#delay = Math.min(5000, this.#delay * 2);
+      this.#retry();
     };
   }
 
@@ -109,15 +122,6 @@ class Socket {
       this.#waiting.set(id, { send, sent: ready, resolve });
       if (ready) this.#socket!.send(send);
     });
-  }
-}
-
-/** Whether the program is there and does not know this window (its token is of an earlier start). */
-async function isRefused(): Promise<boolean> {
-  try {
-    return (await fetch('socket', { cache: 'no-store' })).status === 403;
-  } catch {
-    return false;
   }
 }
 
@@ -150,8 +154,8 @@ export function on<T extends AppEvent['type']>(
 }
 
 /** Address of an image's thumbnail: its longer side is at most 256 pixels. */
-export const thumbnail = (image: number): string => `media/thumb/${image}`;
+export const thumbnail = (image: number): string => `${media}/thumb/${image}`;
 /** Address of the whole image as the browser can show it: at most 2048 pixels a side. */
-export const picture = (image: number): string => `media/image/${image}`;
+export const picture = (image: number): string => `${media}/image/${image}`;
 
 export { AppError };

@@ -1,12 +1,13 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
 import { openProgram } from '../ipc/program.ts';
 import { ROOT } from '../services/sample.ts';
-import { browserShell, serve } from '../shell/browser.ts';
+import { storedToken } from '../shell/access.ts';
+import { browserShell, type Served, serve } from '../shell/browser.ts';
 import { homeFolder, withOutput } from './context.ts';
-import { wholeNumber } from './output.ts';
+import { type Output, wholeNumber } from './output.ts';
 
 const PORT = 4317;
 
@@ -17,19 +18,22 @@ export function addServeCommand(program: Command): void {
     .description('show the window in a browser, on this machine or through a tunnel; Ctrl-C pauses runs and ends it')
     .option('--port <n>', 'port of 127.0.0.1; 0 takes any', wholeNumber('--port', 0), PORT)
     .option('--open', 'open the browser of this machine')
+    .option('--new-token', 'let in nobody who has the address of before')
     .option('--keep-training', 'when it ends, the run that is going on goes on alone')
     .action(
       withOutput(async (out, command, options) => {
         const files = join(ROOT, 'out', 'renderer');
         if (!existsSync(join(files, 'index.html')))
           throw new AppError('not-found', 'The window is not built.', '', 'Run `npm run setup`.');
-        const shown = await openProgram({ home: homeFolder(command), shell: browserShell });
+        const home = homeFolder(command);
+        const shown = await openProgram({ home, shell: browserShell });
         const ended = new Promise<void>((resolve) => {
           process.once('SIGINT', () => resolve());
           process.once('SIGTERM', () => resolve());
         });
         try {
-          const served = await serve({ program: shown, files, port: options.port as number });
+          const token = storedToken(home, options.newToken === true);
+          const served = await serve({ program: shown, files, port: options.port as number, token });
           out.result(
             { url: served.url, port: served.port },
             [
@@ -39,9 +43,10 @@ export function addServeCommand(program: Command): void {
               'Ctrl-C ends it.',
             ].join('\n'),
           );
-          if (options.open) await (await import('open')).default(served.url);
+          const way = options.open ? await openBrowser(served, home, out) : null;
           await ended;
           await served.close();
+          if (way) rmSync(way, { force: true });
         } finally {
           const running = shown.runningRuns();
           const keep = options.keepTraining === true;
@@ -50,4 +55,22 @@ export function addServeCommand(program: Command): void {
         }
       }),
     );
+}
+
+/**
+ * Opens the browser by a file that leads on. The address itself holds the token, and every user of the machine can read
+ * the arguments of a program.
+ * @returns the file
+ */
+async function openBrowser({ url, port }: Served, home: string, out: Output): Promise<string> {
+  const file = join(home, `open-${port}.html`);
+  rmSync(file, { force: true });
+  const page = `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${url}"><title>ConMIM Workbench</title><a href="${url}">Open the window</a>\n`;
+  writeFileSync(file, page, { mode: 0o600, flag: 'wx' });
+  try {
+    await (await import('open')).default(file);
+  } catch (error) {
+    out.note(`The browser could not be opened (${(error as Error).message}). Open the address above by hand.`);
+  }
+  return file;
 }

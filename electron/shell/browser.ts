@@ -1,4 +1,3 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { lookup } from 'mrmime';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, toReport } from '../../shared/errors.ts';
+import { Access } from './access.ts';
 import { HEADERS } from './policy.ts';
 import type { Program, Shell } from './shell.ts';
 
@@ -26,6 +26,8 @@ export interface ServeOptions {
   files: string;
   /** 0 for any that is free. */
   port: number;
+  /** Whoever knows it is let in. */
+  token: string;
 }
 
 /** A window that hears nothing for so long is asked whether it is there, ms: a tunnel that died tells nobody. */
@@ -36,19 +38,13 @@ const LARGEST_MESSAGE = 1 << 20;
 const isLocal = (host: string | undefined) => /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host ?? '');
 
 /**
- * Serves the window over loopback to browsers that have the token.
+ * Serves the window over loopback. Its own files are for everybody; what the program knows is for windows that have the
+ * token (`Access`): they sign what `/challenge` gives, `/admit` then gives a ticket for the socket and the key of
+ * pictures' addresses. There are no cookies: a browser sends them to every port of this machine.
  * @throws AppError conflict where the port is taken
  */
-export async function serve({ program, files, port }: ServeOptions): Promise<Served> {
-  const token = randomBytes(24).toString('base64url');
-  const isToken = (text: string | null | undefined) =>
-    typeof text === 'string' && timingSafeEqual(digest(text), digest(token)); // equally long, whatever was sent
-  let cookie = '';
-  const isKnown = ({ headers }: IncomingMessage) =>
-    (headers.cookie ?? '')
-      .split('; ')
-      .some((one) => one.startsWith(`${cookie}=`) && isToken(one.slice(cookie.length + 1)));
-
+export async function serve({ program, files, port, token }: ServeOptions): Promise<Served> {
+  const access = new Access(token);
   const server = createServer((request, response) => {
     respond(request, response).catch((error) => {
       process.stderr.write(`${request.url}: ${(error as Error).stack ?? error}\n`);
@@ -67,16 +63,19 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
     if (request.method !== 'GET' && request.method !== 'HEAD') return end(405);
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (!url) return end(400);
-    if (url.searchParams.has('token')) {
-      if (!isToken(url.searchParams.get('token')))
-        return end(403, 'This token is of an earlier start of the program: open the address that it printed last.');
-      const value = `${cookie}=${token}; HttpOnly; SameSite=Strict; Path=/`;
-      return end(303, '', { location: './', 'set-cookie': value }); // the token does not stay in the address
+    const json = (value: unknown) =>
+      end(200, JSON.stringify(value), { 'content-type': 'application/json', 'cache-control': 'no-store' });
+    if (url.pathname === '/challenge') return json({ challenge: access.challenge() });
+    if (url.pathname === '/admit') {
+      if (!access.isProof(url.searchParams.get('challenge'), url.searchParams.get('proof')))
+        return end(403, 'This is not the token of this program.');
+      return json({ ticket: access.ticket(), media: access.mediaKey });
     }
-    if (!isKnown(request)) return end(403, 'Open the address that the program printed: it holds the token.');
     if (url.pathname === '/socket') return end(426);
+    const [, key, place] = /^\/media\/([^/]*)\/(.*)$/s.exec(url.pathname) ?? [];
     if (url.pathname.startsWith('/media/')) {
-      const { status, type, body } = await program.media(url.pathname.slice('/media/'.length));
+      if (key === undefined || !access.isMediaKey(key)) return end(403);
+      const { status, type, body } = await program.media(place!);
       response.writeHead(status, { ...HEADERS, 'content-type': type, 'cache-control': 'private, max-age=3600' });
       return response.end(body);
     }
@@ -99,7 +98,8 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
     const isOwn = isLocal(host) && origin !== undefined && URL.parse(origin)?.host === host;
     const url = URL.parse(request.url ?? '/', 'http://localhost');
     if (!url) return refuse(socket, 400);
-    if (!isOwn || !isKnown(request) || url.pathname !== '/socket') return refuse(socket, 403);
+    const isLetIn = isOwn && url.pathname === '/socket' && access.isTicket(url.searchParams.get('ticket'));
+    if (!isLetIn) return refuse(socket, 403);
     sockets.handleUpgrade(request, socket, head, (ws) => {
       sockets.emit('connection', ws, request);
       converse(ws, program, url.searchParams);
@@ -130,7 +130,6 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
   // A connection that cannot be taken (no file descriptor is left) ends no other.
   server.on('error', (error) => process.stderr.write(`${error.message}\n`));
   const bound = (server.address() as AddressInfo).port;
-  cookie = `conmim-${bound}`; // cookies are shared by all ports of a host
   return {
     url: `http://127.0.0.1:${bound}/?token=${token}`,
     port: bound,
@@ -143,8 +142,6 @@ export async function serve({ program, files, port }: ServeOptions): Promise<Ser
       }),
   };
 }
-
-const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /** The file of the window at an address; null for what is none. */
 function fileOf(files: string, pathname: string): string | null {

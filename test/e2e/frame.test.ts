@@ -1,6 +1,8 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hasChromium, launch, Serving, Tunnel, why } from './harness.ts';
+import { hasChromium, inBothThemes, launch, Serving, Tunnel, why } from './harness.ts';
 
 describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () => {
   let browser: Browser;
@@ -44,13 +46,71 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     expect(times.every((t) => t > 0)).toBe(true);
   });
 
-  test('without the token the window is refused, in words', async () => {
-    const { page, context } = await serving.window(browser);
+  test('without the token there is a page that says what to do, with a field for it', async () => {
+    const { page, context, faults } = await serving.window(browser);
     const wrong = new URL(serving.url);
     wrong.searchParams.set('token', 'wrong');
-    expect((await page.goto(wrong.href))!.status()).toBe(403);
-    expect(await page.textContent('body')).toContain('earlier start of the program');
-    expect((await page.goto(new URL('/', serving.url).href))!.status()).toBe(403);
+    for (const address of [wrong.href, new URL('/', serving.url).href]) {
+      await page.goto(address);
+      await page.getByText('This browser is not known to the program yet.').waitFor();
+    }
+    await inBothThemes(page);
+    const field = page.getByLabel('Token, or the whole address with it');
+    await field.fill('wrong');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText('not the token of the program').waitFor();
+    await field.fill(serving.url);
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Start with the sample images' }).waitFor();
+    expect(await page.getByText('This browser is not known').count()).toBe(0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test('once let in, a reload, a deep link, another tab and a restart need no token; a new token lets nobody in', async () => {
+    const { page, context, faults } = await serving.window(browser);
+    await page.goto(`${serving.url}#/runtime`);
+    await page.getByRole('heading', { level: 1, name: 'Runtime' }).waitFor();
+    expect(page.url()).toBe(`${new URL(serving.url).origin}/#/runtime`);
+    await page.reload();
+    await page.getByRole('heading', { level: 1, name: 'Runtime' }).waitFor();
+    const other = await context.newPage();
+    await other.goto(`${new URL(serving.url).origin}/#/runs`);
+    await other.getByRole('heading', { level: 1, name: 'Runs' }).waitFor();
+    const { port, url } = serving;
+    await serving.stop();
+    await page.getByText('The connection is lost.').waitFor();
+    await serving.start(port);
+    expect(serving.url).toBe(url);
+    await page.getByText('The connection is lost.').waitFor({ state: 'detached', timeout: 60_000 });
+    await serving.stop();
+    await serving.start(port, ['--new-token']);
+    expect(serving.url).not.toBe(url);
+    await page.getByText('This window is not known any more').waitFor({ timeout: 60_000 });
+    await other.getByText('This window is not known any more').waitFor({ timeout: 60_000 });
+    await page.getByLabel('Token, or').fill(new URL(serving.url).searchParams.get('token')!);
+    await page.getByRole('button', { name: 'Open', exact: true }).click();
+    await page.getByRole('heading', { level: 1, name: 'Runtime' }).waitFor();
+    await other.getByText('This window is not known any more').waitFor({ state: 'detached', timeout: 60_000 });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test('what other ports of this machine see of a browser lets nobody in', async () => {
+    const { page, context } = await serving.window(browser);
+    await page.goto(serving.url);
+    await page.getByRole('heading', { level: 1 }).first().waitFor();
+    const seen: IncomingHttpHeaders[] = [];
+    const neighbour = createServer((request, response) => {
+      seen.push(request.headers);
+      response.end('<!doctype html><title>another program</title>');
+    });
+    await new Promise<void>((resolve) => neighbour.listen(0, '127.0.0.1', resolve));
+    await page.goto(`http://127.0.0.1:${(neighbour.address() as AddressInfo).port}/`);
+    expect(seen.length).toBeGreaterThan(0);
+    expect(JSON.stringify(seen)).not.toMatch(/cookie|token/i);
+    expect(await context.cookies()).toEqual([]);
+    neighbour.close();
     await context.close();
   });
 
@@ -71,18 +131,6 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     expect(faults).toEqual([]);
     await context.close();
     tunnel.close();
-  });
-
-  test('a program that was started again refuses the old window, and says what to do', async () => {
-    const { page, context } = await serving.window(browser);
-    await page.goto(serving.url);
-    await page.getByRole('heading', { level: 1 }).first().waitFor();
-    const { port } = serving;
-    await serving.stop();
-    await page.getByText('The connection is lost.').waitFor();
-    await serving.start(port);
-    await page.getByText('This address is of an earlier start of the program.').waitFor();
-    await context.close();
   });
 
   test('colours are kept; the palette and the keys open and close', async () => {

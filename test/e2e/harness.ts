@@ -39,11 +39,15 @@ export class Serving {
     this.home = mkdtempSync(join(tmpdir(), 'conmim-e2e-'));
   }
 
-  async start(port = 0): Promise<void> {
+  async start(port = 0, options: string[] = []): Promise<void> {
     const cli = join(ROOT, 'out', 'electron', 'cli.js');
-    const child = spawn(process.execPath, [cli, 'serve', '--json', '--port', String(port), '--home', this.home], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [cli, 'serve', '--json', '--port', String(port), '--home', this.home, ...options],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
     this.#child = child;
     let text = '';
     this.url = await new Promise<string>((resolve, reject) => {

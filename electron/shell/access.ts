@@ -1,0 +1,105 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** What a window must do something with is good for so long, ms. */
+const GOOD_FOR = 60_000;
+
+const newToken = () => randomBytes(24).toString('base64url');
+const isWhole = (text: string) => /^[\w-]{32}$/.test(text);
+
+/**
+ * The token that lets windows in, kept in the data folder for its owner alone, so that windows that are open survive a
+ * restart.
+ * @param renew makes another one: whoever has the old one is let in no more
+ */
+export function storedToken(home: string, renew = false): string {
+  const path = join(home, 'window-token');
+  const read = () => {
+    try {
+      const text = readFileSync(path, 'utf8').trim();
+      if (isWhole(text)) return text;
+    } catch {
+      // there is none yet
+    }
+    return null;
+  };
+  const kept = renew ? null : read();
+  if (kept !== null) {
+    chmodSync(path, 0o600); // as it may have been copied from elsewhere
+    return kept;
+  }
+  const part = `${path}.${process.pid}.part`;
+  rmSync(part, { force: true });
+  writeFileSync(part, `${newToken()}\n`, { mode: 0o600, flag: 'wx' });
+  renameSync(part, path);
+  return read()!; // of two programs that start at once, the later one's
+}
+
+/**
+ * Who is let in. A window proves that it knows the token without sending it: whoever later listens on the same port, or
+ * on another one that gets the same cookies, learns nothing that lets them in. What a window is given then is for this
+ * one address of a browser, which keeps it from all others.
+ */
+export class Access {
+  readonly #token: string;
+  /** Signs what this program gave out, so that nothing must be remembered of strangers. */
+  readonly #own = randomBytes(32);
+  /** What was used up, until it would be too old anyway. */
+  readonly #used = new Map<string, number>();
+  /** Part of the addresses of pictures, which a page can give no header: only windows that were let in know it. */
+  readonly mediaKey: string;
+
+  constructor(token: string) {
+    this.#token = token;
+    this.mediaKey = createHmac('sha256', token).update('media').digest('base64url').slice(0, 32);
+  }
+
+  /** What a window must sign. */
+  challenge(): string {
+    return this.#give('challenge');
+  }
+
+  /** Whether `proof` is the HMAC-SHA256 of `challenge` under the token, hexadecimal. Each is good once. */
+  isProof(challenge: string | null, proof: string | null): boolean {
+    if (challenge === null || proof === null) return false;
+    const expected = createHmac('sha256', this.#token).update(challenge).digest('hex');
+    return isSame(proof, expected) && this.#take('challenge', challenge);
+  }
+
+  /** What opens a socket, once. */
+  ticket(): string {
+    return this.#give('ticket');
+  }
+
+  isTicket(ticket: string | null): boolean {
+    return ticket !== null && this.#take('ticket', ticket);
+  }
+
+  isMediaKey(key: string): boolean {
+    return isSame(key, this.mediaKey);
+  }
+
+  #give(kind: string): string {
+    const what = `${Math.ceil(performance.now())}.${randomBytes(12).toString('hex')}`;
+    return `${what}.${this.#sign(kind, what)}`;
+  }
+
+  #take(kind: string, text: string): boolean {
+    const [at = '', random = '', sign = ''] = text.split('.');
+    if (!isSame(sign, this.#sign(kind, `${at}.${random}`))) return false;
+    const now = performance.now();
+    for (const [old, until] of this.#used) if (until < now) this.#used.delete(old);
+    if (now - Number(at) > GOOD_FOR || this.#used.has(text)) return false;
+    this.#used.set(text, now + GOOD_FOR);
+    return true;
+  }
+
+  #sign(kind: string, what: string): string {
+    return createHmac('sha256', this.#own).update(`${kind} ${what}`).digest('hex');
+  }
+}
+
+/** Compares texts of any length and content in a time that tells nothing of where they differ. */
+const isSame = (a: string, b: string) => timingSafeEqual(digest(a), digest(b));
+const digest = (text: string) => createHash('sha256').update(text).digest();
