@@ -54,6 +54,7 @@ export interface Run {
   /** Step that was finished last. */
   step: number;
   total_steps: number;
+  /** As many as see every image once: seldom a whole number. */
   steps_per_epoch: number;
   created_at: number;
   started_at: number | null;
@@ -80,6 +81,7 @@ export interface Run {
  */
 export interface Metric {
   step: number;
+  /** Of the last image that the step saw, from 0. */
   epoch: number;
   time: number;
   loss: number;
@@ -106,6 +108,7 @@ export interface Checkpoint {
   id: number;
   run_id: number;
   step: number;
+  /** Epochs that were done: images seen over images. */
   epoch: number;
   created_at: number;
   /** Mean loss since the checkpoint before. */

@@ -28,16 +28,35 @@ export interface LoaderOptions {
   prepared?: ReadonlyMap<number, PreparedPlace> | null;
   /** Threads; 0 for half the cores. */
   workers: number;
-  /** Micro-batch to begin with. */
-  startStep?: number;
+  /** Where to begin. */
+  start?: Position;
   /** Ends the threads; who waits for a batch is told `canceled`. */
   signal?: AbortSignal | undefined;
 }
 
-/** A micro-batch; its content depends on configuration, images and index alone. */
-export interface Batch {
-  index: number;
+/** How far a training is in its images: the next crop is `sample` of the `samples` of an epoch. */
+export interface Position {
+  /** Epochs that are done. */
   epoch: number;
+  sample: number;
+  samples: number;
+}
+
+/** Crops of an epoch: each image once, or `crops_per_image` times. */
+export const samplesOf = (images: number, { train }: Pick<RunConfig, 'train'>) => images * train.crops_per_image;
+
+/** The same share of an epoch, where a dataset has other images than it had: what was seen stays seen. */
+export const positionAmong = (samples: number, { epoch, ...at }: Position): Position => ({
+  ...{ epoch, samples },
+  sample: at.samples === samples ? at.sample : Math.floor((at.sample / at.samples) * samples),
+});
+
+/** A micro-batch; its content depends on configuration, images and position alone. */
+export interface Batch {
+  /** Of its last image, from 0. */
+  epoch: number;
+  /** Where the next one begins. */
+  next: Position;
   imageIds: Int32Array;
   /** `[batch, side, side, 3]`, normalised. */
   student: Float32Array;
@@ -66,22 +85,18 @@ export class Loader {
   readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
   readonly #failures = new Map<number, Failure>();
   readonly #files = new PreparedFiles();
-  #nextIndex: number;
-  /** Of the epoch that was asked for last: a million images take a while to shuffle. */
-  #order: { epoch: number; samples: Uint32Array } | null = null;
+  #position: Position;
+  /** Of the two epochs that were asked for last, for a batch may have images of both: a million take a while to shuffle. */
+  readonly #orders = new Map<number, Uint32Array>();
 
   constructor(options: LoaderOptions) {
     if (options.images.length === 0) throw new AppError('bad-input', 'There is no image to load.');
     this.#options = options;
-    this.#nextIndex = options.startStep ?? 0;
+    const samples = samplesOf(options.images.length, options.config);
+    this.#position = positionAmong(samples, options.start ?? { epoch: 0, sample: 0, samples });
     this.#pool = new ViewPool(options.workers || Math.max(1, Math.floor(availableParallelism() / 2)));
     if (options.signal?.aborted) void this.close();
     options.signal?.addEventListener('abort', () => void this.close(), { once: true });
-  }
-
-  /** Micro-batches of an epoch: the last, incomplete one is left out, and there is always one (images are then repeated). */
-  static stepsPerEpoch(images: number, config: RunConfig): number {
-    return Math.max(1, Math.floor((images * config.train.crops_per_image) / config.train.batch_size));
   }
 
   /**
@@ -115,31 +130,41 @@ export class Loader {
 
   #fill(): void {
     while (this.#queue.length < this.#options.config.data.queue) {
-      const batch = this.#prepare(this.#nextIndex++);
+      const from = this.#position;
+      const { samples } = from;
+      const end = from.sample + this.#options.config.train.batch_size;
+      this.#position = { epoch: from.epoch + Math.floor(end / samples), sample: end % samples, samples };
+      const batch = this.#prepare(from, this.#position);
       batch.catch(() => {}); // said by the `next` that comes to it
       this.#queue.push(batch);
     }
   }
 
-  /** Which image stands at a slot of a micro-batch. */
-  #tasks(index: number): ViewTask[] {
+  /**
+   * Which image stands at a slot of a micro-batch. Epochs follow each other without a gap, so that one is every image
+   * once: the published loader leaves out what does not fill a batch (`drop_last`), which is nothing of a million
+   * images, and of fifteen in batches of eight nearly half.
+   */
+  #tasks(from: Position): ViewTask[] {
     const { images, config } = this.#options;
-    const { batch_size, crops_per_image, seed } = config.train;
-    const perEpoch = Loader.stepsPerEpoch(images.length, config);
-    const epoch = Math.floor(index / perEpoch);
-    const samples = images.length * crops_per_image;
-    if (this.#order?.epoch !== epoch) this.#order = { epoch, samples: permutation(seed, epoch, samples) };
-    const order = this.#order.samples;
-    const first = (index % perEpoch) * batch_size;
-    return Array.from({ length: batch_size }, (_, slot) => {
-      const at = first + slot;
-      const sample = order[at % samples]!;
+    const { samples } = from;
+    return Array.from({ length: config.train.batch_size }, (_, slot) => {
+      const at = from.sample + slot;
+      const epoch = from.epoch + Math.floor(at / samples);
+      const sample = this.#orderOf(epoch, samples)[at % samples]!;
       const image = images[sample % images.length]!;
-      // Where a small dataset goes round within an epoch, its images are cropped anew.
-      const round = Math.floor(at / samples) * crops_per_image;
-      const crop = Math.floor(sample / images.length) + round;
-      return { slot, ...this.#source(image), epoch, crop };
+      return { slot, ...this.#source(image), epoch, crop: Math.floor(sample / images.length) };
     });
+  }
+
+  #orderOf(epoch: number, samples: number): Uint32Array {
+    let order = this.#orders.get(epoch);
+    if (!order) {
+      order = permutation(this.#options.config.train.seed, epoch, samples);
+      this.#orders.set(epoch, order);
+      for (const old of this.#orders.keys()) if (this.#orders.size > 2) this.#orders.delete(old);
+    }
+    return order;
   }
 
   #source({ id, path, hash }: LoaderImage): Pick<ViewTask, 'id' | 'path' | 'hash' | 'prepared'> {
@@ -147,11 +172,10 @@ export class Loader {
     return { id, path, hash, prepared: place ? { ...place, mapping: this.#files.mappingOf(place) } : null };
   }
 
-  async #prepare(index: number): Promise<Omit<Batch, 'waitMs'>> {
+  async #prepare(from: Position, next: Position): Promise<Omit<Batch, 'waitMs'>> {
     const { config, images } = this.#options;
     const { model, train } = config;
-    const tasks = this.#tasks(index);
-    const epoch = tasks[0]!.epoch;
+    const tasks = this.#tasks(from);
     const bytes = train.batch_size * model.image_size ** 2 * 3 * 4;
     const [student, teacher] = [new SharedArrayBuffer(bytes), new SharedArrayBuffer(bytes)];
     const failed = new Set<number>();
@@ -175,9 +199,7 @@ export class Loader {
       }
       pending = failures.map(({ slot }) => {
         const image =
-          images[
-            stream(train.seed, epoch, index * train.batch_size + slot, `replacement ${attempt}`).int(images.length)
-          ]!;
+          images[stream(train.seed, from.epoch, from.sample + slot, `replacement ${attempt}`).int(images.length)]!;
         const task: ViewTask = {
           ...tasks[slot]!,
           ...this.#source(image),
@@ -190,11 +212,11 @@ export class Loader {
     const K = patchesOf(model);
     const mask = new Float32Array(train.batch_size * K);
     const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-    for (const { slot, hash, crop } of tasks)
+    for (const { slot, hash, epoch, crop } of tasks)
       mask.set(makeMask(config.mask, shape, stream(train.seed, epoch, hash, `mask ${crop}`)), slot * K);
     return {
-      index,
-      epoch,
+      epoch: tasks.at(-1)!.epoch,
+      next,
       imageIds: Int32Array.from(tasks, (t) => t.id),
       student: new Float32Array(student),
       teacher: new Float32Array(teacher),

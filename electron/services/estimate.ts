@@ -1,7 +1,7 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Cost } from '../../shared/ipc.ts';
 import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
-import { stepsPerEpoch } from '../trainer/training-images.ts';
+import { stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
 import { type Measured, runJob } from './jobs.ts';
 
 /** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */
@@ -12,7 +12,7 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
   const batch = Math.max(2, Math.min(config.train.batch_size, Math.floor(MOST_PATCHES / patchesOf(config.model))));
   const measured = await runJob<Measured>({ kind: 'estimate', config, batch }, { ...(signal && { signal }) });
   const perEpoch = stepsPerEpoch(images, config);
-  const steps = config.train.steps ?? config.train.epochs * perEpoch;
+  const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
   const size = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
   return {
     seconds: (steps * config.train.batch_size * config.train.accumulation) / measured.images_per_s,

@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../shared/finetune.ts';
 import type { Store } from '../store/store.ts';
 import { splitLabelled } from '../trainer/labelled.ts';
-import { stepsPerEpoch } from '../trainer/training-images.ts';
+import { stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
 import { parseConfig } from './configuration.ts';
 import { contestants } from './contestants.ts';
 
@@ -48,7 +48,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
       dataset_id: dataset.id,
       preset: null,
       config,
-      total_steps: settings.epochs * steps_per_epoch,
+      total_steps: stepsOf(settings.epochs, steps_per_epoch),
       steps_per_epoch,
       finetune: {
         group,

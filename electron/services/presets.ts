@@ -7,7 +7,7 @@ import { stream } from '../data/random.ts';
 import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
 import { ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
-import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training-images.ts';
+import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
 
 /** Recipes that the user saved. */
@@ -79,7 +79,7 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
       ? dataset.image_count // counting is enough, and quick with 100,000
       : imagesOf(store, dataset, (image) => !isHeldOut(image, config.data.holdout)).length;
   const perEpoch = stepsPerEpoch(images, config);
-  const steps = config.train.steps ?? config.train.epochs * perEpoch;
+  const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
   const shape = { grid: gridOf(config.model), patchSize: config.model.patch_size, imageSize: config.model.image_size };
   const parameters = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
   const count = Math.min(CURVE_POINTS, steps);

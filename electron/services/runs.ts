@@ -4,7 +4,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { Store } from '../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../trainer/host.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
-import { imagesOf, isHeldOut, stepsPerEpoch } from '../trainer/training-images.ts';
+import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
 import { isAlive } from './processes.ts';
 
 export interface NewRun {
@@ -27,7 +27,7 @@ export function createRun(store: Store, { dataset, config, preset, name }: NewRu
     );
   }
   const perEpoch = stepsPerEpoch(images, config);
-  const total_steps = config.train.steps ?? config.train.epochs * perEpoch;
+  const total_steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
   return store.runs.create({
     ...(name !== undefined && { name }),
     dataset_id: id,

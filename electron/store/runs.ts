@@ -7,6 +7,8 @@ import { giveBack } from './space.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
 type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & {
+  /** Exact; null for a run of an older program, which took whole numbers. */
+  epoch_steps: number | null;
   config: string;
   tags: string;
   error: string | null;
@@ -39,8 +41,9 @@ export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
 /** A heartbeat older than this is of a process that hangs, or whose number another process has now; ms. */
 const STALE = 60 * 60 * 1000;
 
-const toRun = (row: Row): Run => ({
+const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
+  steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
   config: JSON.parse(row.config),
   tags: JSON.parse(row.tags),
   error: row.error === null ? null : JSON.parse(row.error),
@@ -65,12 +68,13 @@ export class Runs {
       const dataset = this.#db.prepare('SELECT name FROM datasets WHERE id = ?').pluck().get(run.dataset_id);
       const { lastInsertRowid } = this.#db
         .prepare(`
-          INSERT INTO runs (name, dataset_id, preset, config, status, step, total_steps, steps_per_epoch, created_at,
-            finetune)
-          VALUES (@name, @dataset_id, @preset, @config, 'queued', 0, @total_steps, @steps_per_epoch, @created_at,
-            @finetune)`)
+          INSERT INTO runs (name, dataset_id, preset, config, status, step, total_steps, steps_per_epoch, epoch_steps,
+            created_at, finetune)
+          VALUES (@name, @dataset_id, @preset, @config, 'queued', 0, @total_steps, @whole_steps, @steps_per_epoch,
+            @created_at, @finetune)`)
         .run({
           ...run,
+          whole_steps: Math.max(1, Math.round(run.steps_per_epoch)),
           name: name ?? this.freeName(`${dataset ?? 'imported'} run`),
           config: JSON.stringify(run.config),
           finetune: finetune ? JSON.stringify(finetune) : null,

@@ -85,9 +85,7 @@ export class FineTuning extends TrainingLoop {
   }
 
   protected override async assess(step: number): Promise<Partial<StepFigures>> {
-    const { steps_per_epoch, total_steps } = this.run;
-    const every = steps_per_epoch * this.#tune.settings.evaluate_every;
-    if (step !== 1 && step % every !== 0 && step !== total_steps) return {};
+    if (step !== 1 && !this.hasEnded(this.#tune.settings.evaluate_every) && step !== this.run.total_steps) return {};
     this.#accuracy = await this.#test();
     return this.#accuracy;
   }

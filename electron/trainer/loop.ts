@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint, Metric, Run, TensorPart, TensorSequence } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { Batch } from '../data/loader.ts';
+import type { Batch, Position } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { collectGarbage } from './garbage.ts';
@@ -16,6 +16,8 @@ interface CheckpointState {
   data: string;
   /** What draws for an image are keyed by; an older program's were by the number of its row. */
   draws?: 'content';
+  /** How far it is in its images. */
+  position: Position;
 }
 
 export interface TrainingEvents {
@@ -57,6 +59,8 @@ export abstract class TrainingLoop {
   readonly #data: RunData;
   readonly #fingerprint: string;
   #step: number;
+  /** Before the last step, and after it. */
+  #positions: [Position, Position];
   #pending: Metric[] = [];
   #lossSinceCheckpoint = { sum: 0, count: 0 };
   #savedAt = Date.now();
@@ -74,6 +78,7 @@ export abstract class TrainingLoop {
     const latest = store.checkpoints.latest(run.id, { withOptimizer: true });
     this.from = latest && (store.checkpoints.get(latest.id) as NonNullable<TrainingLoop['from']>);
     this.#step = latest?.step ?? 0;
+    this.#positions = [data.start, data.start];
     if (this.from && this.from.state.data !== this.#fingerprint) {
       events.onNotice(
         'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
@@ -152,6 +157,7 @@ export abstract class TrainingLoop {
       throw this.#diverged(next, figures.loss, rates.lr);
     const seconds = (performance.now() - began) / 1000;
     const waited = batches.reduce((sum, b) => sum + b.waitMs, 0) / 1000;
+    this.#positions = [this.#positions[1], batches.at(-1)!.next];
     const assessed = await this.assess(next);
     this.#step = next;
     const images = batches.reduce((sum, b) => sum + b.imageIds.length, 0);
@@ -160,7 +166,7 @@ export abstract class TrainingLoop {
       ...assessed,
       ...rates,
       step: next,
-      epoch: batches[0]!.epoch,
+      epoch: batches.at(-1)!.epoch,
       time: Date.now(),
       images_per_s: images / seconds,
       data_wait: Math.min(1, waited / seconds),
@@ -185,8 +191,14 @@ export abstract class TrainingLoop {
 
   #isCheckpointDue(): boolean {
     const { every_steps, every_epochs, every_minutes } = this.run.config.checkpoint;
-    const every = every_steps ?? every_epochs * this.run.steps_per_epoch;
-    return this.#step % every === 0 || (every_minutes !== null && Date.now() - this.#savedAt > every_minutes * 60_000);
+    const isDue = every_steps === null ? this.hasEnded(every_epochs) : this.#step % every_steps === 0;
+    return isDue || (every_minutes !== null && Date.now() - this.#savedAt > every_minutes * 60_000);
+  }
+
+  /** Whether so many epochs, or another so many, have ended with the last step. */
+  protected hasEnded(epochs: number): boolean {
+    const [before, after] = this.#positions.map(({ epoch }) => Math.floor(epoch / epochs));
+    return after! > before!;
   }
 
   /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
@@ -194,17 +206,19 @@ export abstract class TrainingLoop {
     collectGarbage(); // the largest tensor, which is read and copied on its way into the file, takes the room of what a step freed
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
+    const position = this.#positions[1];
     const state: CheckpointState = {
       updates,
       seed: this.run.config.train.seed,
       data: this.#fingerprint,
       draws: 'content',
+      position,
     };
     const checkpoint = this.store.checkpoints.save(
       this.run.id,
       {
         step: this.#step,
-        epoch: Math.floor(this.#step / this.run.steps_per_epoch),
+        epoch: position.epoch,
         loss: count > 0 ? sum / count : null,
         config: this.run.config,
         state: { ...extra, ...state },
@@ -216,10 +230,7 @@ export abstract class TrainingLoop {
     this.#lossSinceCheckpoint = { sum: 0, count: 0 };
     this.#savedAt = Date.now();
     this.#flushedAt = Date.now();
-    this.store.checkpoints.applyKeepPolicy(this.run.id, {
-      ...this.run.config.checkpoint,
-      steps_per_epoch: this.run.steps_per_epoch,
-    });
+    this.store.checkpoints.applyKeepPolicy(this.run.id, this.run.config.checkpoint);
     this.#events.onCheckpoint({ id: checkpoint.id, step: this.#step, bytes: checkpoint.bytes });
   }
 

@@ -1,7 +1,7 @@
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
-import { type Batch, Loader } from '../data/loader.ts';
+import { type Batch, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
 import type { Store } from '../store/store.ts';
 import { preparedImages } from './prepared-images.ts';
 import { span } from './spans.ts';
@@ -13,6 +13,8 @@ import { imagesOf, isHeldOut, type TrainingImage } from './training-images.ts';
  */
 export class RunData {
   readonly images: readonly TrainingImage[];
+  /** Where the first micro-batch begins. */
+  readonly start: Position;
   /** What a person should know of the data; empty for nothing. */
   readonly notice: string;
   readonly #loader: Loader;
@@ -27,7 +29,7 @@ export class RunData {
     randAugment: RandAugment | null = null,
   ) {
     const { config } = run;
-    const step = store.checkpoints.latest(run.id, { withOptimizer: true })?.step ?? 0;
+    this.start = startOf(store, run, samplesOf(images.length, config));
     const size = config.data.prepared ?? null; // an older program's run has no such setting
     const prepared = size === null ? null : preparedImages(store, run.dataset_id!, size, images);
     this.images = images;
@@ -35,7 +37,7 @@ export class RunData {
     this.#loader = new Loader({
       ...{ images, roots, config, randAugment, prepared: prepared?.places ?? null },
       workers: config.data.workers,
-      startStep: step * config.train.accumulation,
+      start: this.start,
     });
     this.#first = this.#loader.next();
     this.#first.then(span('first batch'), () => {}); // a failure is said by the `next` that comes to it
@@ -55,6 +57,17 @@ export class RunData {
   close(): Promise<void> {
     return this.#loader.close();
   }
+}
+
+/** After the last checkpoint; other images since then do not change how far it is. */
+function startOf(store: Store, { id, config }: Run, samples: number): Position {
+  const latest = store.checkpoints.latest(id, { withOptimizer: true });
+  if (!latest) return { epoch: 0, sample: 0, samples };
+  const { position } = store.checkpoints.get(latest.id).state as { position?: Position };
+  if (position) return positionAmong(samples, position);
+  // An older program kept none: as many images as it has seen.
+  const seen = latest.step * config.train.batch_size * config.train.accumulation;
+  return { epoch: Math.floor(seen / samples), sample: seen % samples, samples };
 }
 
 /** What a pretraining trains on: its dataset without what is held out. @throws AppError bad-input */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Dataset, ImageRow } from '../../shared/domain.ts';
-import { Loader } from '../data/loader.ts';
+import { samplesOf } from '../data/loader.ts';
 import type { Store } from '../store/store.ts';
 
 /** An image that a run trains on. */
@@ -27,7 +27,9 @@ export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow)
   return images;
 }
 
-/** Optimizer steps of an epoch; at least one. */
-export function stepsPerEpoch(images: number, config: RunConfig): number {
-  return Math.max(1, Math.floor(Loader.stepsPerEpoch(images, config) / config.train.accumulation));
-}
+/** Optimizer steps of an epoch: as many as see every image once, and so seldom a whole number. */
+export const stepsPerEpoch = (images: number, { train }: Pick<RunConfig, 'train'>): number =>
+  samplesOf(images, { train }) / (train.batch_size * train.accumulation);
+
+/** Whole steps of some epochs, to the nearest; at least one. */
+export const stepsOf = (epochs: number, perEpoch: number): number => Math.max(1, Math.round(epochs * perEpoch));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Batch, Loader } from '../../electron/data/loader.ts';
+import { type Batch, Loader, positionAmong } from '../../electron/data/loader.ts';
 import { ViewPool } from '../../electron/data/loader-pool.ts';
 import type { ViewTask } from '../../electron/data/loader-worker.ts';
 import { runConfigSchema } from '../../shared/config.ts';
@@ -46,7 +46,9 @@ const content = ({ waitMs: _, ...batch }: Batch) => batch;
 test('batches do not depend on the number of threads, nor on where one begins', async () => {
   const one = (await take(new Loader(options()), 7)).map(content);
   const three = (await take(new Loader(options({ workers: 3 })), 7)).map(content);
-  const later = (await take(new Loader(options({ startStep: 4, workers: 2 })), 3)).map(content);
+  const later = (await take(new Loader(options({ start: { epoch: 1, sample: 4, samples: 12 }, workers: 2 })), 3)).map(
+    content,
+  );
   expect(three).toEqual(one);
   expect(later).toEqual(one.slice(4));
   expect(one.map((b) => b.epoch)).toEqual([0, 0, 0, 1, 1, 1, 2]);
@@ -80,7 +82,9 @@ test('RandAugment changes the student alone, and the same whatever the threads a
   const plain = (await take(new Loader(options({ config: views })), 7)).map(content);
   const one = (await take(new Loader(options({ config: views, randAugment })), 7)).map(content);
   const three = (await take(new Loader(options({ config: views, randAugment, workers: 3 })), 7)).map(content);
-  const later = (await take(new Loader(options({ config: views, randAugment, startStep: 4 })), 3)).map(content);
+  const later = (
+    await take(new Loader(options({ config: views, randAugment, start: { epoch: 1, sample: 4, samples: 12 } })), 3)
+  ).map(content);
   expect(three).toEqual(one);
   expect(later).toEqual(one.slice(4));
   expect(one.map(({ teacher }) => teacher)).toEqual(plain.map(({ teacher }) => teacher));
@@ -92,12 +96,54 @@ test('RandAugment changes the student alone, and the same whatever the threads a
 
 test('several crops of an image differ; few images are gone round', async () => {
   const few = images.slice(0, 2);
-  expect(Loader.stepsPerEpoch(2, config())).toBe(1);
   const [batch] = await take(new Loader(options({ images: few })), 1);
   expect([...batch!.imageIds].sort()).toEqual([1, 1, 2, 2]);
   const views = [0, 1, 2, 3].map((slot) => batch!.student.slice(slot * 768, (slot + 1) * 768).join());
   expect(new Set(views).size).toBe(4);
-  expect(Loader.stepsPerEpoch(2, config({ train: { batch_size: 4, crops_per_image: 10 } }))).toBe(5);
+  // Each of the crops of an epoch once, in one epoch after the other.
+  const crops = await take(
+    new Loader(options({ config: config({ train: { batch_size: 4, crops_per_image: 3 } }) })),
+    9,
+  );
+  const counts = Map.groupBy(
+    crops.flatMap(({ imageIds }) => [...imageIds]),
+    (id) => id,
+  );
+  expect([...counts.values()].map((same) => same.length)).toEqual(Array(12).fill(3));
+  expect(crops.map(({ epoch }) => epoch)).toEqual(Array(9).fill(0));
+  expect(crops.at(-1)!.next).toEqual({ epoch: 1, sample: 0, samples: 36 });
+});
+
+test('an epoch is every image once, whatever the batch: what does not fill one opens the next', async () => {
+  for (const [count, batch_size, batches] of [
+    [11, 4, 11],
+    [5, 12, 5],
+    [3, 8, 6],
+  ] as const) {
+    const some = images.slice(0, count);
+    const made = config({ train: { batch_size, seed: 3 } });
+    const all = (await take(new Loader(options({ images: some, config: made })), batches)).map(content);
+    const seen = all.flatMap(({ imageIds }) => [...imageIds]);
+    for (let epoch = 0; epoch < batch_size; epoch++) {
+      const own = seen.slice(epoch * count, (epoch + 1) * count);
+      if (own.length === count) expect(own.toSorted((a, b) => a - b)).toEqual(some.map(({ id }) => id));
+    }
+    expect(all.map(({ epoch }) => epoch)).toEqual(all.map((_, i) => Math.floor(((i + 1) * batch_size - 1) / count)));
+    const { next } = all[1]!;
+    expect(next).toEqual({
+      epoch: Math.floor((2 * batch_size) / count),
+      sample: (2 * batch_size) % count,
+      samples: count,
+    });
+    const later = await take(new Loader(options({ images: some, config: made, start: next, workers: 2 })), 3);
+    expect(later.map(content)).toEqual(all.slice(2, 5));
+  }
+});
+
+test('other images than there were do not change how far an epoch is', () => {
+  expect(positionAmong(48, { epoch: 3, sample: 7, samples: 48 })).toEqual({ epoch: 3, sample: 7, samples: 48 });
+  expect(positionAmong(96, { epoch: 3, sample: 24, samples: 48 })).toEqual({ epoch: 3, sample: 48, samples: 96 });
+  expect(positionAmong(5, { epoch: 3, sample: 47, samples: 48 })).toEqual({ epoch: 3, sample: 4, samples: 5 });
 });
 
 test('an image that fails is replaced, counted and named', async () => {

@@ -119,7 +119,7 @@ describe('checkpoints', () => {
     // 2 steps an epoch, one checkpoint an epoch; 3 MB each.
     for (const [i, loss] of losses.entries()) store.checkpoints.save(run.id, at(2 * (i + 1), loss), all(i, 48));
     const big = statSync(path).size;
-    const policy = { keep_last: 2, keep_best: true, keep_every_epochs: 5, steps_per_epoch: 2 };
+    const policy = { keep_last: 2, keep_best: true, keep_every_epochs: 5 };
     const steps = store.checkpoints.list(run.id).map((c) => c.id);
     const { deleted, stripped } = store.checkpoints.applyKeepPolicy(run.id, policy);
     expect(deleted).toEqual([steps[0], steps[1], steps[3], steps[5]]);
@@ -168,8 +168,14 @@ describe('checkpoints', () => {
 
 test('sortOut: nothing beyond the last without best and epochs; irregular steps take the first of each period', () => {
   const made = (steps: number[], best = 0) =>
-    steps.map((step) => ({ id: step, step, is_best: step === best, has_optimizer: true }));
-  const policy = { keep_last: 1, keep_best: false, keep_every_epochs: null, steps_per_epoch: 10 };
+    steps.map((step) => ({
+      id: step,
+      step,
+      epoch: Math.floor(step / 10),
+      is_best: step === best,
+      has_optimizer: true,
+    }));
+  const policy = { keep_last: 1, keep_best: false, keep_every_epochs: null };
   expect(sortOut(made([1, 2, 3], 1), policy)).toEqual({ remove: [1, 2], strip: [] });
   expect(sortOut(made([3, 12, 19, 25, 48, 49, 50]), { ...policy, keep_every_epochs: 1 })).toEqual({
     remove: [3, 19, 49],

@@ -56,7 +56,7 @@ test('of two processes one gets the device', () => {
 test('a checkpoint that one waits for is not tidied away', () => {
   const { store, run, ids, add } = withCheckpoints([1, 2, 3]);
   const waits = add(ids[1]!);
-  const policy = { keep_last: 1, keep_best: false, keep_every_epochs: null, steps_per_epoch: 2 };
+  const policy = { keep_last: 1, keep_best: false, keep_every_epochs: null };
   const kept = () => {
     store.checkpoints.applyKeepPolicy(run.id, policy);
     return store.checkpoints

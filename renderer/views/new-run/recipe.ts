@@ -55,7 +55,7 @@ export const secondsOf = (config: RunConfig, steps: number, imagesPerSecond: num
 /** The most that checkpoints take at once; those kept only for their weights lack the optimizer's half. */
 export function diskOf(config: RunConfig, plan: { steps: number; steps_per_epoch: number; checkpoint_bytes: number }) {
   const { keep_last, keep_best, keep_every_epochs } = config.checkpoint;
-  const epochs = plan.steps / Math.max(1, plan.steps_per_epoch);
+  const epochs = plan.steps / plan.steps_per_epoch;
   const light = (keep_best ? 1 : 0) + (keep_every_epochs === null ? 0 : Math.floor(epochs / keep_every_epochs) + 1);
   return plan.checkpoint_bytes * (keep_last + light / 2);
 }
