@@ -1,10 +1,14 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { AppError } from '../shared/errors.ts';
+import { exactJson, printableLines } from '../shared/printable.ts';
 import { addCommands } from './cli/commands.ts';
-import { Output } from './cli/output.ts';
+import { Output, watchOutput } from './cli/output.ts';
+import { VERSION } from './services/version.ts';
 import { sinceStart } from './trainer/spans.ts';
 
+watchOutput();
+const isJson = process.argv.includes('--json');
 const program = new Command('conmim')
   .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
   .option('--json', 'print one JSON document on standard output and nothing else')
@@ -12,6 +16,11 @@ const program = new Command('conmim')
     '--home <folder>',
     'where datasets, runs and checkpoints are kept (else CONMIM_HOME, else the data folder of the user)',
   )
+  .version(isJson ? exactJson({ version: VERSION }) : VERSION, '-V, --version', 'print the version of this program')
+  .configureOutput({
+    writeOut: (text) => process.stdout.write(printableLines(text)),
+    writeErr: (text) => process.stderr.write(printableLines(text)),
+  })
   .showSuggestionAfterError()
   .configureHelp({ showGlobalOptions: true });
 
@@ -31,14 +40,14 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     // Its own words are already on standard error (help on standard output).
-    if (error.exitCode !== 0 && process.argv.includes('--json')) {
+    if (error.exitCode !== 0 && isJson) {
       new Output(true).error(
         new AppError('bad-input', error.message.replace(/^error: /, ''), '', 'See `conmim --help`.'),
       );
     }
     process.exitCode = error.exitCode;
   } else {
-    new Output(process.argv.includes('--json')).error(error);
+    new Output(isJson).error(error);
     process.exitCode = 1;
   }
 }

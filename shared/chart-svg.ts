@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** A chart as an SVG document of its own: for a paper, a slide or a model card, so on white, with its axes and names in it. */
 export interface SvgLine {
   label: string;
@@ -18,9 +20,9 @@ export function ticks(low: number, high: number, count = 6): number[] {
   return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-/** Text that means itself in XML and HTML. */
+/** Text that means itself in XML and HTML; what XML has no way to write is shown as `printable` does. */
 export const escapeXml = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
+  printable(text).replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 const short = (value: number) => String(Number(value.toPrecision(6)));
 
 /** @returns the document, and its size in pixels */

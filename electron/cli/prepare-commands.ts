@@ -67,7 +67,7 @@ export function addPrepareCommands(program: Command): void {
           onProgress: (done, total, phase) => {
             if (phase !== what) [began, what] = [performance.now(), phase];
             const left = ((performance.now() - began) / 1000 / Math.max(1, done)) * (total - done);
-            out.progress(`${phase}: ${done} of ${total} images${done > 0 ? `, ${duration(left)} left` : ''}`);
+            out.progress(`${phase}: ${done} of ${total} images`, done > 0 ? `${duration(left)} left` : '');
           },
         });
         const { set, added, failures, failed, freed, seconds } = summary;

@@ -295,10 +295,11 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
         const found = run.finetune
           ? `test accuracy ${percent(m.top1)}`
           : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
-        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}  ${duration(remaining(run, m))} left`;
-        if (process.stderr.isTTY) out.progress(line);
+        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
+        const left = `${duration(remaining(run, m))} left`;
+        if (out.hasBar) out.progress(line, left);
         else if (Date.now() - lineAt > LINE_EVERY) {
-          out.note(line);
+          out.note(`${line}  ${left}`);
           lineAt = Date.now();
         }
         break;

@@ -1,5 +1,10 @@
+import { printable } from '../../../shared/printable.ts';
+
 /** Text that means itself in Markdown. */
-export const plain = (text: string): string => text.replace(/[\\`*_[\]<>|#]/g, (c) => `\\${c}`).replace(/\s+/g, ' ');
+export const plain = (text: string): string =>
+  printable(text)
+    .replace(/[\\`*_[\]<>|#]/g, (c) => `\\${c}`)
+    .replace(/\s+/g, ' ');
 
 /** A table; cells are Markdown. */
 export function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
