@@ -1,5 +1,5 @@
 import { AppError, fromReport } from '../shared/errors.ts';
-import type { Answer, AppEvent, Channel, Input, Numbered, Result } from '../shared/ipc.ts';
+import type { Answer, AppEvent, Asked, Channel, Numbered, Result } from '../shared/ipc.ts';
 import { enter } from './access.ts';
 
 /** What the preload script gives a desktop window (electron/preload.ts). */
@@ -135,7 +135,7 @@ if (window.conmim) {
 }
 
 /** Asks the program. @throws AppError with the words of the error */
-export async function call<C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> {
+export async function call<C extends Channel>(channel: C, input: Asked<C>): Promise<Result<C>> {
   const answer = await transport.call(channel, input);
   if (answer.ok) return answer.value as Result<C>;
   throw fromReport(answer.error);

@@ -22,17 +22,21 @@ export class AppError extends Error {
   readonly why: string;
   /** What the user can do, one sentence. */
   readonly next: string;
+  /** What is there already under the name that was asked for, and would be written over. */
+  readonly exists: string | undefined;
 
-  constructor(kind: ErrorKind, what: string, why = '', next = '', options?: ErrorOptions) {
+  constructor(kind: ErrorKind, what: string, why = '', next = '', options?: ErrorOptions & { exists?: string }) {
     super(what, options);
     this.name = 'AppError';
     this.kind = kind;
     this.why = why;
     this.next = next;
+    this.exists = options?.exists;
   }
 
   toJSON(): ErrorReport {
-    return { kind: this.kind, what: this.message, why: this.why, next: this.next };
+    const report = { kind: this.kind, what: this.message, why: this.why, next: this.next };
+    return this.exists === undefined ? report : { ...report, exists: this.exists };
   }
 }
 
@@ -41,6 +45,8 @@ export interface ErrorReport {
   what: string;
   why: string;
   next: string;
+  /** What a person may want to be written over: ask, and ask again with `replace`. */
+  exists?: string;
 }
 
 /** Any thrown value as a report; what is not an `AppError` is a fault of this program. */
@@ -52,5 +58,6 @@ export function toReport(error: unknown): ErrorReport {
 
 /** A report that came over a process boundary, as the error that it was. */
 export function fromReport(report: ErrorReport): AppError {
-  return new AppError(report.kind, report.what, report.why, report.next);
+  const { kind, what, why, next, exists } = report;
+  return new AppError(kind, what, why, next, exists === undefined ? {} : { exists });
 }

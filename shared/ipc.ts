@@ -28,6 +28,8 @@ const id = z.number().int().positive();
 const text = z.string().max(10_000);
 const name = z.string().trim().min(1, 'must not be empty').max(200);
 const path = z.string().min(1).max(4096);
+/** Writes over what is there under this name; without it that is refused, with `exists` in the error. */
+const replace = z.boolean().default(false);
 const nothing = z.strictObject({});
 const byId = z.strictObject({ id });
 /** Settings over a preset, by dotted key: `{ 'train.batch_size': 32 }`. Values are checked as a configuration. */
@@ -112,7 +114,7 @@ export const CHANNELS = {
   // recipes
   'config.fields': channel<ConfigField[]>()(nothing),
   'presets.list': channel<PresetRow[]>()(nothing),
-  'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe })),
+  'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe, replace })),
   'presets.delete': channel<Record<string, never>>()(z.strictObject({ name })),
   /** Every problem of a configuration at once, and what follows from it. */
   'config.check': channel<ConfigCheck>()(z.strictObject({ ...recipe, dataset: id.nullable() })),
@@ -178,6 +180,7 @@ export const CHANNELS = {
       card: z.boolean(),
       /** ONNX: the weights in FILE.data beside the graph, which is done without asking where one file cannot hold them. */
       externalData: z.boolean(),
+      replace,
     }),
   ),
   /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
@@ -303,6 +306,7 @@ export const CHANNELS = {
       images: z.number().int().min(4).max(100_000),
       folder: path,
       file: name,
+      replace,
     }),
   ),
   /** Embeddings of images (mean, cls) or of all their patches (tokens, projector) to one file. */
@@ -315,10 +319,11 @@ export const CHANNELS = {
       format: z.enum(['parquet', 'npy', 'csv']),
       folder: path,
       file: name,
+      replace,
     }),
   ),
   'weights.export': channel<{ path: string; bytes: number }>()(
-    z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name }),
+    z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name, replace }),
   ),
   /** Reads weights (.safetensors or .pth) as a checkpoint of a run of their own; they stand beside what is evaluated. */
   'weights.import': channel<ImportedWeights>()(
@@ -351,6 +356,8 @@ export const CHANNELS = {
 
 export type Channel = keyof typeof CHANNELS;
 export type Input<C extends Channel> = z.output<(typeof CHANNELS)[C]['input']>;
+/** What a caller gives: what has a default may be left out. */
+export type Asked<C extends Channel> = z.input<(typeof CHANNELS)[C]['input']>;
 export type Result<C extends Channel> = Exclude<(typeof CHANNELS)[C]['result'], undefined>;
 export const CHANNEL_NAMES = Object.keys(CHANNELS) as Channel[];
 

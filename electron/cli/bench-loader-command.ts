@@ -1,11 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
-import { benchLoader } from '../services/bench-loader.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
+import { benchLoader, jpegNames } from '../services/bench-loader.ts';
 import { withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 import { table } from './words.ts';
 
 /** bench loader, beside the other benchmarks. */
@@ -20,7 +22,11 @@ export function addLoaderBench(bench: Command): void {
     .option('--images <n>', 'images that are timed, after some to warm up', wholeNumber('--images', 1), 600)
     .option('--workers <n>', 'threads', wholeNumber('--workers', 1), 1)
     .option('--prepared', 'read them as `conmim prepare` keeps them, in place of decoding JPEGs')
-    .option('--folder <folder>', 'make the JPEGs here and leave them; else in a temporary folder')
+    .addOption(
+      new OutputOption('--folder <folder>', 'make the JPEGs here and leave them; else in a temporary folder', {
+        also: (_, { files }) => jpegNames(files as number),
+      }),
+    )
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'not needed here')
     .action(
@@ -33,8 +39,8 @@ export function addLoaderBench(bench: Command): void {
             'The published masks are made of units of 32 pixels.',
             `Use ${Math.max(32, Math.round(image! / 32) * 32)}.`,
           );
-        const kept = options.folder as string | undefined;
-        const folder = kept === undefined ? await mkdtemp(join(tmpdir(), 'conmim-bench-')) : resolve(kept);
+        const kept = options.folder as Target | undefined;
+        const folder = kept === undefined ? await mkdtemp(join(tmpdir(), 'conmim-bench-')) : targetOf(kept).path;
         try {
           const result = await withAbort((signal) =>
             benchLoader({

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { addForce } from './output-option.ts';
 
 /** Commands that stand in one file, and how they are added to the program. */
 interface CommandFile {
@@ -42,6 +43,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
 export async function addCommands(program: Command, args: readonly string[]): Promise<void> {
   const named = COMMAND_FILES.find(({ names }) => names.includes(firstWord(args)));
   for (const { load } of named ? [named] : COMMAND_FILES) (await load())(program);
+  addForce(program);
 }
 
 /** The first argument that is no option of the program itself, of which `--home` takes a value. */

@@ -4,6 +4,7 @@ import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { span } from '../trainer/spans.ts';
 import { Output } from './output.ts';
+import { requireOutputs } from './output-option.ts';
 
 /** What every command works with. */
 export interface Context {
@@ -49,16 +50,17 @@ export async function withAbort<T>(act: (signal: AbortSignal) => Promise<T>): Pr
   }
 }
 
-/** Runs a command that needs no store. */
+/** Runs a command that needs no store. What it is to write is looked at first: each place is a `Target` from here on. */
 export function withOutput<A extends unknown[]>(
   action: (out: Output, command: Command, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
 ) {
   return async (...all: unknown[]): Promise<void> => {
     const command = all.at(-1) as Command;
-    const options = command.optsWithGlobals() as Record<string, unknown>;
-    const out = new Output(options.json === true);
+    const given = command.optsWithGlobals() as Record<string, unknown>;
+    const out = new Output(given.json === true);
     try {
-      await action(out, command, options, ...(all.slice(0, -2) as A));
+      const { options, args } = requireOutputs(command, given, all.slice(0, -2) as A);
+      await action(out, command, options, ...args);
     } catch (error) {
       out.error(error);
       process.exitCode = 1;

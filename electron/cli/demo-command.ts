@@ -1,8 +1,10 @@
-import { mkdirSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import type { Metric } from '../../shared/domain.ts';
+import type { Replace } from '../formats/files.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { buildConfig } from '../services/configuration.ts';
 import { importDataset } from '../services/datasets.ts';
 import { evaluate } from '../services/evaluation.ts';
@@ -14,6 +16,7 @@ import { imagesOf } from '../trainer/training-images.ts';
 import { withStore } from './context.ts';
 import { evaluationWords } from './model-commands.ts';
 import { Output, wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 import { train } from './run-commands.ts';
 import { duration, percent } from './words.ts';
 
@@ -29,7 +32,7 @@ export function addDemoCommand(program: Command): void {
     .command('demo')
     .description('import the sample images, pretrain a small ViT on them, and show what it learned')
     .option('--steps <n>', 'optimizer steps', wholeNumber('--steps', 1))
-    .option('--out <folder>', 'where the contact sheet goes', 'demo')
+    .addOption(new OutputOption('--out <folder>', 'where the contact sheet goes', {}).default('demo'))
     .action(
       withStore(async (context, options) => {
         const { out, store, signal } = context;
@@ -58,8 +61,7 @@ export function addDemoCommand(program: Command): void {
         await loadBackend();
         const checkpoint = store.checkpoints.latest(run.id)!;
         const lookup = await evaluate(store, { checkpoint: checkpoint.id, dataset: DATASET, task: 'lookup', signal });
-        const sheet = resolve(options.out as string, 'contact-sheet.png');
-        mkdirSync(dirname(sheet), { recursive: true });
+        const sheet = sheetIn(targetOf(options.out as Target));
         const K = patchesOf(config.model);
         const shown = imagesOf(store, dataset, () => true).slice(0, SHEET_IMAGES);
         await drawLookups({
@@ -73,7 +75,7 @@ export function addDemoCommand(program: Command): void {
             `Run ${run.id}, step ${run.step}: each masked patch of ${lookup.test_images} photographs is looked up among the ${K} patches of its own image.`,
             `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ${percent(1 / K)}.`,
           ].join('\n'),
-          out: sheet,
+          out: { path: sheet, replace: options.force === true },
         });
         const seconds = (performance.now() - began) / 1000;
         const last = meanOfLast(store.metrics.list(run.id, { from: run.step - LAST_STEPS + 1 }));
@@ -94,6 +96,15 @@ export function addDemoCommand(program: Command): void {
     );
 }
 
+/** The sheet's place: beside those of demos before, so that the demo can be run again and takes nothing away. */
+function sheetIn({ path: folder, replace }: { path: string } & Replace): string {
+  mkdirSync(folder, { recursive: true });
+  for (let i = 1; ; i++) {
+    const sheet = join(folder, `contact-sheet${i === 1 ? '' : `-${i}`}.png`);
+    if (replace || !existsSync(sheet)) return sheet;
+  }
+}
+
 function meanOfLast(metrics: Metric[]): Pick<Metric, 'loss' | 'top1' | 'top1_control'> {
   const mean = (f: (m: Metric) => number) => metrics.reduce((sum, m) => sum + f(m), 0) / metrics.length;
   return { loss: mean((m) => m.loss), top1: mean((m) => m.top1), top1_control: mean((m) => m.top1_control ?? 0) };
@@ -110,7 +121,7 @@ class Quiet extends Output {
   override note(text: string): void {
     this.#to.note(text);
   }
-  override progress(text: string): void {
-    this.#to.progress(text);
+  override progress(text: string, last?: string): void {
+    this.#to.progress(text, last);
   }
 }

@@ -1,10 +1,9 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { Explorer } from '../services/explore.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
 import { lookupViewSheet } from '../services/lookup-view-sheet.ts';
@@ -14,6 +13,7 @@ import { imagesOf } from '../trainer/training-images.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 import { patchesFrom } from './patches.ts';
 import { percent, table } from './words.ts';
 
@@ -39,9 +39,12 @@ export function addExploreCommands(program: Command): void {
       'hide these patches instead (with --image): row,column from 1,1 at the top left, or rectangles, 2,3-4,5',
     )
     .option('--untrained', 'ask the network as it was before training (with --image)')
-    .option(
-      '--png <file>',
-      'also draw a contact sheet: of masked patches with their answers; with --image of all its look-ups, as heat maps',
+    .addOption(
+      new OutputOption(
+        '--png <file>',
+        'also draw a contact sheet: of masked patches with their answers; with --image of all its look-ups, as heat maps',
+        { endings: ['.png'] },
+      ),
     )
     .action(
       withStore<[string]>(async ({ out, store }, options, text) => {
@@ -69,12 +72,11 @@ export function addExploreCommands(program: Command): void {
                 ...{ checkpoint, image, mask, draw: options.draw as number },
                 untrained: isUntrained,
               });
-        const sheet = options.png === undefined ? null : resolve(options.png as string);
-        if (sheet) {
-          mkdirSync(dirname(sheet), { recursive: true });
-          if ('places' in result) await draw(store, checkpoint, dataset, sheet);
-          else await lookupViewSheet(result, isUntrained ? 'Untrained' : text, sheet);
-        }
+        const target = options.png as Target | undefined;
+        if (target && 'places' in result) await draw(store, checkpoint, dataset, target);
+        else if (target && !('places' in result))
+          await lookupViewSheet(result, isUntrained ? 'Untrained' : text, target);
+        const sheet = target === undefined ? null : targetOf(target).path;
         const words = 'places' in result ? accuracyWords(result) : viewWords(result);
         out.result({ ...result, contact_sheet: sheet }, sheet ? `${words}\nContact sheet: ${sheet}` : words);
       }),
@@ -99,7 +101,7 @@ export function findImage(store: Store, dataset: number, path: string): number {
   return found.id;
 }
 
-async function draw(store: Store, checkpoint: number, datasetId: number, out: string): Promise<void> {
+async function draw(store: Store, checkpoint: number, datasetId: number, out: Target): Promise<void> {
   const { config, step } = store.checkpoints.get(checkpoint);
   const images = imagesOf(store, store.datasets.get(datasetId), () => true).slice(0, 2 * SHEET_ROWS);
   await drawLookups({

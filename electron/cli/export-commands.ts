@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
-import { exportEncoder } from '../services/export/export.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
+import { ENDINGS, exportEncoder } from '../services/export/export.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
+import { OutputOption } from './output-option.ts';
 import { bytes } from './words.ts';
 
 /** One of a few words. @throws AppError bad-input */
@@ -19,23 +21,28 @@ export function addExportCommands(program: Command): void {
     .description("write a checkpoint's encoder for other programs, with a model card beside it")
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--format <format>', 'timm (a .safetensors file) or onnx')
-    .requiredOption('--out <file>', 'where to; the card is FILE.md, its curve FILE.svg')
+    .addOption(
+      new OutputOption('--out <file>', 'where to; the card is FILE.md, its curve FILE.svg', {
+        endings: Object.values(ENDINGS),
+        also: (file, { card }) => (card === false ? [] : [`${file}.md`]),
+      }).makeOptionMandatory(),
+    )
     .option('--network <which>', 'student or teacher', 'student')
     .option('--external-data', 'ONNX: weights to FILE.data beside the graph, as is always done above 2 GB')
     .option('--no-card', 'write the weights alone')
-    .option('--force', 'write over files that are there')
     .action(
       withStore<[string]>(({ out, store }, options, checkpoint) => {
         const network = oneOf('--network', options.network, ['student', 'teacher']);
         const format = oneOf('--format', options.format, ['timm', 'onnx']);
+        const { path: file, replace } = targetOf(options.out as Target);
         const { tensors, files } = exportEncoder(store, {
           checkpoint: findCheckpoint(store, checkpoint),
           network,
           format,
-          file: options.out as string,
+          file,
           card: options.card !== false,
           externalData: options.externalData === true,
-          replace: options.force === true,
+          replace,
         });
         const words = files.map(({ path, bytes: size }) => `${path}: ${bytes(size)}`);
         out.result({ tensors, files }, words.join('\n'));

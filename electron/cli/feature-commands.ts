@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { computeMap, storedMap } from '../services/feature-map.ts';
 import { attentionSheet, coloursSheet, mapSheet } from '../services/feature-sheet.ts';
 import { FeatureViews } from '../services/features.ts';
@@ -14,12 +14,13 @@ import { withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { type Output, wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 import { percent, table } from './words.ts';
 
 interface Options {
   dataset: string;
   view: 'colours' | 'attention' | 'map';
-  out: string;
+  out: Target;
   network: 'student' | 'teacher';
   untrained?: boolean;
   image?: string;
@@ -36,6 +37,8 @@ interface Asked {
   checkpoint: number;
   dataset: number;
   options: Options;
+  target: Target;
+  /** Where that is. */
   file: string;
   /** Of sheets. */
   name: string;
@@ -49,7 +52,11 @@ export function addFeatureCommands(program: Command): void {
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
     .addOption(new Option('--view <view>').choices(['colours', 'attention', 'map']).makeOptionMandatory())
-    .requiredOption('--out <file>', 'a PNG file: the contact sheet, or the map with thumbnails')
+    .addOption(
+      new OutputOption('--out <file>', 'a PNG file: the contact sheet, or the map with thumbnails', {
+        endings: ['.png'],
+      }).makeOptionMandatory(),
+    )
     .addOption(new Option('--network <which>').choices(['student', 'teacher']).default('student'))
     .option('--untrained', 'the network as it was before training (colours show it beside in any case)')
     .option('--image <path>', 'one image of the dataset, by its path in its folder (attention, colours: the first)')
@@ -69,20 +76,20 @@ export function addFeatureCommands(program: Command): void {
         const options = given as unknown as Options;
         const checkpoint = findCheckpoint(store, text);
         const dataset = store.datasets.get(options.dataset).id;
-        const file = resolve(options.out);
-        mkdirSync(dirname(file), { recursive: true });
+        const target = options.out;
+        const file = targetOf(target).path;
         await loadBackend();
         const { run_id, step } = store.checkpoints.get(checkpoint);
         const network = options.untrained ? 'before training' : `${options.network}, step ${step}`;
         const name = `${store.runs.get(run_id).name}, ${network}`;
-        await VIEWS[options.view]({ store, out, checkpoint, dataset, options, file, name });
+        await VIEWS[options.view]({ store, out, checkpoint, dataset, options, target, file, name });
       }),
     );
 }
 
 const VIEWS = { colours, attention, map };
 
-async function colours({ store, out, checkpoint, dataset, options, file, name }: Asked): Promise<void> {
+async function colours({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   if (options.images > 64)
     throw new AppError('bad-input', '--images is at most 64.', '', 'The nearest valid value is 64.');
   const views = new FeatureViews(store);
@@ -101,7 +108,7 @@ async function colours({ store, out, checkpoint, dataset, options, file, name }:
     const { folder, path } = store.images.get(id);
     return centrePng(join(folders[folder]!, path), side);
   });
-  await coloursSheet(all, await Promise.all(pictures), file);
+  await coloursSheet(all, await Promise.all(pictures), target);
   const figures = all.map(({ name, view: { images: _, ...rest } }) => ({ name, ...rest }));
   out.result(
     { networks: figures, images: view.images.map(({ id, path }) => ({ id, path })), contact_sheet: file },
@@ -120,7 +127,7 @@ async function colours({ store, out, checkpoint, dataset, options, file, name }:
   );
 }
 
-async function attention({ store, out, checkpoint, dataset, options, file, name }: Asked): Promise<void> {
+async function attention({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   const image =
     options.image === undefined ? store.images.sample(dataset, 1)[0]?.id : findImage(store, dataset, options.image);
   if (image === undefined) throw new AppError('bad-input', 'The dataset has no usable image.');
@@ -132,7 +139,7 @@ async function attention({ store, out, checkpoint, dataset, options, file, name 
     ...{ checkpoint, image, part: options.network, untrained: options.untrained === true },
     patch: row === null ? null : (row - 1) * grid + column! - 1,
   });
-  await attentionSheet(view, name, file);
+  await attentionSheet(view, name, target);
   const { picture: _, ...rest } = view;
   out.result(
     { ...rest, contact_sheet: file },
@@ -155,7 +162,7 @@ async function attention({ store, out, checkpoint, dataset, options, file, name 
   );
 }
 
-async function map({ store, out, checkpoint, dataset, options, file, name }: Asked): Promise<void> {
+async function map({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   const ask = { checkpoint, dataset, part: options.network, untrained: options.untrained === true, pool: options.pool };
   if (!storedMap(store, ask))
     await computeMap(store, ask, (done, total, phase) =>
@@ -167,7 +174,7 @@ async function map({ store, out, checkpoint, dataset, options, file, name }: Ask
     const { folder, path } = store.images.get(id);
     return centrePng(join(folders[folder]!, path), 64).catch(() => null);
   };
-  await mapSheet(view, name, picture, file);
+  await mapSheet(view, name, picture, target);
   const { k, n, sample, trustworthiness, kept } = view.figures;
   out.result(
     { ...view, map: file },

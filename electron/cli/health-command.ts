@@ -1,12 +1,12 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { HEALTH_IMAGES } from '../services/health/health.ts';
-import { writeHealthReport } from '../services/health/report.ts';
+import { HEALTH_ENDINGS, writeHealthReport } from '../services/health/report.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 
 /** health. */
 export function addHealthCommand(program: Command): void {
@@ -15,17 +15,20 @@ export function addHealthCommand(program: Command): void {
     .description('look for collapse and short cuts in a checkpoint, beside its untrained network: one HTML file')
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
-    .requiredOption('--out <file>', 'an .html file; it needs nothing beside it')
+    .addOption(
+      new OutputOption('--out <file>', 'an .html file; it needs nothing beside it', {
+        endings: HEALTH_ENDINGS,
+      }).makeOptionMandatory(),
+    )
     .option('--images <n>', 'images that are looked at, at most', wholeNumber('--images', 4), HEALTH_IMAGES)
     .action(
       withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
-        const file = resolve(options.out as string);
-        mkdirSync(dirname(file), { recursive: true });
+        const { path: file, replace } = targetOf(options.out as Target);
         await loadBackend();
         const report = await writeHealthReport(
           store,
           {
-            ...{ file, checkpoint: findCheckpoint(store, checkpoint) },
+            ...{ file, replace, checkpoint: findCheckpoint(store, checkpoint) },
             ...{ dataset: options.dataset as string, images: options.images as number },
           },
           { signal, onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`) },

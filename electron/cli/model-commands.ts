@@ -1,20 +1,21 @@
-import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
-import { EMBEDDING_FORMATS } from '../services/embeddings/writers.ts';
+import { besideEmbeddings, EMBEDDING_FORMATS, type EmbeddingFormat } from '../services/embeddings/writers.ts';
 import { type EvaluationResult, evaluate, queueEvaluation, type Scores, type Task } from '../services/evaluation.ts';
-import { replay } from '../services/replay.ts';
+import { REPLAYED, replay } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
-import { exportWeights, importWeights } from '../services/weights.ts';
+import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { chooseBackend } from '../trainer/choice.ts';
 import { homeFolder, withAbort, withOutput, withStore } from './context.ts';
 import { collect, type Output, wholeNumber } from './output.ts';
+import { OutputArgument, OutputOption } from './output-option.ts';
 import { bytes, percent, table } from './words.ts';
 
 const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
@@ -65,7 +66,12 @@ export function addModelCommands(program: Command): void {
     )
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
-    .requiredOption('--out <file>', 'ends in .parquet, .npy (with FILE.index.csv beside it) or .csv')
+    .addOption(
+      new OutputOption('--out <file>', 'ends in .parquet, .npy (with FILE.index.csv beside it) or .csv', {
+        endings: EMBEDDING_FORMATS.map((one) => `.${one}`),
+        also: (file) => besideEmbeddings(file, formatOf(file)),
+      }).makeOptionMandatory(),
+    )
     .addOption(
       new Option('--feature <which>', 'of images: mean of patch tokens, or CLS; of patches: tokens, or projector')
         .choices(['mean', 'cls', 'tokens', 'projector'])
@@ -74,10 +80,7 @@ export function addModelCommands(program: Command): void {
     .addOption(new Option('--network <which>').choices(['student', 'teacher', 'untrained']).default('student'))
     .action(
       withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
-        const file = resolve(options.out as string);
-        const format = EMBEDDING_FORMATS.find((one) => file.endsWith(`.${one}`));
-        if (!format)
-          throw new AppError('bad-input', `${file} is none of .parquet, .npy and .csv.`, '', 'Choose such a name.');
+        const { path: file, replace } = targetOf(options.out as Target);
         await loadBackend();
         const report = await exportEmbeddings(
           store,
@@ -86,7 +89,7 @@ export function addModelCommands(program: Command): void {
             dataset: options.dataset as string,
             part: options.network as EmbeddingOptions['part'],
             feature: options.feature as EmbeddingOptions['feature'],
-            ...{ format, file },
+            ...{ format: formatOf(file), file, replace },
           },
           { signal, onProgress: (done, total, what) => out.progress(`${done} of ${total} ${what}`) },
         );
@@ -106,14 +109,15 @@ export function addModelCommands(program: Command): void {
     .command('export-weights')
     .description("write a checkpoint's network under the published names")
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
-    .argument('<file>', 'a .safetensors file')
+    .addArgument(new OutputArgument('<file>', 'a .safetensors file', { endings: [WEIGHTS_ENDING] }))
     .option('--network <which>', 'student or teacher', 'student')
     .action(
-      withStore<[string, string]>(({ out, store }, options, checkpoint, file) => {
+      withStore<[string, Target]>(({ out, store }, options, checkpoint, target) => {
         const network = options.network;
         if (network !== 'student' && network !== 'teacher')
           throw new AppError('bad-input', `--network is "student" or "teacher", not "${network}".`);
-        const tensors = exportWeights(store, findCheckpoint(store, checkpoint), file, network);
+        const { path: file, replace } = targetOf(target);
+        const tensors = exportWeights(store, findCheckpoint(store, checkpoint), file, network, { replace });
         out.result({ file, network, tensors }, `${file}: ${tensors} tensors of the ${network}.`);
       }),
     );
@@ -142,11 +146,12 @@ export function addModelCommands(program: Command): void {
     .command('replay')
     .description('run a parity folder and write what came out (result.json, look-ups, gradients, final states, tokens)')
     .argument('<folder>')
-    .argument('<out>')
+    .addArgument(new OutputArgument('<out>', 'a folder; it is made where there is none', { also: () => REPLAYED }))
     .action(
-      withOutput<[string, string]>(async (out, _command, _options, folder, target) => {
+      withOutput<[string, Target]>(async (out, _command, _options, folder, target) => {
         const backend = await loadBackend();
-        const steps = replay(folder, target);
+        const { path, replace: isReplaced } = targetOf(target);
+        const steps = replay(folder, path, { replace: isReplaced });
         const rows = steps.map((s, i) => [
           i,
           s.loss.toFixed(6),
@@ -171,6 +176,10 @@ export function addModelCommands(program: Command): void {
       }),
     );
 }
+
+/** By the end of a name, which was looked at before. */
+const formatOf = (file: string): EmbeddingFormat =>
+  EMBEDDING_FORMATS.find((one) => file.toLowerCase().endsWith(`.${one}`)) ?? 'parquet';
 
 /** Tries the backends; Ctrl-C ends it and keeps nothing. */
 async function trial(out: Output): Promise<void> {

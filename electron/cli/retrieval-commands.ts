@@ -1,11 +1,10 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';
@@ -17,6 +16,7 @@ import { withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
+import { OutputOption } from './output-option.ts';
 import { patchesFrom } from './patches.ts';
 import { percent, table } from './words.ts';
 
@@ -79,7 +79,7 @@ export function addRetrievalCommands(program: Command): void {
     .option('--folder <start>', 'answers whose path begins with this alone')
     .option('--other-images', 'no answers from the image itself')
     .option('--no-duplicates', 'no copies: equal files, and patches that look the same to the network')
-    .option('--png <file>', 'also draw a contact sheet of the answers')
+    .addOption(new OutputOption('--png <file>', 'also draw a contact sheet of the answers', { endings: ['.png'] }))
     .action(
       withStore<[string]>(async ({ out, store }, options, text) => {
         const spec = specOf(store, options, text);
@@ -99,11 +99,9 @@ export function addRetrievalCommands(program: Command): void {
           duplicates: options.duplicates !== false,
         });
         indexes.close();
-        const sheet = options.png === undefined ? null : resolve(options.png as string);
-        if (sheet) {
-          mkdirSync(dirname(sheet), { recursive: true });
-          await drawRetrieval(view, sheet);
-        }
+        const target = options.png as Target | undefined;
+        if (target) await drawRetrieval(view, target);
+        const sheet = target === undefined ? null : targetOf(target).path;
         const results = view.results.map(({ picture: _, ...rest }) => rest);
         const { picture: _, ...rest } = view;
         out.result(
@@ -123,7 +121,9 @@ export function addRetrievalCommands(program: Command): void {
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
     .option('--max-images <n>', 'so many images are compared, spread evenly', wholeNumber('--max-images', 1), 200)
     .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 6)
-    .option('--png <file>', 'also draw a contact sheet: a row for each checkpoint')
+    .addOption(
+      new OutputOption('--png <file>', 'also draw a contact sheet: a row for each checkpoint', { endings: ['.png'] }),
+    )
     .action(
       withStore<[string[]]>(async ({ out, store, signal }, options, names) => {
         const part = options.part as 'student' | 'teacher';
@@ -149,7 +149,7 @@ export function addRetrievalCommands(program: Command): void {
         const image = findImage(store, dataset, options.image as string);
         const view = await travel(store, indexes, { ...route, image, patches, k: options.neighbours as number });
         indexes.close();
-        const png = options.png as string | undefined;
+        const png = options.png as Target | undefined;
         if (png !== undefined) await drawTravel(view, { path: options.image as string, patches }, png);
         const { pictures: _, picture: __, ...rest } = view;
         const stop = (one: { step: number; is_untrained: boolean }) =>

@@ -1,4 +1,17 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 
 /** Bytes that can be read anywhere: an open file or a buffer. */
@@ -52,28 +65,35 @@ export function openSource(file: string | Buffer): Source {
   };
 }
 
+/** Whether a file that is there is written over. What a person named is not, unless they said so. */
+export interface Replace {
+  replace: boolean;
+}
+
 /**
  * Writes a file that appears whole or not at all: beside its place, synced, renamed. Chunks are written one by one.
- * @throws AppError `bad-input` when the place cannot be written
+ * @throws AppError `bad-input` when the place cannot be written; `conflict` where a file is there that is not replaced
  */
-export function writeWhole(path: string, chunks: Iterable<Uint8Array>): void {
-  writeTogether([{ path, chunks }]);
+export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: Replace = { replace: true }): void {
+  writeTogether([{ path, chunks }], how);
 }
 
 /**
  * Writes files of which the last refers to those before it, each as `writeWhole` does. All are complete beside their
  * places before the first takes its own, and a last one that is there goes away before that: cut short at any point,
  * no file refers to others than it was written with.
- * @throws AppError `bad-input` when a place cannot be written; the files that it has put in place are taken away
+ * @throws AppError as `writeWhole`; the files that it has put in place are taken away
  */
-export function writeTogether(files: { path: string; chunks: Iterable<Uint8Array> }[]): void {
-  const temporary = (path: string) => `${path}.${process.pid}.part`;
+export function writeTogether(
+  files: { path: string; chunks: Iterable<Uint8Array> }[],
+  { replace }: Replace = { replace: true },
+): void {
   const placed: string[] = [];
   let now = '';
   try {
     for (const { path, chunks } of files) {
       now = path;
-      const fd = openSync(temporary(path), 'w');
+      const fd = openSync(temporaryOf(path), 'w');
       try {
         for (const chunk of chunks) writeAll(fd, chunk);
         fsyncSync(fd);
@@ -81,19 +101,76 @@ export function writeTogether(files: { path: string; chunks: Iterable<Uint8Array
         closeSync(fd);
       }
     }
-    if (files.length > 1) rmSync(files.at(-1)!.path, { force: true });
+    if (files.length > 1 && replace) rmSync(files.at(-1)!.path, { force: true });
     for (const { path } of files) {
       now = path;
-      renameSync(temporary(path), path);
+      putInPlace(temporaryOf(path), path, { replace });
       placed.push(path);
     }
   } catch (error) {
-    for (const path of [...files.map(({ path }) => temporary(path)), ...placed]) rmSync(path, { force: true });
-    const { message } = error as Error;
-    const next = 'Name a place with room that you may write to.';
-    throw new AppError('bad-input', `${now} cannot be written.`, message, next, { cause: error });
+    for (const path of [...files.map(({ path }) => temporaryOf(path)), ...placed]) removeQuietly(path);
+    throw cannotWrite(now, error);
   }
 }
+
+/** A file that could not be written, in words. */
+export function cannotWrite(path: string, error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const { message, code } = error as NodeJS.ErrnoException;
+  const why = code === 'ENOSPC' || code === 'EDQUOT' ? `There is no room on its disk. ${message}` : message;
+  const next = 'Name a place with room that you may write to.';
+  return new AppError('bad-input', `${path} cannot be written.`, why, next, { cause: error });
+}
+
+/** Taking away what was half written must not hide why it was. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // its name or folder is what cannot be used
+  }
+}
+
+/** Most bytes of a name on the file systems that are in use. */
+export const MOST_NAME_BYTES = 255;
+
+/** Where a file is written until it is whole. The name says whose it is, and is no longer than a name may be. */
+function temporaryOf(path: string): string {
+  const [name, ending] = [basename(path), `.${process.pid}.part`];
+  const fits = Buffer.byteLength(name + ending) <= MOST_NAME_BYTES;
+  return join(dirname(path), fits ? name + ending : createHash('sha256').update(name).digest('hex') + ending);
+}
+
+/** Codes of file systems on which a file has one name at most. */
+const WITHOUT_LINKS = new Set(['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'EACCES', 'EINVAL']);
+
+/**
+ * Gives a file that is whole its name. Without `replace`, a file that came there while this one was being written stays.
+ * @throws AppError conflict where one is there; the system's error otherwise
+ */
+export function putInPlace(from: string, to: string, { replace }: Replace): void {
+  if (replace) {
+    renameSync(from, to);
+    return;
+  }
+  try {
+    linkSync(from, to); // unlike renaming, it fails where the name is taken
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw isThere(to);
+    if (!WITHOUT_LINKS.has(code ?? '')) throw error;
+    if (lstatSync(to, { throwIfNoEntry: false })) throw isThere(to);
+    renameSync(from, to);
+    return;
+  }
+  rmSync(from, { force: true });
+}
+
+/** What a person is told whose file would be written over. */
+export const isThere = (path: string): AppError =>
+  new AppError('conflict', `${path} is there already.`, '', 'Choose another name, or write over it: `--force`.', {
+    exists: path,
+  });
 
 /** Writes all of `bytes` at the file's position. */
 export function writeAll(fd: number, bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
-import { openSource, type Source, writeWhole } from './files.ts';
+import { openSource, type Replace, type Source, writeWhole } from './files.ts';
 import { repeatedKey } from './json-keys.ts';
 
 /**
@@ -128,7 +128,12 @@ const isSizes = (value: unknown): value is number[] =>
  * tensors are written one by one, never copied.
  * @throws AppError `bad-input` when a tensor's data does not fit its shape or the place cannot be written
  */
-export function writeSafetensors(path: string, tensors: StateDict, metadata?: Record<string, string>): void {
+export function writeSafetensors(
+  path: string,
+  tensors: StateDict,
+  metadata?: Record<string, string>,
+  how?: Replace,
+): void {
   const sorted = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
   const header = Buffer.from(JSON.stringify(headerOf(sorted, metadata)));
   const padded = Buffer.alloc(Math.ceil(header.length / 8) * 8, ' ');
@@ -137,7 +142,7 @@ export function writeSafetensors(path: string, tensors: StateDict, metadata?: Re
   length.writeBigUInt64LE(BigInt(padded.length));
 
   const bytes = ({ data }: HostTensor) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  writeWhole(path, [length, padded, ...sorted.map(([, tensor]) => bytes(tensor))]);
+  writeWhole(path, [length, padded, ...sorted.map(([, tensor]) => bytes(tensor))], how);
 }
 
 function headerOf(sorted: [string, HostTensor][], metadata: Record<string, string> | undefined) {

@@ -5,9 +5,11 @@ import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
+import { requireOutput } from '../formats/outputs.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
+import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
@@ -25,7 +27,7 @@ import { SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
 import { VERSION } from '../services/version.ts';
-import { exportWeights } from '../services/weights.ts';
+import { exportWeights, WEIGHTS_ENDING } from '../services/weights.ts';
 import type { Context, Handlers } from './program.ts';
 
 /** What each channel does; the work itself is the services'. */
@@ -310,15 +312,16 @@ function checkpointHandlers({
       }),
     'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
     'evaluations.start': (input) => live.evaluate(input),
-    'health.report': ({ checkpoint, dataset, images, folder, file }) => {
+    'health.report': ({ checkpoint, dataset, images, folder, file, replace }) => {
       const { run_id, step } = store.checkpoints.get(checkpoint);
-      const options = { checkpoint, dataset, images, file: newIn(folder, file, '.html') };
+      const options = { checkpoint, dataset, images, replace, file: outputIn(folder, file, '.html', replace) };
       return tasks.start('health', `Health of ${store.runs.get(run_id).name}, step ${step}`, ({ signal, progress }) =>
         runJob({ kind: 'health', database: store.path, options }, { signal, onProgress: progress }),
       );
     },
     'embeddings.export': ({ checkpoint, dataset, folder, file, ...asked }) => {
-      const path = newIn(folder, file, `.${asked.format}`);
+      const beside = (path: string) => besideEmbeddings(path, asked.format);
+      const path = outputIn(folder, file, `.${asked.format}`, asked.replace, beside);
       const { run_id, step } = store.checkpoints.get(checkpoint);
       const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
       const options = { ...asked, checkpoint, dataset, file: path };
@@ -330,9 +333,9 @@ function checkpointHandlers({
       const options = { ...what, file: placeIn(folder, file, ENDINGS[what.format]) };
       return runJob({ kind: 'export', database: store.path, options });
     },
-    'weights.export': ({ checkpoint, part, folder, file }) => {
-      const path = newIn(folder, file, '.safetensors');
-      exportWeights(store, checkpoint, path, part);
+    'weights.export': ({ checkpoint, part, folder, file, replace }) => {
+      const path = placeIn(folder, file, WEIGHTS_ENDING);
+      exportWeights(store, checkpoint, path, part, { replace });
       return { path, bytes: statSync(path).size };
     },
     'weights.import': async (input) => {
@@ -353,15 +356,19 @@ function placeIn(folder: string, file: string, ending: string): string {
     const { message } = error as Error;
     throw new AppError('bad-input', `${folder} cannot be made.`, message, 'Choose another folder.', { cause: error });
   }
-  return resolve(folder, file.endsWith(ending) ? file : `${file}${ending}`);
+  return resolve(folder, file.toLowerCase().endsWith(ending) ? file : `${file}${ending}`);
 }
 
-/** The same, of a file that must not be there yet. @throws AppError conflict */
-function newIn(folder: string, file: string, ending: string): string {
+/** The same, looked at before a task begins. @throws AppError as `requireOutput` */
+function outputIn(
+  folder: string,
+  file: string,
+  ending: string,
+  replace: boolean,
+  beside: (path: string) => string[] = () => [],
+): string {
   const path = placeIn(folder, file, ending);
-  if (statSync(path, { throwIfNoEntry: false }))
-    throw new AppError('conflict', `${path} is there already.`, '', 'Choose another name.');
-  return path;
+  return requireOutput(path, { endings: [ending], beside: beside(path), replace });
 }
 
 function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {

@@ -42,11 +42,14 @@ const LAYERS = [
   [250, 0.1],
 ] as const;
 
+/** Names of so many made-up photographs. */
+export const jpegNames = (count: number): string[] => Array.from({ length: count }, (_, i) => `${1000 + i}.jpg`);
+
 /** Made-up photographs: layers of smooth noise, as JPEG of about the published size. Always the same ones. */
 export async function makeJpegs(folder: string, count: number): Promise<LoaderImage[]> {
   await mkdir(folder, { recursive: true });
-  const images = Array.from({ length: count }, (_, i) => ({
-    ...{ id: i + 1, path: join(folder, `${1000 + i}.jpg`) },
+  const images = jpegNames(count).map((name, i) => ({
+    ...{ id: i + 1, path: join(folder, name) },
     hash: `made up ${i + 1}`, // always the same ones
   }));
   for (const { id, path } of images) await writeFile(path, await madeUp(id));

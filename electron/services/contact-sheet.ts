@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
+import type { Target } from '../formats/outputs.ts';
 import { type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './sheet.ts';
 
 /** Where a masked patch's query looked, and how far it was from right. */
@@ -172,7 +173,7 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
  * @param out the PNG file to write
  * @throws AppError `bad-input` where views, mask and answers of a row do not fit each other
  */
-export async function contactSheet(rows: ContactRow[], out: string, options: ContactOptions = {}): Promise<void> {
+export async function contactSheet(rows: ContactRow[], out: Target, options: ContactOptions = {}): Promise<void> {
   rows.forEach(check);
   const write = await sheetWriter(WIDTH - MARGIN, options.letters);
 

@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import { classMark, type Shape } from '../../shared/colours.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { placeOf } from '../../shared/patches.ts';
+import type { Target } from '../formats/outputs.ts';
 import { bytesOf, enlarged, heatMap, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './sheet.ts';
 
 const MARGIN = 28;
@@ -20,7 +21,7 @@ async function titled(width: number, heading: string, lines: string[]) {
 export async function coloursSheet(
   views: { name: string; view: ColoursView }[],
   pictures: Buffer[],
-  out: string,
+  out: Target,
 ): Promise<void> {
   const [side, gap, columns] = [128, 8, views.length > 1 ? 3 : 4];
   const cell = (1 + views.length) * (side + gap) + 16;
@@ -53,7 +54,7 @@ export async function coloursSheet(
 }
 
 /** Where one token looks: a row for each block, a column for each head, their mean first. */
-export async function attentionSheet(view: AttentionView, name: string, out: string): Promise<void> {
+export async function attentionSheet(view: AttentionView, name: string, out: Target): Promise<void> {
   const { grid, heads, blocks, patch } = view;
   const [side, gap, left, top] = [104, 8, MARGIN + 70, HEAD + 30];
   const width = Math.max(760, left + (heads + 1) * (side + gap) + MARGIN);
@@ -105,7 +106,7 @@ export async function mapSheet(
   view: MapView,
   name: string,
   thumbnail: (id: number) => Promise<Uint8Array | null>,
-  out: string,
+  out: Target,
 ): Promise<void> {
   const [width, side, thumb] = [1600, 1200, 44];
   const { k, trustworthiness, kept, n } = view.figures;

@@ -2,6 +2,7 @@ import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
+import type { Target } from '../formats/outputs.ts';
 import { type ContactRow, contactSheet } from './contact-sheet.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
 import { bestOf, LookupPair } from './lookups.ts';
@@ -15,7 +16,7 @@ export interface SheetOptions {
   rows: number;
   seed: number;
   caption: string;
-  out: string;
+  out: Target;
 }
 
 /** Draws masked patches of images with the answers that the student's queries found among the teacher's keys. */

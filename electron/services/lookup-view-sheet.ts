@@ -1,5 +1,6 @@
 import type { LookupView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
+import type { Target } from '../formats/outputs.ts';
 import {
   bytesOf,
   enlarged,
@@ -24,7 +25,7 @@ const COLOR = { right: '#2f9e55', wrong: '#e8862e' };
 const TEN_THOUSANDTHS = 10_000;
 
 /** Every look-up of one image: for each masked patch where in the image the student looked for it, as a heat map. */
-export async function lookupViewSheet(view: LookupView, name: string, out: string): Promise<void> {
+export async function lookupViewSheet(view: LookupView, name: string, out: Target): Promise<void> {
   const { grid, answers } = view;
   const K = grid * grid;
   const rows = Math.ceil(answers.length / COLUMNS);

@@ -34,10 +34,20 @@ interface Recipe {
   changes: Readonly<Record<string, unknown>>;
 }
 
-/** @throws AppError conflict for a name of the program's own; bad-input for values that cannot be used */
-export function savePreset(store: Store, recipe: Recipe & { name: string; title: string }): PresetRow {
+/**
+ * @throws AppError conflict for a name of the program's own, or of another that was saved unless `replace`; bad-input for
+ *   values that cannot be used
+ */
+export function savePreset(
+  store: Store,
+  recipe: Recipe & { name: string; title: string; replace?: boolean },
+): PresetRow {
   if (PRESETS.some((p) => p.name === recipe.name))
     throw new AppError('conflict', `"${recipe.name}" is a preset of the program.`, '', 'Choose another name.');
+  if (!recipe.replace && store.presets.list().some((p) => p.name === recipe.name)) {
+    const what = `There is a preset named "${recipe.name}" already.`;
+    throw new AppError('conflict', what, '', 'Choose another name, or replace it.', { exists: recipe.name });
+  }
   store.presets.save({
     name: recipe.name,
     title: recipe.title,

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
@@ -6,6 +6,7 @@ import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { ConMIM, type EngineConfig, type Features } from '../engine/conmim.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
+import { type Replace, writeWhole } from '../formats/files.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { lookupsOf } from './replay-lookups.ts';
 
@@ -76,6 +77,15 @@ export function firstBatch(folder: string) {
   };
 }
 
+/** Every file that `replay` writes. */
+export const REPLAYED: readonly string[] = [
+  'result.json',
+  'lookups.step0.json',
+  ...['gradients.step0', 'features.step0', 'student.final', 'teacher.final', 'tokens.eval'].map(
+    (name) => `${name}.safetensors`,
+  ),
+];
+
 /**
  * Runs a parity folder and writes what came out: `result.json`; `lookups.step0.json`, every look-up of the first batch
  * (`ReplayedLookup`); `gradients.step0`, `features.step0` (queries and keys), `student.final`, `teacher.final` and
@@ -83,12 +93,15 @@ export function firstBatch(folder: string) {
  * masked). Needs a backend to be set.
  * @throws AppError not-found, bad-file
  */
-export function replay(folder: string, out: string): ReplayStep[] {
+export function replay(folder: string, out: string, how: Replace = { replace: true }): ReplayStep[] {
   const fixture = readFixture(folder);
   const config = configOf(fixture);
   const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
   mkdirSync(out, { recursive: true });
-  const write = (name: string, tensors: StateDict) => writeSafetensors(join(out, `${name}.safetensors`), tensors);
+  const write = (name: string, tensors: StateDict) =>
+    writeSafetensors(join(out, `${name}.safetensors`), tensors, undefined, how);
+  const writeJson = (name: string, value: unknown) =>
+    writeWhole(join(out, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
 
   const init = { student: load('student.init'), teacher: load('teacher.init') };
   const engine = new ConMIM(config, init.student, init.teacher);
@@ -112,7 +125,7 @@ export function replay(folder: string, out: string): ReplayStep[] {
         new Map(Object.entries({ queries, keys }).map(([name, data]) => [name, { shape, data }])),
       );
       const lookups = lookupsOf(features, mask.data, K, fixture.temperature);
-      writeFileSync(join(out, 'lookups.step0.json'), `${JSON.stringify(lookups, null, 1)}\n`);
+      writeJson('lookups.step0.json', lookups);
     };
     const result = engine.step(
       [{ student: channelsLast(input), teacher: channelsLast(part('teacher_input')), mask: mask.data }],
@@ -143,7 +156,7 @@ export function replay(folder: string, out: string): ReplayStep[] {
       ['tokens', tokens],
     ]),
   );
-  writeFileSync(join(out, 'result.json'), `${JSON.stringify({ steps }, null, 1)}\n`);
+  writeJson('result.json', { steps });
   return steps;
 }
 

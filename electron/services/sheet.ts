@@ -1,5 +1,9 @@
 import sharp from 'sharp';
+import { escapeXml } from '../../shared/chart-svg.ts';
 import { viridisRgb } from '../../shared/colours.ts';
+import { printable } from '../../shared/printable.ts';
+import { writeWhole } from '../formats/files.ts';
+import { type Target, targetOf } from '../formats/outputs.ts';
 import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
 
 /** What every contact sheet is drawn with: paper, letters, pictures on it. */
@@ -13,16 +17,14 @@ export type Layer = { input: Buffer; left: number; top: number };
 /** A line of text as SVG, its baseline's left end at x, y. */
 export type Write = (text: string, x: number, y: number, size: number, color?: string, bold?: boolean) => string;
 
-const markup = (text: string) =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
-
 const systemText: Write = (text, x, y, size, color = SHEET.ink, bold = false) =>
   `<text x="${x}" y="${y}" font-family="${FONT}" font-size="${size}" fill="${color}"` +
-  `${bold ? ' font-weight="bold"' : ''}>${markup(text)}</text>`;
+  `${bold ? ' font-weight="bold"' : ''}>${escapeXml(text)}</text>`;
 
 const builtInText =
   (right: number): Write =>
-  (text, x, y, size, color = SHEET.ink) => {
+  (given, x, y, size, color = SHEET.ink) => {
+    const text = printable(given);
     const height = size < 11 ? 7 : size < 18 ? 8.4 : 14;
     const fits = Math.min(height, (height * (right - x)) / bitmapTextWidth(text, height));
     return `<path shape-rendering="geometricPrecision" fill="${color}" d="${bitmapTextPath(text, x, y, fits)}"/>`;
@@ -77,16 +79,18 @@ export async function sheetWriter(right: number, letters: Letters = 'auto'): Pro
   return letters === 'system' || (letters === 'auto' && (await fontsWork())) ? systemText : builtInText(right);
 }
 
-/** Writes a PNG: pictures on paper, and SVG over them. */
+/** Writes a PNG: pictures on paper, and SVG over them. @throws AppError as `writeWhole` */
 export async function saveSheet(
   width: number,
   height: number,
   layers: Layer[],
   body: string,
-  out: string,
+  out: Target,
 ): Promise<void> {
-  await sharp({ create: { width, height, channels: 3, background: SHEET.paper } })
+  const png = await sharp({ create: { width, height, channels: 3, background: SHEET.paper } })
     .composite([...layers, { input: svg(width, height, body), left: 0, top: 0 }])
     .png({ compressionLevel: 9 })
-    .toFile(out);
+    .toBuffer();
+  const { path, replace } = targetOf(out);
+  writeWhole(path, [png], { replace });
 }

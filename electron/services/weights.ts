@@ -3,6 +3,8 @@ import { modelSchema, projectorSchema, type RunConfig } from '../../shared/confi
 import type { Checkpoint, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { bufferSpecs, parameterSpecs, requireTensor } from '../engine/parameters.ts';
+import type { Replace } from '../formats/files.ts';
+import { requireOutput } from '../formats/outputs.ts';
 import { readPth } from '../formats/pth.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import type { Store } from '../store/store.ts';
@@ -13,18 +15,28 @@ import { fromTimm } from './export/timm.ts';
 /** Metadata key under which an exported file says its model and projector. */
 export const CONFIG_KEY = 'conmim.config';
 
-/** Writes one network of a checkpoint under the published names. @returns the number of tensors */
+/** How a file of weights that is written here ends: `import-weights` reads it by that. */
+export const WEIGHTS_ENDING = '.safetensors';
+
+/**
+ * Writes one network of a checkpoint under the published names.
+ * @returns the number of tensors
+ * @throws AppError as `requireOutput`
+ */
 export function exportWeights(
   store: Store,
   checkpointId: number,
   file: string,
   network: 'student' | 'teacher',
+  { replace }: Replace = { replace: false },
 ): number {
   const checkpoint = store.checkpoints.get(checkpointId);
+  const path = requireOutput(file, { endings: [WEIGHTS_ENDING], replace });
   const tensors = store.checkpoints.load(checkpoint.id, network);
   const { model, projector, augment } = checkpoint.config;
   const config = JSON.stringify({ model, projector, augment: { mean: augment.mean, std: augment.std } });
-  writeSafetensors(file, tensors, { [CONFIG_KEY]: config, network, step: String(checkpoint.step), format: 'pt' });
+  const said = { [CONFIG_KEY]: config, network, step: String(checkpoint.step), format: 'pt' };
+  writeSafetensors(path, tensors, said, { replace });
   return tensors.size;
 }
 

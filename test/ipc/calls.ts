@@ -1,10 +1,10 @@
 import type { OpenProgram } from '../../electron/ipc/program.ts';
-import type { Channel, Input, Result } from '../../shared/ipc.ts';
+import type { Asked, Channel, Result } from '../../shared/ipc.ts';
 
 /** Asks the program that `program` gives at that moment, and throws what it refuses. */
 export const callerOf =
   (program: () => OpenProgram) =>
-  async <C extends Channel>(channel: C, input: Input<C>): Promise<Result<C>> => {
+  async <C extends Channel>(channel: C, input: Asked<C>): Promise<Result<C>> => {
     const answer = await program().call(channel, input);
     if (!answer.ok) throw Object.assign(new Error(answer.error.what), answer.error);
     return answer.value as Result<C>;

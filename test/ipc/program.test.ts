@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -312,6 +312,12 @@ describe('recipes', () => {
     await expect(call('presets.save', { name: 'demo', title: '', ...SMALL })).rejects.toMatchObject({
       kind: 'conflict',
     });
+    const again = { name: 'mine', title: 'Again', ...SMALL };
+    await expect(call('presets.save', again)).rejects.toMatchObject({ kind: 'conflict', exists: 'mine' });
+    const title = async () => (await call('presets.list', {})).find(({ name }) => name === 'mine')!.title;
+    expect(await title()).toBe('Mine');
+    await call('presets.save', { ...again, replace: true });
+    expect(await title()).toBe('Again');
     await call('presets.delete', { name: 'mine' });
     expect((await call('presets.list', {})).some(({ own }) => own)).toBe(false);
   });
@@ -510,7 +516,32 @@ describe('runs', () => {
     const names = ['encoder.onnx', 'encoder.onnx.md', 'encoder.onnx.svg'];
     expect(written.files.map(({ path }) => path)).toEqual(names.map((name) => join(home, 'exports', name)));
     expect(readFileSync(written.files[1]!.path, 'utf8')).toContain('| look-ups | pictures | top-1 |');
-    await expect(call('checkpoints.export', order)).rejects.toMatchObject({ kind: 'conflict' });
+    await expect(call('checkpoints.export', order)).rejects.toMatchObject({
+      ...{ kind: 'conflict', exists: written.files[0]!.path },
+    });
+    // Every form of the window asks, and writes over it where that was answered with yes.
+    const { checkpoint, folder } = order;
+    const other = { checkpoint, folder, file: 'mine' };
+    const forms = [
+      ['mine.safetensors', (replace: boolean) => call('weights.export', { ...other, part: 'student', replace })],
+      [
+        'mine.index.csv',
+        (replace: boolean) =>
+          call('embeddings.export', {
+            ...{ ...other, dataset: id, part: 'student', feature: 'mean', format: 'npy', replace },
+          }),
+      ],
+      ['mine.html', (replace: boolean) => call('health.report', { ...other, dataset: id, images: 4, replace })],
+    ] as const;
+    for (const [name, form] of forms) {
+      const path = join(folder, name);
+      writeFileSync(path, 'mine');
+      await expect(form(false), name).rejects.toMatchObject({ kind: 'conflict', exists: path });
+      expect(readFileSync(path, 'utf8')).toBe('mine');
+      await form(true);
+      await wait(() => readFileSync(path, 'utf8') !== 'mine');
+    }
+    expect((await call('checkpoints.export', { ...order, replace: true })).files).toHaveLength(3);
     const apart = await call('checkpoints.export', { ...order, file: 'apart', card: false, externalData: true });
     expect(apart.files.map(({ path }) => path)).toEqual(
       ['apart.onnx', 'apart.onnx.data'].map((name) => join(home, 'exports', name)),

@@ -176,7 +176,12 @@ describe('embeddings of a dataset', () => {
   });
   const ended = (done: { files: string[] }) => done.files.map((file) => readFileSync(file));
   const whole = async (format: EmbeddingFormat) => {
-    const report = await exportEmbeddings(store, { ...many, format, file: join(home, `whole.${format}`) });
+    const report = await exportEmbeddings(store, {
+      ...many,
+      format,
+      file: join(home, `whole.${format}`),
+      replace: true,
+    });
     expect(report).toMatchObject({ images: 598, rows: 4 * 598, resumed: 0 });
     expect(report.unreadable.map(({ path }) => path)).toEqual(['1.png', '99.png']);
     return ended({ files: [report.file, ...report.beside] });
@@ -261,11 +266,33 @@ describe('embeddings of a dataset', () => {
     expect((await exportEmbeddings(store, asked)).resumed).toBe(600);
   });
 
+  test('what came under its name, or beside it, while it computed stays; so does a folder that is not its own', async () => {
+    const file = join(home, 'late.npy');
+    for (const late of [file, join(home, 'late.index.csv')]) {
+      const onProgress = (at: number) => at === 600 && writeFileSync(late, 'mine');
+      const asked = { ...many, format: 'npy', file } as const;
+      await expect(exportEmbeddings(store, asked, { onProgress })).rejects.toMatchObject({
+        ...{ kind: 'conflict', exists: late },
+      });
+      expect(readFileSync(late, 'utf8')).toBe('mine');
+      await expect(exportEmbeddings(store, asked)).rejects.toMatchObject({ kind: 'conflict', exists: late });
+      rmSync(late);
+      expect(readdirSync(home).filter((name) => name.startsWith('late'))).toEqual(['late.npy.part']);
+    }
+    expect((await exportEmbeddings(store, { ...many, format: 'npy', file })).resumed).toBe(600);
+    const own = partFolder(join(home, 'own.npy'));
+    mkdirSync(own);
+    writeFileSync(join(own, 'thesis.tex'), 'mine');
+    const asked = { ...many, format: 'npy', file: join(home, 'own.npy') } as const;
+    await expect(exportEmbeddings(store, asked)).rejects.toMatchObject({ kind: 'conflict' });
+    expect(readdirSync(own)).toEqual(['thesis.tex']);
+  });
+
   test('asked for other values under the same name it begins anew; two at once are refused', async () => {
     const file = join(home, 'other.npy');
     const cut = (what: Partial<EmbeddingOptions>) => {
       const control = new AbortController();
-      const asked = { ...many, format: 'npy', file, ...what } as const;
+      const asked = { ...many, format: 'npy', file, replace: true, ...what } as const;
       const onProgress = (at: number) => at >= 64 && control.abort();
       return exportEmbeddings(store, asked, { signal: control.signal, onProgress });
     };
@@ -295,6 +322,7 @@ describe('embeddings of a dataset', () => {
       message: expect.stringMatching(/^other\.npy is being written by another/),
     });
     held.release();
-    await expect(exportEmbeddings(store, { ...many, format: 'npy', file })).resolves.toMatchObject({ resumed: 64 });
+    const again = exportEmbeddings(store, { ...many, format: 'npy', file, replace: true });
+    await expect(again).resolves.toMatchObject({ resumed: 64 });
   });
 });

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
-import { renameSync, statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Dataset, ImageRow, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
+import { putInPlace } from '../../formats/files.ts';
+import { requireOutput } from '../../formats/outputs.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { poolTokens } from '../evaluation-classes.ts';
 import { centreImage, stack } from '../images.ts';
 import { type Chunk, EmbeddingPart } from './part.ts';
-import { type EmbeddingFormat, embeddingWriter, type RowOf } from './writers.ts';
+import { besideEmbeddings, type EmbeddingFormat, embeddingWriter, type RowOf } from './writers.ts';
 
 export interface EmbeddingOptions {
   checkpoint: number;
@@ -21,6 +23,8 @@ export interface EmbeddingOptions {
   feature: 'mean' | 'cls' | 'tokens' | 'projector';
   format: EmbeddingFormat;
   file: string;
+  /** Writes over files that are there. */
+  replace?: boolean;
 }
 
 export interface EmbeddingReport {
@@ -50,14 +54,18 @@ const CHUNK = 32;
  * `FILE.part` first, so that any number of them fits into memory, and an export that was cut short, by an abort or with
  * its process, goes on after the last whole chunk when it is asked for again; asked for something else under this name,
  * it begins anew. The file is there when it is complete, and is the same to the last byte.
- * @throws AppError not-found; bad-input where the folder cannot be written, or no image can be read; conflict while
- *   another process writes this file; canceled
+ * @throws AppError as `requireOutput`; not-found; bad-input where no image can be read; conflict while another process
+ *   writes this file; canceled
  */
 export async function exportEmbeddings(
   store: Store,
   options: EmbeddingOptions,
   control: Control = {},
 ): Promise<EmbeddingReport> {
+  const { replace = false } = options;
+  requireOutput(options.file, {
+    ...{ endings: [`.${options.format}`], beside: besideEmbeddings(options.file, options.format), replace },
+  });
   const { id, config } = store.checkpoints.get(options.checkpoint);
   const dataset = store.datasets.get(options.dataset);
   const images = [...store.images.iterate(dataset.id, { status: 'ok' })];
@@ -168,7 +176,7 @@ async function compute(
 async function writeFile(
   part: EmbeddingPart,
   images: readonly ImageRow[],
-  { format, file, width, grid }: EmbeddingOptions & { width: number; grid: number | null },
+  { format, file, width, grid, replace = false }: EmbeddingOptions & { width: number; grid: number | null },
   { signal, onProgress }: Control,
 ): Promise<string[]> {
   const partial = part.at(`file.${format}`);
@@ -197,11 +205,16 @@ async function writeFile(
     throw error;
   }
   // What stands beside goes first: a file that is there has all that belongs to it.
-  const beside = written.map((one) => {
-    const target = `${file.replace(/\.npy$/, '')}.index.csv`;
-    renameSync(one, target);
-    return target;
-  });
-  renameSync(partial, file);
-  return beside;
+  const placed: string[] = [];
+  try {
+    for (const [i, target] of besideEmbeddings(file, format).entries()) {
+      putInPlace(written[i]!, target, { replace });
+      placed.push(target);
+    }
+    putInPlace(partial, file, { replace });
+  } catch (error) {
+    for (const one of placed) rmSync(one, { force: true });
+    throw error;
+  }
+  return placed;
 }

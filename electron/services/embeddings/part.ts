@@ -44,12 +44,14 @@ export class EmbeddingPart {
    * Takes up what is there where it is of the same, and begins anew where it is not.
    * @param key says all that the values depend on
    * @param perImage values of an image
-   * @throws AppError bad-input where the folder cannot be written, conflict while another process has it
+   * @throws AppError bad-input where the folder cannot be written; conflict while another process has it, or where a folder
+   *   of this name holds other things
    */
   constructor(file: string, key: string, perImage: number) {
     this.folder = partFolder(file);
     this.#perImage = perImage;
     let lock: FileLock | null = null;
+    requireOwn(this.folder);
     try {
       lock = lockFile(this.at(FILES.lock));
       if (lock === null) throw this.#isWritten();
@@ -160,6 +162,20 @@ export class EmbeddingPart {
       'Wait for it, or choose another name.',
     );
   }
+}
+
+/** What an export keeps in its folder. */
+const OWN =
+  /^(what\.json|values\.f32|done\.jsonl|process|lock(-journal)?|file\.(parquet|npy|csv|index\.csv)|.+\.\d+\.part)$/;
+
+/** Files are removed from it in the end: none may be another's. */
+function requireOwn(folder: string): void {
+  const foreign = statSync(folder, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(folder).find((name) => !OWN.test(name))
+    : undefined;
+  if (foreign === undefined) return;
+  const why = `What is computed is kept in a folder of this name, and there is one with other things in it: ${foreign}.`;
+  throw new AppError('conflict', `${folder} is there already.`, why, 'Choose another name for the embeddings.');
 }
 
 /** Null where a line is none that was written here: a power cut left it. */

@@ -28,6 +28,10 @@ export interface EmbeddingWriter {
 export const EMBEDDING_FORMATS = ['parquet', 'npy', 'csv'] as const;
 export type EmbeddingFormat = (typeof EMBEDDING_FORMATS)[number];
 
+/** Files that are written with one of this name. */
+export const besideEmbeddings = (file: string, format: EmbeddingFormat): string[] =>
+  format === 'npy' ? [`${file.replace(/\.npy$/i, '')}.index.csv`] : [];
+
 /** What the columns before the values are called. */
 const headerOf = (ofPatches: boolean) => ['image', 'path', 'label', ...(ofPatches ? ['row', 'column'] : [])];
 const cellsOf = ({ image, path, label, row, column }: RowOf, ofPatches: boolean) => [
@@ -74,7 +78,7 @@ function npyHeader(rows: number, width: number): Buffer {
 /** Values alone; whose they are stands in a CSV beside. */
 function npyWriter(file: string, width: number, ofPatches: boolean): EmbeddingWriter {
   const fd = openSync(file, 'w');
-  const beside = `${file.replace(/\.npy$/, '')}.index.csv`;
+  const [beside] = besideEmbeddings(file, 'npy') as [string];
   const index = openSync(beside, 'w');
   let count = 0;
   writeAll(fd, npyHeader(0, width));

@@ -1,10 +1,11 @@
-import { existsSync, statSync } from 'node:fs';
-import { basename, extname } from 'node:path';
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Exported } from '../../../shared/ipc.ts';
-import { writeTogether, writeWhole } from '../../formats/files.ts';
+import { type Replace, writeTogether, writeWhole } from '../../formats/files.ts';
 import { MAX_WEIGHT_BYTES } from '../../formats/onnx.ts';
+import { requireOutput } from '../../formats/outputs.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
 import { VERSION } from '../version.ts';
@@ -44,11 +45,6 @@ export interface ExportOptions {
 export function exportEncoder(store: Store, options: ExportOptions, onnxLimit = MAX_WEIGHT_BYTES): Exported {
   const { network, format, file, card, replace = false } = options;
   const checkpoint = store.checkpoints.get(options.checkpoint);
-  const ending = ENDINGS[format];
-  if (extname(file).toLowerCase() !== ending) {
-    const next = `Name it ${basename(file, extname(file))}${ending}.`;
-    throw new AppError('bad-input', `${file} does not end in ${ending}, as files for ${format} do.`, '', next);
-  }
   const { externalData = false } = options;
   if (externalData && format !== 'onnx') {
     throw new AppError('bad-input', 'Only ONNX has weights in a file of their own; safetensors have no limit.');
@@ -57,35 +53,31 @@ export function exportEncoder(store: Store, options: ExportOptions, onnxLimit = 
   const weights = isApart ? `${file}.data` : null;
   const svg = card ? curveSvg(store, checkpoint) : null;
   const paths = [file, ...(weights ? [weights] : []), ...(card ? [`${file}.md`] : []), ...(svg ? [`${file}.svg`] : [])];
-  if (!replace) requireFree(paths);
+  requireOutput(file, { endings: [ENDINGS[format]], beside: paths.slice(1), replace });
 
   const encoder = encoderTensors(checkpoint.config, store.checkpoints.load(checkpoint.id, network));
   const tensors =
     format === 'timm'
-      ? writeTimm(file, encoder, checkpoint, network)
-      : writeOnnx({ file, weights }, encoder, checkpoint, network);
-  if (svg) writeWhole(`${file}.svg`, [Buffer.from(svg)]);
+      ? writeTimm(file, encoder, checkpoint, network, { replace })
+      : writeOnnx({ file, weights }, encoder, checkpoint, network, { replace });
+  if (svg) writeWhole(`${file}.svg`, [Buffer.from(svg)], { replace });
   if (card) {
     const curve = svg && basename(`${file}.svg`);
     const names = { file: basename(file), weights: weights && basename(weights), curve };
     const text = modelCard(store, { checkpoint, network, format, ...names });
-    writeWhole(`${file}.md`, [Buffer.from(text)]);
+    writeWhole(`${file}.md`, [Buffer.from(text)], { replace });
   }
   return { tensors, files: paths.map((path) => ({ path, bytes: statSync(path).size })) };
 }
 
-function requireFree(paths: string[]): void {
-  const taken = paths.find((path) => existsSync(path));
-  if (taken) throw new AppError('conflict', `${taken} is there already.`, '', 'Choose another name, or move it away.');
-}
-
-function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string): number {
+function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string, how: Replace): number {
   const { model, augment } = checkpoint.config;
   const tensors = timmTensors(encoder, model);
-  writeSafetensors(file, tensors, {
+  const said = {
     ...{ format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) },
     [CONFIG_KEY]: JSON.stringify({ model, augment: { mean: augment.mean, std: augment.std } }),
-  });
+  };
+  writeSafetensors(file, tensors, said, how);
   return tensors.size;
 }
 
@@ -95,6 +87,7 @@ function writeOnnx(
   encoder: StateDict,
   checkpoint: Checkpoint,
   network: string,
+  how: Replace,
 ): number {
   const graph = onnxGraph(encoder, checkpoint.config.model);
   const said = {
@@ -104,13 +97,14 @@ function writeOnnx(
     metadata: about(checkpoint, network),
   };
   if (weights === null) {
-    writeWhole(file, [graph.encode(said)]);
+    writeWhole(file, [graph.encode(said)], how);
   } else {
     const { model, data } = graph.encodeOutside(said, basename(weights));
-    writeTogether([
+    const files = [
       { path: weights, chunks: data },
       { path: file, chunks: [model] },
-    ]);
+    ];
+    writeTogether(files, how);
   }
   return encoder.size;
 }

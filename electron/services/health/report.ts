@@ -1,4 +1,5 @@
 import { writeWhole } from '../../formats/files.ts';
+import { requireOutput } from '../../formats/outputs.ts';
 import type { Store } from '../../store/store.ts';
 import { type HealthReport, measureHealth } from './health.ts';
 import { healthPage } from './page.ts';
@@ -9,18 +10,23 @@ export interface HealthOptions {
   dataset: string | number;
   images?: number;
   file: string;
+  /** Writes over a file that is there. */
+  replace?: boolean;
 }
 
-/** Measures, and writes the report as one HTML file. @throws AppError as `measureHealth`; bad-input where it cannot be written */
+export const HEALTH_ENDINGS = ['.html', '.htm'];
+
+/** Measures, and writes the report as one HTML file. @throws AppError as `requireOutput`, `measureHealth` */
 export async function writeHealthReport(
   store: Store,
-  { file, ...ask }: HealthOptions,
+  { file, replace = false, ...ask }: HealthOptions,
   {
     signal,
     onProgress,
   }: { signal?: AbortSignal; onProgress?: (done: number, total: number, what: string) => void } = {},
 ): Promise<HealthReport & { findings: Finding[]; file: string }> {
+  const path = requireOutput(file, { endings: HEALTH_ENDINGS, replace });
   const report = await measureHealth(store, ask, onProgress, signal);
-  writeWhole(file, [Buffer.from(healthPage(store, report))]);
-  return { ...report, findings: findingsOf(report), file };
+  writeWhole(path, [Buffer.from(healthPage(store, report))], { replace });
+  return { ...report, findings: findingsOf(report), file: path };
 }

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import type { RetrievalView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
+import type { Target } from '../../formats/outputs.ts';
 import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 192;
@@ -14,7 +15,7 @@ const ANSWER = '#d55e00';
 const [LINE, NAME] = [170, 27];
 
 /** A contact sheet: the query first, then the answers, each framed in its image, its score below; at last what was searched. */
-export async function drawRetrieval(view: RetrievalView, out: string): Promise<void> {
+export async function drawRetrieval(view: RetrievalView, out: Target): Promise<void> {
   const { grid, picture, path, patches, results, searched } = view;
   const tiles = [
     { picture, patches, colour: QUERY, score: 'the query', name: path },

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import type { TravelView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
+import type { Target } from '../../formats/outputs.ts';
 import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 132;
@@ -15,7 +16,7 @@ const NEW = '#0072b2';
  * A contact sheet: a row for each station, the query first, then its nearest patches framed in their images; orange where
  * the station before had them too, blue where they are new.
  */
-export async function drawTravel(view: TravelView, query: { path: string; patches: number[] }, out: string) {
+export async function drawTravel(view: TravelView, query: { path: string; patches: number[] }, out: Target) {
   const stations = view.stations.filter(({ results }) => results !== null);
   const most = Math.max(1, ...stations.map(({ results }) => results!.length));
   const width = LEFT + most * (TILE + GAP) + GAP;

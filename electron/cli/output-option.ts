@@ -1,0 +1,64 @@
+import { Argument, type Command, Option } from 'commander';
+import { type OutputRules, requireOutput, requireOutputFolder, type Target } from '../formats/outputs.ts';
+
+/** What a command writes where it was told to. */
+export interface Written {
+  /** Of a file: how its name ends. */
+  endings?: readonly string[];
+  /** Files beside it, or in the folder that it is. Whatever the service itself says of them, these are looked at first. */
+  also?: (path: string, options: Record<string, unknown>) => readonly string[];
+}
+
+/** An option that names a file, or without endings a folder, that is written. Its value is looked at before the command begins. */
+export class OutputOption extends Option {
+  readonly output: Written;
+  constructor(flags: string, description: string, output: Written) {
+    super(flags, description);
+    this.output = output;
+  }
+}
+
+/** The same as an argument. */
+export class OutputArgument extends Argument {
+  readonly output: Written;
+  constructor(name: string, description: string, output: Written) {
+    super(name, description);
+    this.output = output;
+  }
+}
+
+const outputOptions = (command: Command) => command.options.filter((one) => one instanceof OutputOption);
+const hasOutput = (command: Command) =>
+  outputOptions(command).length > 0 || command.registeredArguments.some((one) => one instanceof OutputArgument);
+
+/** Gives `--force` to every command that writes where it is told to. */
+export function addForce(program: Command): void {
+  for (const command of program.commands) {
+    if (hasOutput(command)) command.option('--force', 'write over files that are there');
+    addForce(command);
+  }
+}
+
+/**
+ * Looks at what a command was told to write, before it begins.
+ * @returns options and arguments in which each place is a `Target`
+ * @throws AppError as `requireOutput`
+ */
+export function requireOutputs<A extends unknown[]>(command: Command, options: Record<string, unknown>, args: A) {
+  const replace = options.force === true;
+  const check = (text: string, { endings, also }: Written): Target => {
+    const rest = (path: string) => also?.(path, options) ?? [];
+    if (!endings) return { path: requireOutputFolder(text, rest(text), { replace }), replace };
+    const rules: OutputRules = { endings, beside: rest(text), replace };
+    return { path: requireOutput(text, rules), replace };
+  };
+  const checked = { ...options };
+  for (const option of outputOptions(command)) {
+    const key = option.attributeName();
+    if (checked[key] !== undefined) checked[key] = check(checked[key] as string, option.output);
+  }
+  const places = command.registeredArguments.map((argument, i) =>
+    argument instanceof OutputArgument && args[i] !== undefined ? check(args[i] as string, argument.output) : args[i],
+  );
+  return { options: checked, args: [...places, ...args.slice(places.length)] as A };
+}

@@ -1,0 +1,105 @@
+import { accessSync, constants, lstatSync, type Stats, statSync } from 'node:fs';
+import { basename, dirname, extname, resolve } from 'node:path';
+import { AppError } from '../../shared/errors.ts';
+import { isThere, MOST_NAME_BYTES, type Replace } from './files.ts';
+
+/**
+ * Files that a person has named to be written. Whatever writes one asks here before it computes anything: on the command
+ * line, in the window, in the program behind it.
+ */
+
+/** Where to write. A path alone must be free. */
+export type Target = string | ({ path: string } & Replace);
+
+export const targetOf = (target: Target): { path: string } & Replace =>
+  typeof target === 'string' ? { path: target, replace: false } : target;
+
+/** What is asked of a place. */
+export interface OutputRules extends Replace {
+  /** One of them is the end of its name. */
+  endings: readonly string[];
+  /** Paths that are written with it. */
+  beside?: readonly string[];
+}
+
+/**
+ * Refuses a file that could not, or must not, be written.
+ * @returns its whole path
+ * @throws AppError `conflict` where it, or what goes beside it, is there; `bad-input` for an empty name, another ending, a
+ *   folder that is missing or cannot be written to
+ */
+export function requireOutput(text: string, { endings, beside = [], replace }: OutputRules): string {
+  const path = pathOf(text);
+  const name = basename(path);
+  if (!endings.some((ending) => name.toLowerCase().endsWith(ending) && name.length > ending.length)) {
+    const ending = endings.length === 1 ? endings[0] : `${endings.slice(0, -1).join(', ')} or ${endings.at(-1)}`;
+    const next = `Name it ${basename(name, extname(name)) || 'file'}${endings[0]}.`;
+    throw new AppError('bad-input', `${text} does not end in ${ending}, as what is written does.`, '', next);
+  }
+  for (const one of [path, ...beside]) requireFree(one, replace);
+  requireFolder(dirname(path), path);
+  return path;
+}
+
+/**
+ * The same for a folder that is filled, and made where it is not there.
+ * @param names files that are put there
+ */
+export function requireOutputFolder(text: string, names: readonly string[], { replace }: Replace): string {
+  const path = pathOf(text);
+  const there = look(path);
+  if (there && !ask(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory())
+    throw cannot(path, 'It is there, and is no folder.', 'Name a folder.');
+  if (there) for (const name of names) requireFree(resolve(path, name), replace);
+  let above = path;
+  while (!look(above) && dirname(above) !== above) above = dirname(above);
+  requireFolder(above, path);
+  return path;
+}
+
+function pathOf(text: string): string {
+  if (text === '') throw new AppError('bad-input', 'The name of what is to be written is empty.', '', 'Give it one.');
+  if (text.includes('\0')) throw new AppError('bad-input', 'A file cannot have a NUL in its name.');
+  return resolve(text);
+}
+
+/** Refuses what is there, and what could not be written over. */
+function requireFree(path: string, replace: boolean): void {
+  const bytes = Buffer.byteLength(basename(path));
+  if (bytes > MOST_NAME_BYTES)
+    throw cannot(path, `Its name has ${bytes} bytes; ${MOST_NAME_BYTES} are allowed.`, 'Choose a shorter name.');
+  const there = look(path);
+  if (!there) return;
+  if (there.isDirectory()) throw cannot(path, 'It is a folder.', 'Name a file in it, or another.');
+  if (!replace) throw isThere(path);
+  if (!there.isFile() && !there.isSymbolicLink())
+    throw cannot(path, 'It is a device or a pipe, which is no file that could be written over.');
+}
+
+const cannot = (path: string, why: string, next = 'Choose another name.', cause?: unknown) =>
+  new AppError('bad-input', `${path} cannot be written.`, why, next, { cause });
+
+/** What is at a path, a link that leads nowhere included. */
+const look = (path: string) => ask(path, () => lstatSync(path, { throwIfNoEntry: false }));
+
+function ask(path: string, act: () => Stats | undefined): Stats | undefined {
+  try {
+    return act();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTDIR') return undefined; // said of its folder
+    throw cannot(path, message, undefined, error);
+  }
+}
+
+/** @param path what is to be written into the folder */
+function requireFolder(folder: string, path: string): void {
+  const there = ask(folder, () => statSync(folder, { throwIfNoEntry: false }));
+  if (!there) throw cannot(path, `There is no folder ${folder}.`, 'Make it first, or check the path.');
+  if (!there.isDirectory()) throw cannot(path, `${folder} is no folder.`, 'Name a folder.');
+  try {
+    accessSync(folder, constants.W_OK);
+  } catch (error) {
+    throw cannot(path, (error as Error).message, 'Choose another folder.', error);
+  }
+}
