@@ -825,6 +825,7 @@ export type TaskKind =
   | 'health'
   | 'probes'
   | 'doctor'
+  | 'check'
   | 'trial'
   | 'install';
 

@@ -15,7 +15,18 @@ export const COMMAND_FILES: readonly CommandFile[] = [
   },
   { names: ['prepare', 'prepared'], load: async () => (await import('./prepare-commands.ts')).addPrepareCommands },
   {
-    names: ['pretrain', 'resume', 'runs', 'show', 'pause', 'stop', 'delete', 'presets', 'settings'],
+    names: [
+      'pretrain',
+      'resume',
+      'runs',
+      'show',
+      'pause',
+      'stop',
+      'delete',
+      'delete-checkpoint',
+      'presets',
+      'settings',
+    ],
     load: async () => (await import('./run-commands.ts')).addRunCommands,
   },
   {

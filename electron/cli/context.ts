@@ -1,10 +1,12 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { checkBeforeOpening } from '../store/check.ts';
 import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { span } from '../trainer/spans.ts';
 import { Output } from './output.ts';
 import { requireOutputs } from './output-option.ts';
+import { bytes } from './words.ts';
 
 /** What every command works with. */
 export interface Context {
@@ -27,6 +29,10 @@ export function withStore<A extends unknown[]>(
 ) {
   return withOutput<A>(async (out, command, options, ...args) => {
     const database = databaseIn(homeFolder(command));
+    const damage = checkBeforeOpening(database, (size) =>
+      out.note(`The program was not closed the last time: checking its database (${bytes(size)}).`),
+    );
+    if (damage) for (const line of [damage.message, damage.why, damage.next]) out.note(line);
     const opened = span('database opened');
     const store = Store.open(database);
     opened();

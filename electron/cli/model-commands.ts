@@ -164,14 +164,19 @@ export function addModelCommands(program: Command): void {
 
   program
     .command('doctor')
-    .description('versions, devices, what is used and why, and what would make it faster')
+    .description(
+      'versions, devices, what is used and why, what would make it faster, and whether the database is sound',
+    )
     .option('--trial', 'try each backend for a few seconds of training; auto uses the fastest from then on')
     .addOption(new Option('--use <backend>', 'what runs compute with from now on').choices(USES))
     .action(
       withOutput(async (out, command, options) => {
         if (options.use !== undefined) chooseBackend(options.use as BackendUse);
         if (options.trial) await trial(out);
-        const report = await doctor(homeFolder(command));
+        const report = await doctor(homeFolder(command), {
+          readAll: true,
+          onProgress: (done, total, what) => out.progress(`${what}: ${total > 0 ? `${done} of ${total}` : 'reading'}`),
+        });
         out.result(report, formatDoctor(report));
       }),
     );

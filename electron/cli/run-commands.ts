@@ -16,7 +16,7 @@ import { bytes, duration, percent, table, when } from './words.ts';
 /** Without a terminal a line of progress is written this often, ms. */
 const LINE_EVERY = 10_000;
 
-/** pretrain, runs, show, pause, resume, stop, delete, presets, settings. */
+/** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, presets, settings. */
 export function addRunCommands(program: Command): void {
   program
     .command('pretrain')
@@ -178,6 +178,29 @@ export function addRunCommands(program: Command): void {
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
           `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.`,
+        );
+      }),
+    );
+
+  program
+    .command('delete-checkpoint')
+    .description('delete one checkpoint, as one that is damaged; its run goes on from the one before')
+    .argument('<checkpoint>', 'its number, as `conmim show` lists it', wholeNumber('checkpoint', 1))
+    .action(
+      withStore<[number]>(({ out, store }, _, id) => {
+        reconcile(store);
+        const run = store.runs.get(store.checkpoints.runOf(id));
+        if (run.status === 'running')
+          throw new AppError(
+            'conflict',
+            `Run ${run.id} is running.`,
+            '',
+            `Pause it first: \`conmim pause ${run.id}\`.`,
+          );
+        const freed = store.checkpoints.delete(id);
+        out.result(
+          { deleted: id, run: run.id, bytes_freed: freed },
+          `Deleted checkpoint ${id} of run "${run.name}"; ${bytes(freed)} freed.`,
         );
       }),
     );

@@ -295,9 +295,9 @@ function checkpointHandlers({
 }: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings' | 'health'> {
   return {
     'checkpoints.delete': ({ id }) => {
-      const { run_id } = store.checkpoints.get(id);
+      const run = store.checkpoints.runOf(id);
       const bytes = store.checkpoints.delete(id);
-      events.emit({ type: 'checkpoint', run: run_id });
+      events.emit({ type: 'checkpoint', run });
       return { bytes };
     },
     'probes.get': ({ id }) => probeStrip(store, id),

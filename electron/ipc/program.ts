@@ -1,5 +1,6 @@
 import { AppError, toReport } from '../../shared/errors.ts';
 import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/ipc.ts';
+import { checkDatabase } from '../services/check-database.ts';
 import { EvaluationQueue } from '../services/evaluation-queue.ts';
 import { Events } from '../services/events.ts';
 import { ExploreHost } from '../services/explore-host.ts';
@@ -8,6 +9,7 @@ import { Tasks } from '../services/tasks.ts';
 import { Thumbnails } from '../services/thumbnails.ts';
 import { Deletions } from '../services/undo.ts';
 import type { Media, Program, Shell } from '../shell/shell.ts';
+import { isCheckDue } from '../store/check.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { handlers } from './handlers.ts';
@@ -38,10 +40,13 @@ export interface OpenProgram extends Program {
 
 /** The program behind a window. @throws AppError as `Store.open` */
 export async function openProgram({ home, shell }: { home: string; shell: Shell }): Promise<OpenProgram> {
-  const store = Store.open(databaseIn(home));
+  const database = databaseIn(home);
+  const isUnchecked = isCheckDue(database);
+  const store = Store.open(database);
   const events = new Events();
   const deletions = new Deletions(events);
   const tasks = new Tasks(events);
+  checkDatabase(database, tasks, isUnchecked);
   const evaluations = new EvaluationQueue(store, events, tasks, deletions);
   const live = new LiveRuns(store, events, deletions, evaluations);
   const thumbnails = new Thumbnails(store, home);

@@ -1,6 +1,7 @@
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
 import type { ImportedWeights, Input } from '../../shared/ipc.ts';
+import { quickCheck } from '../store/check.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { choosePrecision, engineOptions } from '../trainer/precision.ts';
@@ -30,6 +31,8 @@ async function work(job: Job): Promise<unknown> {
       return measure(job.config, job.batch);
     case 'doctor':
       return doctor(job.home);
+    case 'check':
+      return quickCheck(job.database);
     case 'export':
     case 'import-weights': {
       const store = Store.open(job.database);

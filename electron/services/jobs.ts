@@ -13,6 +13,7 @@ import type { HealthOptions } from './health/report.ts';
 export type Job =
   | { kind: 'estimate'; config: RunConfig; batch: number }
   | { kind: 'doctor'; home: string }
+  | { kind: 'check'; database: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> & { queued: number } }
   | { kind: 'health'; database: string; options: HealthOptions }
   | { kind: 'embeddings'; database: string; options: EmbeddingOptions }

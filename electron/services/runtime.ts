@@ -3,6 +3,11 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../shared/backends.ts';
+import { type ErrorReport, toReport } from '../../shared/errors.ts';
+import { type Findings, notedFindings, noteFindings, quickCheck } from '../store/check.ts';
+import type { Checked } from '../store/checkpoints.ts';
+import { databaseIn } from '../store/home.ts';
+import { Store } from '../store/store.ts';
 import { type BackendInfo, loadBackend } from '../trainer/backend.ts';
 import { backendChoice } from '../trainer/choice.ts';
 import { cacheFolder } from '../trainer/runtime-folder.ts';
@@ -20,11 +25,31 @@ export interface DoctorReport {
   /** What was chosen, and what the last trial found. */
   choice: BackendChoice;
   folders: { name: string; path: string; bytes: number; free: number }[];
+  /** Null where there is none yet. */
+  database: DatabaseReport | null;
   advice: string[];
 }
 
+export interface DatabaseReport {
+  path: string;
+  bytes: number;
+  /** Of its structure, by this check or the last one; null where none was made. */
+  found: Findings | null;
+  /** Of what was written into it; null where that was not read. */
+  checkpoints: Checked | null;
+  /** Why it cannot be opened. */
+  error: ErrorReport | null;
+}
+
+export interface DoctorOptions {
+  /** Reads all of the database: its structure, and every tensor. */
+  readAll?: boolean;
+  onProgress?: (done: number, total: number, phase: string) => void;
+}
+
 /** Looks at the machine and sets up the backend. @param home where datasets and runs are kept */
-export async function doctor(home: string): Promise<DoctorReport> {
+export async function doctor(home: string, options: DoctorOptions = {}): Promise<DoctorReport> {
+  const database = databaseReport(databaseIn(home), options);
   const backend = await loadBackend();
   const gpus = findGpus();
   const folders = [
@@ -40,11 +65,60 @@ export async function doctor(home: string): Promise<DoctorReport> {
     backend,
     choice: backendChoice(),
     folders,
+    database,
   };
   return { ...report, advice: adviceFor(report) };
 }
 
-function adviceFor({ backend, choice, gpus, memory }: Omit<DoctorReport, 'advice'>): string[] {
+function databaseReport(path: string, { readAll = false, onProgress }: DoctorOptions): DatabaseReport | null {
+  if (!existsSync(path)) return null;
+  const report: DatabaseReport = { path, bytes: statSync(path).size, found: null, checkpoints: null, error: null };
+  try {
+    if (readAll) {
+      onProgress?.(0, 0, 'structure of the database');
+      noteFindings(path, quickCheck(path));
+    }
+    const noted = notedFindings(path);
+    report.found = noted !== null && noted !== 'due' ? noted : readAll ? { at: Date.now(), problems: [] } : null;
+    if (readAll) {
+      const store = Store.open(path);
+      try {
+        report.checkpoints = store.checkpoints.check((done, total) => onProgress?.(done, total, 'checkpoints'));
+      } finally {
+        store.close();
+      }
+    }
+  } catch (error) {
+    report.error = toReport(error);
+  }
+  return report;
+}
+
+function databaseWords({ path, bytes, found, checkpoints, error }: DatabaseReport): string[] {
+  const lines = [`Database: ${path}, ${gb(bytes)}`];
+  if (found && found.problems.length > 0)
+    lines.push(
+      '  DAMAGED: its structure is not whole:',
+      ...found.problems.map((problem) => `    ${problem}`),
+      '  What can still be read can be exported. Then restore it from a copy, or name another home folder.',
+    );
+  else if (found) lines.push('  its structure is sound');
+  if (error) lines.push(...[error.what, error.why, error.next].filter(Boolean).map((line) => `  ${line}`));
+  if (!checkpoints) return lines;
+  const { sound, unknown, damaged } = checkpoints;
+  for (const { checkpoint, run, step, why } of damaged)
+    lines.push(`  DAMAGED: checkpoint ${checkpoint} of run "${run}" (step ${step}): ${why}`);
+  if (damaged.length > 0)
+    lines.push('  `conmim delete-checkpoint NUMBER` deletes one, and its run goes on from the one before.');
+  lines.push(`  ${sound} tensors of checkpoints are as they were written`);
+  if (unknown > 0)
+    lines.push(
+      `  ${unknown} tensors are of an older version, which kept no checksums: damage in these is not noticed. Runs that go on write new ones.`,
+    );
+  return lines;
+}
+
+function adviceFor({ backend, choice, gpus, memory }: Omit<DoctorReport, 'advice' | 'database'>): string[] {
   const advice: string[] = [];
   if (!choice.trial || choice.changed.length > 0)
     advice.push(
@@ -114,6 +188,7 @@ export function formatDoctor(report: DoctorReport): string {
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
     ...report.folders.map((f) => `${f.name} folder: ${f.path}, ${gb(f.bytes)} used, ${gb(f.free)} free`),
+    ...(report.database ? databaseWords(report.database) : []),
     ...report.advice.map((a) => `Faster: ${a}`),
   ].join('\n');
 }

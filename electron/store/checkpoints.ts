@@ -12,8 +12,9 @@ import { AppError } from '../../shared/errors.ts';
 import { floatsOf, toBlob } from './blobs.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
-import { type Db, write } from './open.ts';
+import { type Db, isDamage, write } from './open.ts';
 import { giveBack } from './space.ts';
+import { checksumOfCheckpoint, checksumOfTensor } from './tensor-checksums.ts';
 
 export interface NewCheckpoint {
   step: number;
@@ -35,12 +36,52 @@ type Row = Omit<Checkpoint, 'has_optimizer' | 'is_best' | 'config'> & {
 const SELECT =
   'SELECT id, run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, bytes FROM checkpoints';
 
-const toCheckpoint = (row: Row): Checkpoint => ({
-  ...row,
-  has_optimizer: row.has_optimizer === 1,
-  is_best: row.is_best === 1,
-  config: JSON.parse(row.config),
-});
+function toCheckpoint(row: Row): Checkpoint {
+  return {
+    ...row,
+    has_optimizer: row.has_optimizer === 1,
+    is_best: row.is_best === 1,
+    config: parsed(row, row.config),
+  };
+}
+
+function parsed<T>({ id, step }: Pick<Row, 'id' | 'step'>, json: string): T {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new AppError(
+      'bad-file',
+      `Checkpoint ${id} (step ${step}) is damaged.`,
+      `Its settings cannot be read: ${(error as Error).message}.`,
+      `Delete it: \`conmim delete-checkpoint ${id}\`.`,
+      { cause: error },
+    );
+  }
+}
+
+/** A tensor as it stands in the database. */
+interface TensorRow {
+  name: string;
+  shape: string;
+  data: Buffer;
+  crc: number | null;
+  /** 0 where an older program wrote the checkpoint, which kept no checksums. */
+  has_checksums: 0 | 1;
+}
+
+const TENSORS = `
+  SELECT name, shape, data, s.crc32 AS crc, c.crc32 IS NOT NULL AS has_checksums
+  FROM tensors t JOIN checkpoints c ON c.id = checkpoint_id LEFT JOIN tensor_checksums s ON tensor_id = t.id
+  WHERE checkpoint_id = ? AND part = ?`;
+
+/** How much of what is kept can be checked. */
+export interface Checked {
+  /** Tensors that were read and are as they were written. */
+  sound: number;
+  /** Those without a checksum. */
+  unknown: number;
+  damaged: { checkpoint: number; run: string; step: number; why: string }[];
+}
 
 export class Checkpoints {
   readonly #db: Db;
@@ -59,6 +100,7 @@ export class Checkpoints {
    */
   save(runId: number, checkpoint: NewCheckpoint, parts: Partial<Record<TensorPart, TensorSequence>>): Checkpoint {
     const { step, epoch, loss, config, state, metrics = [] } = checkpoint;
+    const kept = { config: JSON.stringify(config), state: JSON.stringify(state) };
     const saved = write(this.#db, () => {
       const { changes } = this.#db.prepare('UPDATE runs SET step = ? WHERE id = ?').run(step, runId);
       if (changes === 0)
@@ -66,10 +108,11 @@ export class Checkpoints {
       this.#metrics.add(runId, metrics);
       const id = this.#db
         .prepare(`
-          INSERT INTO checkpoints (run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, state, bytes)
-          VALUES (@runId, @step, @epoch, @now, @loss, @has_optimizer, 0, @config, @state, 0)
+          INSERT INTO checkpoints
+            (run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, state, bytes, crc32)
+          VALUES (@runId, @step, @epoch, @now, @loss, @has_optimizer, 0, @config, @state, 0, @crc32)
           ON CONFLICT (run_id, step) DO UPDATE SET epoch = @epoch, created_at = @now, loss = coalesce(@loss, loss),
-            has_optimizer = @has_optimizer, config = @config, state = @state
+            has_optimizer = @has_optimizer, config = @config, state = @state, crc32 = @crc32
           RETURNING id`)
         .pluck()
         .get({
@@ -79,18 +122,21 @@ export class Checkpoints {
           now: Date.now(),
           loss,
           has_optimizer: parts.exp_avg && parts.exp_avg_sq ? 1 : 0,
-          config: JSON.stringify(config),
-          state: JSON.stringify(state),
+          ...kept,
+          crc32: checksumOfCheckpoint(kept),
         }) as number;
       this.#db.prepare('DELETE FROM tensors WHERE checkpoint_id = ?').run(id);
       const insert = this.#db.prepare(
         'INSERT INTO tensors (checkpoint_id, part, name, shape, data) VALUES (?, ?, ?, ?, ?)',
       );
+      const insertChecksum = this.#db.prepare('INSERT INTO tensor_checksums VALUES (?, ?)');
       let bytes = 0;
-      for (const [part, tensors] of Object.entries(parts)) {
+      for (const [part, tensors] of Object.entries(parts) as [TensorPart, TensorSequence][]) {
         for (const [name, tensor] of tensors) {
           requireFits(name, tensor);
-          insert.run(id, part, name, JSON.stringify(tensor.shape), toBlob(tensor.data));
+          const row = { name, shape: JSON.stringify(tensor.shape), data: toBlob(tensor.data) };
+          const { lastInsertRowid } = insert.run(id, part, row.name, row.shape, row.data);
+          insertChecksum.run(lastInsertRowid, checksumOfTensor(part, row));
           bytes += tensor.data.byteLength;
         }
       }
@@ -103,18 +149,20 @@ export class Checkpoints {
     return rest;
   }
 
-  /** @throws AppError not-found */
+  /** @throws AppError not-found, bad-file where its settings are not as they were written */
   get(id: number): Checkpoint & { state: Record<string, unknown> } {
     const row = this.#db.prepare(`${SELECT} WHERE id = ?`).get(id) as Row | undefined;
-    if (!row)
-      throw new AppError(
-        'not-found',
-        `There is no checkpoint ${id}.`,
-        '',
-        'List those of a run with `conmim show RUN`.',
-      );
-    const state = this.#db.prepare('SELECT state FROM checkpoints WHERE id = ?').pluck().get(id) as string;
-    return { ...toCheckpoint(row), state: JSON.parse(state) };
+    if (!row) throw withoutCheckpoint(id);
+    const kept = this.#db.prepare('SELECT config, state, crc32 FROM checkpoints WHERE id = ?').get(id) as Settings;
+    if (!isSettingsSound(kept)) throw this.#damaged(id, SETTINGS_DIFFER);
+    return { ...toCheckpoint(row), state: parsed(row, kept.state) };
+  }
+
+  /** The run that it is of. @throws AppError not-found */
+  runOf(id: number): number {
+    const run = this.#db.prepare('SELECT run_id FROM checkpoints WHERE id = ?').pluck().get(id);
+    if (run === undefined) throw withoutCheckpoint(id);
+    return run as number;
   }
 
   /** The one of the highest step; with optimizer state where a run is to go on from it. */
@@ -130,32 +178,117 @@ export class Checkpoints {
     return (this.#db.prepare(`${SELECT} WHERE run_id = ? ORDER BY step`).all(runId) as Row[]).map(toCheckpoint);
   }
 
-  /** One part's tensors, in the order in which they were saved. @throws AppError not-found where it is not kept */
+  /**
+   * One part's tensors, in the order in which they were saved.
+   * @throws AppError not-found where it is not kept, bad-file where a tensor is not as it was written
+   */
   load(id: number, part: TensorPart): StateDict {
     const tensors: StateDict = new Map();
-    const rows = this.#db
-      .prepare('SELECT name, shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? ORDER BY id')
-      .iterate(id, part) as Iterable<{ name: string; shape: string; data: Buffer }>;
-    for (const { name, shape, data } of rows) tensors.set(name, { shape: JSON.parse(shape), data: floatsOf(data) });
+    for (const row of this.#rows(id, part)) tensors.set(row.name, this.#sound(id, part, row));
     if (tensors.size === 0) throw this.#withoutPart(id, part);
     return tensors;
   }
 
-  /** The same, each tensor read when it is asked for. @throws AppError not-found where the part is not kept */
+  /** The same, each tensor read, and its checksum compared, when it is asked for. @throws AppError as `load` */
   source(id: number, part: TensorPart): TensorSource {
     const isKept = this.#db.prepare('SELECT 1 FROM tensors WHERE checkpoint_id = ? AND part = ?').get(id, part);
     if (!isKept) throw this.#withoutPart(id, part);
-    const one = this.#db.prepare('SELECT shape, data FROM tensors WHERE checkpoint_id = ? AND part = ? AND name = ?');
+    const one = this.#db.prepare(`${TENSORS} AND name = ?`);
     return {
-      get(name) {
-        const row = one.get(id, part, name) as { shape: string; data: Buffer } | undefined;
-        return row && { shape: JSON.parse(row.shape), data: floatsOf(row.data) };
+      get: (name) => {
+        try {
+          const row = one.get(id, part, name) as TensorRow | undefined;
+          return row && this.#sound(id, part, row);
+        } catch (error) {
+          throw isDamage(error) ? this.#damaged(id, unreadable(part, error)) : error;
+        }
       },
     };
   }
 
+  *#rows(id: number, part: TensorPart): Generator<TensorRow> {
+    try {
+      yield* this.#db.prepare(`${TENSORS} ORDER BY t.id`).iterate(id, part) as Iterable<TensorRow>;
+    } catch (error) {
+      throw isDamage(error) ? this.#damaged(id, unreadable(part, error)) : error;
+    }
+  }
+
+  #sound(id: number, part: TensorPart, row: TensorRow): HostTensor {
+    const fault = faultOf(part, row);
+    if (fault !== null) throw this.#damaged(id, fault);
+    return { shape: JSON.parse(row.shape), data: floatsOf(row.data) };
+  }
+
+  /** What is wrong with a checkpoint, its tensors and settings; null where it is as it was written, as far as that is known. */
+  fault(id: number): string | null {
+    return this.#look(id).why;
+  }
+
+  /** Reads everything that is kept. @param onProgress is told how many checkpoints were read */
+  check(onProgress: (done: number, total: number) => void = () => {}): Checked {
+    const all = this.#db
+      .prepare('SELECT c.id, c.step, name AS run FROM checkpoints c JOIN runs r ON r.id = run_id ORDER BY c.id')
+      .all() as { id: number; step: number; run: string }[];
+    const checked: Checked = { sound: 0, unknown: 0, damaged: [] };
+    for (const [i, { id, ...where }] of all.entries()) {
+      onProgress(i, all.length);
+      const { sound, unknown, why } = this.#look(id);
+      checked.sound += sound;
+      checked.unknown += unknown;
+      if (why !== null) checked.damaged.push({ checkpoint: id, ...where, why });
+    }
+    return checked;
+  }
+
+  #look(id: number): { sound: number; unknown: number; why: string | null } {
+    const found = { sound: 0, unknown: 0 };
+    try {
+      const row = this.#db.prepare('SELECT config, state, crc32, bytes FROM checkpoints WHERE id = ?').get(id);
+      const { bytes, ...kept } = row as Settings & { bytes: number };
+      if (!isSettingsSound(kept)) return { ...found, why: SETTINGS_DIFFER };
+      let read = 0;
+      for (const part of ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const) {
+        for (const tensor of this.#db.prepare(`${TENSORS} ORDER BY t.id`).iterate(id, part) as Iterable<TensorRow>) {
+          const why = faultOf(part, tensor);
+          if (why !== null) return { ...found, why };
+          found[tensor.has_checksums === 0 ? 'unknown' : 'sound']++;
+          read += tensor.data.byteLength;
+        }
+      }
+      if (read !== bytes) return { ...found, why: `It kept ${bytes} bytes of tensors; ${read} are there.` };
+      return { ...found, why: null };
+    } catch (error) {
+      if (isDamage(error)) return { ...found, why: unreadable(null, error) };
+      throw error;
+    }
+  }
+
+  /** Names an older checkpoint of the run that is sound: what is left to go on from. */
+  #damaged(id: number, why: string): AppError {
+    const { run_id, step, has_optimizer } = this.#db
+      .prepare('SELECT run_id, step, has_optimizer FROM checkpoints WHERE id = ?')
+      .get(id) as Pick<Row, 'run_id' | 'step' | 'has_optimizer'>;
+    const name = this.#db.prepare('SELECT name FROM runs WHERE id = ?').pluck().get(run_id);
+    const others = this.#db
+      .prepare(
+        `SELECT id, step, has_optimizer FROM checkpoints
+         WHERE run_id = ? AND id <> ? ORDER BY step > ?, has_optimizer DESC, abs(step - ?)`,
+      )
+      .all(run_id, id, step, step) as Pick<Row, 'id' | 'step' | 'has_optimizer'>[];
+    const sound = others.find((other) => this.fault(other.id) === null);
+    const next = !sound
+      ? 'None of its other checkpoints is sound: restore the database from a copy, or train again.'
+      : `Checkpoint ${sound.id} (step ${sound.step}) is sound: use that one.${
+          has_optimizer && sound.has_optimizer
+            ? ` To have the run go on from it: \`conmim delete-checkpoint ${id}\`, then \`conmim resume ${run_id}\`.`
+            : ''
+        }`;
+    return new AppError('bad-file', `Checkpoint ${id} of run "${name}" (step ${step}) is damaged.`, why, next);
+  }
+
   #withoutPart(id: number, part: TensorPart): AppError {
-    this.get(id);
+    this.runOf(id);
     return new AppError(
       'not-found',
       `Checkpoint ${id} keeps no ${part} tensors.`,
@@ -176,7 +309,7 @@ export class Checkpoints {
   /** @returns bytes given back to the disk @throws AppError not-found */
   delete(id: number): number {
     write(this.#db, () => {
-      const { run_id } = this.get(id);
+      const run_id = this.runOf(id); // one that is damaged can be deleted too
       this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
       this.#markBest(run_id);
     });
@@ -225,6 +358,38 @@ export class Checkpoints {
           (SELECT id FROM checkpoints WHERE run_id = @runId AND loss IS NOT NULL ORDER BY loss, step LIMIT 1))
         WHERE run_id = @runId`)
       .run({ runId });
+  }
+}
+
+const withoutCheckpoint = (id: number) =>
+  new AppError('not-found', `There is no checkpoint ${id}.`, '', 'List those of a run with `conmim show RUN`.');
+
+interface Settings {
+  config: string;
+  state: string;
+  crc32: number | null;
+}
+
+const SETTINGS_DIFFER = 'Its settings are not as they were written: their checksum differs.';
+const isSettingsSound = ({ crc32, ...kept }: Settings) => crc32 === null || crc32 === checksumOfCheckpoint(kept);
+
+const unreadable = (part: TensorPart | null, error: unknown) =>
+  `Its ${part ? `${part} ` : ''}tensors cannot be read: ${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message}.`;
+
+/** What is wrong with a tensor that was read; null where nothing is known to be. */
+function faultOf(part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {
+  const tensor = `Tensor "${row.name}" of its ${part}`;
+  if (has_checksums === 0) return isShapeOf(row) ? null : `${tensor} does not fit its shape.`;
+  if (crc === null) return `${tensor} has lost its checksum.`;
+  return checksumOfTensor(part, row) === crc ? null : `${tensor} is not as it was written: its checksum differs.`;
+}
+
+function isShapeOf({ shape, data }: Pick<TensorRow, 'shape' | 'data'>): boolean {
+  try {
+    const sizes = JSON.parse(shape) as number[];
+    return data.byteLength === 4 * sizes.reduce((a, b) => a * b, 1);
+  } catch {
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { AppError } from '../../shared/errors.ts';
@@ -13,6 +13,46 @@ export const BUSY_TIMEOUT = 60_000;
 const PAGE_BYTES = 16_384;
 /** A write-ahead log that a large checkpoint left behind is cut to this, bytes. */
 const LOG_BYTES = 64 * 2 ** 20;
+/** With less free on its disk, a database cannot even be opened: SQLite makes files beside it. Bytes. */
+const LEAST_ROOM = 2 ** 20;
+
+/** What SQLite says comes up in words, wherever it does: preparing a statement, reading, writing. */
+class WordedDatabase extends Database {
+  override prepare<B extends unknown[] | object = unknown[], R = unknown>(sql: string) {
+    const statement = this.#worded(() => super.prepare<B, R>(sql));
+    for (const name of ['run', 'get', 'all'] as const) {
+      const act = (statement[name] as (...values: unknown[]) => unknown).bind(statement);
+      Object.assign(statement, { [name]: (...values: unknown[]) => this.#worded(() => act(...values)) });
+    }
+    const iterate = statement.iterate.bind(statement) as (...values: unknown[]) => IterableIterator<R>;
+    const path = this.name;
+    return Object.assign(statement, {
+      *iterate(...values: unknown[]) {
+        try {
+          yield* iterate(...values);
+        } catch (error) {
+          throw explain(error, path);
+        }
+      },
+    }) as typeof statement;
+  }
+
+  override pragma(source: string, options?: Database.PragmaOptions): unknown {
+    return this.#worded(() => super.pragma(source, options));
+  }
+
+  override exec(source: string): this {
+    return this.#worded(() => super.exec(source));
+  }
+
+  #worded<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      throw explain(error, this.name);
+    }
+  }
+}
 
 /**
  * Opens the database, made and brought to the newest format where needed.
@@ -27,7 +67,7 @@ export function openDatabase(path: string): Db {
   let db: Db | undefined;
   try {
     if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true });
-    const opened = new Database(path, { timeout: BUSY_TIMEOUT });
+    const opened: Db = new WordedDatabase(path, { timeout: BUSY_TIMEOUT });
     db = opened;
     retryBusy(() => prepare(opened, path));
     return opened;
@@ -94,7 +134,7 @@ function retryBusy(act: () => void): void {
       act();
       return;
     } catch (error) {
-      if (!isSqlite(error) || !error.code.startsWith('SQLITE_BUSY') || Date.now() > until) throw error;
+      if (!codeOf(error).startsWith('SQLITE_BUSY') || Date.now() > until) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
   }
@@ -102,37 +142,87 @@ function retryBusy(act: () => void): void {
 
 const isSqlite = (error: unknown): error is Error & { code: string } => error instanceof Database.SqliteError;
 
+/** SQLite's code of an error, also of one that was explained; empty for any other. */
+export function codeOf(error: unknown): string {
+  const cause = error instanceof AppError ? error.cause : error;
+  return isSqlite(cause) ? cause.code : '';
+}
+
+/** Whether an error says that what is stored is not as it was written. */
+export const isDamage = (error: unknown): boolean => /NOTADB|CORRUPT/.test(codeOf(error));
+
 /** SQLite's and the file system's words as an error for a person; anything else unchanged. */
 export function explain(error: unknown, path: string): unknown {
   if (error instanceof AppError) return error;
   const { code, message } = error as NodeJS.ErrnoException;
-  const wrap = (kind: AppError['kind'], what: string, next: string) =>
-    new AppError(kind, what, message, next, { cause: error });
+  const wrap = (kind: AppError['kind'], what: string, next: string, why = message) =>
+    new AppError(kind, what, why, next, { cause: error });
+  const full = () => {
+    const home = dirname(path);
+    const free = roomAt(home);
+    return wrap(
+      'bad-file',
+      `There is no room on the disk of ${path}.`,
+      `Free some megabytes on it: ${home} may hold thumbnails, indexes and prepared, which can be removed and are made again when they are needed. Then \`conmim delete RUN\` gives back what a run takes.`,
+      `${free === null ? '' : `${(free / 1e6).toFixed(1)} MB are free. `}SQLite says: ${message}.`,
+    );
+  };
   if (isSqlite(error)) {
-    if (/NOTADB|CORRUPT/.test(error.code)) {
+    if (/NOTADB/.test(error.code)) {
       return wrap(
         'bad-file',
-        `${path} is not a database, or is damaged.`,
-        'Restore it from a copy, or name another home folder.',
+        `${path} is not a database, or its beginning is damaged.`,
+        'Restore it from a copy, or name another home folder with --home.',
       );
     }
-    if (/FULL/.test(error.code))
-      return wrap('bad-file', `No room to write ${path}.`, 'Free disk space, or delete runs.');
-    if (/CANTOPEN|READONLY|IOERR|PERM|AUTH/.test(error.code)) {
-      return wrap('bad-file', `${path} cannot be read or written.`, 'Check its permissions and the disk.');
+    if (/CORRUPT/.test(error.code)) {
+      return wrap(
+        'bad-file',
+        `${path} is damaged.`,
+        '`conmim doctor` says what of it. Restore it from a copy; what can still be read can be exported before.',
+      );
+    }
+    // A disk without room shows itself in several ways, as the files beside the database cannot be made either.
+    if (/FULL/.test(error.code)) return full();
+    if (/CANTOPEN|IOERR/.test(error.code) && (roomAt(dirname(path)) ?? LEAST_ROOM) < LEAST_ROOM) return full();
+    if (/IOERR/.test(error.code)) {
+      return wrap(
+        'bad-file',
+        `${path} cannot be read or written.`,
+        'Check that its disk is connected and sound, and that its folder was not moved, and run the same command again.',
+        `The system says: ${message} (${error.code.replace('SQLITE_', '')}).`,
+      );
+    }
+    if (/CANTOPEN|READONLY|PERM|AUTH/.test(error.code)) {
+      return wrap(
+        'bad-file',
+        `${path} cannot be read or written.`,
+        'Check its permissions and those of its folder: you must be able to write to both.',
+      );
     }
     if (/BUSY|LOCKED/.test(error.code)) {
       return wrap('conflict', `${path} is being written by another process.`, 'Try again in a moment.');
     }
     return error;
   }
+  if (code === 'ENOSPC') return full();
   if (
-    ['EACCES', 'EPERM', 'ENOTDIR', 'EEXIST', 'EROFS', 'ENOSPC', 'ENAMETOOLONG'].includes(code ?? '') ||
+    ['EACCES', 'EPERM', 'ENOTDIR', 'EEXIST', 'EROFS', 'ENAMETOOLONG'].includes(code ?? '') ||
     error instanceof TypeError
   ) {
     return wrap('bad-input', `${path} cannot be used for the database.`, 'Name another home folder.');
   }
   return error;
+}
+
+/** Bytes that are free where a folder is; null where that cannot be asked. */
+function roomAt(folder: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
 }
 
 /** Runs `act` in a transaction that takes the write lock at once, so that it waits for other writers, never fails on them. */
