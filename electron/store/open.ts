@@ -93,8 +93,12 @@ function prepare(db: Db, path: string): void {
 
 /** Refuses what another program or a newer version wrote, before anything is changed. @returns whether it is empty */
 function refuseForeign(db: Db, path: string): boolean {
-  const version = Number(db.pragma('user_version', { simple: true }));
-  const id = Number(db.pragma('application_id', { simple: true }));
+  // In one transaction, as another process may be making its tables just now.
+  const { version, id, tables } = db.transaction(() => ({
+    version: Number(db.pragma('user_version', { simple: true })),
+    id: Number(db.pragma('application_id', { simple: true })),
+    tables: Number(db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get()),
+  }))();
   if (id === APPLICATION_ID) {
     if (version <= MIGRATIONS.length) return false;
     throw new AppError(
@@ -104,7 +108,6 @@ function refuseForeign(db: Db, path: string): boolean {
       'Update the program, or name another home folder.',
     );
   }
-  const tables = Number(db.prepare('SELECT count(*) FROM sqlite_schema').pluck().get());
   if (id === 0 && version === 0 && tables === 0) return true;
   throw new AppError('bad-file', `${path} is the database of another program.`, '', 'Name another home folder.');
 }
