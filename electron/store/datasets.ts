@@ -1,5 +1,6 @@
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { fromJson } from './json.ts';
 import { requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 
@@ -11,7 +12,7 @@ const SELECT = `
     (SELECT count(*) FROM images i WHERE i.dataset_id = d.id AND i.status = 'skipped') AS skipped_count
   FROM datasets d`;
 
-const toDataset = (row: Row): Dataset => ({ ...row, folders: JSON.parse(row.folders) });
+const toDataset = (row: Row): Dataset => ({ ...row, folders: fromJson(row.folders) });
 
 export class Datasets {
   readonly #db: Db;

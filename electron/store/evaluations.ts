@@ -1,9 +1,10 @@
 import type { Evaluation } from '../../shared/domain.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Evaluation, 'result'> & { result: string };
 const SELECT = 'SELECT id, checkpoint_id, dataset_id, task, created_at, result FROM evaluations';
-const toEvaluation = (row: Row): Evaluation => ({ ...row, result: JSON.parse(row.result) });
+const toEvaluation = (row: Row): Evaluation => ({ ...row, result: fromJson(row.result) });
 
 export class Evaluations {
   readonly #db: Db;

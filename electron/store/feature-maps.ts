@@ -1,5 +1,6 @@
 import { floatsOf, integersOf, toBlob } from './blobs.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
 /** Whose map it is. A null checkpoint is the untrained network of the run. */
@@ -57,7 +58,7 @@ export class FeatureMaps {
           created_at: row.created_at,
           ids: integersOf(row.ids),
           places: floatsOf(row.places),
-          result: JSON.parse(row.result),
+          result: fromJson(row.result),
         }
       : null;
   }

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
 /** A recipe that a user saved: complete, so that a later version of the preset it came from does not change it. */
@@ -23,7 +24,7 @@ export class Presets {
     const rows = this.#db.prepare('SELECT * FROM presets ORDER BY created_at, name').all();
     return (rows as (Omit<SavedPreset, 'config'> & { config: string })[]).map((row) => ({
       ...row,
-      config: JSON.parse(row.config),
+      config: fromJson(row.config),
     }));
   }
 

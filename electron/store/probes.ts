@@ -1,4 +1,5 @@
 import type { ProbeAnswer } from '../../shared/ipc.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
 /** Look-ups of a run's fixed images, by step; step 0 is the untrained network. */
@@ -23,7 +24,7 @@ export class Probes {
     const rows = this.#db.prepare('SELECT step, answers FROM probes WHERE run_id = ? ORDER BY step').all(runId);
     return new Map(
       (rows as { step: number; answers: string }[]).flatMap(({ step, answers }) => {
-        const saved = JSON.parse(answers) as { key: string; answers: ProbeAnswer[][] };
+        const saved = fromJson(answers) as { key: string; answers: ProbeAnswer[][] };
         return saved.key === key ? [[step, saved.answers] as const] : [];
       }),
     );

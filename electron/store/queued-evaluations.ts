@@ -2,6 +2,7 @@ import type { Evaluation, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
 import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { isHeld } from './runs.ts';
@@ -18,8 +19,8 @@ export type NewEvaluation = Pick<
 
 const toQueued = (row: Row): QueuedEvaluation => ({
   ...row,
-  options: JSON.parse(row.options),
-  error: row.error === null ? null : JSON.parse(row.error),
+  options: fromJson(row.options),
+  error: row.error === null ? null : fromJson(row.error),
   is_canceled: row.is_canceled === 1,
 });
 

@@ -1,6 +1,7 @@
 import { uptime } from 'node:os';
 import type { Run, RunStatus } from '../../shared/domain.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import { fromJson } from './json.ts';
 import { freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { giveBack } from './space.ts';
@@ -44,11 +45,11 @@ const STALE = 60 * 60 * 1000;
 const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
   steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
-  config: JSON.parse(row.config),
-  tags: JSON.parse(row.tags),
-  error: row.error === null ? null : JSON.parse(row.error),
-  runtime: row.runtime === null ? null : JSON.parse(row.runtime),
-  finetune: row.finetune === null ? null : JSON.parse(row.finetune),
+  config: fromJson(row.config),
+  tags: fromJson(row.tags),
+  error: row.error === null ? null : fromJson(row.error),
+  runtime: row.runtime === null ? null : fromJson(row.runtime),
+  finetune: row.finetune === null ? null : fromJson(row.finetune),
 });
 
 export class Runs {
