@@ -1,7 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, Input, LookupView, RetrievalView, TravelView } from '../../shared/ipc.ts';
+import { startProcess } from '../trainer/start-process.ts';
 import type { JobOptions } from './jobs.ts';
 
 export type ExploreAsk =
@@ -106,7 +107,7 @@ export class ExploreHost {
     const worker = fileURLToPath(
       new URL(import.meta.url.endsWith('.ts') ? './explore-worker.ts' : './explore-worker.js', import.meta.url),
     );
-    const child = fork(worker, [this.#database], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = startProcess(worker, [this.#database], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     child.on('message', (message: ExploreMessage) => {
       const asked = this.#waiting.get(message.id);
       if (!asked) return;
