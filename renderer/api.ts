@@ -153,9 +153,13 @@ export function on<T extends AppEvent['type']>(
   return () => listeners.delete(hear);
 }
 
-/** Address of an image's thumbnail: its longer side is at most 256 pixels. */
-export const thumbnail = (image: number): string => `${media}/thumb/${image}`;
+/**
+ * Address of an image's thumbnail: its longer side is at most 256 pixels.
+ * @param hash its content's, where it is known: another content is at another address then
+ */
+export const thumbnail = (image: number, hash?: string): string => `${media}/thumb/${image}${ofContent(hash)}`;
 /** Address of the whole image as the browser can show it: at most 2048 pixels a side. */
-export const picture = (image: number): string => `${media}/image/${image}`;
+export const picture = (image: number, hash?: string): string => `${media}/image/${image}${ofContent(hash)}`;
+const ofContent = (hash = '') => (hash === '' ? '' : `/${hash.slice(0, 16)}`);
 
 export { AppError };

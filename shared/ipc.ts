@@ -525,6 +525,8 @@ export interface Cost {
 
 export interface LabPreview {
   image: number;
+  /** Of its content as it was imported. */
+  hash: string;
   path: string;
   width: number;
   height: number;

@@ -5,6 +5,7 @@ import { EvaluationQueue } from '../services/evaluation-queue.ts';
 import { Events } from '../services/events.ts';
 import { ExploreHost } from '../services/explore-host.ts';
 import { LiveRuns } from '../services/live.ts';
+import { Outside } from '../services/outside.ts';
 import { Tasks } from '../services/tasks.ts';
 import { Thumbnails } from '../services/thumbnails.ts';
 import { Deletions } from '../services/undo.ts';
@@ -25,6 +26,7 @@ export interface Context {
   deletions: Deletions;
   thumbnails: Thumbnails;
   explore: ExploreHost;
+  outside: Outside;
 }
 
 export type Handlers = { [C in Channel]: (input: Input<C>) => Result<C> | Promise<Result<C>> };
@@ -49,9 +51,10 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
   checkDatabase(database, tasks, isUnchecked);
   const evaluations = new EvaluationQueue(store, events, tasks, deletions);
   const live = new LiveRuns(store, events, deletions, evaluations);
-  const thumbnails = new Thumbnails(store, home);
+  const outside = new Outside();
+  const thumbnails = new Thumbnails(store, home, outside);
   const explore = new ExploreHost(store.path);
-  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore });
+  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore, outside });
   return {
     session: events.session,
     get seq() {
@@ -66,6 +69,7 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
       evaluations.close();
       await tasks.close();
       explore.close();
+      outside.close();
       await live.close(mode);
       deletions.close();
       store.close();
@@ -98,13 +102,15 @@ async function answer(answers: Handlers, channel: string, input: unknown): Promi
 const isPlain = (value: unknown) =>
   typeof value === 'object' && value !== null && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 
+/** `thumb/ID` or `image/ID`, with the beginning of the content's hash where the window knows it: that address is final. */
 async function media(thumbnails: Thumbnails, path: string): Promise<Media> {
-  const [, kind, id] = /^(thumb|image)\/([1-9]\d{0,14})$/.exec(path) ?? [];
-  const nothing: Media = { status: 404, type: 'text/plain', body: new Uint8Array() };
+  const [, kind, id, known] = /^(thumb|image)\/([1-9]\d{0,14})(?:\/([0-9a-f]{16}))?$/.exec(path) ?? [];
+  const nothing: Media = { status: 404, type: 'text/plain', body: new Uint8Array(), tag: null, isFinal: false };
   if (!kind) return nothing;
   try {
-    const body = kind === 'thumb' ? await thumbnails.thumbnail(Number(id)) : await thumbnails.picture(Number(id));
-    return { status: 200, type: 'image/webp', body };
+    const { body, hash } = await (kind === 'thumb' ? thumbnails.thumbnail(Number(id)) : thumbnails.picture(Number(id)));
+    const isFinal = hash !== null && known !== undefined && hash.startsWith(known);
+    return { status: 200, type: 'image/webp', body, tag: hash, isFinal };
   } catch {
     return nothing; // the window draws a sign in its place; the dataset's screen says what is missing
   }

@@ -50,6 +50,7 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
   const [studentUrl, teacherUrl] = await Promise.all([student, teacher].map((pixels) => dataUrl(pixels, side)));
   return {
     image: row.id,
+    hash: row.hash,
     path: row.path,
     width: image.width,
     height: image.height,

@@ -1,44 +1,67 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import type { ImageRow } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
 import { decodeImage } from '../data/decode.ts';
 import type { Store } from '../store/store.ts';
+import type { Outside } from './outside.ts';
 
 const THUMBNAIL_SIDE = 256;
 const PICTURE_SIDE = 2048;
+/** Folder of the thumbnails that are kept now. Those of before may show another content than they are kept under. */
+const KEPT = 'by-content';
+
+/** WebP. */
+export interface Picture {
+  body: Uint8Array;
+  /** What it shows: the content's hash; null where the file is not what was imported any more. */
+  hash: string | null;
+}
 
 /** Pictures for windows: thumbnails are made once and kept by content, so copies and re-imports share them. */
 export class Thumbnails {
   readonly folder: string;
   readonly #store: Store;
+  readonly #outside: Outside;
   #working = 0;
   /** Those asked last are made first: they are on the screen now. */
   readonly #waiting: (() => void)[] = [];
 
-  constructor(store: Store, home: string) {
+  constructor(store: Store, home: string, outside: Outside) {
     this.#store = store;
+    this.#outside = outside;
     this.folder = join(home, 'thumbnails');
+    void this.#removeOld();
   }
 
-  /** WebP, its longer side at most 256 pixels. @throws AppError not-found, bad-file */
-  async thumbnail(id: number): Promise<Uint8Array> {
+  /** Its longer side has at most 256 pixels. @throws AppError not-found, bad-file */
+  async thumbnail(id: number): Promise<Picture> {
     const image = this.#store.images.get(id);
-    const file = join(this.folder, image.hash.slice(0, 2), `${image.hash}.webp`);
-    if (existsSync(file)) return readFile(file);
-    const picture = await this.#turn(() => this.#scaled(image, THUMBNAIL_SIDE));
-    await mkdir(dirname(file), { recursive: true });
-    const part = `${file}.${process.pid}.${Math.random()}`;
-    await writeFile(part, picture);
-    await rename(part, file);
+    const { hash } = image;
+    const file = join(this.folder, KEPT, hash.slice(0, 2), `${hash}.webp`);
+    const kept = await readFile(file).catch(() => null);
+    if (kept && kept.length > 0) return { body: kept, hash };
+    const picture = await this.#turn(() => this.#made(image, THUMBNAIL_SIDE));
+    if (picture.hash !== null) await keep(file, picture.body);
     return picture;
   }
 
-  /** WebP, its longer side at most 2048 pixels. @throws AppError not-found, bad-file */
-  picture(id: number): Promise<Uint8Array> {
-    return this.#turn(() => this.#scaled(this.#store.images.get(id), PICTURE_SIDE));
+  /** Its longer side has at most 2048 pixels. @throws AppError not-found, bad-file */
+  picture(id: number): Promise<Picture> {
+    return this.#turn(() => this.#made(this.#store.images.get(id), PICTURE_SIDE));
+  }
+
+  /** The file may have become another since it was imported, or become one while it is read. */
+  async #made(image: ImageRow, side: number): Promise<Picture> {
+    const root = this.#store.datasets.get(image.dataset_id).folders[image.folder]!;
+    const path = join(root, image.path);
+    const before = await this.#outside.content(path, root);
+    if (!before) throw new AppError('not-found', `${path} is not there, or no file.`);
+    const body = await this.#scaled(image, side);
+    const isSame = before.hash === image.hash && (await this.#outside.look(path, root)).mark === before.mark;
+    return { body, hash: isSame ? image.hash : null };
   }
 
   async #scaled(image: ImageRow, side: number): Promise<Uint8Array> {
@@ -53,6 +76,12 @@ export class Thumbnails {
       .toBuffer();
   }
 
+  async #removeOld(): Promise<void> {
+    const names = await readdir(this.folder).catch(() => []);
+    const old = names.filter((name) => /^[0-9a-f]{2}$/.test(name));
+    for (const name of old) await rm(join(this.folder, name), { recursive: true, force: true }).catch(() => {});
+  }
+
   async #turn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#working >= availableParallelism()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#working++;
@@ -62,5 +91,17 @@ export class Thumbnails {
       this.#working--;
       this.#waiting.pop()?.();
     }
+  }
+}
+
+/** A thumbnail that cannot be kept is made again the next time. */
+async function keep(file: string, picture: Uint8Array): Promise<void> {
+  const part = `${file}.${process.pid}.${Math.random()}`;
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(part, picture);
+    await rename(part, file);
+  } catch {
+    await rm(part, { force: true }).catch(() => {});
   }
 }

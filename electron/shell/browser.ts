@@ -75,9 +75,11 @@ export async function serve({ program, files, port, token }: ServeOptions): Prom
     const [, key, place] = /^\/media\/([^/]*)\/(.*)$/s.exec(url.pathname) ?? [];
     if (url.pathname.startsWith('/media/')) {
       if (key === undefined || !access.isMediaKey(key)) return end(403);
-      const { status, type, body } = await program.media(place!);
-      response.writeHead(status, { ...HEADERS, 'content-type': type, 'cache-control': 'private, max-age=3600' });
-      return response.end(body);
+      const { status, type, body, tag, isFinal } = await program.media(place!);
+      const kept = isFinal ? 'private, max-age=31536000, immutable' : tag ? 'private, no-cache' : 'no-store';
+      const about = { ...HEADERS, 'cache-control': kept, ...(tag && { etag: `"${tag}"` }) };
+      if (tag && request.headers['if-none-match'] === `"${tag}"`) return response.writeHead(304, about).end();
+      return response.writeHead(status, { ...about, 'content-type': type }).end(body);
     }
     const path = fileOf(files, url.pathname);
     const content = path && (await readFile(path).catch(() => null));

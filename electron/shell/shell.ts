@@ -5,6 +5,10 @@ export interface Media {
   status: number;
   type: string;
   body: Uint8Array;
+  /** What it shows, by its content; null where the next answer may be another. */
+  tag: string | null;
+  /** Whether the address can never show anything else. */
+  isFinal: boolean;
 }
 
 /** What a shell shows its windows: the program, behind it. */

@@ -145,6 +145,12 @@ describe('datasets', () => {
     const thumb = await program.media(`thumb/${found.images[0]!.id}`);
     expect(await sharp(thumb.body).metadata()).toMatchObject({ format: 'webp', width: 42, height: 32 });
     expect((await program.media('thumb/999')).status).toBe(404);
+    const [shown] = found.images;
+    const { hash } = shown!;
+    expect(thumb).toMatchObject({ tag: hash, isFinal: false });
+    expect(await program.media(`thumb/${shown!.id}/${hash.slice(0, 16)}`)).toMatchObject({ tag: hash, isFinal: true });
+    expect(await program.media(`image/${shown!.id}/${hash.slice(0, 16)}`)).toMatchObject({ tag: hash, isFinal: true });
+    expect(await program.media(`thumb/${shown!.id}/${'0'.repeat(16)}`)).toMatchObject({ status: 200, isFinal: false });
     expect((await program.media('../workbench.sqlite')).status).toBe(404);
 
     await call('datasets.rename', { id, name: 'renamed' });

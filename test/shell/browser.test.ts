@@ -35,7 +35,10 @@ beforeEach(async () => {
     call: async (channel: string, input: unknown) => ({ ok: true as const, value: answers ?? { channel, input } }),
     since: (seq: number) => events.since(seq),
     listen: (listener: (event: Numbered) => void) => events.listen(listener),
-    media: async (path: string) => ({ status: 200, type: 'image/webp', body: Buffer.from(path) }),
+    media: async (path: string) => ({
+      ...{ status: 200, type: 'image/webp', body: Buffer.from(path) },
+      ...{ tag: path.includes('changed') ? null : 'content', isFinal: path.includes('final') },
+    }),
   };
   served = await serve({ program, files, port: 0, token: TOKEN });
 });
@@ -96,6 +99,19 @@ describe('who is let in', () => {
     const { media } = await enter();
     for (const path of ['thumb/1', '/thumb/1', `${media.slice(1)}/thumb/1`, `${TOKEN}/thumb/1`, `${media}`, '%/%'])
       expect((await get(`/media/${path}`)).status, path).toBe(403);
+  });
+
+  test('a picture is kept by the browser only as long as its address shows its content', async () => {
+    const { media } = await enter();
+    const caching = async (path: string, headers = {}) => {
+      const answer = await get(`/media/${media}/${path}`, headers);
+      return [answer.status, answer.headers['cache-control'], answer.headers.etag];
+    };
+    expect(await caching('thumb/1/final')).toEqual([200, 'private, max-age=31536000, immutable', '"content"']);
+    expect(await caching('thumb/1')).toEqual([200, 'private, no-cache', '"content"']);
+    expect(await caching('thumb/1', { 'if-none-match': '"content"' })).toEqual([304, 'private, no-cache', '"content"']);
+    expect(await caching('thumb/1', { 'if-none-match': '"other"' })).toEqual([200, 'private, no-cache', '"content"']);
+    expect(await caching('thumb/changed')).toEqual([200, 'no-store', undefined]);
   });
 
   test('what was given out is good for a minute', async () => {
