@@ -6,6 +6,7 @@ export type ErrorKind =
   | 'bad-input' // an argument, option or configuration value that cannot be used
   | 'not-found' // a dataset, run, checkpoint or file that is not there
   | 'conflict' // a name taken, a run already running
+  | 'changed' // what was edited has been changed elsewhere meanwhile
   | 'bad-file' // a file whose content cannot be read or is refused
   | 'newer-format' // written by a newer version of this program
   | 'data-vanished' // the image folder is gone during a run

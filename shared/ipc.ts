@@ -39,6 +39,13 @@ const part = z.enum(['student', 'teacher']);
 /** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
 const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
 
+/** What a person writes about a run; what is not given stays. */
+const annotation = {
+  name: name.optional(),
+  notes: text.optional(),
+  tags: z.array(z.string().trim().min(1).max(50)).max(50).optional(),
+};
+
 /** What waits in the queue. */
 const queueItem = z.strictObject({ kind: z.enum(['run', 'evaluation']), id });
 
@@ -84,7 +91,8 @@ export const CHANNELS = {
   /** The photographs and drawings that come with the program. */
   'datasets.import-sample': channel<TaskRef>()(nothing),
   'datasets.rescan': channel<TaskRef>()(byId),
-  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name })),
+  /** Refused (`changed`) where the name is not `before` any more. */
+  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: name.optional() })),
   /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
   'datasets.delete': channel<Undo>()(byId),
   /** What preparing would take; nothing is made. */
@@ -158,13 +166,9 @@ export const CHANNELS = {
   'runs.resume': channel<RunRow>()(byId),
   /** Takes a run or an evaluation out of the queue's order and puts it before another; null for the end. */
   'queue.move': channel<Record<string, never>>()(z.strictObject({ item: queueItem, before: queueItem.nullable() })),
+  /** Refused (`changed`) where something is not as it was `before` any more: another window has edited it. */
   'runs.annotate': channel<RunRow>()(
-    z.strictObject({
-      id,
-      name: name.optional(),
-      notes: text.optional(),
-      tags: z.array(z.string().trim().min(1).max(50)).max(50).optional(),
-    }),
+    z.strictObject({ id, ...annotation, before: z.strictObject(annotation).optional() }),
   ),
   'runs.delete': channel<Undo>()(z.strictObject({ ids: z.array(id).min(1).max(1000) })),
   'checkpoints.delete': channel<{ bytes: number }>()(byId),
@@ -544,6 +548,8 @@ export interface LabPreview {
 export interface RunRow extends Run {
   dataset: string | null;
   last: Metric | null;
+  /** It can be explored. */
+  has_checkpoint: boolean;
 }
 
 export interface RunDetail extends RunRow {

@@ -5,6 +5,7 @@ import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
+import { named } from '../../shared/named.ts';
 import { requireOutput } from '../formats/outputs.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
@@ -115,6 +116,13 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         .map(row),
     'datasets.get': ({ id }) => {
       const dataset = store.datasets.get(id);
+      if (deletions.isHidden('dataset', id))
+        throw new AppError(
+          'not-found',
+          `Dataset "${dataset.name}" is deleted.`,
+          '',
+          'For half a minute it can be undone.',
+        );
       const { width, height, formats } = store.images.facts(id);
       return {
         ...row(dataset),
@@ -140,8 +148,8 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         dataset: id,
       }));
     },
-    'datasets.rename': ({ id, name }) => {
-      const dataset = store.datasets.rename(id, name);
+    'datasets.rename': ({ id, name, before }) => {
+      const dataset = store.datasets.rename(id, name, before);
       changed();
       return dataset;
     },
@@ -149,7 +157,8 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
       const { name } = store.datasets.get(id);
       const runs = store.datasets.runs(id).filter((run) => !deletions.isHidden('run', run));
       if (runs.length > 0) {
-        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
+        const names = named(runs.map((run) => store.runs.get(run).name));
+        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${names} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
       }
       return deletions.add({
@@ -164,7 +173,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         changed,
       });
     },
-    'images.page': ({ dataset, ...query }) => store.images.page(dataset, query),
+    'images.page': ({ dataset, ...query }) => store.images.page(store.datasets.get(dataset).id, query),
     'images.get': ({ id }) => {
       const image = store.images.get(id);
       const { folders } = store.datasets.get(image.dataset_id);
@@ -248,6 +257,8 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
     'runs.list': () => live.rows(),
     'runs.get': ({ id }) => {
       const run = live.row(id);
+      if (deletions.isHidden('run', id))
+        throw new AppError('not-found', `Run "${run.name}" is deleted.`, '', 'For half a minute it can be undone.');
       return {
         ...run,
         checkpoints: store.checkpoints.list(id),
@@ -272,10 +283,11 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
       const runs = ids.map((id) => store.runs.get(id));
       const running = runs.find(({ status }) => status === 'running');
       if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
+      const names = named(runs.map((run) => run.name));
       const [name, what] =
         runs.length === 1
-          ? [`run "${runs[0]!.name}"`, `Run "${runs[0]!.name}" is deleted, with its checkpoints.`]
-          : [`${runs.length} runs`, `${runs.length} runs are deleted, with their checkpoints.`];
+          ? [`run ${names}`, `Run ${names} is deleted, with its checkpoints.`]
+          : [`runs ${names}`, `${runs.length} runs are deleted, with their checkpoints: ${names}.`];
       return deletions.add({
         ...{ kind: 'run', ids, name, what },
         act: () => {

@@ -145,12 +145,13 @@ export class LiveRuns {
     this.#events.emit({ type: 'runs' });
   }
 
-  annotate({ id, name, notes, tags }: Input<'runs.annotate'>): RunRow {
-    this.#store.runs.update(id, {
+  annotate({ id, name, notes, tags, before = {} }: Input<'runs.annotate'>): RunRow {
+    const change = {
       ...(name !== undefined && { name }),
       ...(notes !== undefined && { notes }),
       ...(tags !== undefined && { tags: [...new Set(tags)] }),
-    });
+    };
+    this.#store.runs.update(id, change, before);
     this.look();
     return this.row(id);
   }
@@ -164,7 +165,7 @@ export class LiveRuns {
     const signatures = this.#store.runs.signatures();
     for (const [id, { signature, checkpoint }] of signatures) {
       const before = this.#known.get(id);
-      if (before?.signature !== signature) this.#tell(id);
+      if (before?.signature !== signature || before.checkpoint !== checkpoint) this.#tell(id);
       if (before && before.checkpoint !== checkpoint) this.#events.emit({ type: 'checkpoint', run: id });
     }
     if ([...this.#known.keys()].some((id) => !signatures.has(id))) this.#events.emit({ type: 'runs' });
@@ -191,7 +192,8 @@ export class LiveRuns {
   }
 
   #row(run: Run, dataset: string | null): RunRow {
-    return { ...run, dataset, last: this.#store.metrics.last(run.id) };
+    const { metrics, checkpoints } = this.#store;
+    return { ...run, dataset, last: metrics.last(run.id), has_checkpoint: checkpoints.has(run.id) };
   }
 
   #tell(id: number) {

@@ -173,6 +173,11 @@ export class Checkpoints {
     return row ? toCheckpoint(row) : null;
   }
 
+  /** Whether a run has one. */
+  has(runId: number): boolean {
+    return this.#db.prepare('SELECT 1 FROM checkpoints WHERE run_id = ?').get(runId) !== undefined;
+  }
+
   /** By step. */
   list(runId: number): Checkpoint[] {
     return (this.#db.prepare(`${SELECT} WHERE run_id = ? ORDER BY step`).all(runId) as Row[]).map(toCheckpoint);

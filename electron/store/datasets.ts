@@ -1,7 +1,8 @@
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { fromJson } from './json.ts';
-import { requireFreeName, resolveId } from './names.ts';
+import { named } from '../../shared/named.ts';
+import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Dataset, 'folders'> & { folders: string };
@@ -48,10 +49,12 @@ export class Datasets {
     return (this.#db.prepare(`${SELECT} ORDER BY d.id`).all() as Row[]).map(toDataset);
   }
 
-  /** @throws AppError conflict where the name is taken */
-  rename(id: number, name: string): Dataset {
+  /** @throws AppError conflict where the name is taken; changed where it is not `before` any more */
+  rename(id: number, name: string, before?: string): Dataset {
     return write(this.#db, () => {
-      if (this.get(id).name !== name) requireFreeName(this.#db, 'dataset', name);
+      const { name: now } = this.get(id);
+      if (before !== undefined && before !== now) throw changedElsewhere(`The name of dataset "${now}"`);
+      if (now !== name) requireFreeName(this.#db, 'dataset', name);
       this.#db.prepare('UPDATE datasets SET name = ? WHERE id = ?').run(name, id);
       return this.get(id);
     });
@@ -68,7 +71,8 @@ export class Datasets {
       const { name } = this.get(id);
       const runs = this.runs(id);
       if (runs.length > 0) {
-        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${runs.join(', ')} learned from it.`;
+        const names = this.#db.prepare('SELECT name FROM runs WHERE dataset_id = ? ORDER BY id').pluck().all(id);
+        const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${named(names as string[])} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
       }
       this.#db.prepare('DELETE FROM datasets WHERE id = ?').run(id);

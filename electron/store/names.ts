@@ -59,6 +59,10 @@ export function requireFreeName(db: Db, kind: Kind, name: string): void {
   }
 }
 
+/** An edit that began from what is not there any more: writing it would undo somebody else's. */
+export const changedElsewhere = (what: string): AppError =>
+  new AppError('changed', `${what} was changed elsewhere meanwhile.`, '', 'Look at it, and say which one counts.');
+
 /** `base`, or `base 2`, `base 3`, …: the first that no other has. */
 export function freeName(db: Db, kind: Kind, base: string): string {
   for (let i = 1; ; i++) {

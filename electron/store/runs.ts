@@ -2,7 +2,7 @@ import { uptime } from 'node:os';
 import type { Run, RunStatus } from '../../shared/domain.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { fromJson } from './json.ts';
-import { freeName, requireFreeName, resolveId } from './names.ts';
+import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { giveBack } from './space.ts';
 
@@ -116,8 +116,11 @@ export class Runs {
     return new Map(rows.map(([id, signature, checkpoint]) => [id, { signature, checkpoint }]));
   }
 
-  /** Changes what is given. @throws AppError not-found; conflict for a name that is taken */
-  update(id: number, change: RunUpdate): void {
+  /**
+   * Changes what is given, where it is still as it was `before`.
+   * @throws AppError not-found; conflict for a name that is taken; changed
+   */
+  update(id: number, change: RunUpdate, before: { [K in 'name' | 'notes' | 'tags']?: Run[K] | undefined } = {}): void {
     const columns = UPDATABLE.filter((column) => change[column] !== undefined);
     if (columns.length === 0) return;
     const values = columns.map((column) => {
@@ -125,7 +128,12 @@ export class Runs {
       return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
     });
     write(this.#db, () => {
-      const { name } = this.get(id);
+      const now = this.get(id);
+      const { name } = now;
+      const other = (['name', 'notes', 'tags'] as const).find(
+        (key) => before[key] !== undefined && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
+      );
+      if (other) throw changedElsewhere(`The ${other} of run "${name}"`);
       if (change.name !== undefined && change.name !== name) requireFreeName(this.#db, 'run', change.name);
       const set = columns.map((column) => `${column} = ?`).join(', ');
       this.#db.prepare(`UPDATE runs SET ${set} WHERE id = ?`).run(...values, id);

@@ -12,6 +12,8 @@ export interface Toast {
 let next = 1;
 export const toasts = $state<Toast[]>([]);
 const SHOWN_MS = 10_000;
+/** As long as what a button offers is possible: the program keeps what was deleted for 30 s. */
+const SHOWN_WITH_ACTION_MS = 28_000;
 
 export function dismiss(key: number): void {
   const at = toasts.findIndex((toast) => toast.key === key);
@@ -21,19 +23,21 @@ export function dismiss(key: number): void {
 export function say(text: string, action: Toast['action'] = null): void {
   const key = next++;
   toasts.push({ key, text, error: null, action });
-  setTimeout(() => dismiss(key), SHOWN_MS);
+  setTimeout(() => dismiss(key), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
 }
 
 /** Stays until it is closed. */
-export function sayError(error: unknown): void {
-  const report = (error as AppError).toJSON?.() ?? {
-    kind: 'internal',
-    what: String((error as Error).message ?? error),
-    why: '',
-    next: '',
-  };
-  if (toasts.some((toast) => toast.error?.what === report.what)) return;
-  toasts.push({ key: next++, text: report.what, error: report, action: null });
+export function sayError(error: unknown, action: Toast['action'] = null): void {
+  const report = reportOf(error);
+  const same = toasts.findIndex((toast) => toast.error?.what === report.what);
+  if (same >= 0) toasts.splice(same, 1); // the newest counts, with its action
+  toasts.push({ key: next++, text: report.what, error: report, action });
+}
+
+function reportOf(error: unknown): ErrorReport {
+  if (typeof (error as ErrorReport).what === 'string') return error as ErrorReport;
+  const what = String((error as Error).message ?? error);
+  return (error as AppError).toJSON?.() ?? { kind: 'internal', what, why: '', next: '' };
 }
 
 on('failure', ({ error }) => sayError(fromReport(error)));

@@ -14,7 +14,12 @@ export const canResume = (run: RunRow) =>
 export const pause = (run: RunRow) => attempt(() => call('runs.pause', { id: run.id }));
 export const stop = (run: RunRow) => attempt(() => call('runs.stop', { id: run.id }));
 export const resume = (run: RunRow) => attempt(() => call('runs.resume', { id: run.id }));
-export const remove = (ids: number[]) => attempt(async () => offerUndo(await call('runs.delete', { ids })));
+/** @returns whether they are deleted */
+export const remove = (ids: number[]): Promise<boolean | undefined> =>
+  attempt(async () => {
+    offerUndo(await call('runs.delete', { ids }));
+    return true;
+  });
 
 /** Time that is left, ms, from what the last step took; null where it cannot be said. */
 export function timeLeft(run: RunRow): number | null {
