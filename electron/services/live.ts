@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input, RunRow, TaskRef } from '../../shared/ipc.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, WatchedList } from '../store/store.ts';
 import type { TrainerHandle } from '../trainer/host.ts';
 import type { EvaluationQueue } from './evaluation-queue.ts';
 import type { Events } from './events.ts';
@@ -30,6 +30,7 @@ export class LiveRuns {
   readonly #meter = new UsageMeter();
   readonly #timers: NodeJS.Timeout[] = [];
   #known = new Map<number, { signature: string; checkpoint: number | null }>();
+  #lists: Record<WatchedList, string>;
   #version = -1;
   /** Last step whose metrics were sent, by run that trains. */
   readonly #sent = new Map<number, number>();
@@ -43,6 +44,7 @@ export class LiveRuns {
     this.#evaluations = evaluations;
     reconcile(store);
     this.#known = store.runs.signatures();
+    this.#lists = store.lists();
     this.#timers.push(
       setInterval(() => this.look(), LOOK_EVERY),
       setInterval(() => void this.#tellUsage(), USAGE_EVERY),
@@ -170,7 +172,10 @@ export class LiveRuns {
     }
     if ([...this.#known.keys()].some((id) => !signatures.has(id))) this.#events.emit({ type: 'runs' });
     this.#known = signatures;
-    if (version !== this.#version) this.#tellMetrics();
+    if (version !== this.#version) {
+      this.#tellMetrics();
+      this.#tellLists();
+    }
     this.#version = version;
     this.#startNext();
   }
@@ -198,6 +203,14 @@ export class LiveRuns {
 
   #tell(id: number) {
     if (!this.#deletions.isHidden('run', id)) this.#events.emit({ type: 'run', run: this.row(id) });
+  }
+
+  /** What the command line, or another window's program, has added, changed or deleted. */
+  #tellLists() {
+    const lists = this.#store.lists();
+    for (const type of Object.keys(lists) as WatchedList[])
+      if (lists[type] !== this.#lists[type]) this.#events.emit({ type });
+    this.#lists = lists;
   }
 
   #tellMetrics() {

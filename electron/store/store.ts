@@ -13,6 +13,19 @@ import { QueuedEvaluations } from './queued-evaluations.ts';
 import { Retrieval } from './retrieval.ts';
 import { Runs } from './runs.ts';
 
+/** Lists that windows show, and other processes write too. Runs have signatures of their own. */
+const WATCHED = {
+  datasets: 'SELECT json_group_array(json_array(id, name, folders, scanned_at)) FROM datasets',
+  presets: 'SELECT json_group_array(json_array(name, title, created_at)) FROM presets',
+  prepared: 'SELECT json_group_array(json_array(id, file, end, pid)) FROM prepared_sets',
+  indexes: 'SELECT json_group_array(json_array(id, is_ready)) FROM retrieval_indexes',
+  evaluations: 'SELECT json_array(count(*), max(id), sum(length(result))) FROM evaluations',
+};
+export type WatchedList = keyof typeof WATCHED;
+const LISTS = `SELECT ${Object.entries(WATCHED)
+  .map(([name, query]) => `(${query}) AS ${name}`)
+  .join(', ')}`;
+
 /**
  * Everything that the program remembers, in one SQLite file; this folder holds the only SQL. Several processes may have
  * it open: reads never wait, writes wait for each other. All calls are synchronous.
@@ -60,6 +73,11 @@ export class Store {
   /** Changes whenever another connection, of this or another process, has written. */
   version(): number {
     return this.#db.pragma('data_version', { simple: true }) as number;
+  }
+
+  /** What tells whether a list that windows show has changed; cheap enough to be asked whenever somebody has written. */
+  lists(): Record<WatchedList, string> {
+    return this.#db.prepare(LISTS).get() as Record<WatchedList, string>;
   }
 
   close(): void {
