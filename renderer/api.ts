@@ -19,13 +19,23 @@ const tell = (event: AppEvent) => {
   for (const listener of [...listeners]) listener(event);
 };
 
-/** Whether the window is connected to its program. Only the browser's window can lose it. */
-export type Connection = 'connecting' | 'connected' | 'lost' | 'refused';
+/**
+ * Whether the window is connected to its program. Only the browser's window can lose it. `silent`: nothing says that
+ * the connection is lost, and nothing comes.
+ */
+export type Connection = 'connecting' | 'connected' | 'silent' | 'lost' | 'refused';
+
+/** A connection on which nothing was heard for so long is asked for a word, ms. Events come every two seconds. */
+const ASK_AFTER = 7000;
+/** And is taken for silent after so long: a tunnel that hangs tells nobody. */
+const SILENT_AFTER = 15_000;
+const LOOK_EVERY = 2500;
 /** Where pictures are; a browser's window is told when it is let in. */
 let media = 'media';
 const connectionListeners = new Set<(state: Connection) => void>();
 let connection: Connection = 'connecting';
 function setConnection(state: Connection) {
+  if (connection === state) return;
   connection = state;
   for (const listener of connectionListeners) listener(state);
 }
@@ -37,10 +47,21 @@ export function onConnection(listener: (state: Connection) => void): () => void 
   return () => connectionListeners.delete(listener);
 }
 
+const lost = (what: string, next: string): Answer => ({
+  ok: false,
+  error: { kind: 'no-connection', what, why: '', next },
+});
+const NOT_SENT = lost('There is no connection to the program: nothing was done.', 'Try again when it is back.');
+const CUT_OFF = lost(
+  'The connection was lost before the answer came.',
+  'It comes back by itself; then look whether it was done, and try again if not.',
+);
+
 /** A WebSocket to the program that served this page; it comes back by itself, and no event is lost between. */
 class Socket {
   #socket: WebSocket | null = null;
-  #waiting = new Map<number, { send: string; sent: boolean; resolve: (a: Answer) => void }>();
+  #waiting = new Map<number, { channel: string; send: string; sent: boolean; resolve: (a: Answer) => void }>();
+  #heard = Date.now();
   #next = 1;
   #seq = 0;
   #session: string | null = null;
@@ -48,11 +69,24 @@ class Socket {
 
   constructor() {
     void this.#enter();
+    setInterval(() => this.#look(), LOOK_EVERY);
+  }
+
+  /** A connection that hangs is found by asking. */
+  #look() {
+    const silence = Date.now() - this.#heard;
+    if (connection !== 'connected' || silence < ASK_AFTER) return;
+    if (silence >= SILENT_AFTER && this.#waiting.size > 0) setConnection('silent');
+    else if (this.#waiting.size === 0) void this.call('app.info', {});
   }
 
   async #enter() {
     const admission = await enter();
-    if (admission === 'refused') return setConnection('refused');
+    if (admission === 'refused') {
+      for (const { resolve } of this.#waiting.values()) resolve(NOT_SENT);
+      this.#waiting.clear();
+      return setConnection('refused');
+    }
     if (admission === 'unreachable') return this.#retry();
     media = `media/${admission.media}`;
     this.#connect(admission.ticket);
@@ -60,6 +94,12 @@ class Socket {
 
   #retry() {
     setConnection('lost');
+    // A call that was on its way may or may not have been done: only its caller can know whether to ask again.
+    for (const [id, { channel, sent, resolve }] of this.#waiting) {
+      if (!sent && ASKS.has(channel)) continue;
+      this.#waiting.delete(id);
+      resolve(sent ? CUT_OFF : NOT_SENT);
+    }
     setTimeout(() => void this.#enter(), this.#delay);
     this.#delay = Math.min(5000, this.#delay * 2);
   }
@@ -73,6 +113,8 @@ class Socket {
     const socket = new WebSocket(url);
     this.#socket = socket;
     socket.onmessage = ({ data }) => {
+      this.#heard = Date.now();
+      if (connection === 'silent') setConnection('connected');
       const message = JSON.parse(data) as { id: number; answer: Answer } | Numbered | { session: string; seq: number };
       if ('session' in message) {
         this.#delay = 250;
@@ -96,30 +138,21 @@ class Socket {
     };
     socket.onclose = () => {
       this.#socket = null;
-      // A call that was on its way may or may not have been done: only its caller can know whether to ask again.
-      for (const [id, call] of this.#waiting) {
-        if (!call.sent) continue;
-        this.#waiting.delete(id);
-        call.resolve({
-          ok: false,
-          error: {
-            kind: 'no-connection',
-            what: 'The connection was lost before the answer came.',
-            why: '',
-            next: 'It comes back by itself; then look whether it was done, and try again if not.',
-          },
-        });
-      }
       this.#retry();
     };
   }
 
   call(channel: string, input: unknown): Promise<Answer> {
+    // What is pressed now is meant for now: it is not kept and done later.
+    const isLate =
+      connection === 'refused' || ((connection === 'lost' || connection === 'silent') && !ASKS.has(channel));
+    if (isLate) return Promise.resolve(NOT_SENT);
     return new Promise((resolve) => {
       const id = this.#next++;
       const send = JSON.stringify({ id, channel, input });
-      const ready = this.#socket?.readyState === WebSocket.OPEN && connection === 'connected';
-      this.#waiting.set(id, { send, sent: ready, resolve });
+      const isOpen = connection === 'connected' || connection === 'silent';
+      const ready = isOpen && this.#socket?.readyState === WebSocket.OPEN;
+      this.#waiting.set(id, { channel, send, sent: ready, resolve });
       if (ready) this.#socket!.send(send);
     });
   }

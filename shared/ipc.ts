@@ -359,6 +359,17 @@ export const CHANNELS = {
 } as const;
 
 export type Channel = keyof typeof CHANNELS;
+
+/**
+ * Channels that only ask. Without a connection a window may ask late; whatever else there is does something, and is
+ * refused then: it would be done when nobody thinks of it any more.
+ */
+export const ASKS: ReadonlySet<string> = new Set([
+  ...['app.info', 'folders.list', 'tasks.list', 'datasets.list', 'datasets.get', 'images.page', 'images.get'],
+  ...['prepared.plan', 'config.fields', 'config.check', 'presets.list', 'lab.preview', 'runs.list', 'runs.get'],
+  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.colours', 'explore.attention', 'explore.map'],
+  ...['retrieval.indexes', 'retrieval.search', 'travel.ask', 'evaluations.list', 'runtime.choice', 'runtime.storage'],
+]);
 export type Input<C extends Channel> = z.output<(typeof CHANNELS)[C]['input']>;
 /** What a caller gives: what has a default may be left out. */
 export type Asked<C extends Channel> = z.input<(typeof CHANNELS)[C]['input']>;

@@ -53,7 +53,8 @@ export class Datasets {
   rename(id: number, name: string, before?: string): Dataset {
     return write(this.#db, () => {
       const { name: now } = this.get(id);
-      if (before !== undefined && before !== now) throw changedElsewhere(`The name of dataset "${now}"`);
+      if (before !== undefined && before !== now && name !== now)
+        throw changedElsewhere(`The name of dataset "${now}"`);
       if (now !== name) requireFreeName(this.#db, 'dataset', name);
       this.#db.prepare('UPDATE datasets SET name = ? WHERE id = ?').run(name, id);
       return this.get(id);

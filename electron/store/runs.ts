@@ -42,6 +42,9 @@ export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
 /** A heartbeat older than this is of a process that hangs, or whose number another process has now; ms. */
 const STALE = 60 * 60 * 1000;
 
+/** Texts, or lists of them. */
+const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
+
 const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
   steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
@@ -131,7 +134,7 @@ export class Runs {
       const now = this.get(id);
       const { name } = now;
       const other = (['name', 'notes', 'tags'] as const).find(
-        (key) => before[key] !== undefined && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
+        (key) => before[key] !== undefined && !isSame(before[key], now[key]) && !isSame(change[key], now[key]),
       );
       if (other) throw changedElsewhere(`The ${other} of run "${name}"`);
       if (change.name !== undefined && change.name !== name) requireFreeName(this.#db, 'run', change.name);

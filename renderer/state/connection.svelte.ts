@@ -1,0 +1,23 @@
+import { type Connection, onConnection } from '../api.ts';
+
+let state = $state<Connection>('connecting');
+let since = $state(Date.now());
+onConnection((now) => {
+  state = now;
+  since = Date.now();
+});
+
+/** Whether what the window shows is as it is, or as it was. */
+export const connection = {
+  get state() {
+    return state;
+  },
+  /** When it came to be so, ms since 1970. */
+  get since() {
+    return since;
+  },
+  /** What is shown may have changed meanwhile. */
+  get isDown() {
+    return state === 'lost' || state === 'silent' || state === 'refused';
+  },
+};
