@@ -14,7 +14,7 @@ import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
-import { listFolder } from '../services/folders.ts';
+import { fromHome, listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
@@ -133,7 +133,10 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         formats,
       };
     },
-    'datasets.import': (input) => scan('import', `Importing ${input.name}`, (control) => runImport(control, input)),
+    'datasets.import': ({ folders, ...input }) =>
+      scan('import', `Importing ${input.name}`, (control) =>
+        runImport(control, { ...input, folders: folders.map(fromHome) }),
+      ),
     'datasets.import-sample': () =>
       scan('import', 'Importing the sample images', async (control) => {
         const found = [];
@@ -350,8 +353,9 @@ function checkpointHandlers({
       exportWeights(store, checkpoint, path, part, { replace });
       return { path, bytes: statSync(path).size };
     },
-    'weights.import': async (input) => {
-      const job = { kind: 'import-weights', database: store.path, input } as const;
+    'weights.import': async ({ file, ...input }) => {
+      const asked = { ...input, file: fromHome(file) };
+      const job = { kind: 'import-weights', database: store.path, input: asked } as const;
       const imported = await runJob<ImportedWeights>(job);
       events.emit({ type: 'runs' });
       return imported;
@@ -360,7 +364,8 @@ function checkpointHandlers({
 }
 
 /** The path of a file to be written; its folder is made. @throws AppError bad-input for a name that is a path, or a folder that cannot be */
-function placeIn(folder: string, file: string, ending: string): string {
+function placeIn(typed: string, file: string, ending: string): string {
+  const folder = fromHome(typed);
   if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
   try {
     mkdirSync(folder, { recursive: true });

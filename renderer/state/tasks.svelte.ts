@@ -14,7 +14,10 @@ async function reload() {
   const all = await call('tasks.list', {});
   tasks.splice(0, tasks.length, ...all.toReversed());
 }
-on('task', ({ task }) => put(task));
+on('task', ({ task }) => {
+  put(task);
+  if (task.status === 'failed') forgetSaid(task.id);
+});
 on('task-gone', ({ id }) => {
   const at = tasks.findIndex((t) => t.id === id);
   if (at >= 0) tasks.splice(at, 1);
@@ -26,6 +29,18 @@ onConnection((state) => {
   known = true;
   void reload().catch(() => {});
 });
+
+/** Whose failure was said where it happened: the tray does not say it again. */
+const said = new Set<string>();
+/** A task that failed was said in its own place. */
+export function sayNoMore(id: string): void {
+  said.add(id);
+  // It may not have ended yet as far as this window knows.
+  if (tasks.some((task) => task.id === id && task.ended_at !== null)) forgetSaid(id);
+}
+function forgetSaid(id: string) {
+  if (said.delete(id)) void call('tasks.dismiss', { id }).catch(() => {}); // another window may have
+}
 
 /** Waits for the end of a task. @throws AppError where it failed or was canceled */
 export function finished<T = unknown>({ task: id }: TaskRef): Promise<T> {
