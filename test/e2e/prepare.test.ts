@@ -86,7 +86,7 @@ describe.skipIf(!hasChromium)(`prepared images in the window${why}`, () => {
     const message = page.getByRole('alert').filter({ hasText: 'Deleting dataset' });
     await message.waitFor({ timeout: 60_000 });
     expect(await message.textContent()).toContain('failed: what is left of it is shown again.');
-    await message.getByText(/ is in use\. Run \d+ learned from it\.$/).waitFor();
+    await message.getByText(/ is in use\. Run ".+" learned from it\.$/).waitFor();
     await message.getByText('Delete these runs first.').waitFor();
     await page.getByRole('link', { name: LONG }).first().waitFor();
     await inBothThemes(page);

@@ -185,7 +185,7 @@ describe('datasets', () => {
             error: {
               kind: 'conflict',
               what: 'Deleting dataset "pictures" failed: what is left of it is shown again.',
-              why: `Dataset "pictures" is in use. Run ${run.id} learned from it.`,
+              why: `Dataset "pictures" is in use. Run "${run.name}" learned from it.`,
               next: 'Delete these runs first.',
             },
           },
