@@ -1,5 +1,13 @@
 import { AppError, fromReport } from '../shared/errors.ts';
-import type { Answer, AppEvent, Asked, Channel, Numbered, Result } from '../shared/ipc.ts';
+import {
+  type Answer,
+  type AppEvent,
+  ASKS,
+  type Asked,
+  type Channel,
+  type Numbered,
+  type Result,
+} from '../shared/ipc.ts';
 import { enter } from './access.ts';
 
 /** What the preload script gives a desktop window (electron/preload.ts). */
