@@ -1,7 +1,7 @@
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { fromJson } from './json.ts';
 import { named } from '../../shared/named.ts';
+import { fromJson } from './json.ts';
 import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 
