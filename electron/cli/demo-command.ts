@@ -9,7 +9,7 @@ import { buildConfig } from '../services/configuration.ts';
 import { importDataset } from '../services/datasets.ts';
 import { evaluate } from '../services/evaluation.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
-import { createRun } from '../services/runs.ts';
+import { createReserved } from '../services/runs.ts';
 import { SAMPLES } from '../services/sample.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { imagesOf } from '../trainer/training-images.ts';
@@ -50,10 +50,8 @@ export function addDemoCommand(program: Command): void {
           'demo',
           options.steps === undefined ? [] : [`train.steps=${options.steps}`],
         );
-        const run = await train(
-          { ...context, out: new Quiet(out) },
-          createRun(store, { dataset: DATASET, config, preset: preset.name, name: 'demo' }),
-        );
+        const made = createReserved(store, { dataset: DATASET, config, preset: preset.name, name: 'demo' });
+        const run = await train({ ...context, out: new Quiet(out) }, made.run, made.place);
         if (run.status !== 'finished') {
           out.result(run, `Run ${run.id} is ${run.status}: \`conmim resume ${run.id}\` goes on.`);
           return;

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { Run } from '../../shared/domain.ts';
 import { splitSetting } from '../services/configuration.ts';
 import type { EvaluationResult } from '../services/evaluation.ts';
-import { createFineTunings } from '../services/fine-tune.ts';
+import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/fine-tune.ts';
+import type { Store } from '../store/store.ts';
 import { withStore } from './context.ts';
 import { evaluationWords, findCheckpoint, officialOption } from './model-commands.ts';
 import { collect, wholeNumber } from './output.ts';
@@ -23,35 +25,47 @@ export function addFineTuneCommand(program: Command): void {
     .option('--queue', 'only put the runs in the queue of the window')
     .action(
       withStore<[string]>(async (context, options, checkpoint) => {
-        const { out, store } = context;
+        const { out, store, signal } = context;
         const settings = Object.fromEntries(
           (options.set as string[]).map(splitSetting).map(({ key, value }) => [key, value]),
         );
         if (options.epochs !== undefined) settings.epochs = options.epochs;
-        const runs = createFineTunings(store, {
+        const asked: NewFineTuning = {
           checkpoint: findCheckpoint(store, checkpoint),
           part: options.network as 'student' | 'teacher',
           dataset: options.dataset as string,
           testDataset: options.testDataset as string | undefined,
           ...officialOption(store, options.official as string | undefined),
           settings,
-        });
-        for (const { id } of runs) store.queue.put({ kind: 'run', id });
-        const list = runs.map(({ id, name }) => `  run ${id} "${name}"`).join('\n');
+        };
+        const listOf = (runs: readonly Run[]) => runs.map(({ id, name }) => `  run ${id} "${name}"`).join('\n');
         if (options.queue) {
-          out.result({ runs }, `In the queue:\n${list}`);
+          const runs = queueFineTunings(store, asked);
+          out.result({ runs }, `In the queue:\n${listOf(runs)}`);
           return;
         }
-        for (const run of runs) {
-          store.runs.update(run.id, { queue_position: null });
-          const { after } = await trainQuietly(context, run);
-          if (after.status === 'finished') continue;
-          const rest = runs.map(({ id }) => store.runs.get(id));
-          out.result(
-            { runs: rest },
-            `${list}\nRun ${run.id} is ${after.status}; \`conmim resume RUN\` goes on with each.`,
-          );
-          return;
+        // They are this command's from the beginning: a window's queue leaves them alone, and waits for the last.
+        const [runs, places] = store.atomically(() => {
+          const made = createFineTunings(store, asked);
+          return [made, made.map(({ id }) => store.runs.reserve(id))] as const;
+        });
+        try {
+          for (const [i, run] of runs.entries()) {
+            const { status } = store.runs.get(run.id);
+            // One that was paused or stopped before its turn is left as it is.
+            const mayStart = status === 'queued' && !signal.aborted;
+            const after = mayStart ? (await trainQuietly(context, run, places[i])).after : { status };
+            if (after.status === 'finished') continue;
+            pauseRest(store, runs);
+            out.result(
+              { runs: runs.map(({ id }) => store.runs.get(id)) },
+              `${listOf(runs)}\nRun ${run.id} is ${store.runs.get(run.id).status}; \`conmim resume RUN\` goes on with each.`,
+            );
+            return;
+          }
+        } finally {
+          pauseRest(store, runs);
+          for (const place of places) place.remove();
         }
         const { group } = runs[0]!.finetune!;
         const { result } = store.evaluations.list().find((one) => one.result.group === group)!;
@@ -61,4 +75,10 @@ export function addFineTuneCommand(program: Command): void {
         );
       }),
     );
+}
+
+/** Those whose turn has not come wait for a person: nobody starts them by itself. */
+function pauseRest(store: Store, runs: readonly Run[]): void {
+  for (const { id } of runs)
+    if (store.runs.get(id).status === 'queued') store.runs.update(id, { status: 'paused', ended_at: Date.now() });
 }

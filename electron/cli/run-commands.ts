@@ -6,7 +6,9 @@ import { PRESETS } from '../../shared/presets.ts';
 import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { savedPresets } from '../services/presets.ts';
-import { createRun, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
+import { createReserved, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
+import type { FileLock } from '../store/file-lock.ts';
+import type { TrainerMessage } from '../trainer/protocol.ts';
 import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
 import { withOutput, withStore } from './context.ts';
@@ -49,14 +51,14 @@ export function addRunCommands(program: Command): void {
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
         const { preset, config } = buildConfig(options.preset as string | undefined, settings, savedPresets(store));
         const made = span('run made');
-        const run = createRun(store, {
+        const { run, place } = createReserved(store, {
           dataset,
           config,
           preset: preset.name,
           ...(options.name !== undefined && { name: options.name as string }),
         });
         made();
-        await train(context, run);
+        await train(context, run, place);
       }),
     );
 
@@ -152,17 +154,20 @@ export function addRunCommands(program: Command): void {
         order === 'pause' ? 'pause a run after the step it is in, with a checkpoint' : 'end a run, with a checkpoint',
       )
       .argument('<run>')
+      .option('--wait <seconds>', 'how long to wait for it', wholeNumber('--wait', 0), 120)
       .action(
-        withStore<[string]>(async (context, _, id) => {
-          const { out, store } = context;
-          requestRun(store, findRun(context, id).id, order);
-          const run = await waitUntilIdle(store, findRun(context, id).id, 120_000);
-          out.result(
-            run,
-            run.status === 'running'
-              ? `Run ${run.id} has been asked to ${order}; its step is not done yet.`
-              : `Run ${run.id} is ${run.status} at step ${run.step}.`,
-          );
+        withStore<[string]>(async (context, options, id) => {
+          const { out, store, signal } = context;
+          const asked = requestRun(store, findRun(context, id).id, order);
+          const run = await waitUntilIdle(store, asked.id, 1000 * (options.wait as number), signal);
+          if (run.status === 'running')
+            throw new AppError(
+              'conflict',
+              `Run ${run.id} has been asked to ${order}, and has not yet.`,
+              'It does so after the step that it is in.',
+              `\`conmim show ${run.id}\` says how it stands.`,
+            );
+          out.result(run, `Run ${run.id} is ${run.status} at step ${run.step}.`);
         }),
       );
   }
@@ -283,8 +288,8 @@ export function figures(run: Run, last: Metric | null): string[] {
 }
 
 /** Trains in a process of its own, shows how it goes, and says how it ended. */
-export async function train(context: Context, run: Run): Promise<Run> {
-  const { after, words } = await trainQuietly(context, run);
+export async function train(context: Context, run: Run, reserved?: FileLock): Promise<Run> {
+  const { after, words } = await trainQuietly(context, run, reserved);
   const { out, store } = context;
   out.result(
     { ...after, last: store.metrics.last(run.id), checkpoints: store.checkpoints.list(run.id) },
@@ -294,10 +299,10 @@ export async function train(context: Context, run: Run): Promise<Run> {
 }
 
 /** The same without a last word. */
-export async function trainQuietly({ out, store, database, signal }: Context, run: Run) {
+export async function trainQuietly({ out, store, database, signal }: Context, run: Run, reserved?: FileLock) {
   let lineAt = 0;
   let from = run.step;
-  const handle = startRun(store, database, run.id, (message) => {
+  const tell = (message: TrainerMessage) => {
     switch (message.type) {
       case 'started':
         from = message.from_step;
@@ -328,7 +333,8 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
         break;
       }
     }
-  });
+  };
+  const handle = startRun(store, database, run.id, tell, reserved);
   const pause = () => {
     out.note('Pausing: the step is finished and a checkpoint written.');
     handle.pause();

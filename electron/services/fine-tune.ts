@@ -65,6 +65,15 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
   });
 }
 
+/** The same, at the end of the queue. */
+export function queueFineTunings(store: Store, asked: NewFineTuning): Run[] {
+  return store.atomically(() => {
+    const runs = createFineTunings(store, asked);
+    for (const { id } of runs) store.queue.put({ kind: 'run', id });
+    return runs;
+  });
+}
+
 /** @throws AppError bad-input, with the first thing that is wrong */
 export function parseFineTune(settings: Record<string, unknown>): FineTuneSettings {
   const parsed = fineTuneSchema.safeParse(settings);

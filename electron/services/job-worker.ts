@@ -65,19 +65,16 @@ async function work(job: Job): Promise<unknown> {
   }
 }
 
-/** How often it is said that an evaluation is being worked at, ms. */
-const BEAT = 10_000;
-
 async function evaluateInTurn(store: Store, options: EvaluateOptions & { queued: number }) {
   const { queuedEvaluations } = store;
   const id = options.queued;
-  if (!queuedEvaluations.claim(id, process.pid))
+  const lock = queuedEvaluations.claim(id, process.pid);
+  if (lock === null)
     throw new AppError('conflict', 'Another process computes just now.', '', 'It is begun once that has ended.');
-  const beat = setInterval(() => queuedEvaluations.beat(id), BEAT);
   try {
     return await evaluate(store, options);
   } finally {
-    clearInterval(beat);
+    lock.remove();
   }
 }
 

@@ -1,14 +1,17 @@
 import { basename } from 'node:path';
-import type { Run } from '../../shared/domain.ts';
+import type { RunConfig } from '../../shared/config.ts';
+import type { QueueItem, Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input, RunRow, TaskRef } from '../../shared/ipc.ts';
+import type { FileLock } from '../store/file-lock.ts';
 import type { Store, WatchedList } from '../store/store.ts';
 import type { TrainerHandle } from '../trainer/host.ts';
+import type { TrainerMessage } from '../trainer/protocol.ts';
 import type { EvaluationQueue } from './evaluation-queue.ts';
 import type { Events } from './events.ts';
-import { createFineTunings } from './fine-tune.ts';
+import { queueFineTunings } from './fine-tune.ts';
 import { configOf } from './presets.ts';
-import { createRun, reconcile, requestRun, startRun } from './runs.ts';
+import { createRun, queueRun, reconcile, requestRun, startRun } from './runs.ts';
 import type { Deletions } from './undo.ts';
 import { UsageMeter } from './usage.ts';
 
@@ -42,7 +45,7 @@ export class LiveRuns {
     this.#events = events;
     this.#deletions = deletions;
     this.#evaluations = evaluations;
-    reconcile(store);
+    store.runs.reconcile({ first: true });
     this.#known = store.runs.signatures();
     this.#lists = store.lists();
     this.#timers.push(
@@ -79,7 +82,7 @@ export class LiveRuns {
     // Every combination is checked before the first run is made.
     const configs = combinations.map((c) => configOf(this.#store, { preset, changes: { ...changes, ...c } }));
     const base = name ?? `${this.#store.datasets.get(dataset).name} run`;
-    const runs = configs.map((config, i) => {
+    const make = (config: RunConfig, i: number) => {
       const words = Object.entries(combinations[i]!).map(
         ([key, value]) => `${basename(key.replace('.', '/'))} ${value}`,
       );
@@ -88,42 +91,33 @@ export class LiveRuns {
       const run = createRun(this.#store, { dataset, config, preset, ...(free !== null && { name: free }) });
       this.#store.queue.put({ kind: 'run', id: run.id });
       return run.id;
-    });
+    };
+    const runs = this.#store.atomically(() => configs.map(make));
     this.look();
     return runs.map((id) => this.row(id));
   }
 
   /** Puts fine-tunings of a checkpoint, of its untrained network and of imported weights at the end of the queue. */
   fineTune({ test_dataset, official, ...asked }: Input<'finetune.start'>): RunRow[] {
-    const runs = createFineTunings(this.#store, {
+    const runs = queueFineTunings(this.#store, {
       ...asked,
       ...(test_dataset !== null && { testDataset: test_dataset }),
       ...(!official && { official: null }),
     });
-    for (const { id } of runs) this.#store.queue.put({ kind: 'run', id });
     this.look();
     return runs.map(({ id }) => this.row(id));
   }
 
+  /** @throws AppError conflict where it is trained, about to be, or finished */
   resume(id: number): RunRow {
-    const { status } = this.#store.runs.get(id);
-    if (status === 'running' || status === 'finished')
-      throw new AppError('conflict', `Run ${id} is ${status}.`, '', 'Start a new run to train longer.');
-    this.#store.runs.update(id, { status: 'queued', error: null });
-    this.#store.queue.put({ kind: 'run', id });
+    queueRun(this.#store, id);
     this.look();
     return this.row(id);
   }
 
   /** Pauses or stops a run, or takes it out of the queue. */
   request(id: number, request: 'pause' | 'stop'): RunRow {
-    const run = this.#store.runs.get(id);
-    if (run.status === 'queued' && !this.#handles.has(id)) {
-      const status = request === 'stop' ? 'stopped' : 'paused';
-      this.#store.runs.update(id, { status, queue_position: null });
-    } else {
-      requestRun(this.#store, id, request);
-    }
+    requestRun(this.#store, id, request);
     this.look();
     return this.row(id);
   }
@@ -184,8 +178,9 @@ export class LiveRuns {
   async close(mode: 'pause' | 'keep' | 'stop'): Promise<void> {
     this.#isClosing = true;
     for (const timer of this.#timers) clearInterval(timer);
-    const ends = [...this.#handles.values()].map((handle) => {
+    const ends = [...this.#handles.values()].map(async (handle) => {
       if (mode === 'keep') {
+        await handle.claimed; // else nobody would have the run, and another program start it
         handle.detach();
         return null;
       }
@@ -229,20 +224,32 @@ export class LiveRuns {
   }
 
   #startNext() {
-    if (this.#handles.size > 0 || this.running().length > 0 || this.#evaluations.isBusy) return;
-    const next = this.#store.queue
-      .order()
-      .find(({ kind, id }) => (kind === 'run' ? !this.#deletions.isHidden('run', id) : this.#evaluations.canStart(id)));
+    if (!this.#nextItem()) return;
+    // Of several programs one chooses, and the others then see what it has chosen.
+    const next = this.#store.atomically(() => {
+      const item = this.#nextItem();
+      return item?.kind === 'run' ? { ...item, place: this.#store.runs.reserve(item.id) } : item;
+    });
     if (next?.kind === 'evaluation') this.#evaluations.start(next.id);
-    else if (next) this.#startRun(this.#store.runs.get(next.id));
+    else if (next && 'place' in next) this.#startRun(this.#store.runs.get(next.id), next.place);
   }
 
-  #startRun(next: Run) {
-    this.#store.runs.update(next.id, { queue_position: null });
+  /** What is to begin now; null while anything computes that the queue waits for. */
+  #nextItem(): QueueItem | null {
+    const { queue, runs } = this.#store;
+    if (this.#handles.size > 0 || this.#evaluations.isBusy) return null;
+    const next = queue
+      .order()
+      .find(({ kind, id }) => (kind === 'run' ? !this.#deletions.isHidden('run', id) : this.#evaluations.canStart(id)));
+    return next && runs.held().length === 0 ? next : null;
+  }
+
+  #startRun(next: Run, place: FileLock) {
     try {
-      const handle = startRun(this.#store, this.#store.path, next.id, (message) => {
+      const tell = (message: TrainerMessage) => {
         if (message.type === 'notice') this.#events.emit({ type: 'notice', text: message.text, run: next.id });
-      });
+      };
+      const handle = startRun(this.#store, this.#store.path, next.id, tell, place);
       this.#handles.set(next.id, handle);
       this.#sent.set(next.id, 0);
       void handle.ended.then(() => {

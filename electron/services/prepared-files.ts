@@ -7,7 +7,6 @@ import type { Pixels } from '../data/resample.ts';
 import { preparedFile, preparedFolder } from '../store/home.ts';
 import type { SetOwner } from '../store/prepared.ts';
 import type { Store } from '../store/store.ts';
-import { isAlive } from './processes.ts';
 
 /** Images are put into files of at most this, bytes; a larger image has one of its own. */
 const FILE_BYTES = 1e9;
@@ -22,8 +21,7 @@ export interface WriterLimits {
 /**
  * Puts pixels into the files of a set. A chunk is written and synced before its images are entered, so what the store
  * names is always whole; what a killed process wrote beyond is written over. A place that was ever entered is not: a run
- * may read it. Only who has claimed the set (`claimSet`) may write, and it alone ever has the file that it writes to: one
- * that slept until another took the set over damages nothing when it wakes, and stops before it writes.
+ * may read it. Only who has claimed the set (`claimSet`) may write.
  */
 export class PreparedWriter {
   readonly #store: Store;
@@ -52,7 +50,7 @@ export class PreparedWriter {
   }
 
   /**
-   * @throws AppError bad-file where it cannot be written, conflict where another process has taken over the set, not-found
+   * @throws AppError bad-file where it cannot be written, conflict where another process has the set, not-found
    * where that is gone
    */
   async append(imageId: number, hash: string, { data, width, height }: Pixels): Promise<void> {
@@ -169,7 +167,7 @@ export async function tidyFiles(
     }
     await writer.flush();
     store.prepared.dropFile(ownerOf(set), file);
-    await rm(path, { force: true }); // one that lost the set, and wakes here, removes it too
+    await rm(path, { force: true });
     freed += bytes - liveBytes(file);
   }
   return freed;
@@ -216,20 +214,16 @@ export function deletePrepared(store: Store, id: number): void {
   sweepPrepared(store);
 }
 
-/** Sets that this process writes to, by database and number. */
-const written = new Set<string>();
-
 /** Makes the caller the one that writes to a set. @returns ends that @throws AppError conflict, not-found */
 export function claimSet(store: Store, id: number): () => void {
   const { pid } = store.prepared.get(id);
-  const key = `${store.path} ${id}`;
-  if (written.has(key) || !store.prepared.claim(id, process.pid, isAlive)) {
-    const why = pid === process.pid ? '' : `Process ${pid} does it.`;
+  const lock = store.prepared.claim(id, process.pid);
+  if (lock === null) {
+    const why = pid === process.pid || pid === null ? '' : `Process ${pid} does it.`;
     throw new AppError('conflict', 'These images are being prepared.', why, 'Wait for it, or cancel it.');
   }
-  written.add(key);
   return () => {
-    written.delete(key);
     store.prepared.release(id, process.pid);
+    lock.remove();
   };
 }

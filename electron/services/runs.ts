@@ -1,11 +1,11 @@
 import type { RunConfig } from '../../shared/config.ts';
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { FileLock } from '../store/file-lock.ts';
 import type { Store } from '../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../trainer/host.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
-import { isAlive } from './processes.ts';
 
 export interface NewRun {
   dataset: string | number;
@@ -38,69 +38,93 @@ export function createRun(store: Store, { dataset, config, preset, name }: NewRu
   });
 }
 
-/** Runs whose process is gone are marked so: they can be resumed. Call it before runs are shown or started. */
-export function reconcile(store: Store): void {
-  for (const run of store.runs.list({ status: 'running' })) {
-    if (run.pid === null || !isAlive(run.pid))
-      store.runs.update(run.id, { status: 'interrupted', pid: null, request: null, ended_at: run.heartbeat });
-  }
+/** The same, for a trainer that the caller starts: nobody else sees the run before it is taken. */
+export function createReserved(store: Store, run: NewRun): { run: Run; place: FileLock } {
+  return store.atomically(() => {
+    const made = createRun(store, run);
+    return { run: made, place: store.runs.reserve(made.id) };
+  });
 }
 
-const RESUMABLE = new Set<Run['status']>(['queued', 'paused', 'interrupted', 'stopped', 'failed']);
+/** Runs whose process is gone are marked so: they can be resumed. Call it before runs are shown or started. */
+export function reconcile(store: Store): void {
+  store.runs.reconcile();
+}
 
-/** Starts or resumes a run in a process of its own. @throws AppError conflict where it runs or is finished */
+/**
+ * Starts or resumes a run in a process of its own.
+ * @param reserved where the caller has reserved it already
+ * @throws AppError conflict where it runs, is being started or is finished
+ */
 export function startRun(
   store: Store,
   database: string,
   id: number,
   onMessage: (message: TrainerMessage) => void,
+  reserved?: FileLock,
 ): TrainerHandle {
   reconcile(store);
-  const run = store.runs.get(id);
-  if (!RESUMABLE.has(run.status)) {
-    const next =
-      run.status === 'running' ? `Pause it first: \`conmim pause ${id}\`.` : 'Start a new run to train longer.';
-    throw new AppError('conflict', `Run ${id} is ${run.status}.`, '', next);
-  }
+  const place = reserved ?? store.runs.reserve(id);
   const handle = startTrainer(database, id, onMessage);
-  // The row must not say 'running' for a process that is gone, nor its request outlive it.
+  // From now on the trainer's own lock says that it is trained.
+  void handle.claimed.then((isClaimed) => isClaimed && place.remove());
   const ended = handle.ended.then((end): TrainerEnd => {
-    if (end.status === 'interrupted') {
-      store.runs.update(id, {
-        status: 'interrupted',
-        pid: null,
-        request: null,
-        error: end.error,
-        ended_at: Date.now(),
-      });
-    }
+    place.remove();
+    settle(store, id, end);
     return end;
   });
   return { ...handle, ended };
 }
 
+/** The row must not say that a process has a run which is gone, nor its request outlive it. */
+function settle(store: Store, id: number, { status, error }: TrainerEnd): void {
+  store.atomically(() => {
+    const run = store.runs.get(id);
+    const isOpen = run.status === 'running' || (run.status === 'queued' && run.queue_position === null);
+    if (!isOpen || store.runs.isHeld(id)) return; // it said so itself, or another has it by now
+    const ended = status === 'failed' ? status : 'interrupted';
+    store.runs.update(id, { status: ended, pid: null, request: null, error, ended_at: Date.now() });
+  });
+}
+
+/** Puts a run at the end of the queue, to go on with it. @throws AppError conflict where it runs or is finished */
+export function queueRun(store: Store, id: number): void {
+  reconcile(store);
+  store.atomically(() => {
+    store.runs.reserve(id).remove(); // what may not be started may not wait either
+    store.runs.update(id, { error: null });
+    store.queue.put({ kind: 'run', id });
+  });
+}
+
 /** Asks the process that trains a run, whichever started it, to pause or stop after the step it is in. */
 export function requestRun(store: Store, id: number, request: 'pause' | 'stop'): Run {
   reconcile(store);
-  const run = store.runs.get(id);
-  if (run.status === 'running') store.runs.update(id, { request });
-  else if (request === 'stop' && RESUMABLE.has(run.status))
-    store.runs.update(id, { status: 'stopped', ended_at: Date.now() });
-  else
-    throw new AppError(
-      'conflict',
-      `Run ${id} is ${run.status}, so it cannot be ${request === 'pause' ? 'paused' : 'stopped'}.`,
-    );
-  return store.runs.get(id);
+  return store.atomically(() => {
+    const { status } = store.runs.get(id);
+    if (status === 'running') store.runs.update(id, { request });
+    // One that waits leaves the queue; a trainer that is being started finds it so, and ends.
+    else if (status === 'queued' || (request === 'stop' && STOPPABLE.has(status)))
+      store.runs.update(id, { status: request === 'stop' ? 'stopped' : 'paused', ended_at: Date.now() });
+    else
+      throw new AppError(
+        'conflict',
+        `Run ${id} is ${status}, so it cannot be ${request === 'pause' ? 'paused' : 'stopped'}.`,
+      );
+    return store.runs.get(id);
+  });
 }
 
+const STOPPABLE = new Set<Run['status']>(['paused', 'interrupted', 'stopped', 'failed']);
+
 /** Waits until a run is no longer being trained, ms at most. */
-export async function waitUntilIdle(store: Store, id: number, timeout: number): Promise<Run> {
-  const until = Date.now() + timeout;
+export async function waitUntilIdle(store: Store, id: number, timeout: number, signal?: AbortSignal): Promise<Run> {
+  const until = performance.now() + timeout;
   for (;;) {
     reconcile(store);
     const run = store.runs.get(id);
-    if (run.status !== 'running' || Date.now() > until) return run;
+    if (run.status !== 'running' || performance.now() > until) return run;
+    signal?.throwIfAborted();
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
@@ -108,8 +132,10 @@ export async function waitUntilIdle(store: Store, id: number, timeout: number): 
 /** Deletes a run with all that it stored. @returns bytes given back to the disk */
 export function deleteRun(store: Store, id: number): number {
   reconcile(store);
-  const run = store.runs.get(id);
-  if (run.status === 'running')
-    throw new AppError('conflict', `Run ${id} is running.`, '', `Stop it first: \`conmim stop ${id}\`.`);
-  return store.runs.delete(run.id);
+  const { status } = store.runs.get(id);
+  if (status === 'running' || store.runs.isHeld(id)) {
+    const what = status === 'running' ? 'running' : 'being started';
+    throw new AppError('conflict', `Run ${id} is ${what}.`, '', `Stop it first: \`conmim stop ${id}\`.`);
+  }
+  return store.runs.delete(id);
 }

@@ -9,6 +9,9 @@ export interface FileLock {
   remove(): void;
 }
 
+/** Who looks at a lock has it for a moment; so long, ms, is waited for that one to be gone. */
+const WAIT = 3000;
+
 /**
  * Takes a file, made with its folder where it is not there, as a lock that one holder at a time has. The system lets go
  * of it with the process that holds it, however that ends, so none is ever left behind. It is the lock of an SQLite
@@ -17,13 +20,14 @@ export interface FileLock {
  * @throws what SQLite or the file system say where the file cannot be made or locked
  */
 export function lockFile(path: string): FileLock | null {
+  if (isLocked(path)) return null;
   for (;;) {
     mkdirSync(dirname(path), { recursive: true });
     const before = identity(path);
     const db = open(path);
     if (db === null) continue;
     try {
-      db.exec('BEGIN IMMEDIATE'); // not EXCLUSIVE, which others that only try would keep from all
+      db.exec('BEGIN EXCLUSIVE'); // keeps off readers too, which is how `isLocked` sees it
     } catch (error) {
       db.close();
       if (codeOf(error).startsWith('SQLITE_BUSY')) return null;
@@ -37,10 +41,28 @@ export function lockFile(path: string): FileLock | null {
   }
 }
 
+/** Whether somebody holds it, in this process or another; in another container too, where the number of a process says nothing. */
+export function isLocked(path: string): boolean {
+  if (!existsSync(path)) return false;
+  let db: Database.Database | null = null;
+  try {
+    db = new Database(path, { readonly: true, timeout: 0 });
+    // Reading takes a lock that any number may have at once: two that look do not take each other for a holder.
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    if (codeOf(error).startsWith('SQLITE_BUSY')) return true;
+    if (!existsSync(path)) return false; // its holder has ended meanwhile
+    throw error;
+  } finally {
+    db?.close();
+  }
+}
+
 /** Null where the folder went with who held the lock. */
 function open(path: string): Database.Database | null {
   try {
-    return new Database(path, { timeout: 0 });
+    return new Database(path, { timeout: WAIT });
   } catch (error) {
     if (existsSync(dirname(path))) throw error;
     return null;

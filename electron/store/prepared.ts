@@ -1,5 +1,7 @@
 import type { PreparedImage, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { FileLock } from './file-lock.ts';
+import { Holds } from './holds.ts';
 import { type Db, write } from './open.ts';
 
 /** Rows whose image is usable and as it was when it was prepared. */
@@ -7,12 +9,6 @@ const LIVE = `prepared_images p JOIN images i ON i.id = p.image_id AND i.status 
 const SELECT = `
   SELECT *, (SELECT count(*) FROM images i WHERE i.dataset_id = s.dataset_id AND i.status = 'ok') - images AS missing
   FROM (SELECT *, (SELECT count(*) FROM ${LIVE} WHERE p.set_id = prepared_sets.id) AS images FROM prepared_sets) s`;
-
-/**
- * Who has not written for so long, ms, has lost the set to whoever asks: its number may be another process's by now, or
- * it sleeps with its machine.
- */
-const STALE = 600_000;
 
 /** A process that writes to a set. */
 export interface SetOwner {
@@ -23,9 +19,11 @@ export interface SetOwner {
 /** Sets of prepared images, and where each image lies. Their files are not the store's. */
 export class Prepared {
   readonly #db: Db;
+  readonly #holds: Holds;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#holds = new Holds(db);
   }
 
   list(): PreparedSet[] {
@@ -56,20 +54,16 @@ export class Prepared {
   }
 
   /**
-   * Makes a process the one that writes. Where the one before may live, it goes on in a new file: that one may be about
-   * to write to its own when it wakes.
-   * @returns false where another does that `isAlive`, and has written lately
+   * Makes a process the one that writes, until it lets go of the lock, which the system does where it ends. One that is
+   * gone can write no more, so that its file is gone on with.
+   * @returns null while another has it
    */
-  claim(id: number, pid: number, isAlive: (pid: number) => boolean): boolean {
+  claim(id: number, pid: number): FileLock | null {
     return write(this.#db, () => {
-      const owner = this.#db
-        .prepare('SELECT pid, heartbeat FROM prepared_sets WHERE id = ? AND pid <> ?')
-        .get(id, pid) as { pid: number; heartbeat: number } | undefined;
-      const mayWake = owner !== undefined && isAlive(owner.pid);
-      if (mayWake && owner.heartbeat > Date.now() - STALE) return false;
-      this.#db.prepare('UPDATE prepared_sets SET pid = ?, heartbeat = ? WHERE id = ?').run(pid, Date.now(), id);
-      if (mayWake) this.#db.prepare('UPDATE prepared_sets SET file = file + 1, end = 0 WHERE id = ?').run(id);
-      return true;
+      const lock = this.#holds.take('prepared', id);
+      if (lock)
+        this.#db.prepare('UPDATE prepared_sets SET pid = ?, heartbeat = ? WHERE id = ?').run(pid, Date.now(), id);
+      return lock;
     });
   }
 
@@ -86,7 +80,7 @@ export class Prepared {
 
   /**
    * Enters images whose pixels are on the disk, and how far the file that is written to is whole.
-   * @throws AppError not-found where the set was deleted meanwhile, conflict where another process has taken it over
+   * @throws AppError not-found where the set was deleted meanwhile, conflict where another process has it
    */
   add(owner: SetOwner, images: readonly PreparedImage[], { file, end }: Pick<PreparedSet, 'file' | 'end'>): void {
     const add = this.#db.prepare(`
@@ -106,9 +100,9 @@ export class Prepared {
     const other = this.get(id).pid;
     throw new AppError(
       'conflict',
-      `Another process has taken over preparing these images${other === null ? '' : `: ${other}`}.`,
-      `This one wrote nothing for more than ${STALE / 60_000} minutes: it was stopped, or the machine slept.`,
-      'What it had prepared is kept. Let the other end, then prepare again: it goes on from there.',
+      "These images are not this process's to prepare.",
+      other === null ? 'It has let go of them.' : `Process ${other} prepares them.`,
+      'Prepare again: it goes on with what is there.',
     );
   }
 

@@ -15,7 +15,7 @@ export class Queue {
   order(): (QueueItem & { position: number })[] {
     return this.#db
       .prepare(`
-        SELECT 'run' AS kind, id, queue_position AS position FROM runs WHERE queue_position IS NOT NULL
+        SELECT 'run' AS kind, id, queue_position AS position FROM runs WHERE queue_position IS NOT NULL AND status = 'queued'
         UNION ALL SELECT 'evaluation', id, queue_position FROM queued_evaluations WHERE queue_position IS NOT NULL
         ORDER BY position, kind, id`)
       .all() as (QueueItem & { position: number })[];

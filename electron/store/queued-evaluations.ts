@@ -2,10 +2,12 @@ import type { Evaluation, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
 import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
+import type { FileLock } from './file-lock.ts';
+import { Holds } from './holds.ts';
 import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
-import { isHeld } from './runs.ts';
+import { Runs } from './runs.ts';
 
 type Row = Omit<QueuedEvaluation, 'options' | 'error' | 'is_canceled'> & {
   options: string;
@@ -29,9 +31,11 @@ export class QueuedEvaluations {
   readonly #db: Db;
   readonly #queue: Queue;
   readonly #parts: FeatureParts;
+  readonly #holds: Holds;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#holds = new Holds(db);
     this.#queue = new Queue(db);
     this.#parts = new FeatureParts(db, 'evaluation_features');
   }
@@ -64,33 +68,30 @@ export class QueuedEvaluations {
     return (this.#db.prepare('SELECT * FROM queued_evaluations ORDER BY id').all() as Row[]).map(toQueued);
   }
 
+  /** Whether a living process works at it. */
+  isHeld(id: number): boolean {
+    return this.#holds.isHeld('evaluation', id);
+  }
+
   /**
-   * Takes one for the process `pid`. Of several that try at once one gets it, and none while another has an evaluation,
-   * or trains a run.
+   * Takes one for the process `pid`, which holds the lock for as long as it works. Of several that try at once one gets
+   * it, and none while another has an evaluation, or trains a run.
    */
-  claim(id: number, pid: number): boolean {
+  claim(id: number, pid: number): FileLock | null {
     return write(this.#db, () => {
       const rows = this.list();
       const own = rows.find((row) => row.id === id);
-      if (!own || own.error || own.is_canceled) return false;
-      const training = this.#db.prepare(`SELECT pid, heartbeat FROM runs WHERE status = 'running'`).all() as Pick<
-        QueuedEvaluation,
-        'pid' | 'heartbeat'
-      >[];
-      if ([...rows.filter((row) => row.pid !== pid), ...training].some(isHeld)) return false;
+      if (!own || own.error || own.is_canceled) return null;
+      if (rows.some((row) => row.pid !== null && this.isHeld(row.id)) || new Runs(this.#db).held().length > 0)
+        return null;
+      const lock = this.#holds.take('evaluation', id);
+      if (lock === null) return null;
       this.#db
         .prepare(`
           UPDATE queued_evaluations SET pid = ?, heartbeat = ?, begun = begun + 1, queue_position = NULL WHERE id = ?`)
         .run(pid, Date.now(), id);
-      return true;
+      return lock;
     });
-  }
-
-  /** Says that the process which has it lives. */
-  beat(id: number): void {
-    write(this.#db, () =>
-      this.#db.prepare('UPDATE queued_evaluations SET heartbeat = ? WHERE id = ?').run(Date.now(), id),
-    );
   }
 
   /** Stores what was found, and takes it out of the queue, both or neither. @throws AppError canceled where it is gone */
@@ -124,7 +125,8 @@ export class QueuedEvaluations {
   cancel(id: number): void {
     write(this.#db, () => {
       const row = this.list().find((one) => one.id === id);
-      if (row && isHeld(row)) this.#db.prepare('UPDATE queued_evaluations SET is_canceled = 1 WHERE id = ?').run(id);
+      if (row && this.isHeld(id))
+        this.#db.prepare('UPDATE queued_evaluations SET is_canceled = 1 WHERE id = ?').run(id);
       else this.remove(id);
     });
   }
@@ -138,10 +140,11 @@ export class QueuedEvaluations {
    * @param most of one that ends its process so often, that is said instead
    */
   reconcile(most: number, gaveUp: (row: QueuedEvaluation) => ErrorReport): void {
-    if (!this.list().some((row) => row.pid !== null && !isHeld(row))) return;
+    if (!this.list().some((row) => row.pid !== null && !this.isHeld(row.id))) return;
     write(this.#db, () => {
       for (const row of this.list().toReversed()) {
-        if (row.pid === null || isHeld(row)) continue;
+        if (row.pid === null || this.isHeld(row.id)) continue;
+        this.#holds.forget('evaluation', row.id);
         if (row.is_canceled) this.remove(row.id);
         else if (row.deaths + 1 >= most) this.fail(row.id, gaveUp(row));
         else {

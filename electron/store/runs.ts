@@ -1,9 +1,12 @@
-import { uptime } from 'node:os';
 import type { Run, RunStatus } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import type { FileLock } from './file-lock.ts';
+import { Holds } from './holds.ts';
 import { fromJson } from './json.ts';
 import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
+import { Queue } from './queue.ts';
 import { giveBack } from './space.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
@@ -39,8 +42,8 @@ const UPDATABLE = [
 ] as const;
 export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
 
-/** A heartbeat older than this is of a process that hangs, or whose number another process has now; ms. */
-const STALE = 60 * 60 * 1000;
+/** From here a run may be trained, or trained on. */
+const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'stopped', 'failed'];
 
 /** Texts, or lists of them. */
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
@@ -57,9 +60,11 @@ const toRun = ({ epoch_steps, ...row }: Row): Run => ({
 
 export class Runs {
   readonly #db: Db;
+  readonly #holds: Holds;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#holds = new Holds(db);
   }
 
   /**
@@ -120,10 +125,12 @@ export class Runs {
   }
 
   /**
-   * Changes what is given, where it is still as it was `before`.
+   * Changes what is given, where it is still as it was `before`. Whatever is not queued any more leaves the queue.
    * @throws AppError not-found; conflict for a name that is taken; changed
    */
-  update(id: number, change: RunUpdate, before: { [K in 'name' | 'notes' | 'tags']?: Run[K] | undefined } = {}): void {
+  update(id: number, given: RunUpdate, before: { [K in 'name' | 'notes' | 'tags']?: Run[K] | undefined } = {}): void {
+    const leaves = given.status !== undefined && given.status !== 'queued';
+    const change: RunUpdate = { ...given, ...(leaves && { queue_position: null }) };
     const columns = UPDATABLE.filter((column) => change[column] !== undefined);
     if (columns.length === 0) return;
     const values = columns.map((column) => {
@@ -143,20 +150,96 @@ export class Runs {
     });
   }
 
+  /** Whether a living process trains it, or is about to. */
+  isHeld(id: number): boolean {
+    return this.#holds.isHeld('run', id) || this.#holds.isHeld('start', id);
+  }
+
+  /** Runs that living processes train or are about to. */
+  held(): Run[] {
+    return this.#unplaced().filter(({ id }) => this.isHeld(id));
+  }
+
   /**
-   * Takes a run for the process `pid`, unless a living one has it; marks it running. Of several processes that try at
-   * once one gets it.
+   * Takes a run out of the queue for a trainer that the caller is about to start: nobody else starts it, or anything of
+   * the queue, until the trainer has claimed it and the lock is let go of. Where the caller dies before, `reconcile`
+   * puts the run back.
+   * @throws AppError not-found; conflict where it is trained, about to be, or finished
+   */
+  reserve(id: number): FileLock {
+    return write(this.#db, () => {
+      const { status } = this.get(id);
+      if (RESUMABLE.includes(status)) {
+        const lock = this.#holds.isHeld('run', id) ? null : this.#holds.take('start', id);
+        if (lock) {
+          this.update(id, { status: 'queued', queue_position: null, request: null });
+          return lock;
+        }
+      }
+      if (status !== 'running' && status !== 'finished')
+        throw new AppError('conflict', `Run ${id} is being started by another process.`, '', 'Wait a moment.');
+      const next =
+        status === 'running' ? `Pause it first: \`conmim pause ${id}\`.` : 'Start a new run to train longer.';
+      throw new AppError('conflict', `Run ${id} is ${status}.`, '', next);
+    });
+  }
+
+  /**
+   * Takes a run for the process `pid`, which trains it, and marks it running; the lock is held until the process has
+   * said how it ended. Of several processes that try at once one gets it.
+   * @returns why not: another has it; it was paused or stopped before it began
    * @throws AppError not-found
    */
-  claim(id: number, pid: number): boolean {
+  claim(id: number, pid: number): FileLock | 'held' | 'withdrawn' {
     return write(this.#db, () => {
       const run = this.get(id);
-      if (run.status === 'running' && run.pid !== pid && isHeld(run)) return false;
+      if (run.status !== 'queued' && run.status !== 'running') return this.isTrained(id) ? 'held' : 'withdrawn';
+      const lock = this.#holds.take('run', id);
+      if (lock === null) return 'held';
       const now = Date.now();
       this.update(id, { status: 'running', pid, heartbeat: now, request: null, error: null, ended_at: null });
       if (run.started_at === null) this.update(id, { started_at: now });
-      return true;
+      return lock;
     });
+  }
+
+  /** Whether a living process trains it. */
+  isTrained(id: number): boolean {
+    return this.#holds.isHeld('run', id);
+  }
+
+  /**
+   * Brings rows up to what is so. Runs whose process is gone are interrupted: they can be resumed. Those that somebody
+   * was about to start who is gone are put back in the queue.
+   * @param first also those of which nothing tells who made them, as a program says that starts
+   */
+  reconcile({ first = false } = {}): void {
+    const isGone = ({ id, status, queue_position, dataset_id }: Run) =>
+      status === 'running'
+        ? !this.isTrained(id)
+        : status === 'queued' &&
+          queue_position === null &&
+          dataset_id !== null &&
+          (first ? !this.isHeld(id) : this.#holds.wasLeft('start', id) && !this.isTrained(id));
+    const looked = this.#unplaced();
+    if (!looked.some(isGone)) return;
+    // Again, where nobody claims or ends a run meanwhile.
+    write(this.#db, () => {
+      for (const run of this.#unplaced().filter(isGone)) {
+        if (run.status === 'running')
+          this.update(run.id, { status: 'interrupted', pid: null, request: null, ended_at: run.heartbeat });
+        else new Queue(this.#db).put({ kind: 'run', id: run.id });
+        this.#holds.forget('start', run.id);
+      }
+    });
+  }
+
+  /** Runs that should be in the hands of a process. */
+  #unplaced(): Run[] {
+    const rows = this.#db
+      .prepare(`SELECT * FROM runs WHERE status = 'running' OR (status = 'queued' AND queue_position IS NULL)`)
+      .all() as Row[];
+    return rows.map(toRun);
   }
 
   /**
@@ -169,19 +252,7 @@ export class Runs {
       this.get(id);
       this.#db.prepare('DELETE FROM runs WHERE id = ?').run(id);
     });
+    for (const kind of ['run', 'start'] as const) this.#holds.forget(kind, id);
     return giveBack(this.#db);
-  }
-}
-
-/** Whether the process that a row names lives. A heartbeat from before the machine started cannot be of it. */
-export function isHeld({ pid, heartbeat }: Pick<Run, 'pid' | 'heartbeat'>): boolean {
-  if (pid === null || heartbeat === null) return false;
-  const now = Date.now();
-  if (heartbeat < now - uptime() * 1000 || heartbeat < now - STALE) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -4,7 +4,7 @@ import { Evaluations } from './evaluations.ts';
 import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
-import { type Db, openDatabase } from './open.ts';
+import { type Db, openDatabase, write } from './open.ts';
 import { Prepared } from './prepared.ts';
 import { Presets } from './presets.ts';
 import { Probes } from './probes.ts';
@@ -78,6 +78,11 @@ export class Store {
   /** What tells whether a list that windows show has changed; cheap enough to be asked whenever somebody has written. */
   lists(): Record<WatchedList, string> {
     return this.#db.prepare(LISTS).get() as Record<WatchedList, string>;
+  }
+
+  /** All that `act` writes, or nothing of it; other processes write before it or after it. */
+  atomically<T>(act: () => T): T {
+    return write(this.#db, act);
   }
 
   close(): void {

@@ -16,6 +16,8 @@ export interface TrainerHandle {
   stop(): void;
   /** Lets it go on when this process ends. */
   detach(): void;
+  /** Resolves when its process has the run, true, or will never have it, false. */
+  claimed: Promise<boolean>;
   /** How it ended; a process that died without a word ends 'interrupted'. */
   ended: Promise<TrainerEnd>;
 }
@@ -41,9 +43,11 @@ export function startTrainer(
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     lines = [...lines, ...text.split('\n').filter(Boolean)].slice(-KEPT_LINES);
   });
+  const claimed = Promise.withResolvers<boolean>();
   let end: TrainerEnd | null = null;
   let step = 0;
   child.on('message', (message: TrainerMessage) => {
+    if (message.type === 'claimed') claimed.resolve(true);
     if (message.type === 'metric') step = message.metric.step;
     if (message.type === 'ended') end = { status: message.status, step: message.step, error: message.error };
     onMessage(message);
@@ -67,6 +71,7 @@ export function startTrainer(
       died(signal ? `Signal ${signal}; out of memory does this.` : `Exit code ${code}.`),
     );
   });
+  void ended.then(() => claimed.resolve(false));
   const order = (type: TrainerOrder['type']) => {
     if (child.connected) child.send({ type } satisfies TrainerOrder);
   };
@@ -76,5 +81,6 @@ export function startTrainer(
     child.stderr!.destroy();
     child.unref();
   };
-  return { pid: child.pid!, pause: () => order('pause'), stop: () => order('stop'), detach, ended };
+  const orders = { pause: () => order('pause'), stop: () => order('stop'), detach };
+  return { pid: child.pid!, ...orders, claimed: claimed.promise, ended };
 }

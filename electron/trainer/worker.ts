@@ -26,7 +26,13 @@ async function main(): Promise<void> {
   sinceStart('trainer loaded');
   const store = Store.open(database);
   const run = store.runs.get(Number(runId));
-  if (!store.runs.claim(run.id, process.pid)) {
+  const lock = store.runs.claim(run.id, process.pid);
+  if (lock === 'withdrawn') {
+    const { status, step } = store.runs.get(run.id);
+    say({ type: 'ended', status, step, error: null });
+    return;
+  }
+  if (lock === 'held') {
     throw new AppError(
       'conflict',
       `Run ${run.id} is already being trained by another process.`,
@@ -34,6 +40,7 @@ async function main(): Promise<void> {
       'Wait for it, or pause it first.',
     );
   }
+  say({ type: 'claimed' });
   let ordered: 'pause' | 'stop' | null = null;
   let isAlone = false;
   process.on('message', ({ type }: TrainerOrder) => {
@@ -46,16 +53,17 @@ async function main(): Promise<void> {
   process.on('disconnect', () => {
     if (!isAlone) ordered ??= 'pause';
   });
-  process.on('SIGTERM', () => {
-    ordered ??= 'pause';
-  });
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      ordered ??= 'pause';
+    });
   process.on('SIGINT', () => {}); // the terminal sends it to both; the parent decides
 
   let askedAt = 0;
   const request = () => {
     if (ordered) return ordered;
-    if (Date.now() - askedAt < ASK_EVERY) return null;
-    askedAt = Date.now();
+    if (performance.now() - askedAt < ASK_EVERY) return null;
+    askedAt = performance.now();
     return store.runs.get(run.id).request;
   };
 
@@ -64,13 +72,6 @@ async function main(): Promise<void> {
   let data: RunData | null = null;
   let training: Training | FineTuning | null = null;
   try {
-    store.runs.update(run.id, {
-      status: 'running',
-      request: null,
-      error: null,
-      started_at: run.started_at ?? Date.now(),
-      ended_at: null,
-    });
     // Its threads load the first batch while this one loads TensorFlow, which is why the arithmetic is not imported above.
     data = run.finetune ? new LabelledData(store, run, run.finetune) : pretrainingData(store, run);
     const computes = span('TensorFlow loaded');
@@ -106,7 +107,11 @@ async function main(): Promise<void> {
     await data?.close();
   }
   const step = training?.step ?? run.step;
-  store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now() });
+  // Both at once: whoever sees how it ended can resume it.
+  store.atomically(() => {
+    store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now() });
+    lock.remove();
+  });
   say({ type: 'ended', status, step, error });
   store.close();
 }

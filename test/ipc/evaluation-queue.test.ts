@@ -7,10 +7,10 @@ import Database from 'better-sqlite3';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
-import { isAlive } from '../../electron/services/processes.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import type { AppEvent, Task } from '../../shared/ipc.ts';
+import { isAlive } from '../processes.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;

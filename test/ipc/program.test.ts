@@ -239,10 +239,11 @@ describe('datasets', () => {
     // Another process prepares it when the deletion is to be carried out: it stays, and nothing fails.
     await call('prepared.delete', { id: set!.id });
     const other = Store.open(databaseIn(home));
-    other.prepared.claim(set!.id, process.ppid, () => false);
+    const preparing = other.prepared.claim(set!.id, process.ppid)!;
     await ended(await call('prepared.start', { ...asked, size: 24 }));
     expect((await stored()).map(({ size }) => size)).toEqual([32, 24]);
     other.prepared.release(set!.id, process.ppid);
+    preparing.remove();
     other.close();
     await call('prepared.delete', { id: set!.id + 1 });
     await call('prepared.delete', { id: set!.id });

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { tryBackends } from '../../electron/services/backend-trial.ts';
-import { isAlive } from '../../electron/services/processes.ts';
 import { backendChoice, chooseBackend, planBackends } from '../../electron/trainer/choice.ts';
 import { cacheFolder, runtimeChoice } from '../../electron/trainer/runtime-folder.ts';
+import { isAlive } from '../processes.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const REAL = pathToFileURL(join(ROOT, 'electron/services/trial-worker.ts')).href;

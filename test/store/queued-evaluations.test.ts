@@ -1,12 +1,9 @@
-import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
+import type { FileLock } from '../../electron/store/file-lock.ts';
 import type { AppError, ErrorReport } from '../../shared/errors.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 
 const GAVE_UP: ErrorReport = { kind: 'internal', what: 'It ended without a word, again.', why: '', next: '' };
-
-/** A process that has ended. */
-const ended = () => spawnSync(process.execPath, ['-e', '']).pid;
 
 function withCheckpoints(steps: number[]) {
   const { store, run, dataset } = newStore();
@@ -31,26 +28,39 @@ test('one whose process ends without a word is first in the queue again, and aft
   const [one, other] = [add(ids[0]!), add(ids[0]!)];
   const { queuedEvaluations } = store;
   for (const deaths of [1, 2]) {
-    expect(queuedEvaluations.claim(one.id, ended())).toBe(true);
+    queuedEvaluations.claim(one.id, process.pid)!.release(); // as the system does for a process that ends
     queuedEvaluations.reconcile(3, () => GAVE_UP);
     expect(queuedEvaluations.get(one.id)).toMatchObject({ deaths, pid: null, error: null });
     expect(store.queue.order().map(({ id }) => id)).toEqual([one.id, other.id]);
   }
-  expect(queuedEvaluations.claim(one.id, ended())).toBe(true);
+  queuedEvaluations.claim(one.id, process.pid)!.release();
   queuedEvaluations.reconcile(3, () => GAVE_UP);
   expect(queuedEvaluations.get(one.id)).toMatchObject({ pid: null, error: GAVE_UP });
   expect(store.queue.order().map(({ id }) => id)).toEqual([other.id]);
-  expect(queuedEvaluations.claim(one.id, process.pid)).toBe(false);
+  expect(queuedEvaluations.claim(one.id, process.pid)).toBeNull();
 });
 
 test('of two processes one gets the device', () => {
   const { store, ids, add } = withCheckpoints([1]);
   const [one, other] = [add(ids[0]!), add(ids[0]!)];
-  expect(store.queuedEvaluations.claim(one.id, process.pid)).toBe(true);
-  expect(store.queuedEvaluations.claim(one.id, process.ppid)).toBe(false);
-  expect(store.queuedEvaluations.claim(other.id, process.ppid)).toBe(false);
+  const lock = store.queuedEvaluations.claim(one.id, process.pid)!;
+  for (const pid of [process.pid, process.ppid])
+    for (const { id } of [one, other]) expect(store.queuedEvaluations.claim(id, pid)).toBeNull();
+  lock.remove();
   store.queuedEvaluations.putBack(one.id);
-  expect(store.queuedEvaluations.claim(other.id, process.ppid)).toBe(true);
+  expect(store.queuedEvaluations.claim(other.id, process.ppid)).not.toBeNull();
+});
+
+test('none begins while a run is trained, or about to be', () => {
+  const { store, run, ids, add } = withCheckpoints([1]);
+  const one = add(ids[0]!);
+  const place = store.runs.reserve(run.id);
+  expect(store.queuedEvaluations.claim(one.id, process.pid)).toBeNull();
+  const lock = store.runs.claim(run.id, process.pid) as FileLock;
+  place.remove();
+  expect(store.queuedEvaluations.claim(one.id, process.pid)).toBeNull();
+  lock.remove();
+  expect(store.queuedEvaluations.claim(one.id, process.pid)).not.toBeNull();
 });
 
 test('a checkpoint that one waits for is not tidied away', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { FileLock } from '../../electron/store/file-lock.ts';
 import { CONFIG, catchError, image, metric, newStore, state } from './helpers.ts';
 
 describe('datasets', () => {
@@ -130,18 +131,71 @@ describe('runs', () => {
     expect(catchError(() => store.runs.update(99, { step: 1 }))).toMatchObject({ kind: 'not-found' });
   });
 
-  test('are claimed by one living process', () => {
+  test('are claimed by one process, for as long as it holds the lock', () => {
     const { store, run } = newStore();
-    expect(store.runs.claim(run.id, process.pid)).toBe(true);
+    const lock = store.runs.claim(run.id, process.pid) as FileLock;
     expect(store.runs.get(run.id)).toMatchObject({ status: 'running', pid: process.pid });
-    expect(store.runs.claim(run.id, process.ppid)).toBe(false);
-    expect(store.runs.claim(run.id, process.pid)).toBe(true); // its own
-    store.runs.update(run.id, { pid: 2 ** 22 + 1 }); // above any process number
-    expect(store.runs.claim(run.id, process.pid)).toBe(true);
+    // Whatever number it has, and whatever the clock says.
     store.runs.update(run.id, { heartbeat: Date.now() - 1e9 });
-    expect(store.runs.claim(run.id, process.ppid)).toBe(true);
+    for (const pid of [process.pid, process.ppid, 1]) expect(store.runs.claim(run.id, pid)).toBe('held');
+    lock.remove();
+    store.runs.update(run.id, { heartbeat: Date.now() + 1e9 }); // a row that nobody brought up to date
+    const next = store.runs.claim(run.id, process.ppid) as FileLock;
     store.runs.update(run.id, { status: 'paused', pid: null });
-    expect(store.runs.claim(run.id, process.pid)).toBe(true);
+    expect(store.runs.claim(run.id, process.pid)).toBe('held');
+    next.remove();
+    expect(store.runs.claim(run.id, process.pid)).toBe('withdrawn');
+  });
+
+  test('that one process is about to start are not started by another', () => {
+    const { store, run } = newStore();
+    store.queue.put({ kind: 'run', id: run.id });
+    const place = store.runs.reserve(run.id);
+    expect(store.queue.order()).toEqual([]);
+    expect(store.runs.held().map(({ id }) => id)).toEqual([run.id]);
+    expect(catchError(() => store.runs.reserve(run.id))).toMatchObject({
+      kind: 'conflict',
+      message: expect.stringMatching(/being started/),
+    });
+    store.runs.reconcile({ first: true });
+    expect(store.runs.get(run.id)).toMatchObject({ status: 'queued', queue_position: null });
+    const lock = store.runs.claim(run.id, process.pid) as FileLock;
+    place.remove();
+    expect(catchError(() => store.runs.reserve(run.id))).toMatchObject({
+      kind: 'conflict',
+      message: expect.stringMatching(/is running/),
+    });
+    lock.remove();
+    store.runs.reconcile();
+    expect(store.runs.get(run.id)).toMatchObject({ status: 'interrupted', pid: null });
+    store.runs.update(run.id, { status: 'finished' });
+    expect(catchError(() => store.runs.reserve(run.id))).toMatchObject({
+      kind: 'conflict',
+      message: expect.stringMatching(/is finished/),
+    });
+  });
+
+  test('that are queued without a place get one when a program starts, but for weights, which nobody trains', () => {
+    const { store, run, dataset } = newStore();
+    const made = { preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 };
+    const weights = store.runs.create({ ...made, dataset_id: null });
+    const waits = store.runs.create({ ...made, dataset_id: dataset.id });
+    store.queue.put({ kind: 'run', id: waits.id });
+    store.runs.reconcile();
+    expect(store.queue.order().map(({ id }) => id)).toEqual([waits.id]);
+    store.runs.reconcile({ first: true });
+    expect(store.queue.order().map(({ id }) => id)).toEqual([waits.id, run.id]);
+    expect(store.runs.get(weights.id).queue_position).toBeNull();
+  });
+
+  test('that end in any way leave the queue', () => {
+    const { store, run } = newStore();
+    for (const status of ['paused', 'stopped', 'failed', 'interrupted', 'finished', 'running'] as const) {
+      store.queue.put({ kind: 'run', id: run.id });
+      expect(store.queue.order()).toHaveLength(status === 'paused' ? 1 : 0); // none that is not queued waits
+      store.runs.update(run.id, { status });
+      expect(store.runs.get(run.id).queue_position).toBeNull();
+    }
   });
 });
 
