@@ -63,8 +63,9 @@ export abstract class TrainingLoop {
   #positions: [Position, Position];
   #pending: Metric[] = [];
   #lossSinceCheckpoint = { sum: 0, count: 0 };
-  #savedAt = Date.now();
-  #flushedAt = Date.now();
+  /** By a clock that nobody sets, ms. */
+  #savedAt = performance.now();
+  #flushedAt = performance.now();
 
   /** @param data is closed at the end of `train`; where it is never come to, by whoever made it */
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
@@ -132,7 +133,7 @@ export abstract class TrainingLoop {
           return request === 'pause' ? 'paused' : 'stopped';
         }
         if (this.#isCheckpointDue() || finished) this.save();
-        else if (Date.now() - this.#flushedAt > FLUSH_EVERY) this.#flush();
+        else if (performance.now() - this.#flushedAt > FLUSH_EVERY) this.#flush();
         // The loop is synchronous but for the data: let messages in.
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -192,7 +193,7 @@ export abstract class TrainingLoop {
   #isCheckpointDue(): boolean {
     const { every_steps, every_epochs, every_minutes } = this.run.config.checkpoint;
     const isDue = every_steps === null ? this.hasEnded(every_epochs) : this.#step % every_steps === 0;
-    return isDue || (every_minutes !== null && Date.now() - this.#savedAt > every_minutes * 60_000);
+    return isDue || (every_minutes !== null && performance.now() - this.#savedAt > every_minutes * 60_000);
   }
 
   /** Whether so many epochs, or another so many, have ended with the last step. */
@@ -228,8 +229,8 @@ export abstract class TrainingLoop {
     );
     this.#pending = [];
     this.#lossSinceCheckpoint = { sum: 0, count: 0 };
-    this.#savedAt = Date.now();
-    this.#flushedAt = Date.now();
+    this.#savedAt = performance.now();
+    this.#flushedAt = performance.now();
     this.store.checkpoints.applyKeepPolicy(this.run.id, this.run.config.checkpoint);
     this.#events.onCheckpoint({ id: checkpoint.id, step: this.#step, bytes: checkpoint.bytes });
   }
@@ -238,6 +239,6 @@ export abstract class TrainingLoop {
     if (this.#pending.length > 0) this.store.metrics.add(this.run.id, this.#pending);
     this.#pending = [];
     this.store.runs.update(this.run.id, { step: this.#step, heartbeat: Date.now() });
-    this.#flushedAt = Date.now();
+    this.#flushedAt = performance.now();
   }
 }
