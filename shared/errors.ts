@@ -50,12 +50,16 @@ export interface ErrorReport {
   exists?: string;
 }
 
-/** Any thrown value as a report; what is not an `AppError` is a fault of this program. */
+/** Any thrown value as a report. What is neither an `AppError` nor an abort is a fault of this program. */
 export function toReport(error: unknown): ErrorReport {
   if (error instanceof AppError) return error.toJSON();
+  if (isAbort(error)) return { kind: 'canceled', what: 'It was canceled.', why: '', next: '' };
   const what = error instanceof Error ? error.message : String(error);
   return { kind: 'internal', what, why: '', next: 'Please report this, with the command that you ran.' };
 }
+
+/** What `AbortSignal.throwIfAborted` throws, and whatever of the platform an `AbortSignal` ends. */
+const isAbort = (error: unknown) => error instanceof Error && error.name === 'AbortError';
 
 /** A report that came over a process boundary, as the error that it was. */
 export function fromReport(report: ErrorReport): AppError {

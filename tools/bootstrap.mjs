@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { build, COMPILED } from './bootstrap/build.mjs';
 import { ensureKernels } from './bootstrap/kernels.mjs';
 import { ensureNode } from './bootstrap/node.mjs';
@@ -91,8 +92,8 @@ function run(node, args, cwd = ROOT) {
     const env = { NODE_COMPILE_CACHE: COMPILED, ...process.env };
     const child = spawn(node, args, { stdio: 'inherit', cwd, env });
     // A terminal sends Ctrl-C to the child itself; who signals only this process means the child.
-    process.on('SIGINT', () => {});
-    process.on('SIGTERM', () => child.kill('SIGTERM'));
+    process.on('SIGINT', () => [0, 1, 2].some((fd) => isatty(fd)) || child.kill('SIGINT'));
+    for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
     child.once('error', reject);
     child.once('close', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : code));
   });

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { toReport } from '../../shared/errors.ts';
 import { checkBeforeOpening } from '../store/check.ts';
 import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { span } from '../trainer/spans.ts';
+import { interruption } from './interruption.ts';
 import { Output } from './output.ts';
 import { requireOutputs } from './output-option.ts';
 import { bytes } from './words.ts';
@@ -23,7 +25,7 @@ export function homeFolder(command: Command): string {
   return resolve(home ?? process.env.CONMIM_HOME ?? defaultHome());
 }
 
-/** Runs a command over an open store; errors become words and an exit code, Ctrl-C becomes an abort. */
+/** Runs a command over an open store; errors become words and an exit code, Ctrl-C and its like become an abort. */
 export function withStore<A extends unknown[]>(
   action: (context: Context, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
 ) {
@@ -37,7 +39,7 @@ export function withStore<A extends unknown[]>(
     const store = Store.open(database);
     opened();
     try {
-      await withAbort(async (signal) => action({ out, database, store, signal }, options, ...args));
+      await action({ out, database, store, signal: interruption.signal }, options, ...args);
     } finally {
       store.close();
     }
@@ -45,14 +47,15 @@ export function withStore<A extends unknown[]>(
 }
 
 /** Runs what Ctrl-C aborts. */
-export async function withAbort<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  process.once('SIGINT', abort);
+export const withAbort = <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => act(interruption.signal);
+
+/** Runs what must end by itself after Ctrl-C, however long that takes: a run saves itself first. */
+export async function unhurried<T>(act: () => Promise<T>): Promise<T> {
+  interruption.wait();
   try {
-    return await act(controller.signal);
+    return await act();
   } finally {
-    process.removeListener('SIGINT', abort);
+    interruption.hurry();
   }
 }
 
@@ -64,12 +67,15 @@ export function withOutput<A extends unknown[]>(
     const command = all.at(-1) as Command;
     const given = command.optsWithGlobals() as Record<string, unknown>;
     const out = new Output(given.json === true);
+    interruption.listen(out);
     try {
       const { options, args } = requireOutputs(command, given, all.slice(0, -2) as A);
       await action(out, command, options, ...args);
     } catch (error) {
       out.error(error);
-      process.exitCode = 1;
+      process.exitCode = toReport(error).kind === 'canceled' ? interruption.exitCode : 1;
+    } finally {
+      interruption.close();
     }
   };
 }

@@ -4,10 +4,11 @@ import { gridOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
-import { computeMap, storedMap } from '../services/feature-map.ts';
+import { storedMap } from '../services/feature-map.ts';
 import { attentionSheet, coloursSheet, mapSheet } from '../services/feature-sheet.ts';
 import { FeatureViews } from '../services/features.ts';
 import { centrePng } from '../services/images.ts';
+import { runJob } from '../services/jobs.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
@@ -34,6 +35,7 @@ interface Options {
 interface Asked {
   store: Store;
   out: Output;
+  signal: AbortSignal;
   checkpoint: number;
   dataset: number;
   options: Options;
@@ -72,17 +74,17 @@ export function addFeatureCommands(program: Command): void {
     .option('--patch <row,column>', 'of which patch attention is shown, from 1 (else of CLS)', placeOption)
     .addOption(new Option('--pool <which>', "an image's feature (map)").choices(['mean', 'cls']).default('mean'))
     .action(
-      withStore<[string]>(async ({ out, store }, given, text) => {
+      withStore<[string]>(async ({ out, store, signal }, given, text) => {
         const options = given as unknown as Options;
         const checkpoint = findCheckpoint(store, text);
         const dataset = store.datasets.get(options.dataset).id;
         const target = options.out;
         const file = targetOf(target).path;
-        await loadBackend();
+        if (options.view !== 'map') await loadBackend();
         const { run_id, step } = store.checkpoints.get(checkpoint);
         const network = options.untrained ? 'before training' : `${options.network}, step ${step}`;
         const name = `${store.runs.get(run_id).name}, ${network}`;
-        await VIEWS[options.view]({ store, out, checkpoint, dataset, options, target, file, name });
+        await VIEWS[options.view]({ store, out, signal, checkpoint, dataset, options, target, file, name });
       }),
     );
 }
@@ -162,12 +164,12 @@ async function attention({ store, out, checkpoint, dataset, options, target, fil
   );
 }
 
-async function map({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
+async function map({ store, out, signal, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   const ask = { checkpoint, dataset, part: options.network, untrained: options.untrained === true, pool: options.pool };
-  if (!storedMap(store, ask))
-    await computeMap(store, ask, (done, total, phase) =>
-      out.progress(total > 0 ? `${phase}: ${done} of ${total}` : `${phase} …`),
-    );
+  const onProgress = (done: number, total: number, phase: string) =>
+    out.progress(total > 0 ? `${phase}: ${done} of ${total}` : `${phase} …`);
+  // In a process of its own: laying it out takes long, and hears of nothing meanwhile.
+  if (!storedMap(store, ask)) await runJob({ kind: 'map', database: store.path, input: ask }, { onProgress, signal });
   const view: MapView = storedMap(store, ask)!;
   const { folders } = store.datasets.get(dataset);
   const picture = (id: number) => {

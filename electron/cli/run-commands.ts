@@ -11,7 +11,7 @@ import type { FileLock } from '../store/file-lock.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
 import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
-import { withOutput, withStore } from './context.ts';
+import { unhurried, withOutput, withStore } from './context.ts';
 import { collect, wholeNumber } from './output.ts';
 import { bytes, duration, percent, table, when } from './words.ts';
 
@@ -216,7 +216,7 @@ export function addRunCommands(program: Command): void {
     .option('--dataset <name>', 'measure a short warm-up and estimate time and memory for this dataset')
     .option('--preset <name>', 'only this one')
     .action(
-      withStore(async ({ out, store }, options) => {
+      withStore(async ({ out, store, signal }, options) => {
         const chosen = PRESETS.filter((p) => options.preset === undefined || p.name === options.preset);
         if (chosen.length === 0) buildConfig(options.preset as string, []); // says which is nearest
         const rows = [];
@@ -228,6 +228,7 @@ export function addRunCommands(program: Command): void {
             cost = await estimateCost(
               config,
               store.images.count(store.datasets.get(options.dataset as string).id, 'ok'),
+              signal,
             );
           }
           rows.push({ ...preset, cost });
@@ -300,7 +301,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
 
 /** The same without a last word. */
 export async function trainQuietly({ out, store, database, signal }: Context, run: Run, reserved?: FileLock) {
-  let lineAt = 0;
+  let lineAt = -LINE_EVERY; // by a clock that nobody sets
   let from = run.step;
   const tell = (message: TrainerMessage) => {
     switch (message.type) {
@@ -326,9 +327,9 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
         const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
         const left = `${duration(remaining(run, m))} left`;
         if (out.hasBar) out.progress(line, left);
-        else if (Date.now() - lineAt > LINE_EVERY) {
+        else if (performance.now() - lineAt > LINE_EVERY) {
           out.note(`${line}  ${left}`);
-          lineAt = Date.now();
+          lineAt = performance.now();
         }
         break;
       }
@@ -341,7 +342,7 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
   };
   signal.addEventListener('abort', pause, { once: true });
   if (signal.aborted) pause();
-  const end = await handle.ended;
+  const end = await unhurried(() => handle.ended);
   signal.removeEventListener('abort', pause);
   const after = store.runs.get(run.id);
   const last = store.metrics.last(run.id);

@@ -7,6 +7,7 @@ import { ROOT } from '../services/sample.ts';
 import { storedToken } from '../shell/access.ts';
 import { browserShell, type Served, serve } from '../shell/browser.ts';
 import { homeFolder, withOutput } from './context.ts';
+import { interruption } from './interruption.ts';
 import { type Output, wholeNumber } from './output.ts';
 
 const PORT = 4317;
@@ -27,9 +28,11 @@ export function addServeCommand(program: Command): void {
           throw new AppError('not-found', 'The window is not built.', '', 'Run `npm run setup`.');
         const home = homeFolder(command);
         const shown = await openProgram({ home, shell: browserShell });
+        interruption.wait(); // runs save themselves, however long that takes
+        const { signal } = interruption;
         const ended = new Promise<void>((resolve) => {
-          process.once('SIGINT', () => resolve());
-          process.once('SIGTERM', () => resolve());
+          if (signal.aborted) resolve();
+          signal.addEventListener('abort', () => resolve(), { once: true });
         });
         try {
           const token = storedToken(home, options.newToken === true);

@@ -9,6 +9,7 @@ import { peakResident, timeSteps } from './bench-step.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { type EvaluateOptions, evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
+import { computeMap } from './feature-map.ts';
 import { writeHealthReport } from './health/report.ts';
 import type { Job, JobMessage, Measured } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
@@ -47,6 +48,7 @@ async function work(job: Job): Promise<unknown> {
     case 'health':
     case 'index':
     case 'travel':
+    case 'map':
     case 'probes': {
       await loadBackend();
       const store = Store.open(job.database);
@@ -54,6 +56,7 @@ async function work(job: Job): Promise<unknown> {
         if (job.kind === 'health') return await writeHealthReport(store, job.options, { onProgress });
         if (job.kind === 'embeddings') return await exportEmbeddings(store, job.options, { onProgress });
         if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
+        if (job.kind === 'map') return await computeMap(store, job.input, onProgress);
         if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });
         return job.kind === 'probes'
           ? await computeProbes(store, job.run, onProgress)

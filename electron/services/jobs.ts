@@ -21,7 +21,8 @@ export type Job =
   | { kind: 'import-weights'; database: string; input: Input<'weights.import'> }
   | { kind: 'probes'; database: string; run: number }
   | { kind: 'index'; database: string; spec: RetrievalSpec }
-  | { kind: 'travel'; database: string; input: Input<'travel.build'> };
+  | { kind: 'travel'; database: string; input: Input<'travel.build'> }
+  | { kind: 'map'; database: string; input: Input<'explore.map'> };
 
 export type JobMessage =
   | { type: 'progress'; done: number; total: number; phase: string }

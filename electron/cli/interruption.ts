@@ -1,0 +1,78 @@
+import { constants } from 'node:os';
+import { AppError } from '../../shared/errors.ts';
+import type { Output } from './output.ts';
+
+/** What asks a command to end: Ctrl-C, `docker stop` and the like, a terminal that closes. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** A command that has not ended so long after it was asked, ms, is ended: what it has stored is whole at any moment. */
+const GRACE = 3000;
+/** The same Ctrl-C may come by several ways; a person who means it twice takes longer, ms. */
+const SAME = 300;
+
+/**
+ * The end of a command by a signal: its `AbortSignal` first, then, where it does not hear that, force. As the first
+ * process of a container nothing but this ends it, for there a signal without a listener does nothing.
+ */
+class Interruption {
+  readonly #controller = new AbortController();
+  #by: (typeof SIGNALS)[number] = 'SIGINT';
+  #at = 0;
+  #waiting = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #out: Output | null = null;
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** As a shell says that a signal ended a program. */
+  get exitCode(): number {
+    return 128 + constants.signals[this.#by];
+  }
+
+  listen(out: Output): void {
+    this.#out = out;
+    for (const signal of SIGNALS) process.on(signal, this.#hear);
+  }
+
+  /** The command has ended. */
+  close(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const signal of SIGNALS) process.removeListener(signal, this.#hear);
+  }
+
+  /** Until `hurry`, what is going on ends by itself. */
+  wait(): void {
+    this.#waiting++;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  hurry(): void {
+    this.#waiting--;
+    if (this.signal.aborted) this.#startTimer();
+  }
+
+  readonly #hear = (signal: NodeJS.Signals) => {
+    if (!this.signal.aborted) {
+      this.#by = signal as (typeof SIGNALS)[number];
+      this.#at = performance.now();
+      this.#controller.abort();
+      this.#startTimer();
+    } else if (signal === 'SIGINT' && performance.now() - this.#at > SAME) {
+      process.exit(this.exitCode); // a second time: at once; a run's own process sees it, and saves
+    }
+  };
+
+  #startTimer() {
+    if (this.#waiting > 0) return;
+    this.#timer ??= setTimeout(() => {
+      this.#out?.error(new AppError('canceled', 'It was canceled.'));
+      process.exit(this.exitCode);
+    }, GRACE);
+  }
+}
+
+/** Of the command that this process is. */
+export const interruption = new Interruption();
