@@ -1,6 +1,6 @@
 import { basename, extname } from 'node:path';
 import { modelSchema, projectorSchema, type RunConfig } from '../../shared/config.ts';
-import type { Checkpoint, StateDict } from '../../shared/domain.ts';
+import type { Checkpoint, HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { bufferSpecs, parameterSpecs, requireTensor } from '../engine/parameters.ts';
 import type { Replace } from '../formats/files.ts';
@@ -8,7 +8,7 @@ import { requireOutput } from '../formats/outputs.ts';
 import { readPth } from '../formats/pth.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import type { Store } from '../store/store.ts';
-import { untrainedState } from '../trainer/training.ts';
+import { untrainedSource } from '../trainer/training.ts';
 import { parseConfig } from './configuration.ts';
 import { fromTimm } from './export/timm.ts';
 
@@ -69,9 +69,14 @@ export function importWeights(
   // An encoder alone, as for timm, has neither; a fine-tuned file has no projector.
   const isOnlyPretraining = (tensor: string) => tensor === 'mask_token' || tensor.startsWith('projectors.');
   const missing = [...wanted.keys()].filter((tensor) => !tensors.has(tensor) && isOnlyPretraining(tensor));
-  const fresh = missing.length > 0 ? untrainedState(config) : tensors;
+  // What the file has to have comes first: the sizes are what it says, and may be of any model.
+  const isMissing = new Set(missing);
   for (const [tensor, shape] of wanted)
-    state.set(tensor, requireTensor(missing.includes(tensor) ? fresh : tensors, tensor, shape));
+    if (!isMissing.has(tensor)) requireFinite(tensor, requireTensor(tensors, tensor, shape));
+  requireRoomFor(missing.map((tensor) => wanted.get(tensor)!));
+  const fresh = untrainedSource(config);
+  for (const [tensor, shape] of wanted)
+    state.set(tensor, requireTensor(isMissing.has(tensor) ? fresh : tensors, tensor, shape));
   if (missing.length > 0) {
     const what = [
       ...(missing.some((tensor) => tensor.startsWith('projectors.')) ? ['projector'] : []),
@@ -95,6 +100,37 @@ export function importWeights(
     { student: state, teacher: state },
   );
   return { checkpoint, ignored, notes };
+}
+
+/** Whatever a network computes with such a value is none: every comparison with it fails, or seems to hold. */
+function requireFinite(name: string, { data }: HostTensor): void {
+  let bad = 0;
+  let first = -1;
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isFinite(data[i])) continue;
+    if (bad++ === 0) first = i;
+  }
+  if (bad === 0) return;
+  throw new AppError(
+    'bad-file',
+    'The weights in the file cannot be used.',
+    `Tensor "${name}" has ${bad} of ${data.length} values that are not finite in 32 bits; the first is ${data[first]}, at ${first}.`,
+    'The training that wrote it diverged, or its numbers overflowed when they were converted: use an earlier checkpoint, or convert it again.',
+  );
+}
+
+/** What starts untrained is a projector and a mask token: the paper's take 84 MB. */
+const MOST_UNTRAINED = 2 ** 30;
+
+function requireRoomFor(shapes: (readonly number[])[]): void {
+  const bytes = shapes.reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  if (bytes <= MOST_UNTRAINED) return;
+  throw new AppError(
+    'bad-file',
+    'The weights in the file cannot be used.',
+    `It names a projector of ${(bytes / 1e9).toFixed(1)} GB and does not have it.`,
+    'Name a smaller one with --set projector.hidden=4096 --set projector.layers=3, or use a file that has it.',
+  );
 }
 
 function readFile(file: string): { tensors: StateDict; metadata: Record<string, string>; notes: string[] } {
@@ -174,7 +210,7 @@ function configFor(
     image_size: grid * patch_size,
     patch_size,
     embed_dim,
-    depth: Math.max(...blocks) + 1,
+    depth: blocks.reduce((most, block) => Math.max(most, block), 0) + 1,
     num_heads: table ? table[1]! : Math.max(1, Math.round(embed_dim / 64)),
     mlp_ratio: (shape('blocks.0.mlp.fc1.weight')?.[0] ?? 4 * embed_dim) / embed_dim,
     position: table ? 'shared-relative-bias' : positions ? 'absolute' : 'none',
