@@ -1,16 +1,20 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   linkSync,
   lstatSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 
@@ -38,8 +42,11 @@ export function openSource(file: string | Buffer): Source {
   }
   let fd: number;
   try {
-    fd = openSync(file, 'r');
+    // Before it is opened: a pipe without a writer would never open.
+    if (!statSync(file).isFile()) throw notAFile(file);
+    fd = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // it may have become one since
   } catch (error) {
+    if (error instanceof AppError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'not-found' : 'bad-file';
     const what = kind === 'not-found' ? `There is no file ${file}.` : `${file} cannot be opened.`;
@@ -48,7 +55,7 @@ export function openSource(file: string | Buffer): Source {
   const stat = fstatSync(fd);
   if (!stat.isFile()) {
     closeSync(fd);
-    throw new AppError('bad-file', `${file} is not a file.`, '', 'Name a file.');
+    throw notAFile(file);
   }
   return {
     name: file,
@@ -70,6 +77,9 @@ export interface Replace {
   replace: boolean;
 }
 
+const notAFile = (file: string) =>
+  new AppError('bad-file', `${file} is not a file.`, 'It is a folder, a pipe or a device.', 'Name a file.');
+
 /**
  * Writes a file that appears whole or not at all: beside its place, synced, renamed. Chunks are written one by one.
  * @throws AppError `bad-input` when the place cannot be written; `conflict` where a file is there that is not replaced
@@ -90,6 +100,7 @@ export function writeTogether(
 ): void {
   const placed: string[] = [];
   let now = '';
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) removeLeftBehind(folder);
   try {
     for (const { path, chunks } of files) {
       now = path;
@@ -134,9 +145,36 @@ function removeQuietly(path: string): void {
 /** Most bytes of a name on the file systems that are in use. */
 export const MOST_NAME_BYTES = 255;
 
+/** Names this machine, or container, in the names of files that are being written: numbers of processes are its own. */
+const MACHINE = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+
+/** Removes what processes of this machine left in a folder that were ended while they wrote there. */
+function removeLeftBehind(folder: string): void {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return; // whoever writes there says why it cannot be used
+  }
+  for (const name of names) {
+    const [, machine, pid] = /\.([0-9a-f]{8})-(\d+)\.part$/.exec(name) ?? [];
+    if (machine === MACHINE && Number(pid) !== process.pid && !isThereProcess(Number(pid)))
+      removeQuietly(join(folder, name));
+  }
+}
+
+function isThereProcess(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
 /** Where a file is written until it is whole. The name says whose it is, and is no longer than a name may be. */
 function temporaryOf(path: string): string {
-  const [name, ending] = [basename(path), `.${process.pid}.part`];
+  const [name, ending] = [basename(path), `.${MACHINE}-${process.pid}.part`];
   const fits = Buffer.byteLength(name + ending) <= MOST_NAME_BYTES;
   return join(dirname(path), fits ? name + ending : createHash('sha256').update(name).digest('hex') + ending);
 }

@@ -1,21 +1,44 @@
+/** What is wrong with the keys of a JSON text, beyond its grammar. */
+export type KeyFault = { repeated: string } | 'too many' | 'too deep';
+
+const [QUOTE, BACKSLASH, COLON, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = Buffer.from('"\\:{}[]');
+const SPACES = new Set(Buffer.from(' \t\n\r'));
+
 /**
- * The first key that an object of a JSON text has twice, or null. `JSON.parse` silently keeps the last, so two readers
- * could see different tensors in one file.
- * @param text valid JSON
+ * The first key that an object of a JSON text has twice, or that there are more keys or levels than `most` allows; null
+ * where there is neither. `JSON.parse` silently keeps the last of two, so two readers could see different tensors in one
+ * file, and makes an object of each of millions. Of a text that is no JSON it says something or nothing.
  */
-export function repeatedKey(text: string): string | null {
+export function keyFault(text: string, most: { keys: number; depth: number }): KeyFault | null {
   const open: (Set<string> | null)[] = [];
-  const token = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/gs;
-  for (const [found, colon] of text.matchAll(token)) {
-    if (found === '{') open.push(new Set());
-    else if (found === '[') open.push(null);
-    else if (found === '}' || found === ']') open.pop();
-    else if (colon !== undefined) {
-      const key: string = JSON.parse(found.slice(0, -colon.length));
-      const keys = open.at(-1);
-      if (keys?.has(key)) return key;
-      keys?.add(key);
+  let keys = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === OPEN || code === OPEN_LIST) {
+      if (open.push(code === OPEN ? new Set() : null) > most.depth) return 'too deep';
+    } else if (code === CLOSE || code === CLOSE_LIST) open.pop();
+    else if (code === QUOTE) {
+      const start = at;
+      // By hand: a regular expression recurses once for each character of a long text.
+      for (at++; at < text.length && text.charCodeAt(at) !== QUOTE; at++) if (text.charCodeAt(at) === BACKSLASH) at++;
+      let next = at + 1;
+      while (SPACES.has(text.charCodeAt(next))) next++;
+      if (text.charCodeAt(next) !== COLON) continue;
+      if (++keys > most.keys) return 'too many';
+      const key = keyOf(text.slice(start, at + 1));
+      const known = open.at(-1);
+      if (known?.has(key)) return { repeated: key };
+      known?.add(key);
     }
   }
   return null;
+}
+
+function keyOf(quoted: string): string {
+  if (!quoted.includes('\\')) return quoted.slice(1, -1);
+  try {
+    return JSON.parse(quoted);
+  } catch {
+    return quoted; // no JSON: who parses all of it says so
+  }
 }

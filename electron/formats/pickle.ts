@@ -2,6 +2,12 @@ import { AppError } from '../../shared/errors.ts';
 import { GLOBALS, type Global, Inert, type Pickled, reduce, storageOf } from './pickle-globals.ts';
 
 /**
+ * Opcodes of a pickle: each makes an object at most. A model of ten thousand tensors takes half a million; tens of
+ * millions of empty containers, a byte each, would fill the memory.
+ */
+const MOST_STEPS = 2_000_000;
+
+/**
  * Reads the pickles that torch.save writes, and executes nothing: a small stack machine over the opcodes that containers
  * and tensors need (Python's pickletools.py describes them), where a global is looked up in a fixed table. Any other
  * opcode or global ends it.
@@ -78,7 +84,8 @@ export function parsePickle(bytes: Buffer): Pickled {
     if (!(target instanceof Map || target instanceof Inert)) refuse('It builds what is neither a container nor inert.');
   };
 
-  for (;;) {
+  for (let steps = 1; ; steps++) {
+    if (steps > MOST_STEPS) refuse(`It makes more than ${MOST_STEPS} objects.`);
     const code = u8();
     switch (code) {
       case 0x80: {
@@ -212,7 +219,9 @@ export function parsePickle(bytes: Buffer): Pickled {
       case 0x93: {
         // STACK_GLOBAL
         const [module, name] = popMany(2);
-        stack.push(global(String(module), String(name)));
+        if (typeof module !== 'string' || typeof name !== 'string')
+          return refuse('It names a class by what is no text.');
+        stack.push(global(module, name));
         break;
       }
       case 0x52: // REDUCE

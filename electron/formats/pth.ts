@@ -40,7 +40,7 @@ export function readPth(path: string): PthContent {
     const { dict, prefixKey } = findState(path, root);
     const tensors: StateDict = new Map();
     const ignored =
-      prefixKey === null ? [] : [...(root as Map<Pickled, Pickled>).keys()].filter((k) => k !== prefixKey).map(String);
+      prefixKey === null ? [] : [...(root as Map<Pickled, Pickled>).keys()].filter((k) => k !== prefixKey).map(nameOf);
     let bytes = 0;
     for (const [name, value] of dict) {
       if (typeof name !== 'string') return refuse(path, 'It has a tensor whose name is not text.');
@@ -62,6 +62,10 @@ export function readPth(path: string): PthContent {
     source.close();
   }
 }
+
+/** A key that is no text may be anything, nested at will. */
+const nameOf = (key: Pickled): string =>
+  typeof key === 'string' || typeof key === 'number' ? String(key) : `a key of ${typeof key}`;
 
 function requireZip(source: Source): void {
   const magic = Buffer.alloc(Math.min(4, source.size));

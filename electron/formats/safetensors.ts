@@ -2,7 +2,7 @@ import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
 import { openSource, type Replace, type Source, writeWhole } from './files.ts';
-import { repeatedKey } from './json-keys.ts';
+import { type KeyFault, keyFault } from './json-keys.ts';
 
 /**
  * The safetensors format (huggingface/safetensors): eight bytes of header length, a JSON header that gives each tensor
@@ -16,6 +16,13 @@ export interface SafetensorsContent {
 
 /** The reference reader's limit, bytes. */
 const MAX_HEADER = 100_000_000;
+/** Keys of the header, four for each tensor: models have thousands of tensors. */
+const MAX_KEYS = 400_000;
+/** Levels of the header: the file, a tensor, its shape. */
+const MAX_DEPTH = 16;
+
+/** A name as a message can hold it. */
+const shortened = (name: string) => (name.length > 200 ? `${name.slice(0, 200)}…` : name);
 
 interface Entry {
   name: string;
@@ -72,15 +79,18 @@ function readHeader(source: Source): { entries: Entry[]; metadata: Record<string
 
   let text = '';
   let header: unknown;
+  let fault: KeyFault | null = null;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
+    fault = keyFault(text, { keys: MAX_KEYS, depth: MAX_DEPTH });
+    if (fault === null || typeof fault === 'object') header = JSON.parse(text);
   } catch {
     refuse('Its header is not JSON.');
   }
+  if (fault === 'too many') refuse(`Its header has more than ${MAX_KEYS} keys.`);
+  if (fault === 'too deep') refuse('Its header is nested too deeply.');
   if (!text.startsWith('{') || !isObject(header)) return refuse('Its header is not a JSON object.');
-  const repeated = repeatedKey(text);
-  if (repeated !== null) refuse(`Its header names "${repeated}" twice.`);
+  if (typeof fault === 'object' && fault) refuse(`Its header names "${shortened(fault.repeated)}" twice.`);
 
   const metadata: Record<string, string> = {};
   const entries: Entry[] = [];
@@ -88,27 +98,31 @@ function readHeader(source: Source): { entries: Entry[]; metadata: Record<string
     if (name === '__metadata__') {
       if (!isObject(value)) return refuse('Its metadata is not an object.');
       for (const [key, text] of Object.entries(value)) {
-        if (typeof text !== 'string') return refuse(`Its metadata "${key}" is not text.`);
+        if (typeof text !== 'string') return refuse(`Its metadata "${shortened(key)}" is not text.`);
         metadata[key] = text;
       }
       continue;
     }
     const { dtype, shape, data_offsets } = isObject(value) ? value : {};
-    if (!isDtype(dtype)) return refuse(`Tensor "${name}" has dtype ${JSON.stringify(dtype)}, which is not supported.`);
-    if (!isSizes(shape)) return refuse(`Tensor "${name}" has no valid shape.`);
+    if (!isDtype(dtype))
+      return refuse(
+        `Tensor "${shortened(name)}" has dtype ${shortened(JSON.stringify(dtype) ?? 'none')}, which is not supported.`,
+      );
+    if (!isSizes(shape)) return refuse(`Tensor "${shortened(name)}" has no valid shape.`);
     if (!isSizes(data_offsets) || data_offsets.length !== 2)
-      return refuse(`Tensor "${name}" has no valid data_offsets.`);
+      return refuse(`Tensor "${shortened(name)}" has no valid data_offsets.`);
     const [begin, end] = data_offsets as [number, number];
     const length = shape.reduce((a, b) => a * b, 1) * BYTES_OF[dtype];
-    if (begin > end || end > source.size - start) return refuse(`Tensor "${name}" lies outside the file.`);
+    if (begin > end || end > source.size - start) return refuse(`Tensor "${shortened(name)}" lies outside the file.`);
     if (end - begin !== length)
-      return refuse(`Tensor "${name}" has ${end - begin} bytes where its shape needs ${length}.`);
+      return refuse(`Tensor "${shortened(name)}" has ${end - begin} bytes where its shape needs ${length}.`);
     entries.push({ name, dtype, shape, begin, end });
   }
 
   let at = 0;
   for (const { name, begin, end } of entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== at) refuse(`Tensor "${name}" ${begin < at ? 'overlaps another' : 'leaves a gap before it'}.`);
+    if (begin !== at)
+      refuse(`Tensor "${shortened(name)}" ${begin < at ? 'overlaps another' : 'leaves a gap before it'}.`);
     at = end;
   }
   if (at !== source.size - start) refuse(`${source.size - start - at} bytes at its end belong to no tensor.`);
