@@ -14,6 +14,7 @@ import type {
 } from './domain.ts';
 import { EVALUATION_TASKS } from './domain.ts';
 import type { ErrorReport } from './errors.ts';
+import { nameSchema, tagSchema } from './names.ts';
 import type { Place } from './travel.ts';
 
 /**
@@ -26,7 +27,9 @@ import type { Place } from './travel.ts';
 
 const id = z.number().int().positive();
 const text = z.string().max(10_000);
-const name = z.string().trim().min(1, 'must not be empty').max(200);
+const name = nameSchema;
+/** Of what has a name already, whatever it was allowed to be then. */
+const known = z.string().min(1).max(10_000);
 const path = z.string().min(1).max(4096);
 /** Writes over what is there under this name; without it that is refused, with `exists` in the error. */
 const replace = z.boolean().default(false);
@@ -34,7 +37,7 @@ const nothing = z.strictObject({});
 const byId = z.strictObject({ id });
 /** Settings over a preset, by dotted key: `{ 'train.batch_size': 32 }`. Values are checked as a configuration. */
 const changes = z.record(z.string().max(100), z.json());
-const recipe = { preset: name, changes };
+const recipe = { preset: known, changes };
 const part = z.enum(['student', 'teacher']);
 /** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
 const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
@@ -43,7 +46,13 @@ const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool:
 const annotation = {
   name: name.optional(),
   notes: text.optional(),
-  tags: z.array(z.string().trim().min(1).max(50)).max(50).optional(),
+  tags: z.array(tagSchema).max(50).optional(),
+};
+/** The same as it was, whatever was allowed then. */
+const annotated = {
+  name: known.optional(),
+  notes: text.optional(),
+  tags: z.array(known).optional(),
 };
 
 /** What waits in the queue. */
@@ -92,7 +101,7 @@ export const CHANNELS = {
   'datasets.import-sample': channel<TaskRef>()(nothing),
   'datasets.rescan': channel<TaskRef>()(byId),
   /** Refused (`changed`) where the name is not `before` any more. */
-  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: name.optional() })),
+  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: known.optional() })),
   /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
   'datasets.delete': channel<Undo>()(byId),
   /** What preparing would take; nothing is made. */
@@ -123,7 +132,7 @@ export const CHANNELS = {
   'config.fields': channel<ConfigField[]>()(nothing),
   'presets.list': channel<PresetRow[]>()(nothing),
   'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe, replace })),
-  'presets.delete': channel<Record<string, never>>()(z.strictObject({ name })),
+  'presets.delete': channel<Record<string, never>>()(z.strictObject({ name: known })),
   /** Every problem of a configuration at once, and what follows from it. */
   'config.check': channel<ConfigCheck>()(z.strictObject({ ...recipe, dataset: id.nullable() })),
   /** Time, memory and disk, by measuring a few steps in a process of its own. The task's result is a `Cost`. */
@@ -168,7 +177,7 @@ export const CHANNELS = {
   'queue.move': channel<Record<string, never>>()(z.strictObject({ item: queueItem, before: queueItem.nullable() })),
   /** Refused (`changed`) where something is not as it was `before` any more: another window has edited it. */
   'runs.annotate': channel<RunRow>()(
-    z.strictObject({ id, ...annotation, before: z.strictObject(annotation).optional() }),
+    z.strictObject({ id, ...annotation, before: z.strictObject(annotated).optional() }),
   ),
   'runs.delete': channel<Undo>()(z.strictObject({ ids: z.array(id).min(1).max(1000) })),
   'checkpoints.delete': channel<{ bytes: number }>()(byId),

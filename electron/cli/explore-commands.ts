@@ -3,6 +3,7 @@ import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
+import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { Explorer } from '../services/explore.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
@@ -10,7 +11,7 @@ import { lookupViewSheet } from '../services/lookup-view-sheet.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { imagesOf } from '../trainer/training-images.ts';
-import { withStore } from './context.ts';
+import { type Context, withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
@@ -43,7 +44,7 @@ export function addExploreCommands(program: Command): void {
       new OutputOption(
         '--png <file>',
         'also draw a contact sheet: of masked patches with their answers; with --image of all its look-ups, as heat maps',
-        { endings: ['.png'] },
+        { endings: ['.png'], makesFolder: true },
       ),
     )
     .action(
@@ -52,7 +53,7 @@ export function addExploreCommands(program: Command): void {
         const dataset = store.datasets.get(options.dataset as string).id;
         await loadBackend();
         const explorer = new Explorer(store);
-        const image = options.image === undefined ? null : findImage(store, dataset, options.image as string);
+        const image = options.image === undefined ? null : findImage({ store, out }, dataset, options.image as string);
         const { config } = store.checkpoints.get(checkpoint);
         const isUntrained = options.untrained === true;
         const mask = options.mask === undefined ? null : maskFrom(options.mask as string[], config.model);
@@ -90,15 +91,23 @@ function maskFrom(texts: readonly string[], model: ModelConfig): boolean[] {
   return mask;
 }
 
-/** @throws AppError not-found */
-export function findImage(store: Store, dataset: number, path: string): number {
-  const { images } = store.images.page(dataset, {
-    ...{ offset: 0, limit: 5, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },
+/**
+ * A usable image by its path in its folder, as it is or as it is shown; else the first with this in its path, which is said
+ * where several have it.
+ * @throws AppError not-found
+ */
+export function findImage({ store, out }: Pick<Context, 'store' | 'out'>, dataset: number, path: string): number {
+  const named = path === '' ? null : store.images.named(dataset, path);
+  if (named !== null) return named;
+  const { total, images } = store.images.page(dataset, {
+    ...{ offset: 0, limit: 1, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },
   });
-  const found = images.find((image) => image.path === path) ?? images[0];
-  if (!found)
+  const [first] = images;
+  if (!first || path === '')
     throw new AppError('not-found', `The dataset has no usable image "${path}".`, '', 'Give its path in its folder.');
-  return found.id;
+  if (total > 1)
+    out.note(`${total} images have "${printable(path)}" in their path; the first is taken: ${printable(first.path)}.`);
+  return first.id;
 }
 
 async function draw(store: Store, checkpoint: number, datasetId: number, out: Target): Promise<void> {
@@ -146,7 +155,7 @@ function viewWords({ path, grid, answers, step, how }: LookupView): string {
   const right = answers.filter(({ rank }) => rank === 1).length;
   const place = (patch: number) => rowAndColumn(patch, grid).join(', ');
   return [
-    `${path}, step ${step}: ${right} of ${answers.length} masked patches found. ${how}`,
+    `${printable(path)}, step ${step}: ${right} of ${answers.length} masked patches found. ${how}`,
     table(
       ['row, column', 'rank', 'found at', 'probability', 'of the true place', 'entropy'],
       answers.map(({ patch, rank, top5, chances, entropy }) => [

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
+import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { storedMap } from '../services/feature-map.ts';
 import { attentionSheet, coloursSheet, mapSheet } from '../services/feature-sheet.ts';
@@ -57,6 +58,7 @@ export function addFeatureCommands(program: Command): void {
     .addOption(
       new OutputOption('--out <file>', 'a PNG file: the contact sheet, or the map with thumbnails', {
         endings: ['.png'],
+        makesFolder: true,
       }).makeOptionMandatory(),
     )
     .addOption(new Option('--network <which>').choices(['student', 'teacher']).default('student'))
@@ -98,7 +100,7 @@ async function colours({ store, out, checkpoint, dataset, options, target, file,
   const ask = (untrained: boolean): Promise<ColoursView> =>
     views.colours({
       ...{ checkpoint, dataset, untrained, part: options.network, images: options.images },
-      image: options.image === undefined ? null : findImage(store, dataset, options.image),
+      image: options.image === undefined ? null : findImage({ store, out }, dataset, options.image),
       block: options.block ?? null,
       foreground: options.foreground ? { side: options.foreground, threshold: options.threshold } : null,
     });
@@ -131,7 +133,9 @@ async function colours({ store, out, checkpoint, dataset, options, target, file,
 
 async function attention({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   const image =
-    options.image === undefined ? store.images.sample(dataset, 1)[0]?.id : findImage(store, dataset, options.image);
+    options.image === undefined
+      ? store.images.sample(dataset, 1)[0]?.id
+      : findImage({ store, out }, dataset, options.image);
   if (image === undefined) throw new AppError('bad-input', 'The dataset has no usable image.');
   const grid = gridOf(store.checkpoints.get(checkpoint).config.model);
   const [row, column] = options.patch ?? [null, null];
@@ -146,7 +150,7 @@ async function attention({ store, out, checkpoint, dataset, options, target, fil
   out.result(
     { ...rest, contact_sheet: file },
     [
-      `${view.path}, ${name}: where ${row === null ? 'CLS' : `patch ${row},${column}`} looks, by block. Entropy of looking everywhere alike: ${Math.log(grid ** 2 + 1).toFixed(2)}.`,
+      `${printable(`${view.path}, ${name}`)}: where ${row === null ? 'CLS' : `patch ${row},${column}`} looks, by block. Entropy of looking everywhere alike: ${Math.log(grid ** 2 + 1).toFixed(2)}.`,
       table(
         ['block', 'to CLS', 'entropy', 'how far patches look'],
         view.blocks.map((heads, block) => {

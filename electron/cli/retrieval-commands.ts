@@ -4,6 +4,7 @@ import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
+import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
@@ -79,7 +80,12 @@ export function addRetrievalCommands(program: Command): void {
     .option('--folder <start>', 'answers whose path begins with this alone')
     .option('--other-images', 'no answers from the image itself')
     .option('--no-duplicates', 'no copies: equal files, and patches that look the same to the network')
-    .addOption(new OutputOption('--png <file>', 'also draw a contact sheet of the answers', { endings: ['.png'] }))
+    .addOption(
+      new OutputOption('--png <file>', 'also draw a contact sheet of the answers', {
+        endings: ['.png'],
+        makesFolder: true,
+      }),
+    )
     .action(
       withStore<[string]>(async ({ out, store }, options, text) => {
         const spec = specOf(store, options, text);
@@ -89,7 +95,7 @@ export function addRetrievalCommands(program: Command): void {
         const grid = gridOf(store.checkpoints.get(spec.checkpoint_id).config.model);
         const view = await indexes.search({
           spec,
-          image: findImage(store, from, options.image as string),
+          image: findImage({ store, out }, from, options.image as string),
           patches: patchesFrom(options.patch as string, grid),
           isWithinImage: options.within === true,
           k: options.neighbours as number,
@@ -122,7 +128,10 @@ export function addRetrievalCommands(program: Command): void {
     .option('--max-images <n>', 'so many images are compared, spread evenly', wholeNumber('--max-images', 1), 200)
     .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 6)
     .addOption(
-      new OutputOption('--png <file>', 'also draw a contact sheet: a row for each checkpoint', { endings: ['.png'] }),
+      new OutputOption('--png <file>', 'also draw a contact sheet: a row for each checkpoint', {
+        endings: ['.png'],
+        makesFolder: true,
+      }),
     )
     .action(
       withStore<[string[]]>(async ({ out, store, signal }, options, names) => {
@@ -146,7 +155,7 @@ export function addRetrievalCommands(program: Command): void {
           signal,
           onProgress: (done, total, phase) => out.progress(`${phase}: ${percent(done / total)}`),
         });
-        const image = findImage(store, dataset, options.image as string);
+        const image = findImage({ store, out }, dataset, options.image as string);
         const view = await travel(store, indexes, { ...route, image, patches, k: options.neighbours as number });
         indexes.close();
         const png = options.png as Target | undefined;
@@ -201,7 +210,7 @@ function specOf(store: Store, options: Record<string, unknown>, checkpoint: stri
 function viewWords({ results, searched, grid, path, patches }: RetrievalView): string {
   const place = (patch: number) => rowAndColumn(patch, grid).join(', ');
   return [
-    `${path}, ${patches.length === 1 ? `patch at ${place(patches[0]!)}` : `${patches.length} patches`}`,
+    `${printable(path)}, ${patches.length === 1 ? `patch at ${place(patches[0]!)}` : `${patches.length} patches`}`,
     table(
       ['score', 'image', 'row, column', 'class'],
       results.map(({ score, path, patch, label }) => [score.toFixed(3), path, place(patch), label ?? '']),

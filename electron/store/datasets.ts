@@ -23,14 +23,19 @@ export class Datasets {
   }
 
   /** @throws AppError conflict where the name is taken, bad-input where it is a number or empty */
-  create({ name, folders, labels }: Pick<Dataset, 'name' | 'folders' | 'labels'>): Dataset {
+  create({ name: given, folders, labels }: Pick<Dataset, 'name' | 'folders' | 'labels'>): Dataset {
     return write(this.#db, () => {
-      requireFreeName(this.#db, 'dataset', name);
+      const name = requireFreeName(this.#db, 'dataset', given);
       const { lastInsertRowid } = this.#db
         .prepare('INSERT INTO datasets (name, folders, labels, created_at) VALUES (?, ?, ?, ?)')
         .run(name, JSON.stringify(folders), labels, Date.now());
       return this.get(Number(lastInsertRowid));
     });
+  }
+
+  /** @throws AppError conflict where the name is taken, bad-input where nothing can be called so */
+  requireFreeName(name: string): string {
+    return requireFreeName(this.#db, 'dataset', name);
   }
 
   /** By id, digits of an id, or name. @throws AppError not-found, with near names */
@@ -55,8 +60,10 @@ export class Datasets {
       const { name: now } = this.get(id);
       if (before !== undefined && before !== now && name !== now)
         throw changedElsewhere(`The name of dataset "${now}"`);
-      if (now !== name) requireFreeName(this.#db, 'dataset', name);
-      this.#db.prepare('UPDATE datasets SET name = ? WHERE id = ?').run(name, id);
+      if (now !== name) {
+        const free = requireFreeName(this.#db, 'dataset', name);
+        this.#db.prepare('UPDATE datasets SET name = ? WHERE id = ?').run(free, id);
+      }
       return this.get(id);
     });
   }

@@ -1,18 +1,25 @@
-import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
+import { typedPath, userFolder } from '../formats/typed-path.ts';
 
 const FOLDER = 'conmim-workbench';
 
-/** Where the program keeps its files: `override`, or the place the operating system has for application data. */
+/**
+ * Where the program keeps its files: `override` (--home), else CONMIM_HOME, else the place that the operating system has for
+ * application data.
+ * @throws AppError bad-input for an empty `override`
+ */
 export function defaultHome(
   override?: string,
   env: NodeJS.ProcessEnv = process.env,
   platform = process.platform,
 ): string {
-  if (override) return resolve(override);
-  if (platform === 'win32') return join(env.APPDATA || join(homedir(), 'AppData', 'Roaming'), FOLDER);
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', FOLDER);
-  return join(env.XDG_DATA_HOME || join(homedir(), '.local', 'share'), FOLDER);
+  if (override !== undefined) return typedPath(override, 'the home folder');
+  // A variable that is set to nothing is none, here as for XDG's own, which must be whole paths besides.
+  if (env.CONMIM_HOME) return typedPath(env.CONMIM_HOME, 'the home folder');
+  if (platform === 'win32') return join(env.APPDATA || join(userFolder(), 'AppData', 'Roaming'), FOLDER);
+  if (platform === 'darwin') return join(userFolder(), 'Library', 'Application Support', FOLDER);
+  const data = env.XDG_DATA_HOME ?? '';
+  return join(isAbsolute(data) ? data : join(userFolder(), '.local', 'share'), FOLDER);
 }
 
 /** The database inside a home folder. */

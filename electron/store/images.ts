@@ -1,6 +1,8 @@
 import type { ImageRow, SkipReason } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
+import { printable } from '../../shared/printable.ts';
+import { folded } from '../../shared/text.ts';
 import { type Db, write } from './open.ts';
 
 /** Rows that `iterate` reads at a time. */
@@ -37,6 +39,8 @@ export class Images {
 
   constructor(db: Db) {
     this.#db = db;
+    db.function('folded', { deterministic: true }, (text) => folded(String(text)));
+    db.function('printable', { deterministic: true }, (text) => printable(String(text)));
   }
 
   /** Adds rows, or updates those whose (folder, path) is known and keeps their ids; in one transaction. */
@@ -104,9 +108,9 @@ export class Images {
     ];
     const where = `dataset_id = @datasetId AND (@status IS NULL OR status = @status)
       AND (@label IS NULL OR label = @label) AND (@reason IS NULL OR reason = @reason)
-      AND (@search = '' OR instr(lower(path), lower(@search)) > 0)`;
+      AND (@search = '' OR instr(folded(path), @search) > 0)`;
     const { status, label, reason, search, limit, offset } = query;
-    const bound = { datasetId, status, label, reason, search };
+    const bound = { datasetId, status, label, reason, search: folded(search) };
     const direction = query.descending ? order.replaceAll(/(?=,|$)/g, ' DESC') : order;
     return {
       total: this.#db.prepare(`SELECT count(*) FROM images WHERE ${where}`).pluck().get(bound) as number,
@@ -114,6 +118,16 @@ export class Images {
         .prepare(`SELECT * FROM images WHERE ${where} ORDER BY ${direction} LIMIT @limit OFFSET @offset`)
         .all({ ...bound, limit, offset }) as ImageRow[],
     };
+  }
+
+  /** The usable image of this path, or of one that is shown or typed so; the first where several folders have it. */
+  named(datasetId: number, path: string): number | null {
+    const ask = (condition: string, value: string) =>
+      this.#db
+        .prepare(`SELECT id FROM images WHERE dataset_id = ? AND status = 'ok' AND ${condition} ORDER BY folder, path`)
+        .pluck()
+        .get(datasetId, value) as number | undefined;
+    return ask('path = ?', path) ?? ask('printable(path) = ?', path) ?? ask('folded(path) = ?', folded(path)) ?? null;
   }
 
   /** Rows with the same content, whatever their status. */

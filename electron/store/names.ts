@@ -1,5 +1,7 @@
 import { distance } from 'fastest-levenshtein';
 import { AppError } from '../../shared/errors.ts';
+import { ambiguity, MOST_NAME, nameSchema } from '../../shared/names.ts';
+import { printable } from '../../shared/printable.ts';
 import type { Db } from './open.ts';
 
 type Kind = 'dataset' | 'run';
@@ -9,10 +11,9 @@ const TABLE = { dataset: 'datasets', run: 'runs' } as const;
 export function resolveId(db: Db, kind: Kind, idOrName: number | string): number {
   const byId = typeof idOrName === 'number' || /^\d+$/.test(idOrName);
   const column = byId ? 'id' : 'name';
-  const found = db
-    .prepare(`SELECT id FROM ${TABLE[kind]} WHERE ${column} = ?`)
-    .pluck()
-    .get(byId ? Number(idOrName) : idOrName);
+  const ask = db.prepare(`SELECT id FROM ${TABLE[kind]} WHERE ${column} = ?`).pluck();
+  // As it was given, for names of old; else as such a name is stored.
+  const found = byId ? ask.get(Number(idOrName)) : (ask.get(idOrName) ?? ask.get(idOrName.normalize('NFC').trim()));
   if (found !== undefined) return Number(found);
   const names = db.prepare(`SELECT name FROM ${TABLE[kind]} ORDER BY id DESC`).pluck().all() as string[];
   const near = nearest(String(idOrName), names);
@@ -44,32 +45,46 @@ function nearest(wanted: string, names: string[]): string[] {
     .map(({ name }) => name);
 }
 
-/** Refuses a name that could not be told from an id, or is taken. */
-export function requireFreeName(db: Db, kind: Kind, name: string): void {
-  if (name.trim() === '' || /^\d+$/.test(name)) {
-    throw new AppError(
-      'bad-input',
-      `A ${kind} cannot be named "${name}".`,
-      'Numbers stand for ids.',
-      'Choose another name.',
-    );
+/**
+ * Refuses a name that could not be told from an id, that cannot be shown, or that is taken.
+ * @returns the name as it is stored
+ */
+export function requireFreeName(db: Db, kind: Kind, text: string): string {
+  const parsed = nameSchema.safeParse(text);
+  const why = parsed.success ? ambiguity(kind, parsed.data) : `It ${parsed.error.issues[0]!.message}.`;
+  if (!parsed.success || why) {
+    const shown = printable(text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text);
+    throw new AppError('bad-input', `A ${kind} cannot be named "${shown}".`, why ?? '', 'Choose another name.');
   }
-  if (isTaken(db, kind, name)) {
-    throw new AppError('conflict', `There is a ${kind} named "${name}" already.`, '', 'Choose another name.');
-  }
+  if (isTaken(db, kind, parsed.data))
+    throw new AppError('conflict', `There is a ${kind} named "${parsed.data}" already.`, '', 'Choose another name.');
+  return parsed.data;
 }
 
 /** An edit that began from what is not there any more: writing it would undo somebody else's. */
 export const changedElsewhere = (what: string): AppError =>
   new AppError('changed', `${what} was changed elsewhere meanwhile.`, '', 'Look at it, and say which one counts.');
 
-/** `base`, or `base 2`, `base 3`, …: the first that no other has. */
+/** Letters of a name that is refused. */
+const MOST_SHOWN = 60;
+
+/** `base`, made of other names, or `base 2`, `base 3`, …: the first that no other has; shortened where it is too long. */
 export function freeName(db: Db, kind: Kind, base: string): string {
+  const shown = printable(base).normalize('NFC').trim();
   for (let i = 1; ; i++) {
-    const name = i === 1 ? base : `${base} ${i}`;
+    const ending = i === 1 ? '' : ` ${i}`;
+    const room = MOST_NAME - ending.length;
+    const name = (shown.length > room ? `${cut(shown, room - 1)}…` : shown) + ending;
     if (!isTaken(db, kind, name)) return name;
   }
 }
+
+/** Never half of a character. */
+const cut = (text: string, most: number) =>
+  text
+    .slice(0, most)
+    .replace(/[\ud800-\udbff]$/, '')
+    .trimEnd();
 
 const isTaken = (db: Db, kind: Kind, name: string) =>
   db.prepare(`SELECT 1 FROM ${TABLE[kind]} WHERE name = ?`).get(name) !== undefined;

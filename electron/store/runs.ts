@@ -71,9 +71,9 @@ export class Runs {
    * A queued run. Without a name it gets one after its dataset. `dataset_id` is null for imported weights.
    * @throws AppError conflict where the name is taken, bad-input where it is a number or empty
    */
-  create({ name, finetune, ...run }: NewRun): Run {
+  create({ name: given, finetune, ...run }: NewRun): Run {
     return write(this.#db, () => {
-      if (name !== undefined) requireFreeName(this.#db, 'run', name);
+      const name = given === undefined ? undefined : requireFreeName(this.#db, 'run', given);
       const dataset = this.#db.prepare('SELECT name FROM datasets WHERE id = ?').pluck().get(run.dataset_id);
       const { lastInsertRowid } = this.#db
         .prepare(`
@@ -133,10 +133,6 @@ export class Runs {
     const change: RunUpdate = { ...given, ...(leaves && { queue_position: null }) };
     const columns = UPDATABLE.filter((column) => change[column] !== undefined);
     if (columns.length === 0) return;
-    const values = columns.map((column) => {
-      const value = change[column];
-      return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
-    });
     write(this.#db, () => {
       const now = this.get(id);
       const { name } = now;
@@ -144,7 +140,12 @@ export class Runs {
         (key) => before[key] !== undefined && !isSame(before[key], now[key]) && !isSame(change[key], now[key]),
       );
       if (other) throw changedElsewhere(`The ${other} of run "${name}"`);
-      if (change.name !== undefined && change.name !== name) requireFreeName(this.#db, 'run', change.name);
+      const isNew = change.name !== undefined && change.name !== name;
+      const changed = isNew ? { ...change, name: requireFreeName(this.#db, 'run', change.name!) } : change;
+      const values = columns.map((column) => {
+        const value = changed[column];
+        return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
+      });
       const set = columns.map((column) => `${column} = ?`).join(', ');
       this.#db.prepare(`UPDATE runs SET ${set} WHERE id = ?`).run(...values, id);
     });

@@ -1,6 +1,7 @@
 import type { Evaluation } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import type { RunRow } from '../../../shared/ipc.ts';
+import { folded } from '../../../shared/text.ts';
 
 /** A line of the table: figures by column, ready to be sorted; null where there is none. */
 export interface Row {
@@ -62,7 +63,7 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   }
   const rows = runs.flatMap((run): Row[] => {
     const { id, name, status, dataset, preset, step, tags, notes } = run;
-    const text = `${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`.toLowerCase();
+    const text = folded(`${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`);
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const row = (key: string, label: string, cells: Row['cells']): Row => ({ id, key, name: label, cells, text });
     const of = { status, dataset, preset };
@@ -88,7 +89,7 @@ const measured = ({ last, finetune }: RunRow) => ({
 
 /** Rows that hold every word of the filter, in the order of a column; what has no figure comes last either way. */
 export function arrange(rows: readonly Row[], filter: string, sort: string, descending: boolean): Row[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = folded(filter).split(/\s+/).filter(Boolean);
   const kept = rows.filter(({ text }) => words.every((word) => text.includes(word)));
   const collator = new Intl.Collator('en', { numeric: true });
   const sign = descending ? -1 : 1;

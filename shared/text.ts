@@ -1,0 +1,8 @@
+const ASCII = /^[\0-\x7f]*$/;
+
+/**
+ * Text as it is compared in a search: É is found by é, an accent that is a sign of its own (as macOS writes names) by the
+ * letter that has it, ß by SS.
+ */
+export const folded = (text: string): string =>
+  ASCII.test(text) ? text.toLowerCase() : text.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFC');
