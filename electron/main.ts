@@ -19,7 +19,7 @@ import { askBeforeQuitting } from './shell/quit.ts';
 import { defaultHome } from './store/home.ts';
 
 /** The desktop application. */
-const home = process.env.CONMIM_HOME ?? defaultHome();
+const home = defaultHome();
 mkdirSync(home, { recursive: true });
 app.setPath('userData', join(home, 'desktop')); // Chromium's own files; and one application for each home
 let open: OpenWindow | null = null;

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { toReport } from '../../shared/errors.ts';
 import { checkBeforeOpening } from '../store/check.ts';
@@ -22,7 +21,7 @@ export interface Context {
 /** Where everything is kept: --home, CONMIM_HOME, or the user's data folder. */
 export function homeFolder(command: Command): string {
   const { home } = command.optsWithGlobals() as { home?: string };
-  return resolve(home ?? process.env.CONMIM_HOME ?? defaultHome());
+  return defaultHome(home);
 }
 
 /** Runs a command over an open store; errors become words and an exit code, Ctrl-C and its like become an abort. */

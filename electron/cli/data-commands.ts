@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { suggested } from '../../shared/command.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { printable } from '../../shared/printable.ts';
 import { importDataset } from '../services/datasets.ts';
 import { sweepPrepared } from '../services/prepared-files.ts';
 import { withStore } from './context.ts';
@@ -43,10 +44,10 @@ export function addDataCommands(program: Command): void {
             ),
           signal,
         });
-        const dataset = store.datasets.get(options.name as string);
+        const dataset = store.datasets.get(summary.dataset.id);
         const skipped = store.images.skipSummary(dataset.id);
         const lines = [
-          `Dataset "${dataset.name}": ${dataset.image_count} images.`,
+          printable(`Dataset "${dataset.name}": ${dataset.image_count} images.`),
           `${summary.added} added, ${summary.changed} changed, ${summary.vanished} vanished, ${summary.unchanged} unchanged.`,
           ...(skipped.length > 0
             ? [
@@ -93,10 +94,10 @@ export function addDataCommands(program: Command): void {
         const reasons = store.images.skipSummary(dataset.id);
         const skipped = options.skipped ? store.images.list(dataset.id, { status: 'skipped' }) : [];
         const lines = [
-          `${dataset.name}: ${dataset.image_count} images in ${dataset.folders.join(', ')}`,
-          ...classes.map((c) => `  class ${c.label}: ${c.count}`),
+          printable(`${dataset.name}: ${dataset.image_count} images in ${dataset.folders.join(', ')}`),
+          ...classes.map((c) => `  class ${printable(c.label)}: ${c.count}`),
           ...reasons.map((r) => `  skipped, ${r.reason}: ${r.count}`),
-          ...skipped.map((s) => `  ${s.path}: ${s.reason}${s.detail ? ` (${s.detail})` : ''}`),
+          ...skipped.map((s) => printable(`  ${s.path}: ${s.reason}${s.detail ? ` (${s.detail})` : ''}`)),
         ];
         out.result(
           { ...dataset, classes, skipped_by_reason: reasons, ...(options.skipped ? { skipped } : {}) },

@@ -1,10 +1,10 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import type { Metric } from '../../shared/domain.ts';
 import type { Replace } from '../formats/files.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { makeFolder, type Target, targetOf } from '../formats/outputs.ts';
 import { buildConfig } from '../services/configuration.ts';
 import { importDataset } from '../services/datasets.ts';
 import { evaluate } from '../services/evaluation.ts';
@@ -96,7 +96,7 @@ export function addDemoCommand(program: Command): void {
 
 /** The sheet's place: beside those of demos before, so that the demo can be run again and takes nothing away. */
 function sheetIn({ path: folder, replace }: { path: string } & Replace): string {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   for (let i = 1; ; i++) {
     const sheet = join(folder, `contact-sheet${i === 1 ? '' : `-${i}`}.png`);
     if (replace || !existsSync(sheet)) return sheet;

@@ -18,6 +18,7 @@ export function addHealthCommand(program: Command): void {
     .addOption(
       new OutputOption('--out <file>', 'an .html file; it needs nothing beside it', {
         endings: HEALTH_ENDINGS,
+        makesFolder: true,
       }).makeOptionMandatory(),
     )
     .option('--images <n>', 'images that are looked at, at most', wholeNumber('--images', 4), HEALTH_IMAGES)

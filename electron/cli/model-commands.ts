@@ -1,7 +1,9 @@
 import { type Command, Option } from 'commander';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
+import { typedPath } from '../formats/typed-path.ts';
 import { tryBackends } from '../services/backend-trial.ts';
 import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
@@ -99,7 +101,7 @@ export function addModelCommands(program: Command): void {
             : []),
           `${file}: ${report.rows} rows of ${report.width}, of ${report.images} images, ${bytes(report.bytes)}.`,
           ...report.beside.map((one) => `${one}: whose rows these are.`),
-          ...report.unreadable.map(({ path, why }) => `Left out, it cannot be read: ${path} (${why})`),
+          ...report.unreadable.map(({ path, why }) => printable(`Left out, it cannot be read: ${path} (${why})`)),
         ];
         out.result(report, words.join('\n'));
       }),
@@ -135,9 +137,14 @@ export function addModelCommands(program: Command): void {
           const [section, field] = key.split('.') as [string, string];
           settings[section] = { ...settings[section], [field]: value };
         }
-        const { checkpoint, ignored, notes } = importWeights(store, file, options.name as string | undefined, settings);
-        const words = [`Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}.`, ...notes];
-        if (ignored.length > 0) words.push(`Not used by ConMIM and ignored: ${ignored.join(', ')}.`);
+        const { checkpoint, ignored, notes } = importWeights(
+          store,
+          typedPath(file, 'the file'),
+          options.name as string | undefined,
+          settings,
+        );
+        const words = [`Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}.`, ...notes.map(printable)];
+        if (ignored.length > 0) words.push(printable(`Not used by ConMIM and ignored: ${ignored.join(', ')}.`));
         out.result({ checkpoint, ignored, notes }, words.join('\n'));
       }),
     );

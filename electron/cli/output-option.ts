@@ -5,6 +5,8 @@ import { type OutputRules, requireOutput, requireOutputFolder, type Target } fro
 export interface Written {
   /** Of a file: how its name ends. */
   endings?: readonly string[];
+  /** Of a file: whether its folder is made where it is missing. */
+  makesFolder?: boolean;
   /** Files beside it, or in the folder that it is. Whatever the service itself says of them, these are looked at first. */
   also?: (path: string, options: Record<string, unknown>) => readonly string[];
 }
@@ -46,10 +48,10 @@ export function addForce(program: Command): void {
  */
 export function requireOutputs<A extends unknown[]>(command: Command, options: Record<string, unknown>, args: A) {
   const replace = options.force === true;
-  const check = (text: string, { endings, also }: Written): Target => {
+  const check = (text: string, { endings, also, makesFolder = false }: Written): Target => {
     const rest = (path: string) => also?.(path, options) ?? [];
     if (!endings) return { path: requireOutputFolder(text, rest(text), { replace }), replace };
-    const rules: OutputRules = { endings, beside: rest(text), replace };
+    const rules: OutputRules = { endings, beside: rest(text), replace, makesFolder };
     return { path: requireOutput(text, rules), replace };
   };
   const checked = { ...options };

@@ -8,6 +8,7 @@ import { estimateCost } from '../services/estimate.ts';
 import { savedPresets } from '../services/presets.ts';
 import { createReserved, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
 import type { FileLock } from '../store/file-lock.ts';
+import type { Store } from '../store/store.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
 import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
@@ -178,8 +179,8 @@ export function addRunCommands(program: Command): void {
     .argument('<runs...>')
     .action(
       withStore<[string[]]>((context, _, ids) => {
-        const runs = ids.map((id) => findRun(context, id));
-        const freed = runs.reduce((sum, run) => sum + deleteRun(context.store, run.id), 0);
+        const runs = [...new Map(ids.map((id) => findRun(context, id)).map((run) => [run.id, run])).values()];
+        const freed = deleteAll(context.store, runs);
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
           `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.`,
@@ -261,6 +262,25 @@ export function addRunCommands(program: Command): void {
         );
       }),
     );
+}
+
+/** Deletes runs, each once. What was deleted before one that cannot be is said. @returns bytes freed */
+function deleteAll(store: Store, runs: readonly Run[]): number {
+  const running = runs.find(({ status }) => status === 'running');
+  const deleted: string[] = [];
+  let freed = 0;
+  // One that is being trained is refused before any other is deleted.
+  for (const { id } of running ? [running] : runs) {
+    try {
+      freed += deleteRun(store, id);
+      deleted.push(String(id));
+    } catch (error) {
+      if (deleted.length === 0 || !(error instanceof AppError)) throw error;
+      const why = `${error.why} Deleted before it: ${deleted.join(', ')}.`.trim();
+      throw new AppError(error.kind, error.message, why, error.next, { cause: error });
+    }
+  }
+  return freed;
 }
 
 const percentOr = (share: number | null | undefined) => (share === null || share === undefined ? '' : percent(share));

@@ -1,7 +1,8 @@
-import { accessSync, constants, lstatSync, type Stats, statSync } from 'node:fs';
+import { accessSync, constants, lstatSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { basename, dirname, extname, resolve } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 import { isThere, MOST_NAME_BYTES, type Replace } from './files.ts';
+import { typedPath } from './typed-path.ts';
 
 /**
  * Files that a person has named to be written. Whatever writes one asks here before it computes anything: on the command
@@ -20,6 +21,8 @@ export interface OutputRules extends Replace {
   endings: readonly string[];
   /** Paths that are written with it. */
   beside?: readonly string[];
+  /** Whether a folder that is missing is made when it is written, as `makeFolder` does; else it must be there. */
+  makesFolder?: boolean;
 }
 
 /**
@@ -28,8 +31,11 @@ export interface OutputRules extends Replace {
  * @throws AppError `conflict` where it, or what goes beside it, is there; `bad-input` for an empty name, another ending, a
  *   folder that is missing or cannot be written to
  */
-export function requireOutput(text: string, { endings, beside = [], replace }: OutputRules): string {
-  const path = pathOf(text);
+export function requireOutput(
+  text: string,
+  { endings, beside = [], replace, makesFolder = false }: OutputRules,
+): string {
+  const path = typedPath(text, 'what is to be written');
   const name = basename(path);
   if (!endings.some((ending) => name.toLowerCase().endsWith(ending) && name.length > ending.length)) {
     const ending = endings.length === 1 ? endings[0] : `${endings.slice(0, -1).join(', ')} or ${endings.at(-1)}`;
@@ -37,8 +43,27 @@ export function requireOutput(text: string, { endings, beside = [], replace }: O
     throw new AppError('bad-input', `${text} does not end in ${ending}, as what is written does.`, '', next);
   }
   for (const one of [path, ...beside]) requireFree(one, replace);
-  requireFolder(dirname(path), path);
+  requireFolder(makesFolder ? nearestAbove(path) : dirname(path), path);
   return path;
+}
+
+/** The nearest folder above that is there. */
+function nearestAbove(path: string): string {
+  let above = dirname(path);
+  while (!look(above) && dirname(above) !== above) above = dirname(above);
+  return above;
+}
+
+/** Makes a folder, and those above that are missing. Some file systems say that what was just made is not there: that ends it. */
+export function makeFolder(path: string): void {
+  if (look(path)) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST') throw cannot(path, message, 'Choose another folder.', error);
+  }
 }
 
 /**
@@ -46,21 +71,13 @@ export function requireOutput(text: string, { endings, beside = [], replace }: O
  * @param names files that are put there
  */
 export function requireOutputFolder(text: string, names: readonly string[], { replace }: Replace): string {
-  const path = pathOf(text);
+  const path = typedPath(text, 'what is to be written');
   const there = look(path);
   if (there && !ask(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory())
     throw cannot(path, 'It is there, and is no folder.', 'Name a folder.');
   if (there) for (const name of names) requireFree(resolve(path, name), replace);
-  let above = path;
-  while (!look(above) && dirname(above) !== above) above = dirname(above);
-  requireFolder(above, path);
+  requireFolder(there ? path : nearestAbove(path), path);
   return path;
-}
-
-function pathOf(text: string): string {
-  if (text === '') throw new AppError('bad-input', 'The name of what is to be written is empty.', '', 'Give it one.');
-  if (text.includes('\0')) throw new AppError('bad-input', 'A file cannot have a NUL in its name.');
-  return resolve(text);
 }
 
 /** Refuses what is there, and what could not be written over. */

@@ -7,6 +7,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
 import { named } from '../../shared/named.ts';
 import { requireOutput } from '../formats/outputs.ts';
+import { typedPath } from '../formats/typed-path.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
@@ -14,7 +15,7 @@ import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
 import { storedMap } from '../services/feature-map.ts';
-import { fromHome, listFolder } from '../services/folders.ts';
+import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
@@ -106,7 +107,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
     options: { name: string; folders: string[]; labels?: 'none' | 'folders' | undefined },
   ) => {
     const summary = await importDataset(store, { ...options, signal, onProgress: shownProgress(progress) });
-    return { ...summary, dataset: store.datasets.find(options.name.trim())!.id };
+    return { ...summary, dataset: summary.dataset.id };
   };
   return {
     'datasets.list': () =>
@@ -135,7 +136,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
     },
     'datasets.import': ({ folders, ...input }) =>
       scan('import', `Importing ${input.name}`, (control) =>
-        runImport(control, { ...input, folders: folders.map(fromHome) }),
+        runImport(control, { ...input, folders: folders.map((folder) => typedPath(folder, 'a folder of images')) }),
       ),
     'datasets.import-sample': () =>
       scan('import', 'Importing the sample images', async (control) => {
@@ -283,7 +284,7 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
     },
     'runs.annotate': (input) => live.annotate(input),
     'runs.delete': ({ ids }) => {
-      const runs = ids.map((id) => store.runs.get(id));
+      const runs = [...new Set(ids)].map((id) => store.runs.get(id));
       const running = runs.find(({ status }) => status === 'running');
       if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
       const names = named(runs.map((run) => run.name));
@@ -294,7 +295,7 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
       return deletions.add({
         ...{ kind: 'run', ids, name, what },
         act: () => {
-          for (const id of ids) deleteRun(store, id);
+          for (const { id } of runs) deleteRun(store, id);
         },
         changed: () => events.emit({ type: 'runs' }),
       });
@@ -354,7 +355,7 @@ function checkpointHandlers({
       return { path, bytes: statSync(path).size };
     },
     'weights.import': async ({ file, ...input }) => {
-      const asked = { ...input, file: fromHome(file) };
+      const asked = { ...input, file: typedPath(file, 'the file') };
       const job = { kind: 'import-weights', database: store.path, input: asked } as const;
       const imported = await runJob<ImportedWeights>(job);
       events.emit({ type: 'runs' });
@@ -365,7 +366,7 @@ function checkpointHandlers({
 
 /** The path of a file to be written; its folder is made. @throws AppError bad-input for a name that is a path, or a folder that cannot be */
 function placeIn(typed: string, file: string, ending: string): string {
-  const folder = fromHome(typed);
+  const folder = typedPath(typed, 'the folder');
   if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
   try {
     mkdirSync(folder, { recursive: true });

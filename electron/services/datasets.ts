@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { type Walk, walkFolders } from '../data/scan.ts';
+import { typedPath } from '../formats/typed-path.ts';
 import type { Store } from '../store/store.ts';
 import { canceled, type ImportSummary, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
 
@@ -23,15 +23,16 @@ export interface ImportOptions extends ScanOptions {
  * (the name is another dataset's), `canceled`.
  */
 export async function importDataset(store: Store, options: ImportOptions): Promise<ImportSummary> {
-  const name = options.name.trim();
+  const name = store.datasets.find(options.name) ? options.name : options.name.normalize('NFC').trim();
   if (name === '') throw new AppError('bad-input', 'The dataset has no name.', '', 'Give it one, with --name.');
-  const folders = [...new Set(options.folders.map((folder) => resolve(folder)))];
+  const folders = [...new Set(options.folders.map((folder) => typedPath(folder, 'a folder of images')))];
   if (folders.length === 0) {
     throw new AppError('bad-input', 'No folder was given.', '', 'Name at least one folder of images.');
   }
   requireFolders(folders);
 
   const existing = store.datasets.find(name);
+  if (!existing) store.datasets.requireFreeName(name);
   if (existing && !sameSet(existing.folders, folders)) {
     throw new AppError(
       'conflict',

@@ -1,19 +1,16 @@
 import { readdirSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 import type { FolderListing } from '../../shared/ipc.ts';
+import { typedPath, userFolder } from '../formats/typed-path.ts';
 
 const IMAGES = /\.(jpe?g|png|webp|avif|tiff?|gif|bmp)$/i;
 const WEIGHTS = /\.(safetensors|pth|pt|bin)$/i;
 const MOST = 1000;
 
-/** A path as it was typed: `~` is the home folder, as in a shell. */
-export const fromHome = (path: string): string => path.replace(/^~(?=$|[\\/])/, () => homedir());
-
 /** What is in a folder of this machine, for a window elsewhere. @throws AppError not-found, bad-input */
 export function listFolder(path: string | null): FolderListing {
-  const folder = resolve(path === null ? homedir() : fromHome(path));
+  const folder = path === null ? userFolder() : typedPath(path, 'the folder');
   const stat = statSync(folder, { throwIfNoEntry: false });
   if (!stat) throw new AppError('not-found', `The folder ${folder} is not there.`, '', 'Check the spelling.');
   if (!stat.isDirectory()) throw new AppError('bad-input', `${folder} is a file.`, '', 'Choose the folder it lies in.');

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
@@ -7,6 +7,7 @@ import { AppError } from '../../shared/errors.ts';
 import { ConMIM, type EngineConfig, type Features } from '../engine/conmim.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import { type Replace, writeWhole } from '../formats/files.ts';
+import { makeFolder } from '../formats/outputs.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { lookupsOf } from './replay-lookups.ts';
 
@@ -97,7 +98,7 @@ export function replay(folder: string, out: string, how: Replace = { replace: tr
   const fixture = readFixture(folder);
   const config = configOf(fixture);
   const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
-  mkdirSync(out, { recursive: true });
+  makeFolder(out);
   const write = (name: string, tensors: StateDict) =>
     writeSafetensors(join(out, `${name}.safetensors`), tensors, undefined, how);
   const writeJson = (name: string, value: unknown) =>

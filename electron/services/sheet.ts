@@ -1,9 +1,10 @@
+import { dirname } from 'node:path';
 import sharp from 'sharp';
 import { escapeXml } from '../../shared/chart-svg.ts';
 import { viridisRgb } from '../../shared/colours.ts';
 import { printable } from '../../shared/printable.ts';
 import { writeWhole } from '../formats/files.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { makeFolder, type Target, targetOf } from '../formats/outputs.ts';
 import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
 
 /** What every contact sheet is drawn with: paper, letters, pictures on it. */
@@ -92,5 +93,6 @@ export async function saveSheet(
     .png({ compressionLevel: 9 })
     .toBuffer();
   const { path, replace } = targetOf(out);
+  makeFolder(dirname(path));
   writeWhole(path, [png], { replace });
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { userFolder } from '../formats/typed-path.ts';
 
 /** Where the parts of the runtime are, as tools/bootstrap/paths.mjs lays them; clones share them. */
 export function cacheFolder(
@@ -8,9 +8,9 @@ export function cacheFolder(
   platform: NodeJS.Platform = process.platform,
 ): string {
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, 'conmim-workbench');
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'conmim-workbench');
-  if (platform === 'win32') return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'conmim-workbench');
-  return join(homedir(), '.cache', 'conmim-workbench');
+  if (platform === 'darwin') return join(userFolder(), 'Library', 'Caches', 'conmim-workbench');
+  if (platform === 'win32') return join(env.LOCALAPPDATA || join(userFolder(), 'AppData', 'Local'), 'conmim-workbench');
+  return join(userFolder(), '.cache', 'conmim-workbench');
 }
 
 /** What tools/bootstrap/tensorflow.mjs wrote when TensorFlow was ready, or why it is not. */

@@ -410,7 +410,11 @@ describe('the command line', () => {
         .json()
         .map((r: { name: string }) => r.name),
     ).toContain('first');
-    expect(conmim('delete', 'first', '--json').json().bytes_freed).toBeGreaterThan(0);
+    // Named twice, by name and by number, it is deleted once.
+    const { id } = conmim('show', 'first', '--json').json();
+    const deleted = conmim('delete', 'first', String(id), 'first', '--json').json();
+    expect(deleted.deleted).toEqual([id]);
+    expect(deleted.bytes_freed).toBeGreaterThan(0);
     expect(conmim('show', 'first').status).toBe(1);
   });
 

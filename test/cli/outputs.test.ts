@@ -7,15 +7,26 @@ import { OutputArgument, OutputOption } from '../../electron/cli/output-option.t
 import { scratch } from '../store/helpers.ts';
 
 /** What each command that writes where it is told to is given, by command and output. `beside`: what goes with it. */
-const COMMANDS: Record<string, { args: string[]; file?: string; beside?: string[]; folder?: string[] }> = {
+const COMMANDS: Record<
+  string,
+  { args: string[]; file?: string; beside?: string[]; folder?: string[]; makesFolder?: boolean }
+> = {
   'embeddings --out': { args: ['1', '--dataset', 'd', '--out'], file: 'x.npy', beside: ['x.index.csv'] },
   'export-weights <file>': { args: ['1'], file: 'x.safetensors' },
   'export --out': { args: ['1', '--format', 'onnx', '--out'], file: 'x.onnx', beside: ['x.onnx.md'] },
-  'health --out': { args: ['1', '--dataset', 'd', '--out'], file: 'x.html' },
-  'lookups --png': { args: ['1', '--dataset', 'd', '--png'], file: 'x.png' },
-  'features --out': { args: ['1', '--dataset', 'd', '--view', 'colours', '--out'], file: 'x.png' },
-  'retrieve --png': { args: ['1', '--dataset', 'd', '--image', 'i', '--patch', '1,1', '--png'], file: 'x.png' },
-  'travel --png': { args: ['r', '--dataset', 'd', '--image', 'i', '--patch', '1,1', '--png'], file: 'x.png' },
+  'health --out': { args: ['1', '--dataset', 'd', '--out'], file: 'x.html', makesFolder: true },
+  'lookups --png': { args: ['1', '--dataset', 'd', '--png'], file: 'x.png', makesFolder: true },
+  'features --out': { args: ['1', '--dataset', 'd', '--view', 'colours', '--out'], file: 'x.png', makesFolder: true },
+  'retrieve --png': {
+    args: ['1', '--dataset', 'd', '--image', 'i', '--patch', '1,1', '--png'],
+    file: 'x.png',
+    makesFolder: true,
+  },
+  'travel --png': {
+    args: ['r', '--dataset', 'd', '--image', 'i', '--patch', '1,1', '--png'],
+    file: 'x.png',
+    makesFolder: true,
+  },
   'replay <out>': { args: ['from'], folder: ['result.json', 'tokens.eval.safetensors'] },
   'bench loader --folder': { args: ['--files', '3', '--folder'], folder: ['1002.jpg'] },
   'demo --out': { args: ['--out'], folder: [] }, // its sheet takes a name that is free
@@ -121,7 +132,7 @@ test.each(Object.entries(COMMANDS))(
         '',
         join(here, 'photo.jpg'),
         here,
-        join(here, 'missing', to.file!),
+        ...(to.makesFolder ? [] : [join(here, 'missing', to.file!)]),
         join(here, `${'x'.repeat(256)}${to.file}`),
       ]) {
         process.exitCode = 0;
@@ -130,6 +141,10 @@ test.each(Object.entries(COMMANDS))(
         expect(existsSync(home), place).toBe(false);
       }
       expect(existsSync(join(here, 'missing'))).toBe(false);
+      writeFileSync(file, 'mine');
+      process.exitCode = 0;
+      expect(await give(join(file, 'below', to.file!))).toContain('no folder');
+      expect(process.exitCode).toBe(1);
     }
   },
 );

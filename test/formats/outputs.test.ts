@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { putInPlace, writeTogether, writeWhole } from '../../electron/formats/files.ts';
-import { requireOutput, requireOutputFolder } from '../../electron/formats/outputs.ts';
+import { makeFolder, requireOutput, requireOutputFolder } from '../../electron/formats/outputs.ts';
 import type { AppError } from '../../shared/errors.ts';
 import { catchError, scratch } from '../store/helpers.ts';
 
@@ -37,6 +37,23 @@ test('a name is free, ends as it should, and its folder can be written to', () =
     expect(error, text).toMatchObject({ kind: 'bad-input' });
     expect(`${error.message} ${error.why} ${error.next}`, text).toContain(words);
   }
+});
+
+test('a folder that is made where it is missing: below one that can be written to, and never for ever', () => {
+  const folder = scratch();
+  const makes = { ...PNG, makesFolder: true };
+  const path = join(folder, 'a', 'b', 'x.png');
+  expect(requireOutput(path, makes)).toBe(path);
+  expect(existsSync(join(folder, 'a'))).toBe(false);
+  makeFolder(join(folder, 'a', 'b'));
+  makeFolder(join(folder, 'a', 'b'));
+  expect(existsSync(join(folder, 'a', 'b'))).toBe(true);
+  writeFileSync(join(folder, 'file'), 'mine');
+  expect(refusal(join(folder, 'file', 'b', 'x.png'), makes)).toMatchObject({ kind: 'bad-input' });
+  expect(catchError(() => makeFolder(join(folder, 'file', 'b')))).toMatchObject({ kind: 'bad-input' });
+  // Node's own, told to make all of them, goes round for ever here.
+  if (existsSync('/proc/self'))
+    expect(catchError(() => makeFolder('/proc/nope/a'))).toMatchObject({ kind: 'bad-input' });
 });
 
 test('what goes beside it must be free too; a folder or a device is never written over', () => {

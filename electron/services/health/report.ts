@@ -1,5 +1,6 @@
+import { dirname } from 'node:path';
 import { writeWhole } from '../../formats/files.ts';
-import { requireOutput } from '../../formats/outputs.ts';
+import { makeFolder, requireOutput } from '../../formats/outputs.ts';
 import type { Store } from '../../store/store.ts';
 import { type HealthReport, measureHealth } from './health.ts';
 import { healthPage } from './page.ts';
@@ -25,8 +26,9 @@ export async function writeHealthReport(
     onProgress,
   }: { signal?: AbortSignal; onProgress?: (done: number, total: number, what: string) => void } = {},
 ): Promise<HealthReport & { findings: Finding[]; file: string }> {
-  const path = requireOutput(file, { endings: HEALTH_ENDINGS, replace });
+  const path = requireOutput(file, { endings: HEALTH_ENDINGS, replace, makesFolder: true });
   const report = await measureHealth(store, ask, onProgress, signal);
+  makeFolder(dirname(path));
   writeWhole(path, [Buffer.from(healthPage(store, report))], { replace });
   return { ...report, findings: findingsOf(report), file: path };
 }

@@ -1,0 +1,18 @@
+import { homedir, userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import { AppError } from '../../shared/errors.ts';
+
+/** The user's home folder, also where HOME is set to nothing. */
+export const userFolder = (): string => homedir() || userInfo().homedir;
+
+/**
+ * A path as a person typed it. No shell has replaced the `~` of what is typed in a window, or stands behind an `=`; and an
+ * empty one, as a variable that is not set leaves behind, would be the folder that the program happens to be in.
+ * @param what the path is of, for the message
+ * @throws AppError bad-input for an empty one, or one with a NUL
+ */
+export function typedPath(text: string, what: string): string {
+  if (text === '') throw new AppError('bad-input', `The name of ${what} is empty.`, '', 'Name it.');
+  if (text.includes('\0')) throw new AppError('bad-input', `The name of ${what} has a NUL in it.`, '', 'Check it.');
+  return resolve(/^~(?=$|[/\\])/.test(text) ? join(userFolder(), text.slice(1)) : text);
+}
