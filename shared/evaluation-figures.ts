@@ -59,6 +59,8 @@ interface Stored {
   untrained?: Scores;
   official?: Scores;
   confusion?: Confusion;
+  /** An older program's evaluation has none. */
+  notices?: string[];
 }
 
 const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
@@ -87,6 +89,9 @@ export function evaluationFigures({ task, result }: Evaluation): Figure[] {
       n: stored.test_images,
     }));
 }
+
+/** What a person should know beside the figures: images that were left out, classes that look like none. */
+export const noticesOf = ({ result }: Evaluation): string[] => (result as unknown as Stored).notices ?? [];
 
 /** Null where an evaluation has none. */
 export const confusionOf = ({ result }: Evaluation): Confusion | null =>

@@ -114,8 +114,13 @@ export interface FineTune {
   /** Where the weights come from: another one for `official`. */
   source_id: number;
   part: 'student' | 'teacher';
-  /** Null: a fixed fifth of each class of the run's dataset. */
+  /** Null: about a fifth of each class of the run's dataset. */
   test_dataset_id: number | null;
+  /**
+   * Without test images of their own: contents that are a test because their class had no other. Absent in runs of an
+   * older program, whose fifth was chosen by rank.
+   */
+  lone?: string[];
   /** In the order of the classifier's outputs. */
   classes: string[];
   settings: FineTuneSettings;

@@ -14,6 +14,7 @@ import type {
 } from './domain.ts';
 import { EVALUATION_TASKS } from './domain.ts';
 import type { ErrorReport } from './errors.ts';
+import type { LeftOut } from './left-out.ts';
 import { nameSchema, tagSchema } from './names.ts';
 import type { Place } from './travel.ts';
 
@@ -720,7 +721,10 @@ export interface LookupView {
 
 export interface LookupAccuracy {
   grid: number;
+  /** That were asked. */
   images: number;
+  /** That could not be read. */
+  left_out: LeftOut[];
   /** Look-ups that found their place, by place: share, and of how many. Null where nothing was masked. */
   places: { top1: number | null; control: number | null; n: number }[];
   /** By how much happens in a patch: quarters, from plain to rich. */
@@ -744,6 +748,8 @@ export interface ColoursView {
   }[];
   /** Share of the variance of the coloured patches that each of the three components has. */
   explained: number[];
+  /** Images that could not be read. */
+  left_out: LeftOut[];
   /** Coloured patches, and all. */
   coloured: number;
   patches: number;
@@ -777,8 +783,9 @@ export interface MapView {
   step: number;
   /** Usable images of the dataset, of which `ids` are on the map; more than the limit are sampled evenly. */
   total: number;
-  /** Images that could not be read any more. */
+  /** Images that could not be read any more; the first of them are named. */
   unreadable: number;
+  left_out: LeftOut[];
   created_at: number;
   ids: number[];
   paths: string[];

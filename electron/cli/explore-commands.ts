@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
@@ -125,7 +126,7 @@ async function draw(store: Store, checkpoint: number, datasetId: number, out: Ta
   });
 }
 
-function accuracyWords({ grid, images, trained, untrained, content, places }: LookupAccuracy): string {
+function accuracyWords({ grid, images, left_out, trained, untrained, content, places }: LookupAccuracy): string {
   const row = (y: number) =>
     places
       .slice(y * grid, (y + 1) * grid)
@@ -133,6 +134,7 @@ function accuracyWords({ grid, images, trained, untrained, content, places }: Lo
       .join(' ');
   return [
     `Over ${images} images look-ups find ${percent(trained.top1)}; asked for another image's keys, ${percent(trained.control)}: content is worth ${percent(trained.top1 - trained.control)}.`,
+    ...(left_out.length > 0 ? [leftOutWords(left_out, images + left_out.length)] : []),
     `Untrained: ${percent(untrained.top1)} and ${percent(untrained.control)}; chance ${percent(1 / grid ** 2)}.`,
     '',
     'Found by place, percent:',

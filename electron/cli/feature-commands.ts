@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { storedMap } from '../services/feature-map.ts';
@@ -18,6 +19,9 @@ import { findCheckpoint } from './model-commands.ts';
 import { type Output, wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
 import { percent, table } from './words.ts';
+
+/** Images that are tried where none is named. */
+const TRIED = 16;
 
 interface Options {
   dataset: string;
@@ -126,15 +130,25 @@ async function colours({ store, out, checkpoint, dataset, options, target, file,
           `${coloured} of ${patches}`,
         ]),
       ),
+      ...(view.left_out.length > 0 ? [leftOutWords(view.left_out, view.images.length + view.left_out.length)] : []),
       `Contact sheet: ${file}`,
     ].join('\n'),
   );
 }
 
+/** Of a few images of a dataset the first that can be read. */
+async function firstReadable(store: Store, dataset: number): Promise<number | undefined> {
+  const { folders } = store.datasets.get(dataset);
+  const some = store.images.sample(dataset, TRIED);
+  for (const { id, folder, path } of some)
+    if (await centrePng(join(folders[folder]!, path), 16).catch(() => null)) return id;
+  return some[0]?.id;
+}
+
 async function attention({ store, out, checkpoint, dataset, options, target, file, name }: Asked): Promise<void> {
   const image =
     options.image === undefined
-      ? store.images.sample(dataset, 1)[0]?.id
+      ? await firstReadable(store, dataset)
       : findImage({ store, out }, dataset, options.image);
   if (image === undefined) throw new AppError('bad-input', 'The dataset has no usable image.');
   const grid = gridOf(store.checkpoints.get(checkpoint).config.model);
@@ -186,6 +200,7 @@ async function map({ store, out, signal, checkpoint, dataset, options, target, f
     { ...view, map: file },
     [
       `${view.ids.length} of ${view.total} images${view.unreadable > 0 ? `, ${view.unreadable} could not be read` : ''}.`,
+      ...(view.left_out.length > 0 ? [leftOutWords(view.left_out, view.total)] : []),
       `Trustworthiness ${trustworthiness.toFixed(3)} (1: every neighbour on the map is one by features; k ${k}, of ${sample} images).`,
       `${percent(kept)} of the ${k} nearest by features are the nearest on the map; by chance ${percent(k / (n - 1))}.`,
       `Map: ${file}`,

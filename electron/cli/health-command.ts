@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { HEALTH_IMAGES } from '../services/health/health.ts';
 import { HEALTH_ENDINGS, writeHealthReport } from '../services/health/report.ts';
@@ -35,7 +36,8 @@ export function addHealthCommand(program: Command): void {
           { signal, onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`) },
         );
         const words = report.findings.map(({ level, title, text }) => `${level}: ${title}.\n  ${text}`);
-        out.result(report, [...words, `Report: ${file}`].join('\n'));
+        const lost = leftOutWords(report.left_out, report.images + report.left_out.length);
+        out.result(report, [...words, ...(lost ? [lost] : []), `Report: ${file}`].join('\n'));
       }),
     );
 }

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
 import { typedPath } from '../formats/typed-path.ts';
@@ -101,7 +102,9 @@ export function addModelCommands(program: Command): void {
             : []),
           `${file}: ${report.rows} rows of ${report.width}, of ${report.images} images, ${bytes(report.bytes)}.`,
           ...report.beside.map((one) => `${one}: whose rows these are.`),
-          ...report.unreadable.map(({ path, why }) => printable(`Left out, it cannot be read: ${path} (${why})`)),
+          ...(report.unreadable.length > 0
+            ? [leftOutWords(report.unreadable, report.images + report.unreadable.length)]
+            : []),
         ];
         out.result(report, words.join('\n'));
       }),
@@ -252,6 +255,7 @@ export function evaluationWords(result: EvaluationResult): string {
   return [
     `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; chance ${percent(result.chance)}`,
     table(['', 'trained', 'untrained', ...(official ? [result.official_name ?? 'official'] : [])], rows),
+    ...(result.notices ?? []), // of an older program's comparison there are none
     ...(matrix?.trained && matrix.classes.length <= MOST_PRINTED
       ? [
           '',

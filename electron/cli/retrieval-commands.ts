@@ -3,6 +3,7 @@ import { gridOf } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalView } from '../../shared/ipc.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../formats/outputs.ts';
@@ -44,7 +45,8 @@ export function addRetrievalCommands(program: Command): void {
       const how = recall
         ? `Of the ten nearest it finds ${percent(recall.recall)} (${recall.queries} queries against all patches compared); p95 ${recall.p95.toFixed(1)} ms.`
         : 'Small enough that every query compares all: nothing is missed.';
-      const lost = report.unreadable > 0 ? ` ${report.unreadable} files could not be read.` : '';
+      const { left_out } = report;
+      const lost = left_out.length > 0 ? `\n${leftOutWords(left_out, report.index.images + left_out.length)}` : '';
       out.result(
         report,
         `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${(report.bytes / MEGA).toFixed(1)} MB. ${how}${lost}`,

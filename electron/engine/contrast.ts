@@ -71,7 +71,8 @@ export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Run
     // The right key's logit is taken from the same product: computed anew it would differ in the last bit.
     const place = n === K ? tf.eye(K) : tf.reshape(tf.eye(n), [batch, K, n]);
     const own = tf.sum(tf.mul(logits, place), -1, true);
-    return tf.sub(tf.sum(tf.cast(tf.greaterEqual(logits, own), 'float32'), -1), 1) as tf.Tensor2D;
+    // Keys that are worse are counted, not those that are better: of NaN none is either, and that is not found.
+    return tf.sub(n - 1, tf.sum(tf.cast(tf.less(logits, own), 'float32'), -1)) as tf.Tensor2D;
   });
 }
 

@@ -3,6 +3,7 @@ import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { hostTidy } from './host.ts';
 import { bufferSpecs, parameterSpecs, requireTensor } from './parameters.ts';
 import { type NormMode, project } from './projector.ts';
@@ -39,7 +40,8 @@ export class FrozenNetwork {
    * @returns `[batch, 1 + K, dim]`, CLS first, row-major
    */
   tokens(images: Float32Array, until = this.model.depth): Float32Array {
-    return hostTidy(() => encode(this.#weights, this.model, this.#input(images), null, { until }).tokens);
+    const tokens = hostTidy(() => encode(this.#weights, this.model, this.#input(images), null, { until }).tokens);
+    return requireFinite(tokens, 'The features of the network');
   }
 
   /**
@@ -48,12 +50,13 @@ export class FrozenNetwork {
    * @returns `[batch * K, width]`, row-major
    */
   patches(images: Float32Array, feature: string): Float32Array {
-    return hostTidy(() => {
+    const features = hostTidy(() => {
       if (feature === 'projector') return this.features(images, null);
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
       const { tokens } = encode(this.#weights, this.model, this.#input(images), null, { until });
       return tf.slice(tokens, [0, 1, 0]);
     });
+    return requireFinite(features, 'The features of the network');
   }
 
   /**
@@ -62,7 +65,8 @@ export class FrozenNetwork {
    */
   attention(images: Float32Array, witness: Witness): void {
     tf.tidy(() => {
-      encode(this.#weights, this.model, this.#input(images), null, { witness });
+      const { tokens } = encode(this.#weights, this.model, this.#input(images), null, { witness });
+      requireFiniteTensor(tokens, 'The features of the network');
     });
   }
 
@@ -80,7 +84,8 @@ export class FrozenNetwork {
       const { tokens } = encode(this.#weights, this.model, x, m);
       const mode: NormMode =
         norm === 'batch' ? { kind: 'batch', observe: () => {} } : { kind: 'running', statistics: this.#buffers };
-      return project(this.#weights, this.projector, tokens, mode).features;
+      const { features } = project(this.#weights, this.projector, tokens, mode);
+      return requireFiniteTensor(features, 'The features of the network');
     });
   }
 

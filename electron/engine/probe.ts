@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { requireFinite, requireFiniteTensor } from './finite.ts';
 
 /** Features of labelled images: `[n, width]` row-major, and a class index each. */
 export interface LabelledFeatures {
@@ -38,7 +39,8 @@ export function knnPredictions(
         const similarity = tf.matMul(tf.slice(queries, [at, 0], [rows, -1]), bank, false, true);
         return tf.topk(similarity, neighbours) as unknown as { values: tf.Tensor2D; indices: tf.Tensor2D };
       });
-      const [similarities, nearest] = [values.dataSync(), indices.dataSync()];
+      const [similarities, nearest] = [values.dataSync() as Float32Array, indices.dataSync()];
+      requireFinite(similarities, 'The similarities of images');
       for (let row = 0; row < rows; row++) {
         const votes = new Float64Array(classes);
         for (let i = row * neighbours; i < (row + 1) * neighbours; i++) {
@@ -101,7 +103,7 @@ export function linearPredictions(
       state = state.map((_, i) => ({ p: next[3 * i]!, m: next[3 * i + 1]!, v: next[3 * i + 2]! }));
     }
     const logits = tf.add(tf.matMul(standard(test), state[0]!.p as tf.Tensor2D), state[1]!.p);
-    return tf.argMax(logits, -1);
+    return tf.argMax(requireFiniteTensor(logits, 'The answers of the linear probe'), -1);
   });
   const found = answers.dataSync() as Int32Array;
   answers.dispose();

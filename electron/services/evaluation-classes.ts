@@ -1,11 +1,20 @@
 import { createHash } from 'node:crypto';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { stream } from '../data/random.ts';
+import { type ImageReader, onReadable } from '../data/readable.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import { accuracyOf, confusionOf, knnPredictions, type LabelledFeatures, linearPredictions } from '../engine/probe.ts';
 import type { Store } from '../store/store.ts';
-import { chanceOf, classIndices, type Labelled, splitLabelled } from '../trainer/labelled.ts';
+import {
+  chanceOf,
+  classIndices,
+  type LabelledImage,
+  type LabelledSplit,
+  splitLabelled,
+  withoutUnread,
+} from '../trainer/labelled.ts';
 import type { Contestant } from './contestants.ts';
 import type { EvaluateOptions, Measured, Scores } from './evaluation.ts';
 import { centreImage, stack } from './images.ts';
@@ -13,6 +22,7 @@ import { centreImage, stack } from './images.ts';
 const BATCH = 32;
 /** Features are kept after so many images: an evaluation that is cut short goes on from there. */
 const PART = 128;
+const K_NEIGHBOURS = 20;
 const PROBE = { steps: 300, lr: 0.01, weightDecay: 0.01 };
 /** Of few-shot k-NN: images of a class that are known, and how often they are drawn. */
 const SHOTS = [1, 2, 5, 10, 20];
@@ -31,38 +41,66 @@ export async function evaluateClasses(
   networks: readonly Contestant[],
   options: EvaluateOptions,
 ): Promise<Measured> {
-  const { train, test, classes } = splitLabelled(store, options.dataset, options.testDataset ?? null);
-  const perClass = Math.min(...[...Map.groupBy(train.labels, (label) => label).values()].map((same) => same.length));
-  const shots = SHOTS.filter((n) => n <= perClass);
-  const total = networks.length * (train.paths.length + test.paths.length);
+  const whole = splitLabelled(store, options.dataset, options.testDataset ?? null);
+  const total = whole.train.length + whole.test.length;
+  const { value, leftOut } = await onReadable((reader) => measure(store, networks, options, whole, reader));
+  return { ...value, left_out: leftOut, notices: [leftOutWords(leftOut, total), ...value.notices].filter(Boolean) };
+}
+
+async function measure(
+  store: Store,
+  networks: readonly Contestant[],
+  options: EvaluateOptions,
+  whole: LabelledSplit,
+  reader: ImageReader,
+): Promise<Omit<Measured, 'left_out'>> {
+  const total = networks.length * (whole.train.length + whole.test.length);
   const scores: Measured['scores'] = {};
   const confusion: Record<string, number[][]> = {};
+  let split = whole;
   let done = 0;
-  for (const { start, checkpoint, config, load } of networks) {
+  for (const [i, { start, checkpoint, config, load }] of networks.entries()) {
     const network = new FrozenNetwork(config.model, config.projector, load('student'));
-    const extract = async (part: Labelled): Promise<Pooled> => {
+    const extract = async (images: readonly LabelledImage[]) => {
       const features = await pooledFeatures(
         network,
-        part.paths,
+        images,
         config,
+        reader,
         options.signal,
         (n) => options.onProgress?.(done + n, total, `${start} network`),
-        keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, part.paths),
+        keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, images),
       );
-      done += part.paths.length;
-      const labels = classIndices(part, classes);
-      const labelled = (values: Float32Array) => ({ features: values, labels, width: config.model.embed_dim });
-      return { cls: labelled(features.cls), mean: labelled(features.mean) };
+      done += images.length;
+      return features;
     };
     try {
-      const [fitted, held] = [await extract(train), await extract(test)];
+      const [fit, hold] = [await extract(whole.train), await extract(whole.test)];
+      // All networks are asked the images that could be read for the first.
+      if (i === 0) {
+        reader.settle();
+        split = withoutUnread(whole, reader);
+      }
+      const { train, test, classes } = split;
+      const width = config.model.embed_dim;
+      const labelled = (values: Float32Array, all: readonly LabelledImage[], some: readonly LabelledImage[]) => ({
+        features: rowsOf(values, width, all, some),
+        labels: classIndices(some, classes),
+        width,
+      });
+      const fitted: Pooled = {
+        cls: labelled(fit.cls, whole.train, train),
+        mean: labelled(fit.mean, whole.train, train),
+      };
+      const held: Pooled = { cls: labelled(hold.cls, whole.test, test), mean: labelled(hold.mean, whole.test, test) };
       if (options.task === 'fewshot') {
-        scores[start] = fewShot(fitted.mean, held.mean, classes.length, shots);
+        scores[start] = fewShot(fitted.mean, held.mean, classes.length, shotsOf(train));
         continue;
       }
-      const predict = (pool: keyof Pooled, k = options.k ?? 20) =>
+      const k = Math.min(options.k ?? K_NEIGHBOURS, train.length);
+      const predict = (pool: keyof Pooled, neighbours = k) =>
         options.task === 'knn'
-          ? knnPredictions(fitted[pool], held[pool], classes.length, k)
+          ? knnPredictions(fitted[pool], held[pool], classes.length, neighbours)
           : linearPredictions(fitted[pool], held[pool], classes.length, PROBE);
       const found = predict('mean');
       const truth = held.mean.labels;
@@ -76,20 +114,53 @@ export async function evaluateClasses(
       network.dispose();
     }
   }
+  const { train, test, classes } = split;
+  const k = Math.min(options.k ?? K_NEIGHBOURS, train.length);
+  const fewer =
+    options.task === 'knn' && options.k !== undefined && k < options.k
+      ? [`k is ${k}, not ${options.k}: there are no more training images.`]
+      : [];
   return {
-    train_images: train.paths.length,
-    test_images: test.paths.length,
+    train_images: train.length,
+    test_images: test.length,
     classes: classes.length,
     chance: chanceOf(test),
     scores,
+    notices: [...split.notices, ...fewer],
     ...(options.task !== 'fewshot' && { confusion: { classes, ...confusion } }),
     settings: {
-      knn: { k: options.k ?? 20, weights: 'exp(cosine / 0.07)' },
-      fewshot: { shots, draws: REPEATS, k: 'all that are known of a class', features: 'mean of patch tokens' },
+      knn: { k, weights: 'exp(cosine / 0.07)' },
+      fewshot: {
+        ...{ shots: shotsOf(train), draws: REPEATS, k: 'all that are known of a class' },
+        features: 'mean of patch tokens',
+      },
       linear: { ...PROBE, optimizer: 'Adam, all rows at once' },
       lookup: {},
     }[options.task],
   };
+}
+
+/** Images of a class that few-shot k-NN may know: every class has so many. */
+function shotsOf(train: readonly LabelledImage[]): number[] {
+  const counts = [...Map.groupBy(train, ({ label }) => label).values()].map((same) => same.length);
+  return SHOTS.filter((n) => n <= Math.min(...counts));
+}
+
+/** Rows of some of the images: `[some, width]`. @param values `[all, width]` */
+function rowsOf(
+  values: Float32Array,
+  width: number,
+  all: readonly LabelledImage[],
+  some: readonly LabelledImage[],
+): Float32Array {
+  if (some.length === all.length) return values;
+  const places = new Map(all.map(({ id }, i) => [id, i]));
+  const out = new Float32Array(some.length * width);
+  for (const [i, { id }] of some.entries()) {
+    const at = places.get(id)! * width;
+    out.set(values.subarray(at, at + width), i * width);
+  }
+  return out;
 }
 
 /** k-NN with n known images of each class, drawn anew several times: mean and standard deviation of the accuracy. */
@@ -127,26 +198,34 @@ interface Kept {
   save(start: number, features: Float32Array): void;
 }
 
-function keptFeatures(store: Store, id: number | undefined, network: string, paths: readonly string[]): Kept | null {
+function keptFeatures(
+  store: Store,
+  id: number | undefined,
+  network: string,
+  images: readonly LabelledImage[],
+): Kept | null {
   if (id === undefined) return null;
-  const key = `${network} ${createHash('sha256').update(JSON.stringify(paths)).digest('hex')}`;
+  const files = images.map(({ file, hash }) => [file, hash]);
+  const key = `${network} ${createHash('sha256').update(JSON.stringify(files)).digest('hex')}`;
   return {
     parts: () => store.queuedEvaluations.parts(id, key),
     save: (start, features) => store.queuedEvaluations.savePart(id, key, start, features),
   };
 }
 
-/** CLS token and mean of the patch tokens of images: `[paths, dim]` each. */
+/** CLS token and mean of the patch tokens of images: `[images, dim]` each, NaN for one that cannot be read. */
 async function pooledFeatures(
   network: FrozenNetwork,
-  paths: readonly string[],
+  images: readonly LabelledImage[],
   { model, augment }: RunConfig,
+  reader: ImageReader,
   signal: AbortSignal | undefined,
   onDone: (n: number) => void,
   kept: Kept | null,
 ) {
   const dim = model.embed_dim;
-  const out = { cls: new Float32Array(paths.length * dim), mean: new Float32Array(paths.length * dim) };
+  const unread = () => new Float32Array(images.length * dim).fill(Number.NaN);
+  const out = { cls: unread(), mean: unread() };
   let begin = 0;
   for (const { start, features } of kept?.parts() ?? []) {
     if (start !== begin) break;
@@ -157,6 +236,8 @@ async function pooledFeatures(
       out.mean.set(features.subarray(from + dim, from + 2 * dim), to);
     }
   }
+  for (let image = 0; image < begin; image++)
+    if (Number.isNaN(out.cls[image * dim]!)) reader.leaveOut(images[image]!, 'when it was first looked at');
   let saved = begin;
   const keep = (end: number) => {
     const part = new Float32Array((end - saved) * 2 * dim);
@@ -168,15 +249,22 @@ async function pooledFeatures(
     kept!.save(saved, part);
     saved = end;
   };
-  for (let at = begin; at < paths.length; at += BATCH) {
+  for (let at = begin; at < images.length; at += BATCH) {
     signal?.throwIfAborted();
-    const some = paths.slice(at, at + BATCH);
-    const input = stack(await Promise.all(some.map((path) => centreImage(path, model.image_size, augment))));
-    const { cls, mean } = poolTokens(network.tokens(input), some.length, patchesOf(model), dim);
-    out.cls.set(cls, at * dim);
-    out.mean.set(mean, at * dim);
+    const some = images.slice(at, at + BATCH);
+    const places = new Map(some.map(({ id }, i) => [id, at + i]));
+    const read = await reader.read(some, (file) => centreImage(file, model.image_size, augment));
+    if (read.length > 0) {
+      const input = stack(read.map(({ value }) => value));
+      const { cls, mean } = poolTokens(network.tokens(input), read.length, patchesOf(model), dim);
+      for (const [i, { image }] of read.entries()) {
+        const place = places.get(image.id)! * dim;
+        out.cls.set(cls.subarray(i * dim, (i + 1) * dim), place);
+        out.mean.set(mean.subarray(i * dim, (i + 1) * dim), place);
+      }
+    }
     const done = at + some.length;
-    if (kept && (done - saved >= PART || done === paths.length)) keep(done);
+    if (kept && (done - saved >= PART || done === images.length)) keep(done);
     onDone(done);
   }
   return out;

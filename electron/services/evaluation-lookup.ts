@@ -2,8 +2,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Checkpoint, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
+import { type ImageReader, onReadable, type Readable } from '../data/readable.ts';
 import { lookup } from '../engine/contrast.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import { projectorIndex } from '../engine/parameters.ts';
@@ -11,7 +13,7 @@ import type { Store } from '../store/store.ts';
 import { usableImages } from '../trainer/labelled.ts';
 import { isHeldOut } from '../trainer/training-images.ts';
 import type { Contestant } from './contestants.ts';
-import type { EvaluateOptions, Measured, Scores } from './evaluation.ts';
+import type { EvaluateOptions, Measured } from './evaluation.ts';
 import { centreImage, stack } from './images.ts';
 
 /** Seed of the masks of an evaluation: fixed, so that checkpoints are asked the same. */
@@ -25,30 +27,39 @@ export async function evaluateLookups(
   options: EvaluateOptions,
 ): Promise<Measured> {
   const [{ checkpoint, config }] = networks as [Contestant];
-  const { paths, own } = heldOutImages(store, checkpoint, options.dataset);
-  if (paths.length < 2)
+  const { images, own } = heldOutImages(store, checkpoint, options.dataset);
+  if (images.length < 2)
     throw new AppError(
       'bad-input',
       'A look-up on held-out images needs at least two of them.',
       '',
       'Name a dataset with more images.',
     );
-  const scores: Measured['scores'] = {};
   const chances: Partial<Record<Contestant['start'], number>> = {};
-  for (const [i, { start, config, load }] of networks.entries()) {
-    const student = load('student');
-    if (!hasProjector(student, config)) continue; // weights without one have no keys to look among
-    scores[start] = await lookUp(config, student, load('teacher'), paths, options.signal, (done) =>
-      options.onProgress?.(i * paths.length + done, networks.length * paths.length, `${start} network`),
-    );
-    chances[start] = chanceIn(config);
-  }
+  const { value, leftOut } = await onReadable(async (reader) => {
+    const scores: Measured['scores'] = {};
+    let asked = 0;
+    for (const [i, { start, config, load }] of networks.entries()) {
+      const student = load('student');
+      if (!hasProjector(student, config)) continue; // weights without one have no keys to look among
+      const found = await askBatches(config, student, load('teacher'), images, reader, options.signal, (_, done) =>
+        options.onProgress?.(i * images.length + done, networks.length * images.length, `${start} network`),
+      );
+      reader.settle();
+      asked ||= found.images;
+      scores[start] = { top1: found.top1, top5: found.top5, top1_control: found.control };
+      chances[start] = chanceIn(config);
+    }
+    return { scores, asked };
+  });
   return {
     train_images: 0,
-    test_images: paths.length,
+    test_images: value.asked,
     classes: null,
     chance: chances.trained!,
-    scores,
+    scores: value.scores,
+    left_out: leftOut,
+    notices: [leftOutWords(leftOut, images.length)].filter(Boolean),
     settings: {
       K: patchesOf(config.model),
       held_out: own,
@@ -67,7 +78,7 @@ const batchOf = ({ train }: RunConfig) => Math.min(train.batch_size, MOST_IMAGES
 export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name: string | number) {
   const dataset = store.datasets.get(name);
   const own = store.runs.get(run_id).dataset_id === dataset.id && config.data.holdout > 0;
-  return { own, ...usableImages(store, dataset.id, (image) => !own || isHeldOut(image, config.data.holdout)) };
+  return { own, images: usableImages(store, dataset.id, (image) => !own || isHeldOut(image, config.data.holdout)) };
 }
 
 /** What guessing finds. */
@@ -77,18 +88,6 @@ export const chanceIn = (config: RunConfig) =>
 /** Weights of a fine-tuned file have none: importing puts zeros in its place. */
 const hasProjector = (state: StateDict, { projector }: RunConfig) =>
   state.get(`projectors.${projectorIndex(projector.layers - 1).linear}.weight`)!.data.some((v) => v !== 0);
-
-async function lookUp(
-  config: RunConfig,
-  student: StateDict,
-  teacher: StateDict,
-  paths: readonly string[],
-  signal: AbortSignal | undefined,
-  onDone: (images: number) => void,
-): Promise<Scores> {
-  const found = await askBatches(config, student, teacher, paths, signal, (_, done) => onDone(done));
-  return { top1: found.top1, top5: found.top5, top1_control: found.control };
-}
 
 /** A batch that was asked; its tensors live as long as the call that shows it. */
 export interface AskedBatch {
@@ -104,35 +103,39 @@ export interface AskedBatch {
 }
 
 /**
- * Asks networks for look-ups on images, batch by batch, with masks and an order that are the same each time. The control
+ * Asks networks for look-ups on images, batch by batch, with masks and an order that are the same each time: both follow
+ * from the images' contents, so that one that is left out changes nothing for the others but their company. The control
  * asks the next image of the batch: in the order of their folders that would often be one of the same class, or of the
  * same scene, and so not show what position alone gives.
+ * @throws AppError bad-input where fewer than two images can be read
  */
 export async function askBatches(
   config: RunConfig,
   studentState: StateDict,
   teacherState: StateDict,
-  paths: readonly string[],
+  images: readonly Asked[],
+  reader: ImageReader,
   signal: AbortSignal | undefined,
   onBatch: (batch: AskedBatch, done: number) => void,
 ) {
   const { model } = config;
   const [K, most] = [patchesOf(model), batchOf(config)];
-  const order = stream(MASK_SEED, 0, 0, 'evaluation order').shuffle([...paths]);
+  const order = inOrderOfContent(images);
   const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
   const student = new FrozenNetwork(model, config.projector, studentState);
   const teacher = new FrozenNetwork(model, config.projector, teacherState);
   const sum = { top1: 0, top5: 0, control: 0, images: 0 };
   try {
-    for (let at = 0; at < paths.length; at += most) {
+    for await (const batch of readableBatches(order, most, reader, (file) =>
+      centreImage(file, model.image_size, config.augment),
+    )) {
       signal?.throwIfAborted();
-      const some = order.slice(at, at + most);
-      const size = some.length;
+      const size = batch.length;
       if (size < 2) break; // BatchNorm and the control need company
-      const input = stack(await Promise.all(some.map((path) => centreImage(path, model.image_size, config.augment))));
+      const input = stack(batch.map(({ value }) => value));
       const mask = new Float32Array(size * K);
-      some.forEach((_, i) => {
-        mask.set(makeMask(config.mask, shape, stream(MASK_SEED, 0, at + i, 'evaluation mask')), i * K);
+      batch.forEach(({ image }, i) => {
+        mask.set(makeMask(config.mask, shape, stream(MASK_SEED, 0, image.hash, 'evaluation mask')), i * K);
       });
       const [queries, keys] = [student.features(input, mask, 'batch'), teacher.features(input, null, 'batch')];
       const masked = tf.tensor2d(mask, [size, K]);
@@ -148,6 +151,40 @@ export async function askBatches(
     student.dispose();
     teacher.dispose();
   }
+  if (sum.images === 0) {
+    const [first] = reader.leftOut;
+    const why = first ? `${reader.leftOut.length} cannot be read; the first is ${first.path}.` : '';
+    throw new AppError('bad-input', 'Look-ups need two images that can be read.', why, 'Check the folder.');
+  }
   const share = (value: number) => value / sum.images;
   return { images: sum.images, top1: share(sum.top1), top5: share(sum.top5), control: share(sum.control) };
+}
+
+/** An image that is asked about. */
+export interface Asked extends Readable {
+  /** SHA-256 of its content. */
+  hash: string;
+}
+
+/** An order that has nothing to do with folders or names, and stays where others are added. */
+export const inOrderOfContent = <I extends Pick<Asked, 'hash'>>(images: readonly I[]): I[] =>
+  images.toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
+
+/** Images in batches that are full but for the last, whatever cannot be read. */
+export async function* readableBatches<I extends Readable, T>(
+  images: readonly I[],
+  size: number,
+  reader: ImageReader,
+  read: (file: string) => Promise<T>,
+): AsyncGenerator<{ image: I; value: T }[]> {
+  let batch: { image: I; value: T }[] = [];
+  for (let at = 0; at < images.length; ) {
+    const some = images.slice(at, at + size - batch.length);
+    at += some.length;
+    batch.push(...(await reader.read(some, read)));
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }

@@ -1,6 +1,7 @@
 import type { Checkpoint, EvaluationTask, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Start } from '../../shared/finetune.ts';
+import type { LeftOut } from '../../shared/left-out.ts';
 import type { Store } from '../store/store.ts';
 import { contestants } from './contestants.ts';
 import { evaluateClasses } from './evaluation-classes.ts';
@@ -43,6 +44,10 @@ export interface Measured {
   /** How often each class (row) was taken for each (column). */
   confusion?: { classes: string[] } & Partial<Record<Start, number[][]>>;
   settings: Record<string, unknown>;
+  /** Images that could not be read, and are in no figure. */
+  left_out: LeftOut[];
+  /** What a person should know beside the figures. */
+  notices: string[];
 }
 
 export interface EvaluationResult extends Omit<Measured, 'scores'> {

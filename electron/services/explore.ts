@@ -3,11 +3,14 @@ import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../shared/ipc.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
-import { stream } from '../data/random.ts';
+import { type Random, stream } from '../data/random.ts';
+import { ImageReader } from '../data/readable.ts';
 import type { Store } from '../store/store.ts';
+import { usableImages } from '../trainer/labelled.ts';
 import { untrainedState } from '../trainer/training.ts';
-import { imagesOf } from '../trainer/training-images.ts';
+import { inOrderOfContent, readableBatches } from './evaluation-lookup.ts';
 import { centrePixels, normalisePixels, pictureUrl, stack } from './images.ts';
 import { type LookupAnswers, LookupPair } from './lookups.ts';
 import { companyOf } from './probe-strip.ts';
@@ -64,12 +67,11 @@ export class Explorer {
     const row = this.#store.images.get(image);
     const dataset = this.#store.datasets.get(row.dataset_id);
     const own = maskFrom(config, mask, draw);
-    const company = run.dataset_id === null ? [] : companyOf(this.#store, run, image);
     const side = config.model.image_size;
-    const files = [join(dataset.folders[row.folder]!, row.path), ...company];
-    const pixels = await Promise.all(files.map((file) => centrePixels(file, side)));
+    const company = run.dataset_id === null ? [] : await companyOf(this.#store, run, image);
+    const pixels = [await centrePixels(join(dataset.folders[row.folder]!, row.path), side), ...company];
     const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
-    const masks = files.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));
+    const masks = pixels.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));
     const answers = this.#pair(id, isUntrained).ask(input, masks);
     return {
       grid: gridOf(config.model),
@@ -93,19 +95,19 @@ export class Explorer {
   ): Promise<LookupAccuracy> {
     const { config } = this.#store.checkpoints.get(id);
     // In a fixed order, but not that of folders: the control's other image is to be one of any class.
-    const all = imagesOf(this.#store, this.#store.datasets.get(dataset), () => true);
-    const images = stream(0, 0, 0, 'accuracy order').shuffle(all).slice(0, most);
+    const images = inOrderOfContent(usableImages(this.#store, dataset)).slice(0, most);
     if (images.length < 2) throw new AppError('bad-input', 'Look-ups need two images at least, for their control.');
+    const reader = new ImageReader();
     const { model } = config;
     const K = patchesOf(model);
     const tally = new Tally(K);
     const before = { right: 0, control: 0, n: 0 };
-    for (let at = 0; at < images.length; at += BATCH) {
-      const some = images.slice(at, at + BATCH);
-      if (some.length < 2) break; // BatchNorm and the control need company
-      const pixels = await Promise.all(some.map(({ path }) => centrePixels(path, model.image_size)));
+    let seen = 0;
+    for await (const batch of readableBatches(images, BATCH, reader, (file) => centrePixels(file, model.image_size))) {
+      if (batch.length < 2) break; // BatchNorm and the control need company
+      const pixels = batch.map(({ value }) => value);
       const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
-      const masks = some.map((_, i) => maskFrom(config, null, at + i));
+      const masks = batch.map(({ image }) => maskFor(config, stream(SEED, 0, image.hash, 'accuracy mask')));
       const trained = this.#pair(id, false).ask(input, masks);
       const start = this.#pair(id, true).ask(input, masks);
       masks.forEach((mask, i) => {
@@ -123,11 +125,17 @@ export class Explorer {
           if (start.controlRanks[query] === 0) before.control++;
         }
       });
-      onProgress(Math.min(images.length, at + BATCH), images.length, 'images');
+      seen += batch.length;
+      onProgress(seen, images.length, 'images');
+    }
+    if (seen === 0) {
+      const why = leftOutWords(reader.leftOut, images.length);
+      throw new AppError('bad-input', 'Look-ups need two images that can be read.', why, 'Check the folder.');
     }
     return {
       grid: gridOf(model),
-      images: images.length,
+      images: seen,
+      left_out: reader.leftOut,
       ...tally.result(),
       untrained: { top1: before.right / before.n, control: before.control / before.n },
     };
@@ -140,9 +148,12 @@ const untrained = (config: RunConfig) => {
 };
 
 /** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
-export function drawnMask({ model, mask }: Pick<RunConfig, 'model' | 'mask'>, draw: number): Uint8Array {
+export const drawnMask = (config: Pick<RunConfig, 'model' | 'mask'>, draw: number): Uint8Array =>
+  maskFor(config, stream(SEED, draw, 0, 'explore mask'));
+
+function maskFor({ model, mask }: Pick<RunConfig, 'model' | 'mask'>, random: Random): Uint8Array {
   const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-  return makeMask(mask, shape, stream(SEED, draw, 0, 'explore mask'));
+  return makeMask(mask, shape, random);
 }
 
 function maskFrom(config: RunConfig, mask: readonly boolean[] | null, draw: number): Uint8Array {

@@ -5,7 +5,9 @@ import { patchesOf } from '../../shared/config.ts';
 import type { Checkpoint, ImageRow } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input, MapFigures, MapView } from '../../shared/ipc.ts';
+import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import { stream } from '../data/random.ts';
+import { ImageReader } from '../data/readable.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import type { MapKey } from '../store/feature-maps.ts';
 import type { Store } from '../store/store.ts';
@@ -24,6 +26,8 @@ const PART = 512;
 const NEIGHBOURS = 15;
 const MIN_DISTANCE = 0.1;
 const SEED = 20180209;
+/** Images that could not be read of which the names are kept. */
+const NAMED = 20;
 /** Figures are of so many images against all. */
 const SAMPLE = 2000;
 
@@ -31,6 +35,8 @@ type Ask = Input<'explore.map'>;
 interface Kept {
   total: number;
   unreadable: number;
+  /** The first of them; a map of an older program names none. */
+  left_out?: LeftOut[];
   figures: MapFigures;
 }
 
@@ -64,6 +70,7 @@ export function storedMap(store: Store, ask: Ask): MapView | null {
   const round = (value: number) => Math.round(value * 1000) / 1000;
   return {
     ...map.result,
+    left_out: map.result.left_out ?? [],
     step: ask.untrained ? 0 : checkpoint.step,
     created_at: map.created_at,
     ids: [...map.ids],
@@ -86,12 +93,13 @@ export async function computeMap(
 ): Promise<{ images: number; figures: MapFigures }> {
   const { checkpoint, rows, total, key } = mapSubject(store, ask);
   const dim = checkpoint.config.model.embed_dim;
-  const all = await pooledFeatures(store, checkpoint, ask, rows, key, (done) =>
+  const reader = new ImageReader();
+  const all = await pooledFeatures(store, checkpoint, ask, rows, key, reader, (done) =>
     onProgress(done, rows.length, 'features'),
   );
   const readable = rows.flatMap((_, i) => (Number.isNaN(all[i * dim]!) ? [] : [i]));
   if (readable.length < LEAST) {
-    const why = `${readable.length} of its images can be read.`;
+    const why = leftOutWords(reader.leftOut, rows.length) || `${readable.length} of its images can be read.`;
     throw new AppError('bad-input', `A map needs ${LEAST} images at least.`, why, 'Choose a dataset with more.');
   }
   const features = new Float32Array(readable.length * dim);
@@ -105,7 +113,10 @@ export async function computeMap(
   store.featureMaps.save(key, {
     places,
     ids: Int32Array.from(readable, (row) => rows[row]!.id),
-    result: { total, unreadable: rows.length - readable.length, figures } satisfies Kept,
+    result: {
+      ...{ total, unreadable: rows.length - readable.length, figures },
+      left_out: reader.leftOut.slice(0, NAMED),
+    } satisfies Kept,
   });
   return { images: readable.length, figures };
 }
@@ -117,36 +128,37 @@ async function pooledFeatures(
   { part, untrained, pool }: Ask,
   rows: ImageRow[],
   key: MapKey,
+  reader: ImageReader,
   onDone: (done: number) => void,
 ): Promise<Float32Array> {
   const { model, projector, augment } = config;
   const [dim, K] = [model.embed_dim, patchesOf(model)];
   const out = new Float32Array(rows.length * dim).fill(Number.NaN);
+  const { folders } = store.datasets.get(key.dataset_id);
+  const fileOf = (row: ImageRow) => ({ ...row, file: join(folders[row.folder]!, row.path) });
   let begin = 0;
   for (const { start, features } of store.featureMaps.parts(key)) {
     if (start !== begin) break;
     out.set(features, start * dim);
     begin = start + features.length / dim;
   }
+  for (let i = 0; i < begin; i++)
+    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(fileOf(rows[i]!), 'when it was first looked at');
   const network = new FrozenNetwork(
     model,
     projector,
     untrained ? untrainedState(config) : store.checkpoints.load(id, part),
   );
-  const { folders } = store.datasets.get(key.dataset_id);
   let saved = begin;
   for (let at = begin; at < rows.length; at += BATCH) {
     const some = rows.slice(at, at + BATCH);
-    const read = await Promise.all(
-      some.map(({ folder, path }) =>
-        centreImage(join(folders[folder]!, path), model.image_size, augment).catch(() => null),
-      ),
-    );
-    const found = read.flatMap((image, i) => (image ? [i] : []));
-    if (found.length > 0) {
-      const tokens = network.tokens(stack(found.map((i) => read[i]!)));
-      found.forEach((i, n) => {
-        const feature = out.subarray((at + i) * dim, (at + i + 1) * dim);
+    const places = new Map(some.map(({ id }, i) => [id, at + i]));
+    const read = await reader.read(some.map(fileOf), (file) => centreImage(file, model.image_size, augment));
+    if (read.length > 0) {
+      const tokens = network.tokens(stack(read.map(({ value }) => value)));
+      read.forEach(({ image }, n) => {
+        const place = places.get(image.id)!;
+        const feature = out.subarray(place * dim, (place + 1) * dim);
         const own = tokens.subarray(n * (K + 1) * dim, (n + 1) * (K + 1) * dim);
         if (pool === 'cls') feature.set(own.subarray(0, dim));
         else for (let d = 0; d < dim; d++) feature[d] = meanOf(own, d, dim, K);

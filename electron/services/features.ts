@@ -3,10 +3,13 @@ import { gridOf, patchesOf } from '../../shared/config.ts';
 import type { Checkpoint, ImageRow } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, Input } from '../../shared/ipc.ts';
+import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
+import { ImageReader } from '../data/readable.ts';
 import { hostCopy } from '../engine/host.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
+import { readableBatches } from './evaluation-lookup.ts';
 import { centreImage, centrePixels, normalisePixels, pictureUrl, stack } from './images.ts';
 import { principalComponents, projectRows, rescaleColumns } from './principal.ts';
 
@@ -55,7 +58,7 @@ class Recent<T> {
 export class FeatureViews {
   readonly #store: Store;
   readonly #networks = new Recent<FrozenNetwork>((old) => old.dispose());
-  readonly #tokens = new Recent<Float32Array>();
+  readonly #tokens = new Recent<{ tokens: Float32Array; rows: ImageRow[]; leftOut: LeftOut[] }>();
   readonly #attention = new Recent<BlockAttention[]>();
 
   constructor(store: Store) {
@@ -87,11 +90,11 @@ export class FeatureViews {
     const block = input.block ?? model.depth;
     if (block > model.depth)
       throw new AppError('bad-input', `There is no block ${block}.`, `The network has ${model.depth}.`, 'Choose one.');
-    const rows = this.#images(input);
-    const ids = rows.map(({ id }) => id);
+    const wanted = this.#images(input);
+    const ids = wanted.map(({ id, hash }) => `${id} ${hash}`);
     const key = JSON.stringify([checkpoint.id, checkpoint.created_at, input.untrained || input.part, block, ids]);
-    const tokens =
-      this.#tokens.find(key) ?? this.#tokens.keep(key, await this.#patchTokens(checkpoint, input, block, rows));
+    const { tokens, rows, leftOut } =
+      this.#tokens.find(key) ?? this.#tokens.keep(key, await this.#patchTokens(checkpoint, input, block, wanted));
     const shown = foregroundOf(tokens, dim, input.foreground);
     if (shown.length < LEAST_PATCHES) {
       const why = `The threshold leaves ${shown.length} of ${tokens.length / dim} patches.`;
@@ -122,6 +125,7 @@ export class FeatureViews {
         })),
       ),
       explained: basis.explained,
+      left_out: leftOut,
       coloured: shown.length,
       patches: rows.length * K,
     };
@@ -136,26 +140,36 @@ export class FeatureViews {
     return rows.slice(0, images);
   }
 
-  /** Patch tokens of images, `[images * K, dim]`: CLS is left out. */
+  /** Patch tokens of the images that can be read, `[images * K, dim]`: CLS is left out. */
   async #patchTokens(
     checkpoint: Checkpoint,
     { part, untrained }: Input<'explore.colours'>,
     block: number,
-    rows: ImageRow[],
-  ): Promise<Float32Array> {
+    wanted: ImageRow[],
+  ) {
     const { model, augment } = checkpoint.config;
     const [K, dim] = [patchesOf(model), model.embed_dim];
-    const out = new Float32Array(rows.length * K * dim);
-    for (let at = 0; at < rows.length; at += BATCH) {
-      const some = rows.slice(at, at + BATCH);
-      const images = await Promise.all(some.map((row) => centreImage(this.#file(row), model.image_size, augment)));
+    const out = new Float32Array(wanted.length * K * dim);
+    const rows: ImageRow[] = [];
+    const reader = new ImageReader();
+    const files = wanted.map((row) => ({ ...row, file: this.#file(row) }));
+    for await (const batch of readableBatches(files, BATCH, reader, (file) =>
+      centreImage(file, model.image_size, augment),
+    )) {
+      const images = batch.map(({ value }) => value);
       const tokens = this.#network(checkpoint, part, untrained).tokens(stack(images), block);
-      some.forEach((_, i) => {
+      for (const [i, { image }] of batch.entries()) {
         const start = i * (K + 1) * dim;
-        out.set(tokens.subarray(start + dim, start + (K + 1) * dim), (at + i) * K * dim);
-      });
+        out.set(tokens.subarray(start + dim, start + (K + 1) * dim), rows.length * K * dim);
+        rows.push(image);
+      }
     }
-    return out;
+    const { leftOut } = reader;
+    if (rows.length === 0) {
+      const why = leftOutWords(leftOut, wanted.length);
+      throw new AppError('bad-input', 'No image can be read.', why, 'Check the folders of the dataset.');
+    }
+    return { tokens: out.subarray(0, rows.length * K * dim), rows, leftOut };
   }
 
   /** Where CLS, or a patch, of an image looks. @throws AppError not-found; bad-input for a patch that is not there */

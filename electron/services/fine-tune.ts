@@ -38,11 +38,11 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
   const settings = parseFineTune(asked.settings);
   const dataset = store.datasets.get(asked.dataset);
   const test = asked.testDataset === undefined ? null : store.datasets.get(asked.testDataset).id;
-  const { train, classes } = splitLabelled(store, dataset.id, test);
+  const { train, classes, lone } = splitLabelled(store, dataset.id, test);
   const group = randomUUID();
   return contestants(store, checkpoint, asked.official).map((one) => {
     const config = fineTuneConfig(one.config, settings);
-    const steps_per_epoch = stepsPerEpoch(train.paths.length, config);
+    const steps_per_epoch = stepsPerEpoch(train.length, config);
     return store.runs.create({
       name: store.runs.freeName(`${name}, fine-tuned on ${dataset.name}${ENDING[one.start]}`),
       dataset_id: dataset.id,
@@ -58,6 +58,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
         source_id: one.checkpoint.id,
         part: asked.part,
         test_dataset_id: test,
+        lone,
         classes,
         settings,
       },

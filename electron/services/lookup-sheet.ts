@@ -1,7 +1,10 @@
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
+import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
+import { ImageReader } from '../data/readable.ts';
 import type { Target } from '../formats/outputs.ts';
 import { type ContactRow, contactSheet } from './contact-sheet.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
@@ -21,14 +24,19 @@ export interface SheetOptions {
 
 /** Draws masked patches of images with the answers that the student's queries found among the teacher's keys. */
 export async function drawLookups(options: SheetOptions): Promise<void> {
-  const { config, images } = options;
+  const { config } = options;
   const { image_size: side, patch_size } = config.model;
   const [grid, K] = [gridOf(config.model), patchesOf(config.model)];
-  const pixels = await Promise.all(images.map((image) => centrePixels(image.path, side)));
+  const reader = new ImageReader();
+  const files = options.images.map(({ path, title }, id) => ({ id, file: path, path: title, title }));
+  const read = await reader.read(files, (file) => centrePixels(file, side));
+  if (read.length === 0)
+    throw new AppError('bad-input', 'No image can be drawn.', leftOutWords(reader.leftOut, files.length), '');
+  const images = read.map(({ image }) => image);
+  const pixels = read.map(({ value }) => value);
   const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
-  const masks = images.map((_, i) =>
-    makeMask(config.mask, { grid, patchSize: patch_size, imageSize: side }, stream(options.seed, 0, i, 'sheet mask')),
-  );
+  const shape = { grid, patchSize: patch_size, imageSize: side };
+  const masks = images.map(({ id }) => makeMask(config.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
   const pair = new LookupPair(config, options);
   const answers = pair.ask(input, masks);
   pair.dispose();

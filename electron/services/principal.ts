@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { requireFinite } from '../engine/finite.ts';
 import { hostCopy } from '../engine/host.ts';
 
 /** The directions in which rows differ most, the strongest first. */
@@ -24,6 +25,7 @@ export function principalComponents(rows: Float32Array, dim: number, count: numb
     const centred = tf.sub(x, centre);
     return [hostCopy(centre), hostCopy(tf.div(tf.matMul(centred, centred, true, false), Math.max(1, n - 1)))];
   });
+  requireFinite(covariance!, 'The covariances of the features');
   const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(
     Matrix.from1DArray(dim, dim, [...covariance!]),
     { assumeSymmetric: true }, // of a symmetric matrix they come in rising order

@@ -137,6 +137,17 @@ export class Images {
       .all(dataset_id, hash, id) as { id: number; path: string }[];
   }
 
+  /** Files whose content lies in the folder of another class too; the first by path is the one that counts. */
+  labelConflicts(datasetId: number): { path: string; label: string; first: string; first_label: string }[] {
+    return this.#db
+      .prepare(`
+        SELECT other.path, other.label, one.path AS first, one.label AS first_label
+        FROM images other JOIN images one ON one.dataset_id = other.dataset_id AND one.hash = other.hash AND one.status = 'ok'
+        WHERE other.dataset_id = ? AND other.status = 'skipped' AND other.reason = 'duplicate' AND other.label <> one.label
+        ORDER BY other.folder, other.path`)
+      .all(datasetId) as { path: string; label: string; first: string; first_label: string }[];
+  }
+
   /** What a person wants to know of a dataset's usable images. Sides: least, median, greatest. */
   facts(datasetId: number): {
     bytes: number;

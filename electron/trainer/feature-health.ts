@@ -30,6 +30,11 @@ export function featureHealth(features: Float32Array, width: number): FeatureHea
       for (let j = 0; j <= i; j++) gram[i * width + j]! += xi * features[at + j]!;
     }
   }
+  // Of a step that diverges: the loss says it, and no decomposition of NaN comes to an end.
+  if (!gram.every(Number.isFinite)) {
+    const none = () => Array<number>(width).fill(Number.NaN);
+    return { rank: Number.NaN, cosine: Number.NaN, singular: none(), variance: none() };
+  }
   const covariance = Matrix.zeros(width, width);
   for (let i = 0; i < width; i++) {
     for (let j = 0; j <= i; j++) {

@@ -1,13 +1,17 @@
 import type { Run, StateDict, TensorSource } from '../../shared/domain.ts';
+import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
 import { drawMixing, mixImages, mixTargets, randomErase } from '../data/mixing.ts';
 import { stream } from '../data/random.ts';
+import { ImageReader } from '../data/readable.ts';
 import { Classifier, classifierSpecs, classifierState } from '../engine/classifier.ts';
+import { requireFinite } from '../engine/finite.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
-import { chanceOf, classIndices, type Labelled, type LabelledSplit } from './labelled.ts';
+import { chanceOf, classIndices, type LabelledSplit } from './labelled.ts';
 import type { LabelledData } from './labelled-data.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
 import { untrainedState } from './training.ts';
@@ -31,6 +35,9 @@ export class FineTuning extends TrainingLoop {
   /** As measured last; between measurements the curve keeps it. */
   #accuracy: Accuracy = { top1: Number.NaN, top5: Number.NaN };
   #confusion: number[][] = [];
+  /** Test images that could not be read in the last test; said once for as many. */
+  #leftOut: LeftOut[] = [];
+  readonly #notify: (text: string) => void;
 
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
     super(store, run, events, data);
@@ -38,7 +45,9 @@ export class FineTuning extends TrainingLoop {
     this.#tune = tune;
     this.#split = split;
     const indices = classIndices(split.train, split.classes);
-    this.#classOf = new Map(split.train.ids.map((id, i) => [id, indices[i]!]));
+    this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
+    this.#notify = (text) => events.onNotice(text);
+    for (const text of split.notices) this.#notify(text);
     const { model } = run.config;
     const make = (state: TensorSource) => new Classifier(model, split.classes.length, tune.settings, state);
     if (this.from) {
@@ -120,10 +129,12 @@ export class FineTuning extends TrainingLoop {
           : { id: null, run_id: null, step: 0 },
         dataset: dataset.name,
         test_dataset: test_dataset_id === null ? dataset.name : this.store.datasets.get(test_dataset_id).name,
-        train_images: train.paths.length,
-        test_images: test.paths.length,
+        train_images: train.length,
+        test_images: test.length - this.#leftOut.length,
         classes: classes.length,
         chance: chanceOf(test),
+        left_out: this.#leftOut,
+        notices: [...this.#split.notices, leftOutWords(this.#leftOut, test.length)].filter(Boolean),
         [start]: scores,
         ...(source && { official_name: this.store.runs.get(source.run_id).name }),
         confusion: { classes, [start]: this.#confusion },
@@ -143,28 +154,37 @@ export class FineTuning extends TrainingLoop {
 
   async #test(): Promise<Accuracy> {
     const { test, classes } = this.#split;
-    const truth = classIndices(test, classes);
+    const { model, augment } = this.run.config;
+    const reader = new ImageReader();
     this.#confusion = classes.map(() => classes.map(() => 0));
-    const found = { top1: 0, top5: 0 };
-    for (let at = 0; at < test.paths.length; at += BATCH) {
-      const logits = this.#engine.logits(await this.#images(test, at));
-      for (let i = 0; i < logits.length / classes.length; i++) {
-        const row = logits.subarray(i * classes.length, (i + 1) * classes.length);
-        const right = truth[at + i]!;
-        const better = row.reduce((n, value) => n + (value > row[right]! ? 1 : 0), 0);
-        if (better === 0) found.top1++;
-        if (better < 5) found.top5++;
-        this.#confusion[right]![row.indexOf(Math.max(...row))]!++;
+    const found = { top1: 0, top5: 0, images: 0 };
+    for (let at = 0; at < test.length; at += BATCH) {
+      const read = await reader.read(test.slice(at, at + BATCH), (file) =>
+        centreImage(file, model.image_size, augment),
+      );
+      if (read.length === 0) continue;
+      const logits = this.#engine.logits(stack(read.map(({ value }) => value)));
+      requireFinite(logits, 'The answers of the classifier');
+      const truth = classIndices(
+        read.map(({ image }) => image),
+        classes,
+      );
+      for (const [i, right] of truth.entries()) {
+        const places = placesOf(logits.subarray(i * classes.length, (i + 1) * classes.length));
+        const rank = places.indexOf(right);
+        if (rank === 0) found.top1++;
+        if (rank < 5) found.top5++;
+        found.images++;
+        this.#confusion[right]![places[0]!]!++;
       }
     }
-    return { top1: found.top1 / test.paths.length, top5: found.top5 / test.paths.length };
-  }
-
-  async #images({ paths }: Labelled, at: number): Promise<Float32Array> {
-    const { model, augment } = this.run.config;
-    return stack(
-      await Promise.all(paths.slice(at, at + BATCH).map((path) => centreImage(path, model.image_size, augment))),
-    );
+    if (reader.leftOut.length !== this.#leftOut.length) this.#notify(leftOutWords(reader.leftOut, test.length));
+    this.#leftOut = reader.leftOut;
+    if (found.images === 0) {
+      const why = leftOutWords(this.#leftOut, test.length);
+      throw new AppError('data-vanished', 'No test image can be read.', why, 'Bring them back, and resume the run.');
+    }
+    return { top1: found.top1 / found.images, top5: found.top5 / found.images };
   }
 
   /** What a guess chooses among. */
@@ -172,6 +192,10 @@ export class FineTuning extends TrainingLoop {
     return this.#split.classes.length;
   }
 }
+
+/** Classes by what is said of them, the likeliest first; of equals the first, so that one answer is given and not all. */
+export const placesOf = (logits: Float32Array): number[] =>
+  [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
 
 /** The weights that a fine-tuning starts from. @throws AppError not-found where its checkpoint is deleted */
 function startState(store: Store, { start, source_id, part }: FineTune): StateDict {

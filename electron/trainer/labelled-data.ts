@@ -12,14 +12,13 @@ export class LabelledData extends RunData {
 
   /** @throws AppError bad-input where the dataset has other classes than the run was made for */
   constructor(store: Store, run: Run, tune: FineTune) {
-    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id);
+    const { lone } = tune;
+    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone ? { lone } : 'rank');
     if (split.classes.join('\0') !== tune.classes.join('\0')) {
       const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
     }
-    const images = split.train.ids.map((id, i) => ({
-      ...{ id, path: split.train.paths[i]!, hash: split.train.hashes[i]! },
-    }));
+    const images = split.train.map(({ id, file, hash }) => ({ id, path: file, hash }));
     // A fine-tuning that was begun before there was RandAugment goes on without.
     const randAugment = parseRandAugment(tune.settings.aa ?? 'none');
     super(store, run, images, store.datasets.get(run.dataset_id!).folders, randAugment);

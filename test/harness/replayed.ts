@@ -24,13 +24,13 @@ export async function replayed(
   const { config, run_id } = store.checkpoints.get(checkpoint);
   const row = store.images.get(image);
   const { folders } = store.datasets.get(row.dataset_id);
-  const files = [join(folders[row.folder]!, row.path), ...companyOf(store, store.runs.get(run_id), image)];
   const { image_size: side } = config.model;
+  const company = await companyOf(store, store.runs.get(run_id), image);
+  const files = [await centrePixels(join(folders[row.folder]!, row.path), side), ...company];
   const K = mask.length;
   // Channels first, as the published code has them.
   const input = new Float32Array(files.length * 3 * side * side);
-  for (const [i, file] of files.entries()) {
-    const pixels = await centrePixels(file, side);
+  for (const [i, pixels] of files.entries()) {
     for (let at = 0; at < side * side; at++)
       for (let c = 0; c < 3; c++)
         input[(i * 3 + c) * side * side + at] =

@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Dataset, ImageRow, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import { whyUnread } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import { putInPlace } from '../../formats/files.ts';
 import { requireOutput } from '../../formats/outputs.ts';
@@ -156,11 +157,10 @@ async function compute(
     const read = await Promise.allSettled(
       some.map(({ folder, path }) => centreImage(join(dataset.folders[folder]!, path), model.image_size, augment)),
     );
-    const unreadable = some.flatMap(({ id, path }, i): Chunk['unreadable'] => {
+    const unreadable = some.flatMap(({ id, folder, path }, i): Chunk['unreadable'] => {
       const one = read[i]!;
       if (one.status === 'fulfilled') return [];
-      const { message, why } = one.reason as AppError;
-      return [{ id, path, why: why || message }];
+      return [{ id, path, why: whyUnread(one.reason, { file: join(dataset.folders[folder]!, path) }) }];
     });
     const good = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     let values: Float32Array = new Float32Array();

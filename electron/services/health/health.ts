@@ -1,5 +1,7 @@
 import { patchesOf } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
@@ -49,6 +51,8 @@ export interface HealthReport {
   dataset: string;
   images: number;
   held_out: boolean;
+  /** Of those that were to be looked at, the ones that could not be read. */
+  left_out: LeftOut[];
   K: number;
   /** Of a look-up. */
   chance: number;
@@ -57,6 +61,17 @@ export interface HealthReport {
   trained: NetworkHealth;
   untrained: NetworkHealth;
 }
+
+/** Images that say anything of health, at least. */
+const LEAST = 4;
+
+const tooFew = (leftOut: readonly LeftOut[]) =>
+  new AppError(
+    'bad-input',
+    'Four images are the least that say anything of health.',
+    leftOutWords(leftOut, leftOut.length),
+    'Choose a dataset with more images, or ask for more.',
+  );
 
 /** Images that are looked at unless more are asked for. */
 export const HEALTH_IMAGES = 256;
@@ -74,50 +89,56 @@ export async function measureHealth(
 ): Promise<HealthReport> {
   const checkpoint = store.checkpoints.get(ask.checkpoint);
   const { config } = checkpoint;
-  const { paths: all, own } = heldOutImages(store, checkpoint, ask.dataset);
+  const { images: all, own } = heldOutImages(store, checkpoint, ask.dataset);
   const most = Math.min(all.length, ask.images ?? HEALTH_IMAGES);
-  if (most < 4) {
-    const next = 'Choose a dataset with more images, or ask for more.';
-    throw new AppError('bad-input', 'Four images are the least that say anything of health.', '', next);
-  }
-  const paths = Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
+  if (most < LEAST) throw tooFew([]);
+  const images = Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
   const [K, out] = [patchesOf(config.model), config.projector.out];
   const chance = chanceIn({ ...config, contrast: { ...config.contrast, dictionary: 'image' } });
-  const found: Partial<Record<string, NetworkHealth>> = {};
-  let seen = 0;
-  for (const [i, { start, load }] of contestants(store, checkpoint, null).entries()) {
-    const parts = { keys: [] as Float32Array[], pooled: [] as Float32Array[] };
-    const pairs = { queries: [] as Float32Array[], keys: [] as Float32Array[] };
-    const asked = { ...config, contrast: { ...config.contrast, dictionary: 'image' as const } };
-    const sum = await askBatches(asked, load('student'), load('teacher'), paths, signal, (batch, done) => {
-      const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
-      parts.keys.push(keys);
-      parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, K, config.model.embed_dim).mean);
-      batch.mask.forEach((masked, patch) => {
-        if (!masked) return;
-        pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
-        pairs.keys.push(keys.subarray(patch * out, (patch + 1) * out));
+  const networks = contestants(store, checkpoint, null);
+  const measure = async (reader: ImageReader) => {
+    const found: Partial<Record<string, NetworkHealth>> = {};
+    let seen = 0;
+    for (const [i, { start, load }] of networks.entries()) {
+      const parts = { keys: [] as Float32Array[], pooled: [] as Float32Array[] };
+      const pairs = { queries: [] as Float32Array[], keys: [] as Float32Array[] };
+      const asked = { ...config, contrast: { ...config.contrast, dictionary: 'image' as const } };
+      const sum = await askBatches(asked, load('student'), load('teacher'), images, reader, signal, (batch, done) => {
+        const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
+        parts.keys.push(keys);
+        parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, K, config.model.embed_dim).mean);
+        batch.mask.forEach((masked, patch) => {
+          if (!masked) return;
+          pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
+          pairs.keys.push(keys.subarray(patch * out, (patch + 1) * out));
+        });
+        onProgress?.(i * images.length + done, 2 * images.length, `${start} network`);
       });
-      onProgress?.(i * paths.length + done, 2 * paths.length, `${start} network`);
-    });
-    const keys = joined(parts.keys);
-    seen = sum.images;
-    found[start] = {
-      keys: setHealth(keys, out),
-      images: setHealth(toUnitRows(joined(parts.pooled), config.model.embed_dim), config.model.embed_dim),
-      alignment: alignment(joined(pairs.queries), joined(pairs.keys), out),
-      top1: sum.top1,
-      control: sum.control,
-      position_shortcut: positionShortcut(sum.top1, sum.control, chance),
-      place_share: placeShare(keys, K, out),
-    };
-  }
+      reader.settle();
+      if (sum.images < LEAST) throw tooFew(reader.leftOut);
+      const keys = joined(parts.keys);
+      seen = sum.images;
+      found[start] = {
+        keys: setHealth(keys, out),
+        images: setHealth(toUnitRows(joined(parts.pooled), config.model.embed_dim), config.model.embed_dim),
+        alignment: alignment(joined(pairs.queries), joined(pairs.keys), out),
+        top1: sum.top1,
+        control: sum.control,
+        position_shortcut: positionShortcut(sum.top1, sum.control, chance),
+        place_share: placeShare(keys, K, out),
+      };
+    }
+    return { found, seen };
+  };
+  const { value, leftOut } = await onReadable(measure);
+  const { found, seen } = value;
   return {
     checkpoint: { id: checkpoint.id, run_id: checkpoint.run_id, step: checkpoint.step },
     run: store.runs.get(checkpoint.run_id).name,
     dataset: store.datasets.get(ask.dataset).name,
     images: seen,
     held_out: own,
+    left_out: leftOut,
     K,
     chance,
     place_share_chance: (K - 1) / (seen * K - 1),

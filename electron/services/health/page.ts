@@ -1,5 +1,6 @@
 import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
 import { runConfigSchema } from '../../../shared/config.ts';
+import { leftOutWords } from '../../../shared/left-out.ts';
 import type { Store } from '../../store/store.ts';
 import { differences } from '../configuration.ts';
 import { curveSvg } from '../export/curve.ts';
@@ -91,7 +92,7 @@ export function healthPage(store: Store, report: HealthReport): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
 <body><main>
 <h1>Health of ${e(report.run)}, step ${report.checkpoint.step.toLocaleString('en')}</h1>
-<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${new Date().toISOString().slice(0, 10)}.</p>
+${report.left_out.length > 0 ? `<p>${e(leftOutWords(report.left_out, report.images + report.left_out.length))}</p>\n` : ''}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${new Date().toISOString().slice(0, 10)}.</p>
 <h2>What it says</h2>
 ${findings.map(({ level, title, text }) => `<section class="finding ${level}"><h3>${SIGN[level]} ${LEVEL[level]}: ${e(title)}</h3><p>${e(text)}</p></section>`).join('\n')}
 <h2>Figures</h2>

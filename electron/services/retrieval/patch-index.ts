@@ -5,6 +5,8 @@ import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { ImageRow, RetrievalIndex, RetrievalSpec } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Input, RetrievalView, Searched } from '../../../shared/ipc.ts';
+import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
@@ -25,6 +27,7 @@ const PICTURE = 192;
 const OPEN = 256;
 /** Pictures that stay drawn, some kB each: neighbouring checkpoints find the same images. */
 const PICTURES = 2000;
+const GONE = Symbol('cannot be read');
 /** Networks that stay loaded: a window asks a trained one and the untrained one side by side. */
 const NETWORKS = 2;
 
@@ -35,6 +38,7 @@ export interface BuildReport {
   recall: Recall | null;
   /** Files that could not be read. */
   unreadable: number;
+  left_out: LeftOut[];
 }
 
 export interface SearchQuery {
@@ -112,19 +116,12 @@ export class PatchIndexes {
     const K = patchesOf(config.model);
     const network = this.#networkOf(spec, config);
     const vectors = await VectorIndex.open(folder, width);
-    let unreadable = 0;
+    const reader = new ImageReader();
     try {
-      const file = (image: ImageRow) => join(dataset.folders[image.folder]!, image.path);
+      const fileOf = (image: ImageRow) => ({ ...image, file: join(dataset.folders[image.folder]!, image.path) });
       const featuresOf = async (images: ImageRow[]) => {
-        const read = await Promise.allSettled(
-          images.map((image) => centrePixels(file(image), config.model.image_size)),
-        );
-        const good = images.flatMap((image, i) => {
-          const one = read[i]!;
-          return one.status === 'fulfilled' ? [{ image, pixels: one.value }] : [];
-        });
-        unreadable += images.length - good.length;
-        const input = stack(good.map(({ pixels }) => normalisePixels(pixels, config.augment)));
+        const good = await reader.read(images.map(fileOf), (file) => centrePixels(file, config.model.image_size));
+        const input = stack(good.map(({ value }) => normalisePixels(value, config.augment)));
         return {
           images: good.map(({ image }) => image),
           features: good.length > 0 ? network.patches(input, spec.feature) : new Float32Array(),
@@ -132,10 +129,11 @@ export class PatchIndexes {
       };
       if (!existsSync(join(folder, MEAN))) {
         const { features } = await featuresOf(spread(wanted, MEAN_IMAGES));
-        if (features.length === 0)
-          throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, '', 'Look at its folders.');
+        if (features.length === 0) {
+          const why = leftOutWords(reader.leftOut, wanted.length);
+          throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, why, 'Look at its folders.');
+        }
         writeWhole(join(folder, MEAN), new Uint8Array(meanOf(features, width).buffer));
-        unreadable = 0;
       }
       const mean = readMean(folder);
       const there = this.#store.retrieval.get(id).images;
@@ -161,7 +159,8 @@ export class PatchIndexes {
         patches: rows,
         bytes: await folderBytes(folder),
         recall: description.recall,
-        unreadable,
+        unreadable: reader.leftOut.length,
+        left_out: reader.leftOut,
       };
     } finally {
       vectors.close();
@@ -232,7 +231,10 @@ export class PatchIndexes {
   /** The middle square as a data URL. @param side what a network sees @param size of the picture @throws AppError bad-file */
   async #picture(image: Pick<ImageRow, 'id' | 'folder' | 'path' | 'hash'>, side: number, size = side): Promise<string> {
     const key = `${image.id} ${image.hash} ${side} ${size}`;
-    const known = this.#pictures.get(key) ?? (await drawn(await centrePixels(this.#fileOf(image), side), side, size));
+    const pixels = this.#pictures.has(key) ? null : await centrePixels(this.#fileOf(image), side).catch(() => GONE);
+    // What was found stays found where its file has gone: a grey square stands for it, as long as it is away.
+    if (pixels === GONE) return drawn(new Uint8Array(side * side * 3).fill(128), side, size);
+    const known = this.#pictures.get(key) ?? (await drawn(pixels as Uint8Array, side, size));
     this.#pictures.delete(key);
     this.#pictures.set(key, known);
     for (const oldest of this.#pictures.keys()) {
