@@ -453,6 +453,8 @@ export interface DatasetRow extends Dataset {
 export interface DatasetDetail extends DatasetRow {
   labels_count: { label: string; count: number }[];
   skipped: { reason: SkipReason; count: number }[];
+  /** What a person should know of its classes: they look like a split, equal files lie in several. */
+  notices: string[];
   /** Least, median and greatest, pixels. */
   width: [number, number, number] | null;
   height: [number, number, number] | null;

@@ -5,6 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { printable } from '../../shared/printable.ts';
 import { importDataset } from '../services/datasets.ts';
 import { sweepPrepared } from '../services/prepared-files.ts';
+import { labelNotices } from '../trainer/labelled.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table, when } from './words.ts';
@@ -55,7 +56,8 @@ export function addDataCommands(program: Command): void {
               ]
             : []),
         ];
-        out.result({ ...summary, dataset, skipped_by_reason: skipped }, lines.join('\n'));
+        const notices = labelNotices(store, dataset);
+        out.result({ ...summary, dataset, skipped_by_reason: skipped, notices }, [...lines, ...notices].join('\n'));
       }),
     );
 

@@ -17,7 +17,7 @@ export function addFineTuneCommand(program: Command): void {
     .description('fine-tune a checkpoint on class folders, then the same network untrained, then imported weights')
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>', 'labelled images: one folder a class')
-    .option('--test-dataset <name>', 'test images; without it a fixed fifth of each class')
+    .option('--test-dataset <name>', 'test images; without it about a fifth of each class, always the same')
     .addOption(new Option('--network <which>').choices(['student', 'teacher']).default('student'))
     .option('--official <checkpoint>', 'imported weights beside it, or "none" (else those that were imported last)')
     .option('--epochs <n>', 'passes over the images', wholeNumber('--epochs', 1))

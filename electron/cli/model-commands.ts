@@ -30,7 +30,7 @@ export function addModelCommands(program: Command): void {
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
     .requiredOption('--task <task>', TASKS.join(', '))
-    .option('--test-dataset <name>', 'test images; without it a fixed fifth of each class')
+    .option('--test-dataset <name>', 'test images; without it about a fifth of each class, always the same')
     .option('--k <n>', 'neighbours of k-NN', wholeNumber('--k', 1), 20)
     .option('--official <checkpoint>', 'imported weights beside it, or "none" (else those that were imported last)')
     .option('--queue', 'only put it in the queue of the window')

@@ -19,6 +19,7 @@ import { listFolder } from '../services/folders.ts';
 import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
+import { labelNotices } from '../services/labels.ts';
 import { planPrepare, prepareDataset } from '../services/prepare.ts';
 import { claimSet, deletePrepared, sweepPrepared } from '../services/prepared-files.ts';
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
@@ -129,6 +130,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         ...row(dataset),
         labels_count: store.images.labels(id),
         skipped: store.images.skipSummary(id),
+        notices: labelNotices(store, dataset),
         width,
         height,
         formats,

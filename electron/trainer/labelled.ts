@@ -80,7 +80,7 @@ export function splitLabelled(
       ...(loose > 0
         ? [`${count(loose, 'image lies', 'images lie')} in no class folder and ${loose === 1 ? 'is' : 'are'} left out.`]
         : []),
-      ...conflictNotices(store, dataset),
+      ...conflictNotices(store, dataset.id),
     ],
   };
 }
@@ -200,7 +200,7 @@ function besides(train: readonly LabelledImage[], classes: string[], dataset: Da
 }
 
 /** Files of one content in folders of several classes: the first by path counts, and the others are no images of their own. */
-export function conflictNotices(store: Store, { id }: Dataset): string[] {
+function conflictNotices(store: Store, id: number): string[] {
   const conflicts = store.images.labelConflicts(id);
   const [first] = conflicts;
   if (!first) return [];
@@ -208,6 +208,12 @@ export function conflictNotices(store: Store, { id }: Dataset): string[] {
   return [
     `${what}: ${first.path} is the same as ${first.first}. The class of the first counts ("${first.first_label}").`,
   ];
+}
+
+/** What is said of a dataset's class folders, as soon as it is imported. */
+export function labelNotices(store: Store, { id }: Pick<Dataset, 'id'>): string[] {
+  const labels = store.images.labels(id).map(({ label }) => label);
+  return [splitWords(labels), ...conflictNotices(store, id)].filter(Boolean);
 }
 
 /** A split without what cannot be read. @throws AppError bad-input where nothing is left to test */

@@ -1,0 +1,1 @@
+export { labelNotices } from '../trainer/labelled.ts';
