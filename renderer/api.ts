@@ -199,6 +199,8 @@ export function on<T extends AppEvent['type']>(
  * @param hash its content's, where it is known: another content is at another address then
  */
 export const thumbnail = (image: number, hash?: string): string => `${media}/thumb/${image}${ofContent(hash)}`;
+/** Address of a file that a task has written. */
+export const madeFile = (task: string): string => `${media}/made/${encodeURIComponent(task)}`;
 /** Address of the whole image as the browser can show it: at most 2048 pixels a side. */
 export const picture = (image: number, hash?: string): string => `${media}/image/${image}${ofContent(hash)}`;
 const ofContent = (hash = '') => (hash === '' ? '' : `/${hash.slice(0, 16)}`);

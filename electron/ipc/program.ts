@@ -64,6 +64,7 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
     since: (seq) => events.since(seq),
     listen: (listener) => events.listen(listener),
     media: (path) => media(thumbnails, path),
+    made: (task) => tasks.made(task),
     runningRuns: () => live.running().map(({ id, name, step, total_steps }) => ({ id, name, step, total_steps })),
     async close(mode) {
       evaluations.close();

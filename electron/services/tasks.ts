@@ -110,6 +110,13 @@ export class Tasks {
     return [...this.#tasks.values()].map(({ task }) => ({ ...task }));
   }
 
+  /** The file that a task has written; null where it has written none, or is not known any more. */
+  made(id: string): string | null {
+    const task = this.#tasks.get(id)?.task;
+    const file = (task?.result as { file?: unknown } | null | undefined)?.file;
+    return task?.status === 'done' && typeof file === 'string' ? file : null;
+  }
+
   /** Says what has changed of a task that is in the queue. */
   update(id: string, change: Pick<Task, 'title' | 'queued'>): void {
     const { task } = this.#get(id);

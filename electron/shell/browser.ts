@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join, normalize, sep } from 'node:path';
+import { basename, join, normalize, sep } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { lookup } from 'mrmime';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { AppError, toReport } from '../../shared/errors.ts';
@@ -75,6 +76,7 @@ export async function serve({ program, files, port, token }: ServeOptions): Prom
     const [, key, place] = /^\/media\/([^/]*)\/(.*)$/s.exec(url.pathname) ?? [];
     if (url.pathname.startsWith('/media/')) {
       if (key === undefined || !access.isMediaKey(key)) return end(403);
+      if (place!.startsWith('made/')) return hand(program.made(place!.slice('made/'.length)), response);
       const { status, type, body, tag, isFinal } = await program.media(place!);
       const kept = isFinal ? 'private, max-age=31536000, immutable' : tag ? 'private, no-cache' : 'no-store';
       const about = { ...HEADERS, 'cache-control': kept, ...(tag && { etag: `"${tag}"` }) };
@@ -91,6 +93,22 @@ export async function serve({ program, files, port, token }: ServeOptions): Prom
       'cache-control': isHashed ? 'private, max-age=31536000, immutable' : 'no-cache',
     });
     response.end(request.method === 'HEAD' ? undefined : content);
+  }
+
+  /** A file that a task has written, to be saved by the browser, however large it is. */
+  async function hand(file: string | null, response: ServerResponse) {
+    const opened = file === null ? null : await open(file).catch(() => null);
+    if (file === null || !opened) return response.writeHead(404, HEADERS).end();
+    const name = encodeURIComponent(basename(file)).replaceAll("'", '%27');
+    response.writeHead(200, {
+      ...HEADERS,
+      'content-type': 'application/octet-stream',
+      'content-length': (await opened.stat()).size,
+      'content-disposition': `attachment; filename*=UTF-8''${name}`,
+      'cache-control': 'no-store',
+    });
+    // Who goes away meanwhile ends it.
+    return pipeline(opened.createReadStream(), response).catch(() => response.destroy());
   }
 
   const sockets = new WebSocketServer({ noServer: true, maxPayload: LARGEST_MESSAGE });

@@ -21,6 +21,8 @@ export interface Program {
   listen(listener: (event: Numbered) => void): () => void;
   /** `path` is what follows `media/`. */
   media(path: string): Promise<Media>;
+  /** The file that a task has written, to be handed to a browser; null where there is none. */
+  made(task: string): string | null;
 }
 
 /** A kind of window: `browser.ts` serves over loopback, `electron.ts` is the desktop. Services know neither. */

@@ -7,6 +7,8 @@ export interface Toast {
   text: string;
   error: ErrorReport | null;
   action: { label: string; run: () => void } | null;
+  /** When it came, ms since 1970. */
+  at: number;
 }
 
 let next = 1;
@@ -20,18 +22,30 @@ export function dismiss(key: number): void {
   if (at >= 0) toasts.splice(at, 1);
 }
 
+export function dismissAll(): void {
+  toasts.splice(0);
+}
+
+/** An error that was there to be read for so long does not follow to another screen, ms. */
+const READ_MS = 8000;
+/** Another screen is shown. What offers to do something stays. */
+export function leave(): void {
+  const read = ({ error, action, at }: Toast) => error !== null && action === null && Date.now() - at > READ_MS;
+  for (const { key } of toasts.filter(read)) dismiss(key);
+}
+
 export function say(text: string, action: Toast['action'] = null): void {
   const key = next++;
-  toasts.push({ key, text, error: null, action });
+  toasts.push({ key, text, error: null, action, at: Date.now() });
   setTimeout(() => dismiss(key), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
 }
 
-/** Stays until it is closed. */
+/** Stays until it is closed, or read and another screen is shown. */
 export function sayError(error: unknown, action: Toast['action'] = null): void {
   const report = reportOf(error);
   const same = toasts.findIndex((toast) => toast.error?.what === report.what);
   if (same >= 0) toasts.splice(same, 1); // the newest counts, with its action
-  toasts.push({ key: next++, text: report.what, error: report, action });
+  toasts.push({ key: next++, text: report.what, error: report, action, at: Date.now() });
 }
 
 function reportOf(error: unknown): ErrorReport {

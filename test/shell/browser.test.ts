@@ -39,6 +39,7 @@ beforeEach(async () => {
       ...{ status: 200, type: 'image/webp', body: Buffer.from(path) },
       ...{ tag: path.includes('changed') ? null : 'content', isFinal: path.includes('final') },
     }),
+    made: () => null,
   };
   served = await serve({ program, files, port: 0, token: TOKEN });
 });
