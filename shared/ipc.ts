@@ -101,6 +101,8 @@ export const CHANNELS = {
   /** The photographs and drawings that come with the program. */
   'datasets.import-sample': channel<TaskRef>()(nothing),
   'datasets.rescan': channel<TaskRef>()(byId),
+  /** A folder of a dataset has moved: its images are looked for where it is now, and its files looked at again. */
+  'datasets.locate': channel<TaskRef>()(z.strictObject({ id, from: path, to: path })),
   /** Refused (`changed`) where the name is not `before` any more. */
   'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: known.optional() })),
   /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
@@ -364,6 +366,8 @@ export const CHANNELS = {
   // long work and undo
   'tasks.list': channel<Task[]>()(nothing),
   'tasks.cancel': channel<Record<string, never>>()(z.strictObject({ id: z.string().max(100) })),
+  /** Shows the file that a task has written in the file manager of this machine, where that is possible. */
+  'tasks.show': channel<{ path: string; shown: boolean }>()(z.strictObject({ id: z.string().max(100) })),
   'tasks.dismiss': channel<Record<string, never>>()(z.strictObject({ id: z.string().max(100) })),
   'undo.restore': channel<Record<string, never>>()(z.strictObject({ undo: z.string().max(100) })),
 } as const;

@@ -10,7 +10,13 @@ import { requireOutput } from '../formats/outputs.ts';
 import { typedPath } from '../formats/typed-path.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
-import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../services/datasets.ts';
+import {
+  datasetFolderMissing,
+  type ImportProgress,
+  importDataset,
+  locateFolder,
+  rescan,
+} from '../services/datasets.ts';
 import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
@@ -63,6 +69,11 @@ function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' 
       tasks.cancel(id);
       return {};
     },
+    'tasks.show': ({ id }) => {
+      const path = tasks.made(id);
+      if (path === null) throw new AppError('not-found', 'This task has written no file.');
+      return { path, shown: shell.reveal(path) };
+    },
     'tasks.dismiss': ({ id }) => {
       tasks.dismiss(id);
       return {};
@@ -103,6 +114,11 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         changed();
       }
     });
+  const look = (dataset: Dataset): TaskRef =>
+    scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => ({
+      ...(await rescan(store, dataset, { signal, onProgress: shownProgress(progress) })),
+      dataset: dataset.id,
+    }));
   const runImport = async (
     { signal, progress }: TaskControl,
     options: { name: string; folders: string[]; labels?: 'none' | 'folders' | undefined },
@@ -147,13 +163,12 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
           found.push(await runImport(control, { name, folders: [folder], labels }));
         return found[0];
       }),
-    'datasets.rescan': ({ id }) => {
-      const dataset = store.datasets.get(id);
-      return scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => ({
-        ...(await rescan(store, dataset, { signal, onProgress: shownProgress(progress) })),
-        dataset: id,
-      }));
+    'datasets.locate': ({ id, from, to }) => {
+      const dataset = locateFolder(store, store.datasets.get(id), from, fromHome(to));
+      changed();
+      return look(dataset);
     },
+    'datasets.rescan': ({ id }) => look(store.datasets.get(id)),
     'datasets.rename': ({ id, name, before }) => {
       const dataset = store.datasets.rename(id, name, before);
       changed();

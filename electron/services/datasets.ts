@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { type Walk, walkFolders } from '../data/scan.ts';
@@ -63,6 +64,34 @@ export async function rescan(store: Store, dataset: Dataset, options: ScanOption
   return reconcile(store, dataset, await find(dataset.folders, options), options);
 }
 
+/** Of so many images of a folder, spread over it, one must be where the folder is said to be now. */
+const LOOKED_FOR = 50;
+
+/**
+ * A folder of a dataset has moved: the dataset follows. Nothing is read yet.
+ * @throws AppError not-found, bad-input (not a folder, or none of the images is in it), conflict
+ */
+export function locateFolder(store: Store, dataset: Dataset, from: string, to: string): Dataset {
+  const place = dataset.folders.indexOf(from);
+  if (place < 0) throw new AppError('not-found', `"${dataset.name}" has no folder ${from}.`);
+  const folder = typedPath(to, 'a folder of images');
+  requireFolders([folder]);
+  if (dataset.folders.includes(folder))
+    throw new AppError('conflict', `"${dataset.name}" has the folder ${folder} already.`, '', 'Choose another one.');
+  const known = store.images.list(dataset.id, { status: 'ok' }).filter((image) => image.folder === place);
+  const step = Math.max(1, Math.floor(known.length / LOOKED_FOR));
+  const some = known.filter((_, i) => i % step === 0);
+  const isThere = ({ path }: { path: string }) => statSync(join(folder, path), { throwIfNoEntry: false }) !== undefined;
+  if (some.length > 0 && !some.some(isThere))
+    throw new AppError(
+      'bad-input',
+      `None of the images of "${dataset.name}" is in ${folder}.`,
+      `${some[0]!.path} was looked for, and ${some.length - 1} more.`,
+      `Choose the folder that ${from} has become.`,
+    );
+  return store.datasets.moveFolder(dataset.id, from, folder);
+}
+
 /** The first of a dataset's folders that is not there now, or null. */
 export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string | null {
   return dataset.folders.find((folder) => !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) ?? null;
@@ -92,7 +121,10 @@ async function find(folders: string[], { onProgress, signal }: ScanOptions): Pro
   throw new AppError(
     'bad-input',
     `There are no images in ${folders.join(', ')}.`,
-    closed || `${walk.ignored} other files are there.`,
+    closed ||
+      (walk.ignored > 0
+        ? `${walk.ignored} other ${walk.ignored === 1 ? 'file is' : 'files are'} there.`
+        : 'There is no file at all.'),
     'Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP files, or connect the disk that it lies on.',
   );
 }

@@ -68,6 +68,15 @@ export class Datasets {
     });
   }
 
+  /** One of its folders is elsewhere now. */
+  moveFolder(id: number, from: string, to: string): Dataset {
+    return write(this.#db, () => {
+      const folders = this.get(id).folders.map((folder) => (folder === from ? to : folder));
+      this.#db.prepare('UPDATE datasets SET folders = ? WHERE id = ?').run(JSON.stringify(folders), id);
+      return this.get(id);
+    });
+  }
+
   /** Runs that learned from a dataset. */
   runs(id: number): number[] {
     return this.#db.prepare('SELECT id FROM runs WHERE dataset_id = ? ORDER BY id').pluck().all(id) as number[];

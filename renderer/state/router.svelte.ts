@@ -7,10 +7,19 @@ export interface Route {
   query: Record<string, string>;
 }
 
+/** A part of an address; one that was cut or typed wrongly stays as it is, and is then no screen's. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function read(): Route {
   const [path = '', search = ''] = location.hash.replace(/^#\/?/, '').split('?');
   return {
-    parts: path.split('/').filter(Boolean).map(decodeURIComponent),
+    parts: path.split('/').filter(Boolean).map(decoded),
     query: Object.fromEntries(new URLSearchParams(search)),
   };
 }
