@@ -16,7 +16,7 @@ interface Question {
   dataset: number | null;
 }
 /** What was chosen when the screen was left: a link without a recipe comes back to it. */
-let left: (Question & { name: string; axes: Axis[] }) | null = null;
+let left: (Question & { name: string; axes: Axis[]; seen: string }) | null = null;
 
 const changesOf = (combination: Combination): Changes =>
   Object.fromEntries(combination.map(({ key, value }) => [key, value]));
@@ -74,7 +74,8 @@ export class Draft {
     return '';
   });
 
-  #seen = '';
+  /** The address as it was read or written last: what was changed since is newer than it, and is here. */
+  #seen = left?.seen ?? '';
   #visits = route.visits;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -109,7 +110,7 @@ export class Draft {
       this.gridChecker.end();
       this.estimate.end();
       const { presetName: preset, changes, datasetId: dataset, name, axes } = this;
-      left = { preset, changes, dataset, name, axes };
+      left = { preset, changes, dataset, name, axes, seen: this.#seen };
     });
   }
 
