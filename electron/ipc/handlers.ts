@@ -164,7 +164,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         return found[0];
       }),
     'datasets.locate': ({ id, from, to }) => {
-      const dataset = locateFolder(store, store.datasets.get(id), from, fromHome(to));
+      const dataset = locateFolder(store, store.datasets.get(id), from, to);
       changed();
       return look(dataset);
     },
