@@ -236,4 +236,6 @@ export interface PreparedImage {
   height: number;
   /** Of the source file, as the dataset knew it. */
   hash: string;
+  /** Of the pixels; null where an older version kept none. */
+  crc32: number | null;
 }

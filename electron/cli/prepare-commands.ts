@@ -70,9 +70,10 @@ export function addPrepareCommands(program: Command): void {
             out.progress(`${phase}: ${done} of ${total} images`, done > 0 ? `${duration(left)} left` : '');
           },
         });
-        const { set, added, failures, failed, freed, seconds } = summary;
+        const { set, added, failures, failed, damaged, freed, seconds } = summary;
         const lines = [
           `${added} images prepared in ${duration(seconds)}; ${set.images} of ${set.images + set.missing} are. Runs use them by --set data.prepared=${size}.`,
+          ...(damaged > 0 ? [`${damaged} were damaged on the disk, and are prepared anew.`] : []),
           ...(freed > 0 ? [`${bytes(freed)} of images that changed or went were given back.`] : []),
           ...(failures > 0 ? [`${failures} could not be: ${failed[0]!.why} Import the dataset again.`] : []),
         ];

@@ -12,12 +12,14 @@ export class ViewPool {
   #tickets = 0;
   #ended: Error | null = null;
 
-  constructor(threads: number) {
+  /** @param onDamaged is told paths of images whose prepared pixels were damaged */
+  constructor(threads: number, onDamaged: (paths: string[]) => void = () => {}) {
     // Sources run as they are (.ts), the built program from .js.
     const file = import.meta.url.endsWith('.ts') ? './loader-worker.ts' : './loader-worker.js';
     this.#workers = Array.from({ length: threads }, () => {
       const worker = new Worker(new URL(file, import.meta.url));
-      worker.on('message', ({ ticket, failures }: WorkerReply) => {
+      worker.on('message', ({ ticket, failures, damaged }: WorkerReply) => {
+        if (damaged.length > 0) onDamaged(damaged);
         this.#open.get(ticket)?.resolve(failures);
         this.#open.delete(ticket);
       });

@@ -4,8 +4,9 @@ import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
+import type { MappedBytes } from './mapped-file.ts';
 import { normalise, normaliseTables } from './normalise.ts';
-import { downsized, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
+import { downsized, isSound, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import type { Pixels } from './resample.ts';
@@ -49,6 +50,8 @@ export interface ViewFailure {
 
 export interface WorkerReply {
   ticket: number;
+  /** Paths of images whose prepared pixels were not what was written: they were decoded. */
+  damaged: string[];
   failures: ViewFailure[];
 }
 
@@ -65,6 +68,20 @@ const pixels = new Scratch();
 const smaller = new Scratch();
 const room = viewRoom();
 const files = new PreparedFiles();
+/** Prepared images that were looked at once, and whether they are sound: a run reads each many times. */
+const looked = new Map<string, boolean>();
+let damaged: string[] = [];
+
+function isUsable(bytes: MappedBytes, place: MappedPlace, path: string): boolean {
+  const key = `${place.file} ${place.start}`;
+  let sound = looked.get(key);
+  if (sound === undefined) {
+    sound = isSound(bytes, place, pixels);
+    looked.set(key, sound);
+    if (!sound) damaged.push(path);
+  }
+  return sound;
+}
 
 /** An image of which any rows can be had. */
 interface Source {
@@ -80,12 +97,20 @@ const decoded = ({ data, width, height }: Pixels): Source => ({
 
 /** Begins to read an image; what it resolves with gives its pixels. */
 async function opened(
-  { path, prepared }: ViewTask,
+  { path, prepared }: Pick<ViewTask, 'path' | 'prepared'>,
   size: number | null,
   keep: boolean,
 ): Promise<() => Promise<Source> | Source> {
   const bytes = prepared && files.bytesOf(prepared);
-  if (bytes) return () => ({ ...prepared, rows: (top, height) => preparedRows(bytes, prepared, top, height, pixels) });
+  if (bytes) {
+    return () =>
+      isUsable(bytes, prepared, path)
+        ? { ...prepared, rows: (top, height) => preparedRows(bytes, prepared, top, height, pixels) }
+        : decodedNow();
+  }
+  async function decodedNow(): Promise<Source> {
+    return (await opened({ path, prepared: null }, size, keep))();
+  }
   // Not prepared, or its file is gone: what is decoded has the same pixels.
   const hit = cache.get(path);
   if (hit) {
@@ -162,7 +187,9 @@ async function serve(request: WorkerRequest): Promise<WorkerReply> {
       failures.push(failureOf(task, error));
     }
   }
-  return { ticket: request.ticket, failures };
+  const reply = { ticket: request.ticket, failures, damaged };
+  damaged = [];
+  return reply;
 }
 
 // One request after the other: the batch that is wanted first is ready first.

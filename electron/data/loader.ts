@@ -85,6 +85,7 @@ export class Loader {
   readonly #queue: Promise<Omit<Batch, 'waitMs'>>[] = [];
   readonly #failures = new Map<number, Failure>();
   readonly #files = new PreparedFiles();
+  readonly #damaged = new Set<string>();
   #position: Position;
   /** Of the two epochs that were asked for last, for a batch may have images of both: a million take a while to shuffle. */
   readonly #orders = new Map<number, Uint32Array>();
@@ -94,7 +95,9 @@ export class Loader {
     this.#options = options;
     const samples = samplesOf(options.images.length, options.config);
     this.#position = positionAmong(samples, options.start ?? { epoch: 0, sample: 0, samples });
-    this.#pool = new ViewPool(options.workers || Math.max(1, Math.floor(availableParallelism() / 2)));
+    this.#pool = new ViewPool(options.workers || Math.max(1, Math.floor(availableParallelism() / 2)), (paths) => {
+      for (const path of paths) this.#damaged.add(path);
+    });
     if (options.signal?.aborted) void this.close();
     options.signal?.addEventListener('abort', () => void this.close(), { once: true });
   }
@@ -115,6 +118,11 @@ export class Loader {
   /** Images that could not be read, each once. */
   failures(): Failure[] {
     return [...this.#failures.values()];
+  }
+
+  /** Paths of images whose prepared pixels are not what was written: these are decoded. */
+  damaged(): ReadonlySet<string> {
+    return this.#damaged;
   }
 
   /** Micro-batches being prepared or ready. */

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { type MappedBytes, MappedFile, type Mapping, SharedBytes } from './mapped-file.ts';
 import { type Pixels, resized } from './resample.ts';
 import type { Scratch } from './scratch.ts';
@@ -8,6 +9,8 @@ export interface PreparedPlace {
   start: number;
   width: number;
   height: number;
+  /** Of its pixels; null where none was kept. */
+  crc32: number | null;
 }
 
 /** Bytes of an image's pixels. */
@@ -76,6 +79,14 @@ export class PreparedFiles {
     this.#files.set(path, file);
     return file;
   }
+}
+
+/** Whether an image's pixels are what was written. @param room where they are read into */
+export function isSound(bytes: MappedBytes, place: PreparedPlace, room: Scratch): boolean {
+  if (place.crc32 === null) return true;
+  const all = room.take(pixelBytes(place));
+  bytes.copy(place.start, all);
+  return crc32(all) === place.crc32;
 }
 
 /** Some rows of an image, in `room`. */

@@ -7,7 +7,15 @@ import { BATCH, prepareFiles, THREADS } from '../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../data/prepared.ts';
 import type { Store } from '../store/store.ts';
 import { datasetFolderMissing } from './datasets.ts';
-import { claimSet, forgetLost, PreparedWriter, sweepPrepared, tidyFiles, type WriterLimits } from './prepared-files.ts';
+import {
+  claimSet,
+  forgetDamaged,
+  forgetLost,
+  PreparedWriter,
+  sweepPrepared,
+  tidyFiles,
+  type WriterLimits,
+} from './prepared-files.ts';
 
 /** Free space that is left to others, bytes. */
 const RESERVE = 500e6;
@@ -33,6 +41,8 @@ export interface PrepareSummary {
   /** Files that could not be: read, or found as the dataset knows them. */
   failed: { path: string; why: string }[];
   failures: number;
+  /** Images whose pixels were not what was written, and that were prepared again. */
+  damaged: number;
   /** Bytes of images that changed or went, given back. */
   freed: number;
   seconds: number;
@@ -106,6 +116,7 @@ async function fill(
 ): Promise<Omit<PrepareSummary, 'set' | 'seconds'>> {
   const writer = new PreparedWriter(store, set, limits);
   forgetLost(store, set.id);
+  const damaged = await forgetDamaged(store, set.id, { onProgress, signal });
   const files = filesToPrepare(dataset, missingImages(store, dataset.id, set));
   const failed: PrepareSummary['failed'] = [];
   let [done, failures] = [0, 0];
@@ -126,7 +137,7 @@ async function fill(
     }
     if (done < files.length) throw canceled(done - failures, files.length);
     const freed = await tidyFiles(store, set.id, writer, { onProgress, signal });
-    return { added: done - failures, failed, failures, freed };
+    return { added: done - failures, failed, failures, damaged, freed };
   } finally {
     await writer.close();
   }

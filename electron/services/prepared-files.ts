@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import type { PreparedImage, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { pixelBytes } from '../data/prepared.ts';
@@ -57,7 +58,7 @@ export class PreparedWriter {
     const start = this.#end + this.#bytes;
     if (this.#file === 0 || (start > 0 && start + data.length > this.#limits.fileBytes)) await this.begin();
     const at = { file: this.#file, start: this.#end + this.#bytes };
-    this.#waiting.push({ image: { image_id: imageId, ...at, width, height, hash }, data });
+    this.#waiting.push({ image: { image_id: imageId, ...at, width, height, hash, crc32: crc32(data) }, data });
     this.#bytes += data.length;
     if (this.#bytes >= this.#limits.chunkBytes) await this.flush();
   }
@@ -158,8 +159,9 @@ export async function tidyFiles(
         if (signal?.aborted) throw tidyCanceled(done, total);
         const data = new Uint8Array(pixelBytes(image));
         const { bytesRead } = await handle!.read(data, 0, data.length, image.start);
-        // Cut meanwhile: it is prepared again the next time.
-        if (bytesRead === data.length) await writer.append(image.image_id, image.hash, { ...image, data });
+        // Cut or damaged meanwhile: it is prepared again the next time.
+        const isSound = bytesRead === data.length && (image.crc32 === null || crc32(data) === image.crc32);
+        if (isSound) await writer.append(image.image_id, image.hash, { ...image, data });
         onProgress?.(++done, total, 'giving back space');
       }
     } finally {
@@ -192,6 +194,40 @@ export function forgetLost(store: Store, set: number): void {
     if (end > (there.get(file) ?? 0)) store.prepared.dropFile(ownerOf(set), file);
   }
 }
+
+/**
+ * Reads all that was prepared, and forgets images of which the pixels are not what was written.
+ * @returns how many
+ * @throws AppError canceled
+ */
+export async function forgetDamaged(
+  store: Store,
+  set: number,
+  { onProgress, signal }: TidyControl = {},
+): Promise<number> {
+  const images = store.prepared.images(set).filter((image) => image.crc32 !== null);
+  const damaged: number[] = [];
+  let done = 0;
+  for (const [file, own] of Map.groupBy(images, (image) => image.file)) {
+    const handle = await open(preparedFile(store.path, set, file));
+    try {
+      for (const image of own.toSorted((a, b) => a.start - b.start)) {
+        if (signal?.aborted) throw new AppError('canceled', 'Checking what was prepared was canceled.');
+        const data = new Uint8Array(pixelBytes(image));
+        const { bytesRead } = await handle.read(data, 0, data.length, image.start);
+        if (bytesRead < data.length || crc32(data) !== image.crc32) damaged.push(image.image_id);
+        if (++done % CHECKED_AT_ONCE === 0) onProgress?.(done, images.length, 'checking what was prepared');
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+  if (damaged.length > 0) store.prepared.dropImages(ownerOf(set), damaged);
+  return damaged.length;
+}
+
+/** Images between two words of progress. */
+const CHECKED_AT_ONCE = 200;
 
 /** Removes files of sets that are gone, or that went with their dataset. */
 export function sweepPrepared(store: Store): void {

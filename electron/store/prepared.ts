@@ -84,7 +84,7 @@ export class Prepared {
    */
   add(owner: SetOwner, images: readonly PreparedImage[], { file, end }: Pick<PreparedSet, 'file' | 'end'>): void {
     const add = this.#db.prepare(`
-      INSERT OR REPLACE INTO prepared_images VALUES (@id, @image_id, @file, @start, @width, @height, @hash)`);
+      INSERT OR REPLACE INTO prepared_images VALUES (@id, @image_id, @file, @start, @width, @height, @hash, @crc32)`);
     const mark = this.#db.prepare('UPDATE prepared_sets SET file = ?, end = ? WHERE id = ?');
     write(this.#db, () => {
       this.#own(owner);
@@ -109,7 +109,7 @@ export class Prepared {
   /** Images that are as they were when they were prepared. */
   images(id: number): PreparedImage[] {
     return this.#db
-      .prepare(`SELECT image_id, file, start, p.width, p.height, p.hash FROM ${LIVE} WHERE set_id = ?`)
+      .prepare(`SELECT image_id, file, start, p.width, p.height, p.hash, p.crc32 FROM ${LIVE} WHERE set_id = ?`)
       .all(id) as PreparedImage[];
   }
 
@@ -138,6 +138,15 @@ export class Prepared {
     write(this.#db, () => {
       this.#own(owner);
       this.#db.prepare('DELETE FROM prepared_images WHERE set_id = ? AND file = ?').run(owner.id, file);
+    });
+  }
+
+  /** Forgets images whose pixels are not what they were: they are prepared again. @throws AppError as `add` */
+  dropImages(owner: SetOwner, images: readonly number[]): void {
+    const drop = this.#db.prepare('DELETE FROM prepared_images WHERE set_id = ? AND image_id = ?');
+    write(this.#db, () => {
+      this.#own(owner);
+      for (const image of images) drop.run(owner.id, image);
     });
   }
 

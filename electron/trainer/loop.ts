@@ -122,6 +122,8 @@ export abstract class TrainingLoop {
         const began = performance.now();
         const batches: Batch[] = [];
         while (batches.length < accumulation) batches.push(await this.#data.next());
+        const news = this.#data.news();
+        if (news) this.#events.onNotice(news);
         const stepped = isFirst ? span('first step') : null;
         isFirst = false;
         await this.#trainStep(batches, began);

@@ -23,13 +23,13 @@ export function preparedImages(
   const set = store.prepared.find(datasetId, size);
   const places = new Map<number, PreparedPlace>();
   const paths = new Map<number, string>();
-  for (const { image_id, file, start, width, height } of set ? store.prepared.images(set.id) : []) {
+  for (const { image_id, file, start, width, height, crc32 } of set ? store.prepared.images(set.id) : []) {
     let path = paths.get(file);
     if (path === undefined) {
       path = preparedFile(store.path, set!.id, file);
       paths.set(file, path);
     }
-    places.set(image_id, { file: path, start, width, height });
+    places.set(image_id, { file: path, start, width, height, crc32 });
   }
   const missing = images.filter(({ id }) => !places.has(id)).length;
   if (missing === 0) return { places, notice: '' };

@@ -1,3 +1,4 @@
+import { suggested } from '../../shared/command.ts';
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
@@ -19,6 +20,9 @@ export class RunData {
   readonly notice: string;
   readonly #loader: Loader;
   #first: Promise<Batch> | null;
+  /** Damaged images of which it is told. */
+  #tellAt = 1;
+  readonly #prepare: string;
 
   /** @param roots folders that hold the images @param randAugment what images go through beyond the configuration */
   constructor(
@@ -33,6 +37,10 @@ export class RunData {
     const size = config.data.prepared ?? null; // an older program's run has no such setting
     const prepared = size === null ? null : preparedImages(store, run.dataset_id!, size, images);
     this.images = images;
+    this.#prepare =
+      size === null
+        ? ''
+        : suggested('prepare', [store.datasets.get(run.dataset_id!).name], `--size ${size}`, process.platform);
     this.notice = prepared?.notice ?? '';
     this.#loader = new Loader({
       ...{ images, roots, config, randAugment, prepared: prepared?.places ?? null },
@@ -51,6 +59,16 @@ export class RunData {
     const began = performance.now();
     const batch = await first;
     return { ...batch, waitMs: performance.now() - began };
+  }
+
+  /** What a person should know since this was asked the last time; empty for nothing. */
+  news(): string {
+    const damaged = this.#loader.damaged();
+    if (damaged.size < this.#tellAt) return '';
+    this.#tellAt = 2 * damaged.size; // the first, and then when it has doubled
+    const [first] = damaged;
+    const what = damaged.size === 1 ? 'one image are' : `${damaged.size} images are`;
+    return `The prepared pixels of ${what} not what was written (the first is ${first}): such images are decoded, to the same pixels. \`${this.#prepare}\` prepares them again.`;
   }
 
   /** Ends the threads; resolves when they are gone. */

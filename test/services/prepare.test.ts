@@ -319,6 +319,45 @@ test('images of a file that is gone, or was cut, are prepared again', async () =
   }
 });
 
+test('pixels that a disk changed, whichever byte, are decoded by a run, which says so, and prepared again', async () => {
+  for (let i = 0; i < 8; i++) await picture(`${i}.png`, 40, 30, i);
+  await load();
+  const asked = { dataset: 'pictures', size: 64, fileBytes: 3 * 3600 };
+  const { set: whole } = await prepareDataset(store, asked);
+  const sound = await batches(64);
+  expect(sound.damaged).toEqual([]);
+  for (const seed of [1, 2, 3, 4]) {
+    const names = [0, 3, 7].map((i) => `${(i + seed) % 8}.png`);
+    for (const [i, name] of names.entries()) {
+      const { file, start } = stored(name, 64);
+      const path = preparedFile(store.path, whole.id, file);
+      const bytes = readFileSync(path);
+      bytes[start + ((seed * 977 + i * 1201) % 3600)]! ^= 1 << (seed + i);
+      writeFileSync(path, bytes);
+    }
+    for (const workers of [1, 2]) {
+      const read = await batches(64, { workers });
+      expect(read.all).toEqual(sound.all);
+      expect(read.damaged.sort()).toEqual(names.map((name) => join(folder, name)).sort());
+    }
+    expect(await prepareDataset(store, asked)).toMatchObject({ damaged: 3, added: 3, set: { images: 8, missing: 0 } });
+    expect(await batches(64)).toMatchObject({ all: sound.all, damaged: [] });
+    expect(await prepareDataset(store, asked)).toMatchObject({ damaged: 0, added: 0 });
+  }
+});
+
+test('what an older version prepared has no checksum, and is read as it is', async () => {
+  for (let i = 0; i < 3; i++) await picture(`${i}.png`, 40, 30, i);
+  await load();
+  await prepareDataset(store, { dataset: 'pictures', size: 64 });
+  const before = await batches(64);
+  const raw = new Database(store.path);
+  raw.exec('UPDATE prepared_images SET crc32 = NULL');
+  raw.close();
+  expect(await batches(64)).toEqual(before);
+  expect(await prepareDataset(store, { dataset: 'pictures', size: 64 })).toMatchObject({ damaged: 0, added: 0 });
+});
+
 test('a file that changed since the import is not kept under its old content', async () => {
   for (let i = 0; i < 3; i++) await picture(`${i}.png`, 40, 30, i);
   await load();
@@ -372,7 +411,7 @@ async function batches(prepared: number | null, options: { decode?: boolean; cro
   } finally {
     await loader.close();
   }
-  return { all, notice: found?.notice ?? '', places: found?.places.size ?? 0 };
+  return { all, notice: found?.notice ?? '', places: found?.places.size ?? 0, damaged: [...loader.damaged()] };
 }
 
 test('batches of what was prepared are those of the same images decoded, to the bit', async () => {
@@ -449,7 +488,7 @@ test('threads read one mapping of a file; a cut or missing one gives none, and n
   const open = () => readdirSync('/proc/self/fd').length;
   const before = process.platform === 'linux' ? open() : 0;
   const files = new PreparedFiles();
-  const place = { file: path, start: 66_000, width: 10, height: 100 };
+  const place = { file: path, start: 66_000, width: 10, height: 100, crc32: null };
   const mapping = files.mappingOf(place);
   expect(mapping?.bytes ?? 70_000).toBe(70_000);
   for (const shared of [mapping, null]) {

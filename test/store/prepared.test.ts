@@ -5,7 +5,15 @@ import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { catchError, image, newStore, scratch } from './helpers.ts';
 
-const at = (image_id: number, hash: string, start = 0) => ({ image_id, file: 1, start, width: 2, height: 3, hash });
+const at = (image_id: number, hash: string, start = 0) => ({
+  image_id,
+  file: 1,
+  start,
+  width: 2,
+  height: 3,
+  hash,
+  crc32: 7,
+});
 const me = process.pid;
 
 test('a row counts while its image is usable and as it was; a new one takes its place', () => {

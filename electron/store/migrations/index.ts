@@ -9,6 +9,7 @@ import { prepared } from './0007-prepared.ts';
 import { evaluationQueue } from './0008-evaluation-queue.ts';
 import { epochSteps } from './0009-epoch-steps.ts';
 import { checksums } from './0010-checksums.ts';
+import { preparedChecksums } from './0011-prepared-checksums.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -22,4 +23,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   evaluationQueue,
   epochSteps,
   checksums,
+  preparedChecksums,
 ];
