@@ -2,21 +2,24 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import type { StateDict, TensorSequence, TensorSource, Uniform } from '../../shared/domain.ts';
 import type { FineTuneSettings } from '../../shared/finetune.ts';
+import { type BlocksOptions, encode, ownTable, SHARED_TABLE } from './encoder.ts';
 import { hostTidy } from './host.ts';
-import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
-import { columnSum } from './kernels/sums.ts';
-import { linear, linearGradient } from './linear.ts';
+import { all } from './layers/embed.ts';
+import { linear } from './layers/linear.ts';
+import { layerNorm } from './layers/norm.ts';
+import { pool } from './layers/pool.ts';
+import type { Tokens } from './layers/tokens.ts';
+import { softCrossEntropy } from './losses/cross-entropy.ts';
+import { Network } from './network.ts';
 import { AdamW, clipFactor, gradientNorm } from './optimizer.ts';
 import { encoderSpecs, initialTensor, type ParameterSpec, relativeTableShape } from './parameters.ts';
-import { encode, encodeBackward, SHARED_TABLE } from './vit.ts';
-import { Gradients, Weights } from './weights.ts';
+import { differentiate } from './tape.ts';
+import { Gradients } from './weights.ts';
 
 export type ClassifierSettings = Pick<
   FineTuneSettings,
   'pooling' | 'drop_path' | 'layer_decay' | 'init_scale' | 'clip_grad'
 >;
-
-const blockTable = (block: number) => `blocks.${block}.attn.relative_position_bias_table`;
 
 /**
  * Every trained tensor of a classifier (`VisionTransformer` of modeling_finetune.py): the encoder without mask token,
@@ -41,7 +44,7 @@ export function classifierSpecs(
   if (model.position === 'shared-relative-bias') {
     for (let i = 0; i < model.depth; i++) {
       const shape = relativeTableShape(model);
-      specs.push({ name: blockTable(i), shape, decay: true, init: { kind: 'constant', value: 0 } });
+      specs.push({ name: ownTable('blocks.', i), shape, decay: true, init: { kind: 'constant', value: 0 } });
     }
   }
   if (pooling === 'mean') specs.push(constant('fc_norm.weight', 1), constant('fc_norm.bias', 0));
@@ -93,27 +96,27 @@ export class Classifier {
   readonly #settings: ClassifierSettings;
   readonly #classes: number;
   readonly #optimizer: AdamW;
-  readonly #weights: Weights;
+  readonly #network: Network;
 
   /** @param state every tensor of `classifierSpecs` @throws AppError bad-file where one is missing or of another shape */
   constructor(model: ModelConfig, classes: number, settings: ClassifierSettings, state: TensorSource) {
     this.#model = model;
     this.#settings = settings;
     this.#classes = classes;
-    const specs = classifierSpecs(model, classes, settings);
-    this.#weights = new Weights(specs, state);
+    const parameters = classifierSpecs(model, classes, settings);
+    this.#network = new Network({ model, parameters, buffers: [] }, state);
     const { depth } = model;
     // AdamW's own betas and epsilon: the published code passes none here. Rates fall from the head to the embeddings
     // (`LayerDecayValueAssigner` of optim_factory.py).
     this.#optimizer = new AdamW(
       { betas: [0.9, 0.999], eps: 1e-8 },
-      specs,
+      parameters,
       (name) => settings.layer_decay ** (depth + 1 - layerOf(name, depth)),
     );
   }
 
   /**
-   * One step on soft targets (`SoftTargetCrossEntropy` of timm).
+   * One step on soft targets.
    * @param images `[batch, side, side, 3]`, normalised @param targets `[batch, classes]`, rows summing to one
    * @param random decides which residual branches are left out
    * @returns loss, nats, and the gradient's norm before clipping
@@ -125,37 +128,24 @@ export class Classifier {
     random: Uniform,
     onGradients?: (gradients: StateDict) => void,
   ): { loss: number; grad_norm: number } {
-    const batch = targets.length / this.#classes;
+    const dropPath = this.#dropPath(targets.length / this.#classes, random);
     const gradients = new Gradients();
-    const input = this.#input(images);
-    const encoded = encode(this.#weights, this.#model, input, null, {
-      dropPath: this.#dropPath(batch, random),
-      keep: 'all',
-    });
-    input.dispose();
-    const { logits, pooled } = this.#head(encoded.tokens);
-    const [loss, dlogits] = tf.tidy(() => {
-      const target = tf.tensor2d(targets, [batch, this.#classes]);
-      const entropy = tf.mul(tf.sum(tf.mul(target, tf.logSoftmax(logits))), -1 / batch);
-      return [entropy, tf.div(tf.sub(tf.softmax(logits), target), batch)];
-    }) as [tf.Scalar, tf.Tensor2D];
-    logits.dispose();
-    encodeBackward(encoded.tape!, this.#headGradient(dlogits, pooled, encoded.tokens, gradients), gradients);
-    const value = loss.dataSync()[0]!;
-    loss.dispose();
-    if (onGradients) onGradients(gradients.state(this.#weights.specs));
+    const { loss } = differentiate(gradients, 1, () => ({
+      loss: softCrossEntropy(this.#logits(images, { dropPath }), targets),
+    }));
+    if (onGradients) onGradients(gradients.state(this.#network.weights.specs));
     const norm = gradientNorm(gradients);
-    if (Number.isFinite(norm) && Number.isFinite(value)) {
+    if (Number.isFinite(norm) && Number.isFinite(loss)) {
       const clip = clipFactor(norm, this.#settings.clip_grad);
-      this.#optimizer.update(this.#weights, gradients, clip, rates.lr, rates.weight_decay);
+      this.#optimizer.update(this.#network.weights, gradients, clip, rates.lr, rates.weight_decay);
     }
     gradients.dispose();
-    return { loss: value, grad_norm: norm };
+    return { loss, grad_norm: norm };
   }
 
   /** @param images `[batch, side, side, 3]`, normalised @returns `[batch, classes]`, row-major, before the softmax */
   logits(images: Float32Array): Float32Array {
-    return hostTidy(() => this.#head(encode(this.#weights, this.#model, this.#input(images), null).tokens).logits);
+    return hostTidy(() => this.#logits(images).tensor);
   }
 
   /** Updates that the optimizer has done. */
@@ -165,7 +155,7 @@ export class Classifier {
 
   /** Parameters and moments, a tensor at a time; nothing of them may be read after another step. */
   tensors(): { student: TensorSequence; exp_avg: TensorSequence; exp_avg_sq: TensorSequence } {
-    return { student: this.#weights.tensors(), ...this.#optimizer.tensors() };
+    return { student: this.#network.tensors(), ...this.#optimizer.tensors() };
   }
 
   /** Continues an optimizer from stored moments. */
@@ -174,53 +164,17 @@ export class Classifier {
   }
 
   dispose(): void {
-    this.#weights.dispose();
+    this.#network.dispose();
     this.#optimizer.dispose();
   }
 
-  /** `tokens` are left to the caller. @returns logits `[batch, classes]`, and what the way back needs */
-  #head(tokens: tf.Tensor3D): { logits: tf.Tensor2D; pooled: Pooled } {
-    const [batch, n, dim] = tokens.shape;
-    const isMean = this.#settings.pooling === 'mean';
-    const x = tf.tidy(() =>
-      isMean
-        ? tf.mean(tf.slice(tokens, [0, 1, 0], [batch, n - 1, dim]), 1)
-        : tf.reshape(tf.slice(tokens, [0, 0, 0], [batch, 1, dim]), [batch, dim]),
-    ) as tf.Tensor2D;
-    let pooled: Pooled = { x, y: x, stats: null };
-    if (isMean) {
-      const [w, b] = [this.#weights.get('fc_norm.weight'), this.#weights.get('fc_norm.bias')];
-      pooled = { x, ...layerNorm(x, w, b, this.#model.layer_norm_eps) };
-    }
-    const product = linear(pooled.y, this.#weights, 'head.weight');
-    const logits: tf.Tensor2D = tf.add(product, this.#weights.get('head.bias'));
-    product.dispose();
-    return { logits, pooled };
-  }
-
-  /** Everything that is given is taken. @returns the gradient of the tokens, `[batch * (1 + K), dim]` */
-  #headGradient(dlogits: tf.Tensor2D, pooled: Pooled, tokens: tf.Tensor3D, gradients: Gradients): tf.Tensor2D {
-    const [batch, n, dim] = tokens.shape;
-    const { x, y, stats } = pooled;
-    gradients.add('head.bias', columnSum(dlogits));
-    let dpooled = linearGradient(dlogits, y, this.#weights, 'head.weight', gradients);
-    if (stats) {
-      const into: tf.Tensor2D = tf.zerosLike(x);
-      const { dx, dw, db } = layerNormGradient(dpooled, x, this.#weights.get('fc_norm.weight'), stats, into);
-      gradients.add('fc_norm.weight', dw);
-      gradients.add('fc_norm.bias', db);
-      tf.dispose([dpooled, y, stats]);
-      dpooled = dx;
-    }
-    const dtokens = tf.tidy(() => {
-      const each = tf.reshape(dpooled, [batch, 1, dim]);
-      const spread = stats
-        ? tf.concat([tf.zerosLike(each), tf.tile(tf.div(each, n - 1), [1, n - 1, 1])], 1)
-        : tf.concat([each, tf.zeros([batch, n - 1, dim])], 1);
-      return tf.reshape(spread, [batch * n, dim]) as tf.Tensor2D;
-    });
-    tf.dispose([dlogits, dpooled, x, tokens]);
-    return dtokens;
+  /** `[batch, classes]` */
+  #logits(images: Float32Array, options?: BlocksOptions): Tokens {
+    const { pooling } = this.#settings;
+    const pooled = pool(encode(this.#network, all(images), options), pooling);
+    const normal =
+      pooling === 'mean' ? layerNorm(this.#network, 'fc_norm', pooled, this.#model.layer_norm_eps) : pooled;
+    return linear(this.#network, 'head', normal);
   }
 
   /**
@@ -236,16 +190,4 @@ export class Classifier {
       return tf.tensor1d(Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0)));
     };
   }
-
-  #input(images: Float32Array): tf.Tensor4D {
-    const side = this.#model.image_size;
-    return tf.tensor4d(images, [images.length / (side * side * 3), side, side, 3]);
-  }
-}
-
-/** Pooled tokens before and after their LayerNorm, `[batch, dim]`; without one they are the same, and `stats` is null. */
-interface Pooled {
-  x: tf.Tensor2D;
-  y: tf.Tensor2D;
-  stats: tf.Tensor2D | null;
 }

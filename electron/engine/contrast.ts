@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { RunConfig } from '../../shared/config.ts';
+import { record, Value } from './tape.ts';
 
 /** How a batch of look-ups went; all over the masked patches. */
 export interface Lookup {
@@ -24,16 +25,39 @@ export function dictionaryLogits(queries: tf.Tensor3D, keys: tf.Tensor3D, config
 
 /**
  * Denoising contrast (arXiv 2205.09616, eq. 3): the mean over masked patches of the cross-entropy of finding the key
- * at the same place.
+ * at the same place. No gradient reaches the keys.
+ * @param queries @param keys `[batch, K, out]`, of unit length
  * @param mask `[batch, K]`, 1 = masked
- * @returns a scalar, and its gradient for the queries, `[batch, K, out]`, times `scale`; no gradient reaches the keys
+ */
+export function denoisingContrast(
+  queries: Value<tf.Tensor3D>,
+  keys: Value<tf.Tensor3D>,
+  mask: Float32Array,
+  config: RunConfig['contrast'],
+): Value<tf.Scalar> {
+  const [batch, K] = queries.tensor.shape;
+  const m = tf.tensor2d(mask, [batch, K]);
+  const { loss, dqueries } = contrastLoss(queries.tensor, keys.tensor, m, config);
+  m.dispose();
+  return record(
+    new Value(loss),
+    (dloss) => {
+      queries.addGradient(tf.mul(dqueries, dloss));
+      dloss.dispose();
+    },
+    [dqueries],
+  );
+}
+
+/**
+ * The same on tensors.
+ * @returns a scalar, and its gradient for the queries, `[batch, K, out]`
  */
 export function contrastLoss(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D,
   config: RunConfig['contrast'],
-  scale = 1,
 ): { loss: tf.Scalar; dqueries: tf.Tensor3D } {
   const [batch, K, out] = queries.shape;
   const [loss, dqueries] = tf.tidy(() => {
@@ -53,7 +77,7 @@ export function contrastLoss(
             ),
             [batch, K, out],
           );
-    const factor = tf.expandDims(tf.mul(share, scale / config.temperature), -1);
+    const factor = tf.expandDims(tf.mul(share, 1 / config.temperature), -1);
     return [tf.sum(tf.mul(entropy, share)), tf.mul(tf.sub(weighed, keys), factor)];
   }) as [tf.Scalar, tf.Tensor3D];
   return { loss, dqueries };
@@ -80,15 +104,16 @@ export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Run
 export function lookup(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
-  mask: tf.Tensor2D,
+  mask: tf.Tensor2D | Float32Array,
   config: RunConfig['contrast'],
 ): Lookup {
-  const share = (ranks: tf.Tensor2D, below: number) =>
-    tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), mask)), tf.sum(mask));
+  const [batch, K] = queries.shape;
   const values = tf.tidy(() => {
+    const masked = mask instanceof Float32Array ? tf.tensor2d(mask, [batch, K]) : mask;
+    const share = (ranks: tf.Tensor2D, below: number) =>
+      tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), masked)), tf.sum(masked));
     const ranks = lookupRanks(queries, keys, config);
     const found = [share(ranks, 1), share(ranks, 5)];
-    const batch = keys.shape[0];
     if (batch > 1) {
       const others = tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]);
       // The control is always within one image: with the whole batch as dictionary the right key would be there.

@@ -1,21 +1,22 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
-import { patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { encode } from './encoder.ts';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { hostTidy } from './host.ts';
-import { bufferSpecs, parameterSpecs, requireTensor } from './parameters.ts';
-import { type NormMode, project } from './projector.ts';
-import { encode, type Witness } from './vit.ts';
-import { Weights } from './weights.ts';
+import type { Witness } from './layers/block.ts';
+import { all, replace } from './layers/embed.ts';
+import { project } from './layers/projector.ts';
+import { patches, type Tokens, unit } from './layers/tokens.ts';
+import { Network } from './network.ts';
+import { bufferSpecs, parameterSpecs } from './parameters.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
   readonly model: ModelConfig;
   readonly projector: ProjectorConfig;
-  readonly #weights: Weights;
-  readonly #buffers: ReadonlyMap<string, tf.Tensor>;
+  readonly #network: Network;
 
   /** @throws AppError bad-file where a tensor is missing or of another shape */
   constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
@@ -28,10 +29,8 @@ export class FrozenNetwork {
         'It has no projector and no mask token, so there are no look-ups to ask it for.',
         'Choose a checkpoint of the pretraining.',
       );
-    this.#weights = new Weights(parameterSpecs(model, projector), state);
-    this.#buffers = new Map(
-      bufferSpecs(projector).map(({ name, shape }) => [name, tf.tensor(requireTensor(state, name, shape).data, shape)]),
-    );
+    const [parameters, buffers] = [parameterSpecs(model, projector), bufferSpecs(projector)];
+    this.#network = new Network({ model, parameters, buffers }, state);
   }
 
   /**
@@ -40,7 +39,7 @@ export class FrozenNetwork {
    * @returns `[batch, 1 + K, dim]`, CLS first, row-major
    */
   tokens(images: Float32Array, until = this.model.depth): Float32Array {
-    const tokens = hostTidy(() => encode(this.#weights, this.model, this.#input(images), null, { until }).tokens);
+    const tokens = hostTidy(() => byImage(encode(this.#network, all(images), { until })));
     return requireFinite(tokens, 'The features of the network');
   }
 
@@ -53,8 +52,7 @@ export class FrozenNetwork {
     const features = hostTidy(() => {
       if (feature === 'projector') return this.features(images, null);
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
-      const { tokens } = encode(this.#weights, this.model, this.#input(images), null, { until });
-      return tf.slice(tokens, [0, 1, 0]);
+      return patches(encode(this.#network, all(images), { until })).tensor;
     });
     return requireFinite(features, 'The features of the network');
   }
@@ -65,8 +63,8 @@ export class FrozenNetwork {
    */
   attention(images: Float32Array, witness: Witness): void {
     tf.tidy(() => {
-      const { tokens } = encode(this.#weights, this.model, this.#input(images), null, { witness });
-      requireFiniteTensor(tokens, 'The features of the network');
+      const { tensor } = encode(this.#network, all(images), { witness });
+      requireFiniteTensor(tensor, 'The features of the network');
     });
   }
 
@@ -79,23 +77,16 @@ export class FrozenNetwork {
    */
   features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
     return tf.tidy(() => {
-      const x = this.#input(images);
-      const m = mask ? tf.tensor2d(mask, [x.shape[0], patchesOf(this.model)]) : null;
-      const { tokens } = encode(this.#weights, this.model, x, m);
-      const mode: NormMode =
-        norm === 'batch' ? { kind: 'batch', observe: () => {} } : { kind: 'running', statistics: this.#buffers };
-      const { features } = project(this.#weights, this.projector, tokens, mode);
-      return requireFiniteTensor(features, 'The features of the network');
+      const tokens = encode(this.#network, mask ? replace(images, mask) : all(images));
+      const { tensor } = unit(patches(project(this.#network, this.projector, tokens, norm)));
+      return requireFiniteTensor(tensor, 'The features of the network');
     });
   }
 
-  #input(images: Float32Array): tf.Tensor4D {
-    const side = this.model.image_size;
-    return tf.tensor4d(images, [images.length / (side * side * 3), side, side, 3]);
-  }
-
   dispose(): void {
-    this.#weights.dispose();
-    tf.dispose([...this.#buffers.values()]);
+    this.#network.dispose();
   }
 }
+
+/** `[batch, n, width]`; within a tidy. */
+const byImage = ({ tensor, batch, n, width }: Tokens) => tf.reshape(tensor, [batch, n, width]);

@@ -15,11 +15,12 @@ export interface ParameterSpec {
   init: Init;
 }
 
-/** Running statistics of a BatchNorm: state of a model that no gradient reaches. */
+/** State of a network that no gradient reaches: running statistics of a BatchNorm, fixed positions. */
 export interface BufferSpec {
   name: string;
   shape: number[];
-  value: number;
+  /** What it starts as: one number everywhere, or all values, row-major. */
+  value: number | (() => Float32Array);
 }
 
 const NO_DECAY = new Set(['pos_embed', 'cls_token']);
@@ -155,10 +156,14 @@ export function initialSource(
       const spec = specs.get(name);
       if (spec) return { shape: spec.shape, data: initialTensor(spec, random(name)) };
       const buffer = buffers.get(name);
-      return buffer && { shape: buffer.shape, data: new Float32Array(sizeOf(buffer.shape)).fill(buffer.value) };
+      return buffer && { shape: buffer.shape, data: initialBuffer(buffer) };
     },
   };
 }
+
+/** A buffer as it starts, row-major. */
+export const initialBuffer = ({ shape, value }: BufferSpec): Float32Array =>
+  typeof value === 'number' ? new Float32Array(sizeOf(shape)).fill(value) : value();
 
 /** A tensor as it starts, row-major. */
 export function initialTensor({ shape, init }: ParameterSpec, random: Uniform): Float32Array {

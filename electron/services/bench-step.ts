@@ -1,7 +1,8 @@
+import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
 import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { ConMIM, type EngineOptions, type MicroBatch } from '../engine/conmim.ts';
 import { profileOperations } from '../engine/profile.ts';
+import { type EngineOptions, Trainer } from '../engine/trainer.ts';
 import { collectGarbage } from '../trainer/garbage.ts';
 import { untrainedSource } from '../trainer/training.ts';
 
@@ -42,7 +43,7 @@ export function benchConfig(model: string, image: number, patch: number): RunCon
 }
 
 /** A micro-batch of noise, three quarters of it masked. */
-function noise({ model }: RunConfig, batch: number): MicroBatch {
+function noise({ model }: RunConfig, batch: number): ConMIMBatch {
   const K = patchesOf(model);
   const values = () => Float32Array.from({ length: batch * model.image_size ** 2 * 3 }, () => 2 * Math.random() - 1);
   return {
@@ -52,9 +53,9 @@ function noise({ model }: RunConfig, batch: number): MicroBatch {
   };
 }
 
-function untrainedEngine(config: RunConfig, options: EngineOptions): ConMIM {
+function untrainedEngine(config: RunConfig, options: EngineOptions) {
   const state = untrainedSource(config);
-  return new ConMIM(config, state, state, options);
+  return new Trainer(conmim, config, state, state, options);
 }
 
 /**

@@ -1,4 +1,9 @@
-import type { Features } from '../engine/conmim.ts';
+/** L2-normalised features of a batch, `[batch * K, out]` each. */
+export interface Features {
+  queries: Float32Array;
+  keys: Float32Array;
+  out: number;
+}
 
 /** One look-up of a replayed batch: places are patches, row by row. */
 export interface ReplayedLookup {

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { ConMIM, type EngineConfig, type Features } from '../engine/conmim.ts';
+import { hostCopy } from '../engine/host.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
+import { Trainer } from '../engine/trainer.ts';
 import { type Replace, writeWhole } from '../formats/files.ts';
 import { makeFolder } from '../formats/outputs.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
@@ -50,12 +52,11 @@ function channelsLast({ shape, data }: HostTensor): Float32Array {
   return out;
 }
 
-function configOf(fixture: ReturnType<typeof readFixture>): EngineConfig {
+function configOf(fixture: ReturnType<typeof readFixture>): ConMIMConfig {
   return {
     model: modelSchema.parse({ ...pickModel(fixture) }),
     projector: fixture.projector,
     contrast: { temperature: fixture.temperature, dictionary: 'image' },
-    momentum: { schedule: 'cosine', start: 0, end: 1 }, // every step brings its own
     optimizer: {
       ...OPTIMIZER,
       betas: fixture.optimizer.betas,
@@ -105,7 +106,7 @@ export function replay(folder: string, out: string, how: Replace = { replace: tr
     writeWhole(join(out, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
 
   const init = { student: load('student.init'), teacher: load('teacher.init') };
-  const engine = new ConMIM(config, init.student, init.teacher);
+  const engine = new Trainer(conmim, config, init.student, init.teacher);
   const steps: ReplayStep[] = [];
   let input: HostTensor | undefined;
   for (const [i, rates] of fixture.steps.entries()) {
@@ -117,23 +118,25 @@ export function replay(folder: string, out: string, how: Replace = { replace: tr
     };
     input = part('student_input');
     const mask = part('mask');
-    const onFeatures = (features: Features) => {
-      const [images, K] = mask.shape as [number, number];
-      const shape = [images, K, features.out];
-      const { queries, keys } = features;
-      write(
-        'features.step0',
-        new Map(Object.entries({ queries, keys }).map(([name, data]) => [name, { shape, data }])),
-      );
-      const lookups = lookupsOf(features, mask.data, K, fixture.temperature);
-      writeJson('lookups.step0.json', lookups);
-    };
+    const features: StateDict = new Map();
     const result = engine.step(
       [{ student: channelsLast(input), teacher: channelsLast(part('teacher_input')), mask: mask.data }],
       rates,
-      i === 0 ? { onGradients: (gradients) => write('gradients.step0', gradients), onFeatures } : {},
+      i === 0
+        ? {
+            onGradients: (gradients) => write('gradients.step0', gradients),
+            show: (name, tensor) => features.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
+          }
+        : {},
     );
-    steps.push({ loss: result.loss, grad_norm_before_clip: result.grad_norm, lookup_top1: result.top1 });
+    if (i === 0) {
+      write('features.step0', features);
+      const [queries, keys] = [features.get('queries')!, features.get('keys')!];
+      const [, K, out] = queries.shape as [number, number, number];
+      const lookups = lookupsOf({ queries: queries.data, keys: keys.data, out }, mask.data, K, fixture.temperature);
+      writeJson('lookups.step0.json', lookups);
+    }
+    steps.push({ loss: result.loss, grad_norm_before_clip: result.grad_norm, lookup_top1: result.figures.top1! });
   }
   const final = engine.state();
   engine.dispose();
@@ -181,7 +184,7 @@ function averageUnused(
 }
 
 type Fixture = z.output<typeof fixtureSchema>;
-const OPTIMIZER: EngineConfig['optimizer'] = {
+const OPTIMIZER: ConMIMConfig['optimizer'] = {
   lr: 1,
   min_lr: 0,
   warmup_lr: 0,

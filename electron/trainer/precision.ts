@@ -1,6 +1,6 @@
 import type { RunConfig } from '../../shared/config.ts';
-import type { EngineOptions, LossScaling } from '../engine/conmim.ts';
 import type { Storage } from '../engine/kernels/device.ts';
+import type { EngineOptions, LossScaling } from '../engine/trainer.ts';
 import { timeProducts } from '../engine/trial.ts';
 
 /** Sixteen bits must be so much faster in a product before `auto` takes them. */

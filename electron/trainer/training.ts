@@ -1,10 +1,12 @@
+import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Run } from '../../shared/domain.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
-import { ConMIM } from '../engine/conmim.ts';
+import { hostCopy } from '../engine/host.ts';
 import { initialSource, initialState } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
+import { Trainer } from '../engine/trainer.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
@@ -29,7 +31,7 @@ const initialStreams =
 
 /** A pretraining: ConMIM's steps on the images of a dataset. */
 export class Training extends TrainingLoop {
-  readonly #engine: ConMIM;
+  readonly #engine: Trainer<ConMIMConfig, ConMIMBatch>;
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     super(store, run, events, data);
@@ -37,7 +39,8 @@ export class Training extends TrainingLoop {
     if (this.from) {
       const { id, state } = this.from;
       const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
-      this.#engine = new ConMIM(
+      this.#engine = new Trainer(
+        conmim,
         run.config,
         store.checkpoints.source(id, 'student'),
         store.checkpoints.source(id, 'teacher'),
@@ -51,7 +54,7 @@ export class Training extends TrainingLoop {
       const mode = run.config.train.mixed_precision ?? 'off'; // an older program's run has no such setting
       const { precision, why } = choosePrecision(mode);
       if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
-      this.#engine = new ConMIM(run.config, state, state, engineOptions(run.config, precision));
+      this.#engine = new Trainer(conmim, run.config, state, state, engineOptions(run.config, precision));
     }
     initialised();
   }
@@ -64,18 +67,18 @@ export class Training extends TrainingLoop {
       cosine_student: null,
       cosine_teacher: null,
     };
-    const result = this.#engine.step(batches, rates, {
+    const { loss, grad_norm, figures } = this.#engine.step(batches, rates, {
       ...(measure && {
-        onFeatures: ({ queries, keys, out }) => {
-          const [student, teacher] = [featureHealth(queries, out), featureHealth(keys, out)];
-          health.rank_student = student.rank;
-          health.rank_teacher = teacher.rank;
-          health.cosine_student = student.cosine;
-          health.cosine_teacher = teacher.cosine;
+        show: (name, tensor) => {
+          const { rank, cosine } = featureHealth(hostCopy(tensor), tensor.shape.at(-1)!);
+          const who = name === 'queries' ? 'student' : 'teacher';
+          health[`rank_${who}`] = rank;
+          health[`cosine_${who}`] = cosine;
         },
       }),
     });
-    return { ...result, ...health };
+    const { top1, top5, top1_control } = figures;
+    return { loss, grad_norm, top1: top1!, top5: top5!, top1_control: top1_control!, ...health };
   }
 
   protected override state(): LoopState {

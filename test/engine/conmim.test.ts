@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { ConMIM, type EngineOptions, type MicroBatch } from '../../electron/engine/conmim.ts';
+import { ratesAt } from '../../electron/engine/schedule.ts';
+import { type EngineOptions, Trainer } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
+import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
 beforeAll(async () => {
@@ -20,7 +22,7 @@ const small = (over: Record<string, object> = {}) =>
   });
 const rates = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };
 
-function batch(seed: number, images = 4): MicroBatch {
+function batch(seed: number, images = 4): ConMIMBatch {
   const random = stream(seed, 0, 0, 'test batch');
   const noise = () => Float32Array.from({ length: images * 16 * 16 * 3 }, () => random.uniform(-1, 1));
   return {
@@ -30,14 +32,15 @@ function batch(seed: number, images = 4): MicroBatch {
   };
 }
 
-let engine: ConMIM | null = null;
+type ConMIMTrainer = Trainer<ConMIMConfig, ConMIMBatch>;
+let engine: ConMIMTrainer | null = null;
 afterEach(() => {
   engine?.dispose();
   engine = null;
 });
-function make(config = small(), options: EngineOptions = {}): ConMIM {
+function make(config = small(), options: EngineOptions = {}): ConMIMTrainer {
   const state = untrainedState(config);
-  engine = new ConMIM(config, state, state, options);
+  engine = new Trainer(conmim, config, state, state, options);
   return engine;
 }
 
@@ -46,7 +49,7 @@ test('no tensor is left behind, by steps or by dispose', () => {
   const e = make();
   e.step([batch(1), batch(2)], rates);
   const after = tf.memory();
-  for (let i = 0; i < 20; i++) e.step([batch(i), batch(i + 1)], rates, { onFeatures: () => {}, onGradients: () => {} });
+  for (let i = 0; i < 20; i++) e.step([batch(i), batch(i + 1)], rates, { show: () => {}, onGradients: () => {} });
   expect(tf.memory().numTensors).toBe(after.numTensors);
   expect(tf.memory().numBytes).toBe(after.numBytes);
   e.dispose();
@@ -76,15 +79,16 @@ test('two micro-batches give the mean of their gradients', () => {
 });
 
 describe('the asymmetric design is configuration', () => {
-  const difference = (e: ConMIM) => {
+  const difference = (e: ConMIMTrainer) => {
     const { student, teacher } = e.state();
     return student
       .get('blocks.0.mlp.fc1.weight')!
       .data.reduce((a, v, i) => Math.max(a, Math.abs(v - teacher.get('blocks.0.mlp.fc1.weight')!.data[i]!)), 0);
   };
   test('momentum none: teacher and student share their weights', () => {
-    const e = make(small({ momentum: { schedule: 'none' } }));
-    e.step([batch(1)], rates);
+    const config = small({ momentum: { schedule: 'none' } });
+    const e = make(config);
+    e.step([batch(1)], { ...ratesAt(config, 5, 10, 1), lr: 1e-3 });
     expect(difference(e)).toBe(0);
   });
   test('momentum: the teacher lags', () => {

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ConMIM, type MicroBatch } from '../../electron/engine/conmim.ts';
 import { ownTensor, ownZeros } from '../../electron/engine/kernels/memory.ts';
+import { Trainer } from '../../electron/engine/trainer.ts';
 import { compiledKernels, loadBackend } from '../../electron/trainer/backend.ts';
 import { collectGarbage } from '../../electron/trainer/garbage.ts';
 import { untrainedSource, untrainedState } from '../../electron/trainer/training.ts';
+import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
 const backend = await loadBackend();
@@ -94,7 +95,7 @@ describe.skipIf(!addon)(`memory of compiled kernels${addon ? '' : ` (skipped: ${
     model: { image_size: 32, patch_size: 4, embed_dim: 128, depth: 2, num_heads: 2 },
     projector: { hidden: 512, out: 128 },
   });
-  const noise = (): MicroBatch => {
+  const noise = (): ConMIMBatch => {
     const values = () => Float32Array.from({ length: 4 * 32 * 32 * 3 }, () => 2 * Math.random() - 1);
     return {
       student: values(),
@@ -105,7 +106,7 @@ describe.skipIf(!addon)(`memory of compiled kernels${addon ? '' : ` (skipped: ${
 
   test.each([false, true])('steps leave nothing in it, and take no more of it (recompute: %s)', (recompute) => {
     const source = untrainedSource(config);
-    const engine = new ConMIM(config, source, source, { recompute });
+    const engine = new Trainer(conmim, config, source, source, { recompute });
     const rates = { lr: 1e-4, weight_decay: 0.05, momentum: 0.9 };
     const { live } = memory();
     expect(live).toBeGreaterThan(before.live);
@@ -141,7 +142,8 @@ test('of one source the teacher is a copy of the student, and each tensor is ask
   });
   const asked = new Map<string, number>();
   const source = untrainedSource(config);
-  const engine = new ConMIM(
+  const engine = new Trainer(
+    conmim,
     config,
     ...twice({
       get(name: string) {

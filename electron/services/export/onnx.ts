@@ -1,7 +1,7 @@
 import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/domain.ts';
 import { sizeOf } from '../../engine/parameters.ts';
-import { relativePositionIndex } from '../../engine/position.ts';
+import { relativePositionIndex } from '../../engine/layers/position.ts';
 import { OnnxGraph } from '../../formats/onnx.ts';
 import { encoderSpecs } from './encoder.ts';
 
@@ -12,7 +12,7 @@ export function onnxWeightBytes(config: Pick<RunConfig, 'model' | 'projector'>):
 }
 
 /**
- * The encoder as an ONNX graph, node for node what `encode` of engine/vit.ts computes, with weights under the published
+ * The encoder as an ONNX graph, node for node what `encode` of engine/encoder.ts computes, with weights under the published
  * names and in the published layouts (`Gemm` takes `[out, in]` as it is).
  *
  * Input `images` `[batch, 3, side, side]`, normalised. Outputs `tokens` `[batch, 1 + K, dim]` after the last LayerNorm,

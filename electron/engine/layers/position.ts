@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { ModelConfig } from '../../shared/config.ts';
-import { gridOf, patchesOf } from '../../shared/config.ts';
-import { gatherRows, gatherRowsGradient } from './kernels/gather-rows.ts';
+import type { ModelConfig } from '../../../shared/config.ts';
+import { gridOf, patchesOf } from '../../../shared/config.ts';
+import { gatherRows, gatherRowsGradient } from '../kernels/gather-rows.ts';
+import type { Network } from '../network.ts';
+import { record, Value } from '../tape.ts';
 
 /**
  * For each pair of tokens (CLS first) its row in the relative position table: `[(K + 1)^2]`
@@ -26,8 +28,18 @@ export function relativePositionIndex(grid: number): Int32Array {
   return index;
 }
 
-/** The bias that a block adds to its attention logits: `[heads, K + 1, K + 1]`. @param table `[rows, heads]` */
-export function relativePositionBias(table: tf.Tensor, model: ModelConfig): tf.Tensor3D {
+/** The bias that blocks add to their attention logits, `[heads, K + 1, K + 1]`, from a table; null where there is none. */
+export function positionBias(network: Network, table: string): Value<tf.Tensor3D> | null {
+  const rows = network.weights.find(table);
+  if (!rows) return null;
+  const { model } = network;
+  return record(new Value(relativePositionBias(rows, model)), (dbias, gradients) => {
+    gradients.add(table, relativePositionGradient(dbias, model));
+  });
+}
+
+/** @param table `[rows, heads]` */
+function relativePositionBias(table: tf.Tensor, model: ModelConfig): tf.Tensor3D {
   const n = patchesOf(model) + 1;
   return tf.tidy(() => {
     const rows = gatherRows(table as tf.Tensor2D, relativePositionIndex(gridOf(model)));
@@ -35,8 +47,8 @@ export function relativePositionBias(table: tf.Tensor, model: ModelConfig): tf.T
   });
 }
 
-/** Its gradient, that of the table. @param dbias `[heads, K + 1, K + 1]`, taken */
-export function relativePositionGradient(dbias: tf.Tensor3D, model: ModelConfig): tf.Tensor2D {
+/** The gradient of the table. Disposes of `dbias`, `[heads, K + 1, K + 1]`. */
+function relativePositionGradient(dbias: tf.Tensor3D, model: ModelConfig): tf.Tensor2D {
   const n = patchesOf(model) + 1;
   const index = relativePositionIndex(gridOf(model));
   const table = tf.tidy(() => {

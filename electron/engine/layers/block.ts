@@ -1,16 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { ModelConfig } from '../../shared/config.ts';
-import { type AttentionInputs, attention, attentionGradient, attentionProbabilities } from './kernels/attention.ts';
-import { gelu, geluGradient } from './kernels/gelu.ts';
-import { layerNorm, layerNormGradient } from './kernels/layer-norm.ts';
-import { residual, residualGradient } from './kernels/residual.ts';
-import { inputGradient, linear, linearGradient, weightGradient } from './linear.ts';
-import type { Gradients, Weights } from './weights.ts';
+import { type AttentionInputs, attention, attentionGradient, attentionProbabilities } from '../kernels/attention.ts';
+import { gelu, geluGradient } from '../kernels/gelu.ts';
+import { layerNorm, layerNormGradient } from '../kernels/layer-norm.ts';
+import { residual, residualGradient } from '../kernels/residual.ts';
+import { inputGradient, linear, linearGradient, weightGradient } from '../linear.ts';
+import type { Network } from '../network.ts';
+import { isRecording, record, type Value } from '../tape.ts';
+import type { Gradients, Weights } from '../weights.ts';
+import { Tokens } from './tokens.ts';
 
-/** What of a block's forward pass its backward pass needs. All of it is owned by who holds it. */
-export interface BlockActivations {
-  /** `[batch * n, dim]`, as it came in, and between the two branches. */
-  x: tf.Tensor2D;
+/** What of a block's forward pass its backward pass needs, beside its input. All of it is owned by who holds it. */
+interface BlockActivations {
+  /** `[batch * n, dim]`, between the two branches. */
   middle: tf.Tensor2D;
   qkv: tf.Tensor2D;
   attended: tf.Tensor2D;
@@ -19,10 +20,21 @@ export interface BlockActivations {
   mlp: tf.Tensor2D;
 }
 
+/** Blocks of one transformer: the encoder's, or a decoder's. */
+export interface BlockShape {
+  /** Name before the number of a block, with the dot: `blocks.`. */
+  prefix: string;
+  depth: number;
+  heads: number;
+  /** LayerNorm's epsilon. */
+  eps: number;
+}
+
 /** Everything of a block that does not change with its input. */
-export interface BlockContext {
+interface BlockContext {
   weights: Weights;
-  model: ModelConfig;
+  heads: number;
+  eps: number;
   /** Name before its parameters' names, with the dot. */
   at: string;
   /** Tokens of an image. */
@@ -33,41 +45,83 @@ export interface BlockContext {
   factors: readonly [tf.Tensor1D | null, tf.Tensor1D | null];
 }
 
-const norm = ({ weights, model, at }: BlockContext, x: tf.Tensor2D, name: string) =>
-  layerNorm(
-    x,
-    weights.get(`${at}${name}.weight`),
-    weights.get(`${at}${name}.bias`),
-    model.layer_norm_eps,
-    weights.storage,
-  );
+const norm = ({ weights, eps, at }: BlockContext, x: tf.Tensor2D, name: string) =>
+  layerNorm(x, weights.get(`${at}${name}.weight`), weights.get(`${at}${name}.bias`), eps, weights.storage);
 
 const scales = ({ weights, at, factors }: BlockContext, branch: 0 | 1) => ({
   gamma: weights.find(`${at}gamma_${branch + 1}`),
   factors: factors[branch],
 });
 
-const attentionOf = ({ weights, model, at, n, bias }: BlockContext, qkv: tf.Tensor2D): AttentionInputs => ({
+const attentionOf = ({ weights, heads, at, n, bias }: BlockContext, qkv: tf.Tensor2D): AttentionInputs => ({
   qkv,
   qBias: weights.get(`${at}attn.q_bias`),
   vBias: weights.get(`${at}attn.v_bias`),
-  heads: model.num_heads,
+  heads,
   n,
   bias,
 });
 
-/** Attention of a block that was run: `[batch, heads, n, n]`, query by key; the caller owns it. */
-export const probabilitiesOf = (context: BlockContext, { qkv }: BlockActivations): tf.Tensor4D =>
-  attentionProbabilities(attentionOf(context, qkv));
+/** Sees the attention of a block as it is computed: `[batch, heads, n, n]`, query by key, each row summing to one. */
+export type Witness = (block: number, probabilities: tf.Tensor4D) => void;
+
+export interface BlockOptions {
+  /** Relative position bias, `[heads, n, n]`. */
+  bias?: Value<tf.Tensor3D> | null;
+  /** Of the attention branch and of the MLP, `[batch]` each, or null for 1: stochastic depth. Given to the block. */
+  factors?: readonly [tf.Tensor1D | null, tf.Tensor1D | null];
+  witness?: Witness | undefined;
+}
 
 /**
- * A block of the encoder (`Block` of modeling_finetune.py): attention and MLP, each on normalised tokens and added.
- * @param x `[batch * n, dim]`; it is part of what comes back
+ * A block of a transformer (`Block` of modeling_finetune.py): attention and MLP, each on normalised tokens and added.
+ * @param i its number
  */
-export function blockForward(
-  context: BlockContext,
-  x: tf.Tensor2D,
-): { out: tf.Tensor2D; activations: BlockActivations } {
+export function block(network: Network, shape: BlockShape, i: number, x: Tokens, options: BlockOptions = {}): Tokens {
+  const { bias = null, factors = [null, null], witness } = options;
+  const context: BlockContext = {
+    weights: network.weights,
+    heads: shape.heads,
+    eps: shape.eps,
+    at: `${shape.prefix}${i}.`,
+    n: x.n,
+    bias: bias?.tensor ?? null,
+    factors,
+  };
+  const { out, activations } = blockForward(context, x.tensor);
+  if (witness) {
+    const probabilities = attentionProbabilities(attentionOf(context, activations.qkv));
+    witness(i, probabilities);
+    probabilities.dispose();
+  }
+  const keeps = isRecording() && !network.recompute;
+  if (!keeps) tf.dispose(Object.values(activations));
+  return record(
+    new Tokens(out, x.batch),
+    (dout, gradients) => {
+      const { dx, dbias } = blockBackward(
+        context,
+        x.tensor,
+        keeps ? activations : activationsAgain(context, x.tensor),
+        dout,
+        gradients,
+      );
+      x.addGradient(dx);
+      if (dbias) bias!.addGradient(dbias);
+    },
+    factors,
+  );
+}
+
+/** What a block keeps, computed once more from its input (arXiv 1604.06174). */
+function activationsAgain(context: BlockContext, x: tf.Tensor2D): BlockActivations {
+  const { out, activations } = blockForward(context, x);
+  out.dispose();
+  return activations;
+}
+
+/** @param x `[batch * n, dim]` */
+function blockForward(context: BlockContext, x: tf.Tensor2D): { out: tf.Tensor2D; activations: BlockActivations } {
   const { weights, at } = context;
   const first = norm(context, x, 'norm1');
   const qkv = linear(first.y, weights, `${at}attn.qkv.weight`);
@@ -82,22 +136,23 @@ export function blockForward(
   const mlp = linear(active, weights, `${at}mlp.fc2.weight`);
   const out = residual(middle, mlp, weights.get(`${at}mlp.fc2.bias`), scales(context, 1));
   tf.dispose([second.y, second.stats, active]);
-  return { out, activations: { x, middle, qkv, attended, projected, hidden, mlp } };
+  return { out, activations: { middle, qkv, attended, projected, hidden, mlp } };
 }
 
 /**
  * Gradients of a block: those of its parameters are added to `gradients`. The outputs of LayerNorm and GELU are
- * computed again, which costs less than to keep them. Activations and `dout` are taken.
+ * computed again, which costs less than to keep them. Disposes of `activations` and `dout`; `x` stays the caller's.
  * @returns the gradient of `x`, and that of the relative position bias
  */
-export function blockBackward(
+function blockBackward(
   context: BlockContext,
+  x: tf.Tensor2D,
   activations: BlockActivations,
   dout: tf.Tensor2D,
   gradients: Gradients,
 ): { dx: tf.Tensor2D; dbias: tf.Tensor3D | null } {
   const { weights, at } = context;
-  const { x, middle, qkv, attended, projected, hidden, mlp } = activations;
+  const { middle, qkv, attended, projected, hidden, mlp } = activations;
   const add = (name: string, gradient: tf.Tensor | null) => gradient && gradients.add(at + name, gradient);
 
   // MLP
@@ -133,7 +188,7 @@ export function blockBackward(
   const dfirst = linearGradient(dqkv, first.y, weights, `${at}attn.qkv.weight`, gradients);
   tf.dispose([dqkv, first.y]);
   const before = layerNormGradient(dfirst, x, weights.get(`${at}norm1.weight`), first.stats, between.dx);
-  tf.dispose([dfirst, first.stats, x]);
+  tf.dispose([dfirst, first.stats]);
   add('norm1.weight', before.dw);
   add('norm1.bias', before.db);
   return { dx: before.dx, dbias };

@@ -1,0 +1,54 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import { type BlockShape, block, type Witness } from './layers/block.ts';
+import { embed, type Seen } from './layers/embed.ts';
+import { layerNorm } from './layers/norm.ts';
+import { positionBias } from './layers/position.ts';
+import type { Tokens } from './layers/tokens.ts';
+import type { Network } from './network.ts';
+import { release } from './tape.ts';
+
+export const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
+/** The table of a block that has one of its own. */
+export const ownTable = (prefix: string, i: number) => `${prefix}${i}.attn.relative_position_bias_table`;
+
+export interface BlocksOptions {
+  /** Blocks that are run. */
+  until?: number;
+  /** Is shown the attention of every block that is run. */
+  witness?: Witness;
+  /** Asked twice for each block for the factors of its residual branches, `[batch]`, which it gives away; null for 1. */
+  dropPath?: (block: number) => tf.Tensor1D | null;
+}
+
+/** The blocks of a transformer, one after the other. `x` is not read again where nothing is recorded. */
+export function blocks(network: Network, shape: BlockShape, input: Tokens, options: BlocksOptions = {}): Tokens {
+  const { until = shape.depth, witness, dropPath } = options;
+  const shared = positionBias(network, SHARED_TABLE);
+  let x = input;
+  for (let i = 0; i < until; i++) {
+    const own = positionBias(network, ownTable(shape.prefix, i));
+    const factors = [dropPath?.(i) ?? null, dropPath?.(i) ?? null] as const;
+    const y = block(network, shape, i, x, { bias: own ?? shared, factors, witness });
+    release(x);
+    if (own) release(own);
+    x = y;
+  }
+  if (shared) release(shared);
+  return x;
+}
+
+/**
+ * The encoder: tokens, blocks, last LayerNorm (`VisionTransformerForMaskedImageModeling.forward_features`). A classifier
+ * that was made of it has a table of relative positions in each block, and may have no last LayerNorm.
+ * @param options after fewer than all blocks the last LayerNorm follows too (DINOv2's `get_intermediate_layers`, arXiv
+ *   2304.07193)
+ * @returns `[batch * (1 + n), dim]`, CLS first, in the network's storage
+ */
+export function encode(network: Network, seen: Seen, options: BlocksOptions = {}): Tokens {
+  const { depth, num_heads: heads, layer_norm_eps: eps } = network.model;
+  const x = blocks(network, { prefix: 'blocks.', depth, heads, eps }, embed(network, seen), options);
+  if (!network.weights.find('norm.weight')) return x;
+  const y = layerNorm(network, 'norm', x, eps);
+  release(x);
+  return y;
+}

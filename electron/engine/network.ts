@@ -1,0 +1,82 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { ModelConfig } from '../../shared/config.ts';
+import type { HostTensor, TensorSequence, TensorSource } from '../../shared/domain.ts';
+import { hostCopy } from './host.ts';
+import type { Storage } from './kernels/device.ts';
+import { type BufferSpec, type ParameterSpec, requireTensor } from './parameters.ts';
+import { Weights } from './weights.ts';
+
+/** What a network is made of, under the published names. */
+export interface NetworkSpec {
+  /** Of its encoder. */
+  model: ModelConfig;
+  parameters: readonly ParameterSpec[];
+  /** State that no gradient reaches: BatchNorm's running statistics, fixed positions. */
+  buffers: readonly BufferSpec[];
+}
+
+export interface NetworkOptions {
+  /** How products are stored and computed; statistics, softmax, loss, weights and optimizer are in fp32 always. */
+  storage?: Storage;
+  /** Keep only each block's input, and compute the rest again on the way back: less memory, the same numbers. */
+  recompute?: boolean;
+}
+
+/** Parameters and buffers of an encoder with its heads. It owns its tensors. Another may be made of it. */
+export class Network implements TensorSource {
+  readonly model: ModelConfig;
+  readonly weights: Weights;
+  readonly recompute: boolean;
+  readonly #buffers = new Map<string, tf.Tensor>();
+
+  /** @throws AppError bad-file where a tensor is missing or of another shape */
+  constructor(spec: NetworkSpec, state: TensorSource, { storage = 'fp32', recompute = false }: NetworkOptions = {}) {
+    this.model = spec.model;
+    this.weights = new Weights(spec.parameters, state, storage);
+    this.recompute = recompute;
+    for (const { name, shape } of spec.buffers) {
+      this.#buffers.set(name, tf.tensor(requireTensor(state, name, shape).data, shape));
+    }
+  }
+
+  get storage(): Storage {
+    return this.weights.storage;
+  }
+
+  /** A buffer, or null; it stays this object's. */
+  findBuffer(name: string): tf.Tensor | null {
+    return this.#buffers.get(name) ?? null;
+  }
+
+  /** A buffer; it stays this object's. */
+  buffer(name: string): tf.Tensor {
+    const found = this.findBuffer(name);
+    if (!found) throw new RangeError(`no buffer "${name}"`);
+    return found;
+  }
+
+  /** Puts what `change` makes of a buffer in its place. */
+  updateBuffer(name: string, change: (old: tf.Tensor) => tf.Tensor): void {
+    const old = this.buffer(name);
+    this.#buffers.set(
+      name,
+      tf.tidy(() => tf.keep(change(old))),
+    );
+    old.dispose();
+  }
+
+  *tensors(): TensorSequence {
+    yield* this.weights.tensors();
+    for (const [name, tensor] of this.#buffers) yield [name, { shape: tensor.shape, data: hostCopy(tensor) }];
+  }
+
+  get(name: string): HostTensor | undefined {
+    const tensor = this.weights.find(name) ?? this.#buffers.get(name);
+    return tensor && { shape: tensor.shape, data: hostCopy(tensor) };
+  }
+
+  dispose(): void {
+    this.weights.dispose();
+    tf.dispose([...this.#buffers.values()]);
+  }
+}

@@ -1,0 +1,138 @@
+import * as tf from '@tensorflow/tfjs-core';
+import type { Gradients } from './weights.ts';
+
+/**
+ * A tensor on its way through a network, and the gradient that comes back to it. The tape owns the tensor: a layer reads
+ * it, and disposes of nothing.
+ */
+export class Value<T extends tf.Tensor = tf.Tensor> {
+  readonly tensor: T;
+  /**
+   * Computes the tensor anew, in floats, from what is kept anyway; the caller owns what comes back. Null where it is not
+   * needed: then `tensor` is read.
+   */
+  readonly again: (() => T) | null;
+  #gradient: tf.Tensor | null = null;
+
+  constructor(tensor: T, again: (() => T) | null = null) {
+    this.tensor = tensor;
+    this.again = again;
+  }
+
+  /** Adds to the gradient of this value, and owns what is given from then on. */
+  addGradient(gradient: tf.Tensor): void {
+    const before = this.#gradient;
+    this.#gradient = before ? tf.add(before, gradient) : gradient;
+    if (before) tf.dispose([before, gradient]);
+  }
+
+  /** The gradient, which the caller owns; zeros where none has come. */
+  takeGradient(): tf.Tensor {
+    const gradient = this.#gradient ?? tf.zerosLike(this.tensor);
+    this.#gradient = null;
+    return gradient;
+  }
+}
+
+/** A layer's way back: owns the gradient of its output, and adds to those of its inputs and parameters. */
+export type WayBack<T extends tf.Tensor = tf.Tensor> = (gradient: T, gradients: Gradients) => void;
+
+interface Entry {
+  value: Value;
+  back: WayBack | null;
+  /** What `back` reads; freed after it. */
+  kept: tf.Tensor[];
+}
+
+/**
+ * Where values are listed in the order in which they were computed. One that records walks back in reverse; one that
+ * does not only frees them at its end.
+ */
+interface Tape {
+  records: boolean;
+  entries: Entry[];
+}
+
+let current: Tape | null = null;
+
+/** Whether a layer's way back will be walked: otherwise nothing need be kept for it. */
+export const isRecording = (): boolean => current?.records ?? false;
+
+/**
+ * Hands a layer's output to the tape.
+ * @param kept tensors that the way back reads; freed after it, or at once where nothing is recorded
+ */
+export function record<V extends Value>(
+  value: V,
+  back: WayBack<V['tensor']> | null = null,
+  kept: readonly (tf.Tensor | null)[] = [],
+): V {
+  const tensors = kept.filter((tensor) => tensor !== null);
+  if (!isRecording()) tf.dispose(tensors);
+  // Outside of a tape the caller owns the output, as with any function of tensors.
+  current?.entries.push({ value, back: back as WayBack | null, kept: isRecording() ? tensors : [] });
+  return value;
+}
+
+/** Frees a value that nothing will read any more, before the tape would; only where nothing is recorded. */
+export function release(value: Value): void {
+  if (isRecording()) return;
+  value.tensor.dispose();
+  const entries = current?.entries ?? [];
+  const at = entries.findLastIndex((entry) => entry.value === value);
+  if (at >= 0) entries.splice(at, 1);
+}
+
+function within<R>(tape: Tape, compute: () => R): R {
+  const outer = current;
+  current = tape;
+  try {
+    return compute();
+  } finally {
+    current = outer;
+  }
+}
+
+const free = ({ value, kept }: Entry) => tf.dispose([value.tensor, ...kept]);
+
+/** Computes a value that no gradient reaches (stop-gradient). Nothing but that value is left. */
+export function frozen<V extends Value>(compute: () => V): V {
+  const tape: Tape = { records: false, entries: [] };
+  try {
+    const value = within(tape, compute);
+    tape.entries = tape.entries.filter((entry) => entry.value !== value);
+    return record(value);
+  } finally {
+    tape.entries.forEach(free);
+  }
+}
+
+/**
+ * Computes a loss, and adds the gradients of every parameter that it depends on to `gradients`.
+ * @param compute gives the loss, a scalar, and whatever else is wanted of the step; its values are freed afterwards
+ * @param scale of the loss, so that small gradients are not lost in fp16
+ * @returns what `compute` gave, with the loss as a number
+ */
+export function differentiate<R extends { loss: Value<tf.Scalar> }>(
+  gradients: Gradients,
+  scale: number,
+  compute: () => R,
+): Omit<R, 'loss'> & { loss: number } {
+  const tape: Tape = { records: true, entries: [] };
+  try {
+    const { loss, ...rest } = within(tape, compute);
+    const value = loss.tensor.dataSync()[0]!;
+    loss.addGradient(tf.scalar(scale));
+    for (let entry = tape.entries.pop(); entry; entry = tape.entries.pop()) {
+      if (entry.back) {
+        const gradient = entry.value.takeGradient();
+        entry.value.tensor.dispose(); // all that read it have gone back
+        entry.back(gradient, gradients);
+        tf.dispose(entry.kept);
+      } else free(entry);
+    }
+    return { ...rest, loss: value };
+  } finally {
+    tape.entries.forEach(free); // only after an error
+  }
+}

@@ -1,0 +1,49 @@
+import { denoisingContrast, type Lookup, lookup } from '../../electron/engine/contrast.ts';
+import { encode } from '../../electron/engine/encoder.ts';
+import { all, type Images, replace } from '../../electron/engine/layers/embed.ts';
+import { project } from '../../electron/engine/layers/projector.ts';
+import { patches, unit } from '../../electron/engine/layers/tokens.ts';
+import type { NetworkSpec } from '../../electron/engine/network.ts';
+import { bufferSpecs, parameterSpecs } from '../../electron/engine/parameters.ts';
+import { frozen } from '../../electron/engine/tape.ts';
+import type { Method } from '../../electron/engine/trainer.ts';
+import type { RunConfig } from '../../shared/config.ts';
+
+/** The parts of a configuration that the arithmetic needs. */
+export type ConMIMConfig = Pick<RunConfig, 'model' | 'projector' | 'contrast' | 'optimizer'>;
+
+/** Images as a loader gives them. */
+export interface ConMIMBatch {
+  /** `[batch, side, side, 3]`, normalised: what is masked, and the full image. */
+  student: Images;
+  teacher: Images;
+  /** `[batch, K]`, 1 = masked. */
+  mask: Float32Array;
+}
+
+const network = ({ model, projector }: ConMIMConfig): NetworkSpec => ({
+  model,
+  parameters: parameterSpecs(model, projector),
+  buffers: bufferSpecs(projector),
+});
+
+/** Masked image modeling with denoising contrast (arXiv 2205.09616, section 3; `train_one_epoch` of engine_for_pretraining.py). */
+export const conmim: Method<ConMIMConfig, ConMIMBatch> = {
+  student: network,
+  teacher: network,
+
+  step({ student, teacher }, { student: corrupted, teacher: full, mask }, { projector, contrast }, show) {
+    // The teacher sees the full image, on batch statistics, and no gradient reaches it.
+    const keys = frozen(() => unit(patches(project(teacher, projector, encode(teacher, all(full))))));
+    const queries = unit(patches(project(student, projector, encode(student, replace(corrupted, mask)))));
+    const loss = denoisingContrast(queries, keys, mask, contrast);
+    show?.('queries', queries.tensor);
+    show?.('keys', keys.tensor);
+    return {
+      loss,
+      figures: { ...lookup(queries.tensor, keys.tensor, mask, contrast) } satisfies {
+        [K in keyof Lookup]: number | null;
+      },
+    };
+  },
+};
