@@ -1,15 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { ModelConfig } from '../../shared/config.ts';
+
 import type { HostTensor, TensorSequence, TensorSource } from '../../shared/domain.ts';
 import { hostCopy } from './host.ts';
 import type { Storage } from './kernels/device.ts';
-import { type BufferSpec, type ParameterSpec, requireTensor } from './parameters.ts';
+import { type BufferSpec, type EncoderConfig, type ParameterSpec, requireTensor } from './parameters.ts';
 import { Weights } from './weights.ts';
 
 /** What a network is made of, under the published names. */
 export interface NetworkSpec {
   /** Of its encoder. */
-  model: ModelConfig;
+  model: EncoderConfig;
   parameters: readonly ParameterSpec[];
   /** State that no gradient reaches: BatchNorm's running statistics, fixed positions. */
   buffers: readonly BufferSpec[];
@@ -24,7 +24,7 @@ export interface NetworkOptions {
 
 /** Parameters and buffers of an encoder with its heads. It owns its tensors. Another may be made of it. */
 export class Network implements TensorSource {
-  readonly model: ModelConfig;
+  readonly model: EncoderConfig;
   readonly weights: Weights;
   readonly recompute: boolean;
   readonly #buffers = new Map<string, tf.Tensor>();

@@ -3,8 +3,46 @@ import { gridOf, patchesOf } from '../../shared/config.ts';
 import type { HostTensor, StateDict, TensorSource, Uniform } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 
-/** How a parameter starts (`_init_weights` and `fix_init_weight` of modeling_pretrain.py). */
-type Init = { kind: 'constant'; value: number } | { kind: 'truncated-normal'; std: number; divideBy: number };
+/** How a parameter starts. */
+export type Init =
+  | { kind: 'constant'; value: number }
+  | { kind: 'truncated-normal'; std: number; divideBy: number }
+  | { kind: 'normal'; std: number }
+  /** Between -limit and limit. */
+  | { kind: 'uniform'; limit: number };
+
+/** A model as the engine builds it: positions may also be fixed. */
+export type EncoderConfig = Omit<ModelConfig, 'position'> & { position: ModelConfig['position'] | 'fixed-sincos' };
+
+/** What published codes do differently when they start, and decay, the same encoder. */
+export interface StartRules {
+  /** Of a matrix `[to, from]`. @param block number of the residual branch's block, for a matrix that ends one; else null */
+  matrix(to: number, from: number, block: number | null): Init;
+  token: Init;
+  /** Of the patch embedding's bias. @param values of a patch */
+  patchBias(values: number): Init;
+  /** Whether the encoder has a token in place of masked patches. */
+  hasMaskToken: boolean;
+  /** Names that weight decay does not apply to, beside one-dimensional tensors and biases. */
+  noDecay: ReadonlySet<string>;
+}
+
+const constant = (value: number): Init => ({ kind: 'constant', value });
+
+/**
+ * BEiT's and ConMIM's (`_init_weights` and `fix_init_weight` of modeling_pretrain.py): deeper residual branches start
+ * smaller, so that the sum of all of them keeps its scale.
+ */
+export const beitStart = (std: number): StartRules => {
+  const normal = (divideBy = 1): Init => ({ kind: 'truncated-normal', std, divideBy });
+  return {
+    matrix: (_to, _from, block) => normal(block === null ? 1 : Math.sqrt(2 * (block + 1))),
+    token: normal(),
+    patchBias: () => constant(0),
+    hasMaskToken: true,
+    noDecay: new Set(['pos_embed', 'cls_token']),
+  };
+};
 
 export interface ParameterSpec {
   /** The published name; the tensor has the published (PyTorch) layout. */
@@ -23,29 +61,25 @@ export interface BufferSpec {
   value: number | (() => Float32Array);
 }
 
-const NO_DECAY = new Set(['pos_embed', 'cls_token']);
-
 /** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
 export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });
 
 type Add = (name: string, shape: number[], init: Init) => void;
 
 const adder =
-  (specs: ParameterSpec[]): Add =>
+  (specs: ParameterSpec[], { noDecay }: Pick<StartRules, 'noDecay'>): Add =>
   (name, shape, init) => {
-    const decay = !(shape.length === 1 || name.endsWith('.bias') || NO_DECAY.has(name));
+    const decay = !(shape.length === 1 || name.endsWith('.bias') || noDecay.has(name));
     specs.push({ name, shape, decay, init });
   };
 
-const constant = (value: number): Init => ({ kind: 'constant', value });
-
 /** Every pair of places has a row; CLS to a token, a token to CLS, and CLS to itself have one each. */
-export const relativeTableShape = (model: ModelConfig) => [(2 * gridOf(model) - 1) ** 2 + 3, model.num_heads];
+export const relativeTableShape = (model: EncoderConfig) => [(2 * gridOf(model) - 1) ** 2 + 3, model.num_heads];
 
 /** Every trained tensor of a model, in the order of the published `named_parameters`. */
 export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): ParameterSpec[] {
   const specs = encoderSpecs(model);
-  const add = adder(specs);
+  const add = adder(specs, beitStart(model.init_std));
   for (let l = 0; l < projector.layers; l++) {
     const { linear, norm } = projectorIndex(l);
     const last = l === projector.layers - 1;
@@ -61,46 +95,68 @@ export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): 
 }
 
 /** Every trained tensor of an encoder: tokens, blocks, last LayerNorm. */
-export function encoderSpecs(model: ModelConfig): ParameterSpec[] {
+export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart(model.init_std)): ParameterSpec[] {
   const specs: ParameterSpec[] = [];
-  const add = adder(specs);
-  const { embed_dim: dim, patch_size: patch, depth, init_std: std } = model;
-  const hidden = Math.trunc(dim * model.mlp_ratio);
-  const normal = (divideBy = 1): Init => ({ kind: 'truncated-normal', std, divideBy });
-
-  add('cls_token', [1, 1, dim], normal());
-  add('mask_token', [1, 1, dim], normal());
-  if (model.position === 'absolute') add('pos_embed', [1, patchesOf(model) + 1, dim], normal());
-  add('patch_embed.proj.weight', [dim, 3, patch, patch], normal());
-  add('patch_embed.proj.bias', [dim], constant(0));
+  const add = adder(specs, rules);
+  const { embed_dim: dim, patch_size: patch } = model;
+  const values = 3 * patch * patch;
+  add('cls_token', [1, 1, dim], rules.token);
+  if (rules.hasMaskToken) add('mask_token', [1, 1, dim], rules.token);
+  if (model.position === 'absolute') add('pos_embed', [1, patchesOf(model) + 1, dim], rules.token);
+  add('patch_embed.proj.weight', [dim, 3, patch, patch], rules.matrix(dim, values, null));
+  add('patch_embed.proj.bias', [dim], rules.patchBias(values));
   if (model.position === 'shared-relative-bias') {
     add('rel_pos_bias.relative_position_bias_table', relativeTableShape(model), constant(0));
   }
-  for (let i = 0; i < depth; i++) {
-    const at = `blocks.${i}.`;
-    // Deeper residual branches start smaller, so that the sum of all of them keeps its scale.
-    const rescale = Math.sqrt(2 * (i + 1));
+  specs.push(...blockSpecs('blocks.', model, rules), ...normSpecs('norm', dim));
+  return specs;
+}
+
+/** Of the blocks of a transformer. @param prefix name before a block's number, with the dot */
+export function blockSpecs(
+  prefix: string,
+  model: Pick<EncoderConfig, 'embed_dim' | 'depth' | 'mlp_ratio' | 'layer_scale_init'>,
+  rules: StartRules,
+): ParameterSpec[] {
+  const specs: ParameterSpec[] = [];
+  const add = adder(specs, rules);
+  const dim = model.embed_dim;
+  const hidden = Math.trunc(dim * model.mlp_ratio);
+  for (let i = 0; i < model.depth; i++) {
+    const at = `${prefix}${i}.`;
     if (model.layer_scale_init > 0) {
       add(`${at}gamma_1`, [dim], constant(model.layer_scale_init));
       add(`${at}gamma_2`, [dim], constant(model.layer_scale_init));
     }
-    add(`${at}norm1.weight`, [dim], constant(1));
-    add(`${at}norm1.bias`, [dim], constant(0));
+    specs.push(...normSpecs(`${at}norm1`, dim));
     add(`${at}attn.q_bias`, [dim], constant(0));
     add(`${at}attn.v_bias`, [dim], constant(0));
-    add(`${at}attn.qkv.weight`, [3 * dim, dim], normal());
-    add(`${at}attn.proj.weight`, [dim, dim], normal(rescale));
+    add(`${at}attn.qkv.weight`, [3 * dim, dim], rules.matrix(3 * dim, dim, null));
+    add(`${at}attn.proj.weight`, [dim, dim], rules.matrix(dim, dim, i));
     add(`${at}attn.proj.bias`, [dim], constant(0));
-    add(`${at}norm2.weight`, [dim], constant(1));
-    add(`${at}norm2.bias`, [dim], constant(0));
-    add(`${at}mlp.fc1.weight`, [hidden, dim], normal());
+    specs.push(...normSpecs(`${at}norm2`, dim));
+    add(`${at}mlp.fc1.weight`, [hidden, dim], rules.matrix(hidden, dim, null));
     add(`${at}mlp.fc1.bias`, [hidden], constant(0));
-    add(`${at}mlp.fc2.weight`, [dim, hidden], normal(rescale));
+    add(`${at}mlp.fc2.weight`, [dim, hidden], rules.matrix(dim, hidden, i));
     add(`${at}mlp.fc2.bias`, [dim], constant(0));
   }
-  add('norm.weight', [dim], constant(1));
-  add('norm.bias', [dim], constant(0));
   return specs;
+}
+
+/** Of a linear layer: NAME.weight `[to, from]` and NAME.bias `[to]`. */
+export function linearSpecs(name: string, to: number, from: number, rules: StartRules): ParameterSpec[] {
+  return [
+    { name: `${name}.weight`, shape: [to, from], decay: true, init: rules.matrix(to, from, null) },
+    { name: `${name}.bias`, shape: [to], decay: false, init: constant(0) },
+  ];
+}
+
+/** Of a LayerNorm: NAME.weight and NAME.bias, `[dim]` each. */
+export function normSpecs(name: string, dim: number): ParameterSpec[] {
+  return [
+    { name: `${name}.weight`, shape: [dim], decay: false, init: constant(1) },
+    { name: `${name}.bias`, shape: [dim], decay: false, init: constant(0) },
+  ];
 }
 
 /** BatchNorm's running statistics, in the published order. */
@@ -138,9 +194,9 @@ export function initialState(
   projector: ProjectorConfig,
   random: (name: string) => Uniform,
 ): StateDict {
-  const source = initialSource(model, projector, random);
-  const specs = [...parameterSpecs(model, projector), ...bufferSpecs(projector)];
-  return new Map(specs.map(({ name }) => [name, source.get(name)!]));
+  const [parameters, buffers] = [parameterSpecs(model, projector), bufferSpecs(projector)];
+  const source = startOf({ parameters, buffers }, random);
+  return new Map([...parameters, ...buffers].map(({ name }) => [name, source.get(name)!]));
 }
 
 /** The same, each tensor made when it is asked for. */
@@ -149,13 +205,21 @@ export function initialSource(
   projector: ProjectorConfig,
   random: (name: string) => Uniform,
 ): TensorSource {
-  const specs = new Map(parameterSpecs(model, projector).map((spec) => [spec.name, spec]));
-  const buffers = new Map(bufferSpecs(projector).map((spec) => [spec.name, spec]));
+  return startOf({ parameters: parameterSpecs(model, projector), buffers: bufferSpecs(projector) }, random);
+}
+
+/** The first state of a network, each tensor made when it is asked for. */
+export function startOf(
+  { parameters, buffers }: { parameters: readonly ParameterSpec[]; buffers: readonly BufferSpec[] },
+  random: (name: string) => Uniform,
+): TensorSource {
+  const specs = new Map(parameters.map((spec) => [spec.name, spec]));
+  const others = new Map(buffers.map((spec) => [spec.name, spec]));
   return {
     get(name) {
       const spec = specs.get(name);
       if (spec) return { shape: spec.shape, data: initialTensor(spec, random(name)) };
-      const buffer = buffers.get(name);
+      const buffer = others.get(name);
       return buffer && { shape: buffer.shape, data: initialBuffer(buffer) };
     },
   };
@@ -168,13 +232,26 @@ export const initialBuffer = ({ shape, value }: BufferSpec): Float32Array =>
 /** A tensor as it starts, row-major. */
 export function initialTensor({ shape, init }: ParameterSpec, random: Uniform): Float32Array {
   const data = new Float32Array(sizeOf(shape));
-  if (init.kind === 'constant') data.fill(init.value);
-  else fillTruncatedNormal(data, init.std, init.divideBy, random);
-  return data;
+  switch (init.kind) {
+    case 'constant':
+      return data.fill(init.value);
+    case 'uniform':
+      return data.map(() => init.limit * (2 * random.next() - 1));
+    case 'normal':
+      return fillNormal(data, init.std, 1, random, () => true);
+    case 'truncated-normal':
+      return fillNormal(data, init.std, init.divideBy, random, (z) => Math.abs(z) <= 1);
+  }
 }
 
-/** Normal of the given standard deviation, redrawn outside one of it (`trunc_normal_(a=-std, b=std)`). */
-function fillTruncatedNormal(data: Float32Array, std: number, divideBy: number, random: Uniform): void {
+/** Normal of the given deviation, drawn again where `accepts` refuses (`trunc_normal_(a=-std, b=std)`). */
+function fillNormal(
+  data: Float32Array,
+  std: number,
+  divideBy: number,
+  random: Uniform,
+  accepts: (z: number) => boolean,
+): Float32Array {
   let spare = Number.NaN;
   const normal = () => {
     if (!Number.isNaN(spare)) {
@@ -189,7 +266,8 @@ function fillTruncatedNormal(data: Float32Array, std: number, divideBy: number, 
   };
   for (let i = 0; i < data.length; i++) {
     let z = normal();
-    while (Math.abs(z) > 1) z = normal();
+    while (!accepts(z)) z = normal();
     data[i] = (z * std) / divideBy;
   }
+  return data;
 }

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { gridOf, type ModelConfig, patchesOf } from '../../../shared/config.ts';
+import { gridOf, patchesOf } from '../../../shared/config.ts';
 import { store } from '../kernels/device.ts';
 import { gatherRows, gatherRowsGradient } from '../kernels/gather-rows.ts';
 import { columnSum } from '../kernels/sums.ts';
 import { linear, weightGradient } from '../linear.ts';
 import type { Network } from '../network.ts';
+import type { EncoderConfig } from '../parameters.ts';
 import { record } from '../tape.ts';
 import type { Gradients } from '../weights.ts';
 import { Tokens } from './tokens.ts';
@@ -29,7 +30,7 @@ export const keep = (images: Images, kept: Int32Array): Seen => ({ images, repla
  * Images as rows of patches, each patch's values in the order of a convolution's weight (channel, y, x).
  * @param x `[batch, side, side, 3]` @returns `[batch * K, 3 * patch * patch]`
  */
-export function patchify(x: tf.Tensor4D, model: ModelConfig): tf.Tensor2D {
+export function patchify(x: tf.Tensor4D, model: EncoderConfig): tf.Tensor2D {
   const [g, p, batch] = [gridOf(model), model.patch_size, x.shape[0]];
   return tf.tidy(() => {
     const cells = tf.reshape(x, [batch, g, p, g, p, 3]);

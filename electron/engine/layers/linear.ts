@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { floats, store } from '../kernels/device.ts';
+import { storageOf, store } from '../kernels/device.ts';
 import { columnSum } from '../kernels/sums.ts';
 import { linearGradient, linear as product } from '../linear.ts';
 import type { Network } from '../network.ts';
@@ -23,7 +23,7 @@ export function linear(network: Network, name: string, x: Tokens): Tokens {
       gradients.add(`${name}.bias`, columnSum(dy));
       const stored = store(dy, weights.storage);
       const dx = linearGradient(stored, input, weights, `${name}.weight`, gradients);
-      x.addGradient(floats(dx));
+      x.addGradient(store(dx, storageOf(x.tensor)));
       tf.dispose([dy, stored, dx]);
     },
     [input],

@@ -1,0 +1,133 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { blocks, encode } from '../../electron/engine/encoder.ts';
+import { type Images, imageTensor, keep } from '../../electron/engine/layers/embed.ts';
+import { linear } from '../../electron/engine/layers/linear.ts';
+import { layerNorm } from '../../electron/engine/layers/norm.ts';
+import { sincosBuffer } from '../../electron/engine/layers/position.ts';
+import { restore } from '../../electron/engine/layers/restore.ts';
+import { patches } from '../../electron/engine/layers/tokens.ts';
+import { meanSquared } from '../../electron/engine/losses/squared.ts';
+import type { NetworkSpec } from '../../electron/engine/network.ts';
+import {
+  blockSpecs,
+  type EncoderConfig,
+  encoderSpecs,
+  linearSpecs,
+  normSpecs,
+  type StartRules,
+} from '../../electron/engine/parameters.ts';
+import { record, Value } from '../../electron/engine/tape.ts';
+import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
+import { gridOf, patchesOf } from '../../shared/config.ts';
+
+/** The parts of a configuration that the arithmetic needs. */
+export interface MAEConfig extends TrainerConfig {
+  model: EncoderConfig;
+  decoder: { embed_dim: number; depth: number; num_heads: number };
+  /** Share of patches that are removed (`mask_ratio`). */
+  mask_ratio: number;
+  /** Whether a patch's pixels are normalised by its own mean and deviation (`norm_pix_loss`). */
+  norm_pix_loss: boolean;
+}
+
+export interface MAEBatch {
+  /** `[batch, side, side, 3]`, normalised: input and target alike. */
+  images: Images;
+  /** `[batch * K]`, uniform; the patches with the smallest values are kept. */
+  noise: Float32Array;
+}
+
+/** Start and decay of the published code (models_mae.py; `add_weight_decay` of timm, which skips no token). */
+const START: StartRules = {
+  matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }), // Xavier
+  token: { kind: 'normal', std: 0.02 },
+  patchBias: (values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }), // as PyTorch starts a convolution
+  hasMaskToken: false,
+  noDecay: new Set(),
+};
+
+/** Masked autoencoders (arXiv 2111.06377, section 3; models_mae.py of the published code). */
+export const mae: Method<MAEConfig, MAEBatch> = {
+  student({ model, decoder }): NetworkSpec {
+    const grid = gridOf(model);
+    return {
+      model,
+      parameters: [
+        ...encoderSpecs(model, START),
+        ...linearSpecs('decoder_embed', decoder.embed_dim, model.embed_dim, START),
+        { name: 'mask_token', shape: [1, 1, decoder.embed_dim], decay: true, init: START.token },
+        ...blockSpecs('decoder_blocks.', { ...model, ...decoder }, START),
+        ...normSpecs('decoder_norm', decoder.embed_dim),
+        ...linearSpecs('decoder_pred', 3 * model.patch_size ** 2, decoder.embed_dim, START),
+      ],
+      buffers: [
+        sincosBuffer('pos_embed', grid, model.embed_dim),
+        sincosBuffer('decoder_pos_embed', grid, decoder.embed_dim),
+      ],
+    };
+  },
+
+  teacher: () => null,
+
+  step({ student }, { images, noise }, config, show) {
+    const { model, decoder } = config;
+    const K = patchesOf(model);
+    const { kept, mask } = draw(noise, K, config.mask_ratio);
+
+    const latent = encode(student, keep(images, kept)); // [batch * (1 + n), dim]
+    const every = restore(student, linear(student, 'decoder_embed', latent), kept, K, {
+      token: 'mask_token',
+      positions: 'decoder_pos_embed',
+    }); // [batch * (1 + K), decoder dim]
+    const shape = {
+      prefix: 'decoder_blocks.',
+      depth: decoder.depth,
+      heads: decoder.num_heads,
+      eps: model.layer_norm_eps,
+    };
+    const decoded = layerNorm(student, 'decoder_norm', blocks(student, shape, every), model.layer_norm_eps);
+    const pixels = patches(linear(student, 'decoder_pred', decoded)); // [batch, K, 3 patch^2]
+
+    const wanted = target(images, config);
+    show?.('latent', latent.tensor);
+    show?.('pred', pixels.tensor);
+    show?.('target', wanted.tensor);
+    return { loss: meanSquared(pixels, wanted, mask), figures: {} };
+  },
+};
+
+/**
+ * Which patches the encoder sees: of each image the n = floor(K (1 - ratio)) with the smallest noise, in that order.
+ * @param noise `[batch * K]` @returns kept `[batch * n]`; mask `[batch * K]`, 1 = removed
+ */
+export function draw(noise: Float32Array, K: number, ratio: number): { kept: Int32Array; mask: Float32Array } {
+  const batch = noise.length / K;
+  const n = Math.floor(K * (1 - ratio));
+  const kept = new Int32Array(batch * n);
+  const mask = new Float32Array(batch * K).fill(1);
+  for (let b = 0; b < batch; b++) {
+    const of = noise.subarray(b * K, (b + 1) * K);
+    const order = [...of.keys()].sort((i, j) => of[i]! - of[j]!).slice(0, n);
+    kept.set(order, b * n);
+    for (const place of order) mask[b * K + place] = 0;
+  }
+  return { kept, mask };
+}
+
+/** Pixels of every patch, in the order y, x, channel, as the decoder is to say them: `[batch, K, 3 patch^2]`. */
+export function target(
+  images: Images,
+  { model, norm_pix_loss }: Pick<MAEConfig, 'model' | 'norm_pix_loss'>,
+): Value<tf.Tensor3D> {
+  const [g, p] = [gridOf(model), model.patch_size];
+  const pixels = tf.tidy(() => {
+    const x = imageTensor(images, model.image_size);
+    const cells = tf.transpose(tf.reshape(x, [-1, g, p, g, p, 3]), [0, 1, 3, 2, 4, 5]);
+    const t = tf.reshape(cells, [-1, g * g, 3 * p * p]) as tf.Tensor3D;
+    if (!norm_pix_loss) return t;
+    const centred = tf.sub(t, tf.mean(t, -1, true));
+    const variance = tf.div(tf.sum(tf.square(centred), -1, true), 3 * p * p - 1);
+    return tf.div(centred, tf.sqrt(tf.add(variance, 1e-6))) as tf.Tensor3D;
+  });
+  return record(new Value(pixels));
+}
