@@ -10,7 +10,7 @@ import { parseSetting } from '../services/configuration.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { besideEmbeddings, EMBEDDING_FORMATS, type EmbeddingFormat } from '../services/embeddings/writers.ts';
 import { type EvaluationResult, evaluate, queueEvaluation, type Scores, type Task } from '../services/evaluation.ts';
-import { REPLAYED, replay } from '../services/replay.ts';
+import { replay, replayedIn } from '../services/replay.ts';
 import { doctor, formatDoctor } from '../services/runtime.ts';
 import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/weights.ts';
 import type { Store } from '../store/store.ts';
@@ -156,19 +156,18 @@ export function addModelCommands(program: Command): void {
     .command('replay')
     .description('run a parity folder and write what came out (result.json, look-ups, gradients, final states, tokens)')
     .argument('<folder>')
-    .addArgument(new OutputArgument('<out>', 'a folder; it is made where there is none', { also: () => REPLAYED }))
+    .addArgument(new OutputArgument('<out>', 'a folder; it is made where there is none', { also: replayedIn }))
     .action(
       withOutput<[string, Target]>(async (out, _command, _options, folder, target) => {
         const backend = await loadBackend();
         const { path, replace: isReplaced } = targetOf(target);
-        const steps = replay(folder, path, { replace: isReplaced });
-        const rows = steps.map((s, i) => [
-          i,
-          s.loss.toFixed(6),
-          s.grad_norm_before_clip.toFixed(4),
-          s.lookup_top1.toFixed(4),
-        ]);
-        out.result({ backend: backend.name, steps }, table(['step', 'loss', 'gradient norm', 'look-up top-1'], rows));
+        const steps = await replay(folder, path, { replace: isReplaced });
+        const keys = Object.keys(steps[0]!);
+        const rows = steps.map((step, i) => [i, ...keys.map((key) => step[key]!.toPrecision(7))]);
+        out.result(
+          { backend: backend.name, steps },
+          table(['step', ...keys.map((key) => key.replaceAll('_', ' '))], rows),
+        );
       }),
     );
 

@@ -1,158 +1,121 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
-import { type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
-import { modelSchema, projectorSchema } from '../../shared/config.ts';
+import { FIRST_METHOD, loadOf, METHODS } from '../../methods/index.ts';
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { hostCopy } from '../engine/host.ts';
-import { FrozenNetwork } from '../engine/inference.ts';
-import { Trainer } from '../engine/trainer.ts';
+import { encode } from '../engine/encoder.ts';
+import { hostCopy, hostTidy } from '../engine/host.ts';
+import { all } from '../engine/layers/embed.ts';
+import { Network } from '../engine/network.ts';
+import { channelsLast, type Replay } from '../engine/replay.ts';
+import { Trainer, type TrainerConfig } from '../engine/trainer.ts';
 import { type Replace, writeWhole } from '../formats/files.ts';
 import { makeFolder } from '../formats/outputs.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
-import { lookupsOf } from './replay-lookups.ts';
 
-/** fixture.json of a parity folder: what the published code was given, with or without what it gave. */
-const fixtureSchema = z.object({
-  image_size: modelSchema.shape.image_size,
-  patch_size: modelSchema.shape.patch_size,
-  embed_dim: modelSchema.shape.embed_dim,
-  depth: modelSchema.shape.depth,
-  num_heads: modelSchema.shape.num_heads,
-  mlp_ratio: modelSchema.shape.mlp_ratio,
-  layer_scale_init: modelSchema.shape.layer_scale_init,
-  position: modelSchema.shape.position,
-  layer_norm_eps: modelSchema.shape.layer_norm_eps,
-  projector: projectorSchema,
-  temperature: z.number().positive(),
-  optimizer: z.object({
-    betas: z.tuple([z.number(), z.number()]).default([0.9, 0.98]),
-    eps: z.number().default(1e-8),
-    clip_grad_norm: z.number().positive().nullable().default(null),
-  }),
-  steps: z.array(z.object({ lr: z.number(), weight_decay: z.number(), momentum: z.number() })).min(1),
-});
+/** What result.json says of a step: each loss and figure under the fixture's key, and the gradient's norm before clipping. */
+export type ReplayStep = { loss: number; grad_norm_before_clip: number } & Record<string, number>;
 
-export interface ReplayStep {
-  loss: number;
-  grad_norm_before_clip: number;
-  lookup_top1: number;
-}
+type AnyReplay = Replay<TrainerConfig & { model: { embed_dim: number } }, unknown>;
 
-/** `[batch, 3, h, w]` as the engine's `[batch, h, w, 3]`. */
-function channelsLast({ shape, data }: HostTensor): Float32Array {
-  const [batch, channels, h, w] = shape as [number, number, number, number];
-  const [area, out] = [h * w, new Float32Array(data.length)];
-  for (let b = 0; b < batch; b++) {
-    for (let c = 0; c < channels; c++) {
-      for (let i = 0; i < area; i++) out[(b * area + i) * channels + c] = data[(b * channels + c) * area + i]!;
+/** @throws AppError not-found, bad-file */
+async function open(folder: string) {
+  const path = join(folder, 'fixture.json');
+  try {
+    const said = JSON.parse(readFileSync(path, 'utf8')) as { method?: unknown };
+    const method = METHODS.find((name) => name === (said.method ?? FIRST_METHOD));
+    if (!method) throw new RangeError(`It is of a method "${said.method}"; known are ${METHODS.join(', ')}.`);
+    const { replay } = await loadOf<{ replay: AnyReplay }>(method, 'replay');
+    return { replay, ...replay.read(said) };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new AppError(
+        'not-found',
+        `There is no ${path}.`,
+        '',
+        'Name a folder with fixture.json, the first states and the batches.',
+      );
     }
+    throw new AppError(
+      'bad-file',
+      `${path} cannot be used.`,
+      error instanceof Error ? error.message : '',
+      'Compare it with test/fixtures/README.md.',
+      { cause: error },
+    );
   }
-  return out;
 }
 
-function configOf(fixture: ReturnType<typeof readFixture>): ConMIMConfig {
-  return {
-    model: modelSchema.parse({ ...pickModel(fixture) }),
-    projector: fixture.projector,
-    contrast: { temperature: fixture.temperature, dictionary: 'image' },
-    optimizer: {
-      ...OPTIMIZER,
-      betas: fixture.optimizer.betas,
-      eps: fixture.optimizer.eps,
-      clip_grad: fixture.optimizer.clip_grad_norm,
-    },
-  };
-}
+const load = (folder: string, name: string): StateDict => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
 
-/** The networks and the first batch of a fixture, to ask them another way. Images are `[batch, side, side, 3]`. */
-export function firstBatch(folder: string) {
-  const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
-  const batch = load('batch.step0');
-  return {
-    config: configOf(readFixture(folder)),
-    states: { student: load('student.init'), teacher: load('teacher.init') },
-    student: channelsLast(batch.get('student_input')!),
-    teacher: channelsLast(batch.get('teacher_input')!),
-    mask: batch.get('mask')!,
-  };
-}
+/** A tensor of a batch by name. @throws AppError bad-file */
+const partOf = (batch: StateDict, file: string) => (name: string) => {
+  const tensor = batch.get(name);
+  if (!tensor) throw new AppError('bad-file', `${file}.safetensors has no "${name}".`);
+  return tensor;
+};
 
-/** Every file that `replay` writes. */
-export const REPLAYED: readonly string[] = [
-  'result.json',
-  'lookups.step0.json',
-  ...['gradients.step0', 'features.step0', 'student.final', 'teacher.final', 'tokens.eval'].map(
-    (name) => `${name}.safetensors`,
-  ),
-];
+/** Files of a folder that have a name which `replay` writes, whatever the method. */
+export function replayedIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).filter((name) => /^(result\.json|.+\.(step0|final|eval)\.(json|safetensors))$/.test(name));
+}
 
 /**
- * Runs a parity folder and writes what came out: `result.json`; `lookups.step0.json`, every look-up of the first batch
- * (`ReplayedLookup`); `gradients.step0`, `features.step0` (queries and keys), `student.final`, `teacher.final` and
- * `tokens.eval` (.safetensors; tokens of the student after the last step for the last batch's `student_input`, nothing
- * masked). Needs a backend to be set.
+ * Runs a parity folder of any method and writes what came out: `result.json`; `gradients.step0`, `features.step0`,
+ * NETWORK.final and `tokens.eval` (.safetensors: tokens of the student after the last step, nothing masked, for the
+ * input that the folder's own tokens.eval has, else for the last batch's images), and what the method adds. Needs a
+ * backend to be set.
  * @throws AppError not-found, bad-file
  */
-export function replay(folder: string, out: string, how: Replace = { replace: true }): ReplayStep[] {
-  const fixture = readFixture(folder);
-  const config = configOf(fixture);
-  const load = (name: string) => readSafetensors(join(folder, `${name}.safetensors`)).tensors;
-  makeFolder(out);
+export async function replay(folder: string, to: string, how: Replace = { replace: true }): Promise<ReplayStep[]> {
+  const { replay: of, config, rates } = await open(folder);
+  const names = of.names ?? { read: (state: StateDict) => state, write: (state: StateDict) => state };
+  makeFolder(to);
   const write = (name: string, tensors: StateDict) =>
-    writeSafetensors(join(out, `${name}.safetensors`), tensors, undefined, how);
+    writeSafetensors(join(to, `${name}.safetensors`), tensors, undefined, how);
   const writeJson = (name: string, value: unknown) =>
-    writeWhole(join(out, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
+    writeWhole(join(to, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
 
-  const init = { student: load('student.init'), teacher: load('teacher.init') };
-  const engine = new Trainer(conmim, config, init.student, init.teacher);
+  const student = load(folder, `${of.networks.student}.init`);
+  const teacher = of.networks.teacher === undefined ? student : load(folder, `${of.networks.teacher}.init`);
+  const trainer = new Trainer(of.method, config, names.read(student), names.read(teacher));
   const steps: ReplayStep[] = [];
   let input: HostTensor | undefined;
-  for (const [i, rates] of fixture.steps.entries()) {
-    const batch = load(`batch.step${i}`);
-    const part = (name: string): HostTensor => {
-      const tensor = batch.get(name);
-      if (!tensor) throw new AppError('bad-file', `batch.step${i}.safetensors has no "${name}".`);
-      return tensor;
-    };
-    input = part('student_input');
-    const mask = part('mask');
+  for (const [i, rate] of rates.entries()) {
+    const part = partOf(load(folder, `batch.step${i}`), `batch.step${i}`);
+    input = part(of.input);
     const features: StateDict = new Map();
-    const result = engine.step(
-      [{ student: channelsLast(input), teacher: channelsLast(part('teacher_input')), mask: mask.data }],
-      rates,
+    const step = trainer.step(
+      [of.batch(part)],
+      rate,
       i === 0
         ? {
-            onGradients: (gradients) => write('gradients.step0', gradients),
+            onGradients: (gradients) => write('gradients.step0', names.write(gradients)),
             show: (name, tensor) => features.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
           }
         : {},
     );
     if (i === 0) {
       write('features.step0', features);
-      const [queries, keys] = [features.get('queries')!, features.get('keys')!];
-      const [, K, out] = queries.shape as [number, number, number];
-      const lookups = lookupsOf({ queries: queries.data, keys: keys.data, out }, mask.data, K, fixture.temperature);
-      writeJson('lookups.step0.json', lookups);
+      for (const [name, value] of Object.entries(of.more?.write(features, part, config) ?? {})) writeJson(name, value);
     }
-    steps.push({ loss: result.loss, grad_norm_before_clip: result.grad_norm, lookup_top1: result.figures.top1! });
+    steps.push(of.result(step) as ReplayStep);
   }
-  const final = engine.state();
-  engine.dispose();
-  averageUnused(
-    init,
-    new Set(final.teacher.keys()),
-    fixture.steps.map((s) => s.momentum),
-  );
-  for (const who of ['student', 'teacher'] as const) write(`${who}.final`, new Map([...init[who], ...final[who]]));
-  const network = new FrozenNetwork(config.model, config.projector, final.student);
-  const data = network.tokens(channelsLast(input!));
+  const final = trainer.state();
+  trainer.dispose();
+  of.untouched?.({ student, teacher }, new Set(final.teacher.keys()), rates);
+  const init = { student, teacher };
+  for (const [who, name] of Object.entries(of.networks) as ['student' | 'teacher', string][])
+    write(`${name}.final`, new Map([...init[who], ...names.write(final[who])]));
+
+  const known = join(folder, 'tokens.eval.safetensors');
+  if (existsSync(known)) input = partOf(load(folder, 'tokens.eval'), 'tokens.eval')('input');
+  const [batch, dim] = [input!.shape[0]!, config.model.embed_dim];
+  const network = new Network(of.method.student(config), final.student);
+  const data = hostTidy(() => encode(network, all(channelsLast(input!))).tensor);
   network.dispose();
-  const tokens = {
-    shape: [input!.shape[0]!, data.length / input!.shape[0]! / config.model.embed_dim, config.model.embed_dim],
-    data,
-  };
+  const tokens = { shape: [batch, data.length / batch / dim, dim], data };
   write(
     'tokens.eval',
     new Map([
@@ -164,64 +127,11 @@ export function replay(folder: string, out: string, how: Replace = { replace: tr
   return steps;
 }
 
-/**
- * The published average goes over every parameter that both networks have, the unused `lm_head` too: no gradient moves
- * the student's, but the teacher's comes nearer to it. In place.
- */
-function averageUnused(
-  init: { student: StateDict; teacher: StateDict },
-  used: ReadonlySet<string>,
-  momenta: number[],
-): void {
-  for (const [name, { data }] of init.teacher) {
-    const student = init.student.get(name)?.data;
-    if (used.has(name) || student?.length !== data.length) continue;
-    for (const m of momenta)
-      data.forEach((v, i) => {
-        data[i] = m * v + (1 - m) * student[i]!;
-      });
-  }
-}
-
-type Fixture = z.output<typeof fixtureSchema>;
-const OPTIMIZER: ConMIMConfig['optimizer'] = {
-  lr: 1,
-  min_lr: 0,
-  warmup_lr: 0,
-  warmup_epochs: 0,
-  warmup_steps: -1,
-  betas: [0.9, 0.98],
-  eps: 1e-8,
-  weight_decay: 0,
-  weight_decay_end: null,
-  clip_grad: null,
-};
-
-function pickModel(f: Fixture) {
-  const { image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_scale_init, position, layer_norm_eps } =
-    f;
-  return { image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_scale_init, position, layer_norm_eps };
-}
-
-function readFixture(folder: string): Fixture {
-  const path = join(folder, 'fixture.json');
-  try {
-    return fixtureSchema.parse(JSON.parse(readFileSync(path, 'utf8')));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      throw new AppError(
-        'not-found',
-        `There is no ${path}.`,
-        '',
-        'Name a folder with fixture.json, the two inits and the batches.',
-      );
-    }
-    throw new AppError(
-      'bad-file',
-      `${path} cannot be used.`,
-      error instanceof Error ? error.message : '',
-      'Compare it with test/fixtures/README.md.',
-      { cause: error },
-    );
-  }
+/** The configuration, first states and first batch of a fixture, to ask them another way. @throws as `replay` */
+export async function firstBatch<Config, Batch>(folder: string) {
+  const { replay: of, config } = await open(folder);
+  const part = partOf(load(folder, 'batch.step0'), 'batch.step0');
+  const { student, teacher = student } = of.networks;
+  const states = { student: load(folder, `${student}.init`), teacher: load(folder, `${teacher}.init`) };
+  return { config: config as Config, states, batch: of.batch(part) as Batch, part };
 }

@@ -6,11 +6,11 @@ import { patches, unit } from '../../electron/engine/layers/tokens.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { bufferSpecs, parameterSpecs } from '../../electron/engine/parameters.ts';
 import { frozen } from '../../electron/engine/tape.ts';
-import type { Method } from '../../electron/engine/trainer.ts';
+import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import type { RunConfig } from '../../shared/config.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
-export type ConMIMConfig = Pick<RunConfig, 'model' | 'projector' | 'contrast' | 'optimizer'>;
+export type ConMIMConfig = Pick<RunConfig, 'model' | 'projector' | 'contrast'> & TrainerConfig;
 
 /** Images as a loader gives them. */
 export interface ConMIMBatch {

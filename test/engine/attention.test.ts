@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { firstBatch } from '../../electron/services/replay.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
-import { gridOf, patchesOf } from '../../shared/config.ts';
+import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
+import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 
 await loadBackend();
@@ -38,12 +39,7 @@ function erf(x: number): number {
  * The published forward pass of one image in plain loops, sharing nothing with the engine.
  * @param given attention to use in the place of what is computed: `[depth][heads * n * n]`
  */
-function plain(
-  image: Float32Array,
-  state: StateDict,
-  model: ReturnType<typeof firstBatch>['config']['model'],
-  given?: Float32Array[],
-) {
+function plain(image: Float32Array, state: StateDict, model: ModelConfig, given?: Float32Array[]) {
   const get = (name: string) => state.get(name)!.data;
   const { embed_dim: dim, num_heads: heads, patch_size: size, image_size: side } = model;
   const [g, n, width] = [gridOf(model), patchesOf(model) + 1, dim / heads];
@@ -118,11 +114,13 @@ function plain(
 const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).reduce((most, v, i) => Math.max(most, Math.abs(v - b[i]!)), 0);
 
-describe.each(['relpos', 'abspos'])('attention of every block, on %s', (fixture) => {
-  const { config, states, student } = firstBatch(join(import.meta.dirname, '../fixtures', fixture));
+describe.each(['relpos', 'abspos'])('attention of every block, on %s', async (fixture) => {
+  const { config, states, batch } = await firstBatch<ConMIMConfig, ConMIMBatch>(
+    join(import.meta.dirname, '../fixtures', fixture),
+  );
   const { model } = config;
   const n = patchesOf(model) + 1;
-  const image = student.subarray(0, model.image_size ** 2 * 3);
+  const image = batch.student.subarray(0, model.image_size ** 2 * 3);
   const network = new FrozenNetwork(model, config.projector, states.student);
   const blocks: Float32Array[] = [];
   network.attention(image, (block, probabilities) => {

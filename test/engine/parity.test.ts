@@ -11,8 +11,8 @@ const backend = await loadBackend();
 describe.each(['relpos', 'abspos'])('replay of %s', (fixture) => {
   const from = join(FIXTURES, fixture);
   const to = mkdtempSync(join(tmpdir(), 'replay-'));
-  beforeAll(() => {
-    replay(from, to);
+  beforeAll(async () => {
+    await replay(from, to);
   });
   afterAll(() => rmSync(to, { recursive: true }));
 
@@ -24,7 +24,7 @@ describe.each(['relpos', 'abspos'])('replay of %s', (fixture) => {
   parityChecks(fixture, to);
 });
 
-test('a fixture without results and features replays too', () => {
+test('a fixture without results and features replays too', async () => {
   const from = mkdtempSync(join(tmpdir(), 'bare-'));
   cpSync(join(FIXTURES, 'abspos'), from, { recursive: true });
   const said = JSON.parse(readFileSync(join(from, 'fixture.json'), 'utf8'));
@@ -36,7 +36,7 @@ test('a fixture without results and features replays too', () => {
   writeFileSync(join(from, 'fixture.json'), JSON.stringify({ ...said, steps }));
   for (const name of ['gradients.step0', 'features.step0', 'tokens.eval', 'student.final', 'teacher.final'])
     rmSync(join(from, `${name}.safetensors`));
-  const got = replay(from, join(from, 'out'));
+  const got = await replay(from, join(from, 'out'));
   expect(got.map((s) => s.loss)[0]).toBeCloseTo(said.steps[0].loss, 4);
   rmSync(from, { recursive: true });
 });

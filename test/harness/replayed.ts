@@ -7,8 +7,8 @@ import { drawnMask } from '../../electron/services/explore.ts';
 import { centrePixels } from '../../electron/services/images.ts';
 import { companyOf } from '../../electron/services/probe-strip.ts';
 import { replay } from '../../electron/services/replay.ts';
-import type { ReplayedLookup } from '../../electron/services/replay-lookups.ts';
 import type { Store } from '../../electron/store/store.ts';
+import type { ReplayedLookup } from '../../methods/conmim/replay-lookups.ts';
 import type { LookupView } from '../../shared/ipc.ts';
 
 /**
@@ -51,7 +51,7 @@ export async function replayed(
     const pictures = { shape: [files.length, 3, side, side], data: input };
     const batch = { student_input: pictures, teacher_input: pictures, mask: { shape: [files.length, K], data: masks } };
     writeSafetensors(join(folder, 'batch.step0.safetensors'), new Map(Object.entries(batch)));
-    replay(folder, join(folder, 'out'));
+    await replay(folder, join(folder, 'out'));
     const all = JSON.parse(readFileSync(join(folder, 'out', 'lookups.step0.json'), 'utf8')) as ReplayedLookup[];
     return all.filter((one) => one.image === 0);
   } finally {

@@ -6,29 +6,36 @@ import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { answerOf } from '../../electron/services/explore.ts';
 import { bestOf, LookupPair } from '../../electron/services/lookups.ts';
 import { firstBatch, replay } from '../../electron/services/replay.ts';
-import { lookupsOf } from '../../electron/services/replay-lookups.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
+import { lookupsOf } from '../../methods/conmim/replay-lookups.ts';
+import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
 import { sameLookups } from '../harness/replayed.ts';
 
 await loadBackend();
 const FIXTURES = join(import.meta.dirname, '../fixtures');
 
-describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', (fixture) => {
+describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', async (fixture) => {
   const folder = join(FIXTURES, fixture);
-  const { config, states, student, teacher, mask } = firstBatch(folder);
+  const {
+    config,
+    states,
+    batch: { student, teacher },
+    part,
+  } = await firstBatch<ConMIMConfig, ConMIMBatch>(folder);
+  const mask = part('mask');
   const [batch, K] = mask.shape as [number, number];
   const masks = Array.from({ length: batch }, (_, i) => Uint8Array.from(mask.data.subarray(i * K, (i + 1) * K)));
   const pair = new LookupPair(config, states);
   const answers = pair.ask(student, masks, teacher);
   const masked = masks.flatMap((one, i) => [...one.keys()].filter((patch) => one[patch]).map((patch) => i * K + patch));
 
-  test('are right as often as replay says, and as the published code says', () => {
+  test('are right as often as replay says, and as the published code says', async () => {
     const out = mkdtempSync(join(tmpdir(), 'replay-'));
-    const [first] = replay(folder, out);
+    const [first] = await replay(folder, out);
     rmSync(out, { recursive: true });
     const said = JSON.parse(readFileSync(join(folder, 'fixture.json'), 'utf8')).steps[0].lookup_top1;
     const top1 = masked.filter((query) => answers.ranks[query] === 0).length / masked.length;
-    expect(top1).toBeCloseTo(first!.lookup_top1, 6);
+    expect(top1).toBeCloseTo(first!.lookup_top1!, 6);
     expect(top1).toBeCloseTo(said, 6);
   });
 

@@ -1,7 +1,7 @@
 import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/domain.ts';
-import { sizeOf } from '../../engine/parameters.ts';
 import { relativePositionIndex } from '../../engine/layers/position.ts';
+import { sizeOf } from '../../engine/parameters.ts';
 import { OnnxGraph } from '../../formats/onnx.ts';
 import { encoderSpecs } from './encoder.ts';
 
