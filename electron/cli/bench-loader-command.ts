@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { benchLoader, jpegNames } from '../services/bench-loader.ts';
 import { withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';

@@ -5,7 +5,7 @@ import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { Explorer } from '../services/explore.ts';
 import { drawLookups } from '../services/lookup-sheet.ts';
 import { lookupViewSheet } from '../services/lookup-view-sheet.ts';

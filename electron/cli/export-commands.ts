@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { ENDINGS, exportEncoder } from '../services/export/export.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';

@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { storedMap } from '../services/feature-map.ts';
 import { attentionSheet, coloursSheet, mapSheet } from '../services/feature-sheet.ts';
 import { FeatureViews } from '../services/features.ts';

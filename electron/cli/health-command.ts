@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { leftOutWords } from '../../shared/left-out.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { HEALTH_IMAGES } from '../services/health/health.ts';
 import { HEALTH_ENDINGS, writeHealthReport } from '../services/health/report.ts';
 import { loadBackend } from '../trainer/backend.ts';

@@ -1,5 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import { type OutputRules, requireOutput, requireOutputFolder, type Target } from '../formats/outputs.ts';
+import { type OutputRules, requireOutput, requireOutputFolder, type Target } from '../files/outputs.ts';
 
 /** What a command writes where it was told to. */
 export interface Written {

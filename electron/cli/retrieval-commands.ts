@@ -6,7 +6,7 @@ import type { RetrievalView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
-import { type Target, targetOf } from '../formats/outputs.ts';
+import { type Target, targetOf } from '../files/outputs.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../services/retrieval/sheet.ts';

@@ -1,7 +1,7 @@
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { openSource, type Source } from '../files/files.ts';
 import { BYTES_OF, toFloat32 } from './dtype.ts';
-import { openSource, type Source } from './files.ts';
 import { parsePickle } from './pickle.ts';
 import { type Pickled, Tensor } from './pickle-globals.ts';
 import { readDirectory, type StoredEntry } from './stored-zip.ts';

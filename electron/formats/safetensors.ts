@@ -1,7 +1,7 @@
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { openSource, type Replace, type Source, writeWhole } from '../files/files.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
-import { openSource, type Replace, type Source, writeWhole } from './files.ts';
 import { type KeyFault, keyFault } from './json-keys.ts';
 
 /**

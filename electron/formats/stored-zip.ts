@@ -1,5 +1,5 @@
 import { AppError } from '../../shared/errors.ts';
-import type { Source } from './files.ts';
+import type { Source } from '../files/files.ts';
 
 /**
  * The zip archives that torch.save writes (APPNOTE.TXT, with ZIP64): entries are stored, never compressed, so a tensor is

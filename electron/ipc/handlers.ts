@@ -6,8 +6,8 @@ import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
 import { named } from '../../shared/named.ts';
-import { requireOutput } from '../formats/outputs.ts';
-import { typedPath } from '../formats/typed-path.ts';
+import { requireOutput } from '../files/outputs.ts';
+import { typedPath } from '../files/typed-path.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
 import {

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
-import type { Target } from '../formats/outputs.ts';
+import type { Target } from '../files/outputs.ts';
 import { type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './sheet.ts';
 
 /** Where a masked patch's query looked, and how far it was from right. */

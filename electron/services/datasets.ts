@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { type Walk, walkFolders } from '../data/scan.ts';
-import { typedPath } from '../formats/typed-path.ts';
+import { typedPath } from '../files/typed-path.ts';
 import type { Store } from '../store/store.ts';
 import { canceled, type ImportSummary, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
 

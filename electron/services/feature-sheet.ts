@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { classMark, type Shape } from '../../shared/colours.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { placeOf } from '../../shared/patches.ts';
-import type { Target } from '../formats/outputs.ts';
+import type { Target } from '../files/outputs.ts';
 import { bytesOf, enlarged, heatMap, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './sheet.ts';
 
 const MARGIN = 28;

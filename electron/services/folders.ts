@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 import type { FolderListing } from '../../shared/ipc.ts';
-import { typedPath, userFolder } from '../formats/typed-path.ts';
+import { typedPath, userFolder } from '../files/typed-path.ts';
 
 const IMAGES = /\.(jpe?g|png|webp|avif|tiff?|gif|bmp)$/i;
 const WEIGHTS = /\.(safetensors|pth|pt|bin)$/i;

@@ -5,7 +5,7 @@ import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
 import { ImageReader } from '../data/readable.ts';
-import type { Target } from '../formats/outputs.ts';
+import type { Target } from '../files/outputs.ts';
 import { type ContactRow, contactSheet } from './contact-sheet.ts';
 import { centrePixels, normalisePixels, stack } from './images.ts';
 import { bestOf, LookupPair } from './lookups.ts';

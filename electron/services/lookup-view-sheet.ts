@@ -1,6 +1,6 @@
 import type { LookupView } from '../../shared/ipc.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
-import type { Target } from '../formats/outputs.ts';
+import type { Target } from '../files/outputs.ts';
 import {
   bytesOf,
   enlarged,

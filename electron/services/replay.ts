@@ -9,8 +9,8 @@ import { all } from '../engine/layers/embed.ts';
 import { Network } from '../engine/network.ts';
 import { channelsLast, type Replay } from '../engine/replay.ts';
 import { Trainer, type TrainerConfig } from '../engine/trainer.ts';
-import { type Replace, writeWhole } from '../formats/files.ts';
-import { makeFolder } from '../formats/outputs.ts';
+import { type Replace, writeWhole } from '../files/files.ts';
+import { makeFolder } from '../files/outputs.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 
 /** What result.json says of a step: each loss and figure under the fixture's key, and the gradient's norm before clipping. */

@@ -3,8 +3,8 @@ import sharp from 'sharp';
 import { escapeXml } from '../../shared/chart-svg.ts';
 import { viridisRgb } from '../../shared/colours.ts';
 import { printable } from '../../shared/printable.ts';
-import { writeWhole } from '../formats/files.ts';
-import { makeFolder, type Target, targetOf } from '../formats/outputs.ts';
+import { writeWhole } from '../files/files.ts';
+import { makeFolder, type Target, targetOf } from '../files/outputs.ts';
 import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
 
 /** What every contact sheet is drawn with: paper, letters, pictures on it. */

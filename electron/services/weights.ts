@@ -3,8 +3,8 @@ import { modelSchema, projectorSchema, type RunConfig } from '../../shared/confi
 import type { Checkpoint, HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { bufferSpecs, parameterSpecs, requireTensor } from '../engine/parameters.ts';
-import type { Replace } from '../formats/files.ts';
-import { requireOutput } from '../formats/outputs.ts';
+import type { Replace } from '../files/files.ts';
+import { requireOutput } from '../files/outputs.ts';
 import { readPth } from '../formats/pth.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import type { Store } from '../store/store.ts';

@@ -1,5 +1,5 @@
 import { dirname, isAbsolute, join } from 'node:path';
-import { typedPath, userFolder } from '../formats/typed-path.ts';
+import { typedPath, userFolder } from '../files/typed-path.ts';
 
 const FOLDER = 'conmim-workbench';
 

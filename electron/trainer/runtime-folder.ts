@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { userFolder } from '../formats/typed-path.ts';
+import { userFolder } from '../files/typed-path.ts';
 
 /** Where the parts of the runtime are, as tools/bootstrap/paths.mjs lays them; clones share them. */
 export function cacheFolder(

@@ -4,7 +4,7 @@ import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, expect, test, vi } from 'vitest';
-import { typedPath, userFolder } from '../../electron/formats/typed-path.ts';
+import { typedPath, userFolder } from '../../electron/files/typed-path.ts';
 import { defaultHome } from '../../electron/store/home.ts';
 import { catchError, scratch } from '../store/helpers.ts';
 

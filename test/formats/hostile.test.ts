@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openSource, writeWhole } from '../../electron/formats/files.ts';
+import { openSource, writeWhole } from '../../electron/files/files.ts';
 import { keyFault } from '../../electron/formats/json-keys.ts';
 import { parsePickle } from '../../electron/formats/pickle.ts';
 import { readPth } from '../../electron/formats/pth.ts';
@@ -209,7 +209,7 @@ test('what a killed process left half written is removed by the next one that wr
 }, async () => {
   const target = join(folder, 'a.safetensors');
   const code = `
-    import { writeWhole } from ${JSON.stringify(new URL('../../electron/formats/files.ts', import.meta.url).href)};
+    import { writeWhole } from ${JSON.stringify(new URL('../../electron/files/files.ts', import.meta.url).href)};
     function* chunks() { yield Buffer.alloc(1000); console.log('writing'); for (;;) { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100); yield Buffer.alloc(1); } }
     writeWhole(${JSON.stringify(target)}, chunks());`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { putInPlace, writeTogether, writeWhole } from '../../electron/formats/files.ts';
-import { makeFolder, requireOutput, requireOutputFolder } from '../../electron/formats/outputs.ts';
+import { putInPlace, writeTogether, writeWhole } from '../../electron/files/files.ts';
+import { makeFolder, requireOutput, requireOutputFolder } from '../../electron/files/outputs.ts';
 import type { AppError } from '../../shared/errors.ts';
 import { catchError, scratch } from '../store/helpers.ts';
 

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { AppError } from '../../../shared/errors.ts';
-import { openSource, writeAll, writeWhole } from '../../formats/files.ts';
+import { openSource, writeAll, writeWhole } from '../../files/files.ts';
 import { type FileLock, lockFile } from '../../store/file-lock.ts';
 
 /** Images that were computed together. */

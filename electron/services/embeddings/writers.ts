@@ -2,7 +2,7 @@ import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import { csvLine } from '../../../shared/csv.ts';
-import { writeAll } from '../../formats/files.ts';
+import { writeAll } from '../../files/files.ts';
 
 /** What a row is of. */
 export interface RowOf {

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import { writeWhole } from '../../formats/files.ts';
-import { makeFolder, requireOutput } from '../../formats/outputs.ts';
+import { writeWhole } from '../../files/files.ts';
+import { makeFolder, requireOutput } from '../../files/outputs.ts';
 import type { Store } from '../../store/store.ts';
 import { type HealthReport, measureHealth } from './health.ts';
 import { healthPage } from './page.ts';

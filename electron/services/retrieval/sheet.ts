@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import type { RetrievalView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
-import type { Target } from '../../formats/outputs.ts';
+import type { Target } from '../../files/outputs.ts';
 import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 192;
