@@ -11,6 +11,7 @@ export type ErrorKind =
   | 'newer-format' // written by a newer version of this program
   | 'data-vanished' // the image folder is gone during a run
   | 'diverged' // a loss or gradient that is not finite
+  | 'out-of-memory' // a step, or what was asked for, does not fit into memory
   | 'no-backend' // no TensorFlow or WASM backend can be used
   | 'canceled' // the user stopped it
   | 'no-connection' // a window lost the program behind it
@@ -50,16 +51,31 @@ export interface ErrorReport {
   exists?: string;
 }
 
+/** How TensorFlow, V8, WebAssembly and the system say that memory is out. */
+const OUT_OF_MEMORY =
+  /\bOOM\b|TF_Status: 8\b|RESOURCE_EXHAUSTED|array buffer allocation failed|out of memory|cannot enlarge memory|std::bad_alloc|\bENOMEM\b/i;
+
 /** Any thrown value as a report. What is neither an `AppError` nor an abort is a fault of this program. */
 export function toReport(error: unknown): ErrorReport {
   if (error instanceof AppError) return error.toJSON();
   if (isAbort(error)) return { kind: 'canceled', what: 'It was canceled.', why: '', next: '' };
   const what = error instanceof Error ? error.message : String(error);
+  if (OUT_OF_MEMORY.test(what)) return outOfMemory(what);
   return { kind: 'internal', what, why: '', next: 'Please report this, with the command that you ran.' };
 }
 
 /** What `AbortSignal.throwIfAborted` throws, and whatever of the platform an `AbortSignal` ends. */
 const isAbort = (error: unknown) => error instanceof Error && error.name === 'AbortError';
+
+function outOfMemory(what: string): ErrorReport {
+  const shape = /shape\s*\[[\d,]+\]/.exec(what)?.[0];
+  return {
+    kind: 'out-of-memory',
+    what: 'There was not enough memory.',
+    why: `${shape ? `Room for a tensor of ${shape} could not be had` : 'Room that was asked for could not be had'}, on this machine or on its device.`,
+    next: 'Lower train.batch_size (train.accumulation keeps the images of a step), set train.recompute to true, or take a smaller model, larger patches or smaller images; close other programs.',
+  };
+}
 
 /** A report that came over a process boundary, as the error that it was. */
 export function fromReport(report: ErrorReport): AppError {

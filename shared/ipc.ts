@@ -551,7 +551,10 @@ export interface Cost {
   peak_memory: number;
   checkpoint_bytes: number;
   steps: number;
+  /** How each figure was come by. */
   how: string;
+  /** Where it will not fit into memory: that, and the setting that would change it. */
+  warning: string | null;
 }
 
 export interface LabPreview {

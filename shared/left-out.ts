@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** An image that could not be read, and so is not in what was computed. */
 export interface LeftOut {
   /** In its dataset's folder. */
@@ -16,7 +18,7 @@ export function leftOutWords(images: readonly LeftOut[], total: number): string 
   const n = images.length;
   if (n === 0) return '';
   const [is, they] = n === 1 ? ['is', 'it'] : ['are', 'they'];
-  const named = images.slice(0, NAMED).map(({ path, why }) => (why ? `${path} (${why})` : path));
+  const named = images.slice(0, NAMED).map(({ path, why }) => printable(why ? `${path} (${why})` : path));
   const more = n > NAMED ? `, and ${n - NAMED} more` : '';
   return `${n} of ${total} images ${is} left out, because ${they} cannot be read: ${named.join(', ')}${more}. Replace or remove the ${n === 1 ? 'file' : 'files'}, then import the folder again.`;
 }

@@ -241,7 +241,7 @@ export function addRunCommands(program: Command): void {
             `  source: ${r.source}`,
             ...(r.cost
               ? [
-                  `  here: ${duration(r.cost.seconds)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})`,
+                  `  here: ${duration(r.cost.seconds)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})${r.cost.warning ? `\n  ⚠ ${r.cost.warning}` : ''}`,
                 ]
               : []),
           ].join('\n'),

@@ -77,6 +77,43 @@ export function timeSteps(config: RunConfig, batch: number, steps: number, optio
   }
 }
 
+/** What steps on micro-batches of one size cost. */
+export interface SizeCost {
+  batch: number;
+  /** Of the fastest step. */
+  seconds: number;
+  /** Most that the process had resident by then, bytes. */
+  peak: number;
+}
+
+/**
+ * Times steps on micro-batches of several sizes, one after the other, in one engine, and looks at the memory after each.
+ * @param sizes rising, so that what a size takes is not hidden by what was there before
+ */
+export function measureSizes(
+  config: RunConfig,
+  sizes: readonly number[],
+  steps: number,
+  options: EngineOptions = {},
+): SizeCost[] {
+  const engine = untrainedEngine(config, options);
+  collectGarbage();
+  try {
+    return sizes.map((batch) => {
+      const times = Array.from({ length: steps + 1 }, () => {
+        const input = noise(config, batch);
+        collectGarbage(); // what was handed over before is not the next step's
+        const began = performance.now();
+        engine.step([input], RATES);
+        return (performance.now() - began) / 1000;
+      });
+      return { batch, seconds: Math.min(...times.slice(1)), peak: peakResident() };
+    });
+  } finally {
+    engine.dispose();
+  }
+}
+
 /** What a step's time went to, after a step to warm up; null where the backend cannot say. */
 export function profileStep(config: RunConfig, batch: number, options: EngineOptions = {}) {
   const engine = untrainedEngine(config, options);

@@ -5,13 +5,13 @@ import { quickCheck } from '../store/check.ts';
 import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { choosePrecision, engineOptions } from '../trainer/precision.ts';
-import { peakResident, timeSteps } from './bench-step.ts';
+import { measureSizes, type SizeCost } from './bench-step.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { type EvaluateOptions, evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
 import { computeMap } from './feature-map.ts';
 import { writeHealthReport } from './health/report.ts';
-import type { Job, JobMessage, Measured } from './jobs.ts';
+import type { Job, JobMessage } from './jobs.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
 import { buildTravel } from './retrieval/travel.ts';
@@ -29,7 +29,7 @@ async function work(job: Job): Promise<unknown> {
   switch (job.kind) {
     case 'estimate':
       await loadBackend();
-      return measure(job.config, job.batch);
+      return measure(job.config, job.sizes);
     case 'doctor':
       return doctor(job.home);
     case 'check':
@@ -88,10 +88,9 @@ function read(store: Store, { file, name, heads }: Input<'weights.import'>): Imp
 }
 
 /** Training steps on random images: what they cost. */
-function measure(config: RunConfig, batch: number): Measured {
+function measure(config: RunConfig, sizes: readonly number[]): SizeCost[] {
   const { precision } = choosePrecision(config.train.mixed_precision);
-  const best = Math.min(...timeSteps(config, batch, 2, engineOptions(config, precision)));
-  return { images_per_s: batch / best, peak_memory: peakResident() };
+  return measureSizes(config, sizes, 2, engineOptions(config, precision));
 }
 
 process.once('message', (job: Job) => {

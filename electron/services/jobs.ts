@@ -11,7 +11,7 @@ import type { HealthOptions } from './health/report.ts';
 
 /** Work that needs the engine, or long holds the processor, and so a process of its own. */
 export type Job =
-  | { kind: 'estimate'; config: RunConfig; batch: number }
+  | { kind: 'estimate'; config: RunConfig; sizes: number[] }
   | { kind: 'doctor'; home: string }
   | { kind: 'check'; database: string }
   | { kind: 'evaluate'; database: string; options: Omit<EvaluateOptions, 'onProgress' | 'signal'> & { queued: number } }
@@ -28,11 +28,6 @@ export type JobMessage =
   | { type: 'progress'; done: number; total: number; phase: string }
   | { type: 'result'; value: unknown }
   | { type: 'error'; error: ErrorReport };
-
-export interface Measured {
-  images_per_s: number;
-  peak_memory: number;
-}
 
 export interface JobOptions {
   onProgress?: (done: number, total: number, phase: string) => void;

@@ -6,6 +6,7 @@ import type { Store } from '../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../trainer/host.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
+import { requireMemory } from './memory-need.ts';
 
 export interface NewRun {
   dataset: string | number;
@@ -26,6 +27,7 @@ export function createRun(store: Store, { dataset, config, preset, name }: NewRu
       'Import a folder with images first, or lower data.holdout.',
     );
   }
+  requireMemory(config);
   const perEpoch = stepsPerEpoch(images, config);
   const total_steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
   return store.runs.create({
