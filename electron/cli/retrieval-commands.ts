@@ -45,11 +45,12 @@ export function addRetrievalCommands(program: Command): void {
       const how = recall
         ? `Of the ten nearest it finds ${percent(recall.recall)} (${recall.queries} queries against all patches compared); p95 ${recall.p95.toFixed(1)} ms.`
         : 'Small enough that every query compares all: nothing is missed.';
+      const again = report.repaired.length > 0 ? ` Damaged, and made anew: ${report.repaired.join(', ')}.` : '';
       const { left_out } = report;
       const lost = left_out.length > 0 ? `\n${leftOutWords(left_out, report.index.images + left_out.length)}` : '';
       out.result(
         report,
-        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${(report.bytes / MEGA).toFixed(1)} MB. ${how}${lost}`,
+        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${(report.bytes / MEGA).toFixed(1)} MB. ${how}${again}${lost}`,
       );
     }),
   );

@@ -68,6 +68,11 @@ export class Retrieval {
     });
   }
 
+  /** Forgets which images are in it: it is built anew. */
+  clearImages(id: number): void {
+    write(this.#db, () => this.#db.prepare('DELETE FROM retrieval_images WHERE index_id = ?').run(id));
+  }
+
   /** By slot. An image that has left the database has no row. */
   slots(id: number): SlotRow[] {
     return this.#db

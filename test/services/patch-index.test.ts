@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
@@ -117,8 +117,9 @@ test('copies are left out where that is asked', async () => {
 test('the sheet has a place for each answer, and lines for what was searched', async () => {
   await indexes.build(spec);
   const view = await indexes.search({ spec, image: idOf('even/02.png'), patches: [5, 6], k: 5 });
+  let sheets = 0;
   const sizeOf = async (own: typeof view) => {
-    const png = join(folder, 'sheet.png');
+    const png = join(folder, `sheet ${++sheets}.png`);
     await drawRetrieval(own, png);
     const { width, height } = await sharp(png).metadata();
     return [width, height] as const;
@@ -170,4 +171,47 @@ test('building that was stopped goes on; new images are added, changed ones give
   expect(store.retrieval.list()).toEqual([]);
   sweepIndexes(store);
   expect(existsSync(files)).toBe(false);
+});
+
+test('an index that a disk changed gives no other answers: it says so, and building it makes anew what is damaged', async () => {
+  const whole = await indexes.build(spec);
+  expect(whole.repaired).toEqual([]);
+  const ask = { spec, image: idOf('even/00.png'), patches: [5], k: 10 };
+  const answers = async () =>
+    (await indexes.search(ask)).results.map(({ image, patch, score }) => [image, patch, score]);
+  const right = await answers();
+  const of = indexFolder(store, whole.index.id);
+  for (const [name, kind] of [
+    ['vectors.f16', 'flip'],
+    ['vectors.f16', 'cut'],
+    ['vectors.f16', 'gone'],
+    ['mean.f32', 'flip'],
+    ['mean.f32', 'cut'],
+    ['mean.f32', 'gone'],
+    ['contents.json', 'flip'],
+    ['contents.json', 'cut'],
+  ] as const) {
+    const path = join(of, name);
+    const bytes = readFileSync(path);
+    bytes[Math.floor(bytes.length / 2)]! ^= 1;
+    if (kind === 'gone') rmSync(path);
+    else writeFileSync(path, kind === 'cut' ? bytes.subarray(0, bytes.length >> 1) : bytes);
+    indexes.close();
+    await expect(answers(), `${name} ${kind}`).rejects.toMatchObject({
+      kind: 'bad-file',
+      message: 'The index cannot be used.',
+    });
+    const again = await indexes.build(spec);
+    expect(again.repaired, `${name} ${kind}`).toContain(name);
+    expect(again).toMatchObject({ patches: whole.patches, index: { is_ready: true, images: whole.index.images } });
+    indexes.close();
+    expect(await answers()).toEqual(right);
+  }
+  // One of an older version noted nothing: it is read, and noted.
+  rmSync(join(of, 'contents.json'));
+  indexes.close();
+  expect(await answers()).toEqual(right);
+  expect(existsSync(join(of, 'contents.json'))).toBe(true);
+  // Built twice, nothing is made anew.
+  expect((await indexes.build(spec)).repaired).toEqual([]);
 });

@@ -2,8 +2,10 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
+import { damagedFiles, lookAt } from '../../electron/services/retrieval/contents.ts';
 import { measureRecall, RECALL_GOAL, updateLists } from '../../electron/services/retrieval/vector-builder.ts';
 import { VectorIndex } from '../../electron/services/retrieval/vector-index.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
@@ -304,5 +306,61 @@ test('rows that came while a build was stopped are listed after it; rows that we
   expect(readdirSync(index.folder).filter((name) => name.startsWith('segment'))).toEqual([]);
   await updateLists(index);
   expect(index.listed).toBe(22_000);
+  index.close();
+});
+
+test('whatever file of an index is changed, cut or gone, it is named, and opening says so in words', async () => {
+  const index = await empty();
+  index.append(rows(21_000, 30));
+  await updateLists(index);
+  index.close();
+  const { folder } = index;
+  const contents = lookAt(folder);
+  expect(damagedFiles(folder, contents)).toEqual([]);
+  const names = contents.files.map(({ name }) => name);
+  expect(names.length).toBe(5); // description, vectors, centres, codes, order
+  const kinds = ['flip', 'cut', 'longer', 'gone', 'empty'] as const;
+  const damage = (path: string, sound: Buffer, kind: (typeof kinds)[number], at: number) => {
+    const bytes = Buffer.from(sound);
+    bytes[at % bytes.length]! ^= 1 << (at & 7);
+    if (kind === 'gone') rmSync(path);
+    else if (kind === 'flip') writeFileSync(path, bytes);
+    else if (kind === 'cut') writeFileSync(path, sound.subarray(0, at % sound.length));
+    else if (kind === 'longer') appendFileSync(path, 'x');
+    else writeFileSync(path, '');
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...names), fc.constantFrom(...kinds), fc.nat(), async (name, kind, at) => {
+      const path = join(folder, name);
+      const sound = readFileSync(path);
+      damage(path, sound, kind, at);
+      try {
+        expect(damagedFiles(folder, contents)).toEqual([name]);
+        const error = await VectorIndex.open(folder, WIDTH).then(
+          (opened) => {
+            opened.close();
+            return null;
+          },
+          (thrown) => thrown,
+        );
+        if (error !== null) expect(error).toMatchObject({ kind: 'bad-file' });
+      } finally {
+        writeFileSync(path, sound);
+      }
+    }),
+    { numRuns: 60 },
+  );
+  // A half of the blocks finds nothing that is sound damaged.
+  expect(damagedFiles(folder, contents, 1e6)).toEqual([]);
+});
+
+test('a vector that is not of unit length is no answer', async () => {
+  const index = await empty();
+  index.append(rows(3000, 2));
+  const path = join(index.folder, 'vectors.f16');
+  const bytes = readFileSync(path);
+  bytes.writeUInt16LE(0x7bff, 2 * WIDTH * 17); // 65,504
+  writeFileSync(path, bytes);
+  expect(() => index.search(rows(1, 3), { k: 10 })).toThrow('The index cannot be used.');
   index.close();
 });

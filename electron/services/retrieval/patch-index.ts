@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
@@ -13,9 +13,10 @@ import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { centrePixels, normalisePixels, stack } from '../images.ts';
 import { folderBytes } from '../storage.ts';
+import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
 import { indexFolder, specOf, sweepIndexes } from './folders.ts';
 import { RECALL_GOAL, updateLists } from './vector-builder.ts';
-import { EXACT_ROWS, type Hit, type Recall, VectorIndex, writeWhole } from './vector-index.ts';
+import { brokenIndex, EXACT_ROWS, FILES, type Hit, type Recall, VectorIndex, writeWhole } from './vector-index.ts';
 
 const BATCH = 32;
 /** Images whose features give the mean that is taken from all. */
@@ -39,6 +40,8 @@ export interface BuildReport {
   /** Files that could not be read. */
   unreadable: number;
   left_out: LeftOut[];
+  /** Files of the index that were damaged, and were made again. */
+  repaired: string[];
 }
 
 export interface SearchQuery {
@@ -114,8 +117,13 @@ export class PatchIndexes {
     const folder = indexFolder(this.#store, id);
     mkdirSync(folder, { recursive: true });
     const K = patchesOf(config.model);
+    const repaired = this.#clearDamaged(id, folder, K, width);
     const network = this.#networkOf(spec, config);
-    const vectors = await VectorIndex.open(folder, width);
+    const vectors = await VectorIndex.open(folder, width).catch((error) => {
+      if (!(error instanceof AppError)) throw error;
+      clearLists(folder);
+      return VectorIndex.open(folder, width);
+    });
     const reader = new ImageReader();
     try {
       const fileOf = (image: ImageRow) => ({ ...image, file: join(dataset.folders[image.folder]!, image.path) });
@@ -135,7 +143,7 @@ export class PatchIndexes {
         }
         writeWhole(join(folder, MEAN), new Uint8Array(meanOf(features, width).buffer));
       }
-      const mean = readMean(folder);
+      const mean = readMean(folder, width);
       const there = this.#store.retrieval.get(id).images;
       vectors.truncate(there * K); // a batch that was cut short
       const known = new Set(this.#store.retrieval.slots(id).flatMap((slot) => (slot.ok ? [slot.id] : [])));
@@ -152,6 +160,7 @@ export class PatchIndexes {
         onProgress?.(Math.min(missing.length, at + BATCH), missing.length, 'features of images');
       }
       await updateLists(vectors, { signal, onProgress, group: K });
+      writeContents(folder, lookAt(folder));
       this.#store.retrieval.setReady(id, true);
       const { rows, description } = vectors;
       return {
@@ -161,6 +170,7 @@ export class PatchIndexes {
         recall: description.recall,
         unreadable: reader.leftOut.length,
         left_out: reader.leftOut,
+        repaired,
       };
     } finally {
       vectors.close();
@@ -319,12 +329,51 @@ export class PatchIndexes {
     if (known) return known;
     this.#forget(OPEN - 1);
     const folder = indexFolder(this.#store, index.id);
-    const vectors = await VectorIndex.open(folder, width);
-    const slots = this.#store.retrieval.slots(index.id);
-    const bySlot = new Map(slots.map((s) => [s.slot, s]));
-    const opened = { vectors, bySlot, mean: readMean(folder) };
-    this.#opened.set(key, opened);
-    return opened;
+    const { config } = this.#store.checkpoints.get(index.checkpoint_id);
+    let vectors: VectorIndex | null = null;
+    try {
+      requireSound(folder, index.images * patchesOf(config.model), width);
+      vectors = await VectorIndex.open(folder, width);
+      const slots = this.#store.retrieval.slots(index.id);
+      const bySlot = new Map(slots.map((s) => [s.slot, s]));
+      const opened = { vectors, bySlot, mean: readMean(folder, width) };
+      this.#opened.set(key, opened);
+      return opened;
+    } catch (error) {
+      vectors?.close();
+      const why = error instanceof AppError ? error : brokenIndex(folder, `${(error as Error).message}.`);
+      // Whoever asks for it builds it then, which makes anew what is damaged.
+      if (why.kind === 'bad-file') this.#store.retrieval.setReady(index.id, false);
+      throw why;
+    }
+  }
+
+  /** Removes what is damaged of an index that is to be built, with what follows from it. @returns the damaged files */
+  #clearDamaged(id: number, folder: string, K: number, width: number): string[] {
+    let contents: Contents | null = null;
+    let damaged: string[] = [];
+    try {
+      contents = readContents(folder);
+      if (contents) damaged = damagedFiles(folder, contents, Number.POSITIVE_INFINITY);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      damaged = readdirSync(folder); // nothing says what is sound
+    }
+    const there = this.#store.retrieval.get(id).images;
+    const isShort = sizeOf(folder, FILES.vectors) < there * K * width * Float16Array.BYTES_PER_ELEMENT;
+    if (isShort && !damaged.includes(FILES.vectors)) damaged.push(FILES.vectors);
+    if (existsSync(join(folder, MEAN)) && sizeOf(folder, MEAN) !== 4 * width) damaged.push(MEAN);
+    if (there > 0 && !existsSync(join(folder, MEAN))) damaged.push(MEAN);
+    if (damaged.includes(FILES.vectors) || damaged.includes(MEAN)) {
+      for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true, force: true });
+      this.#store.retrieval.clearImages(id);
+      return [...new Set(damaged)];
+    }
+    if (damaged.length > 0) clearLists(folder);
+    // What is only added to stays known while it is being built; the lists may go and come.
+    const kept = contents?.files.filter(({ name }) => name === FILES.vectors || name === MEAN);
+    if (kept) writeContents(folder, { isComplete: false, files: kept });
+    return damaged;
   }
 
   #networkOf({ checkpoint_id, part }: RetrievalSpec, config: RunConfig): FrozenNetwork {
@@ -362,8 +411,34 @@ export class PatchIndexes {
 
 const MEAN = 'mean.f32';
 
-function readMean(folder: string): Float32Array {
+const sizeOf = (folder: string, name: string) => statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? 0;
+
+/** Removes all but the vectors and what they are measured from: the lists are learned and written anew. */
+function clearLists(folder: string): void {
+  for (const name of readdirSync(folder))
+    if (name !== FILES.vectors && name !== MEAN) rmSync(join(folder, name), { recursive: true, force: true });
+}
+
+/** @throws AppError bad-file where a file is not as it was written */
+function requireSound(folder: string, rows: number, width: number): void {
+  if (sizeOf(folder, FILES.vectors) !== rows * width * Float16Array.BYTES_PER_ELEMENT)
+    throw brokenIndex(folder, `Its vectors are not those of ${rows} patches.`);
+  const contents = readContents(folder);
+  if (contents === null) {
+    writeContents(folder, lookAt(folder)); // an older version built it, which noted nothing
+    return;
+  }
+  const damaged = contents.isComplete ? damagedFiles(folder, contents) : ['contents.json'];
+  if (damaged.length > 0)
+    throw brokenIndex(
+      folder,
+      `${damaged.join(', ')} ${damaged.length === 1 ? 'is' : 'are'} not as written: a length or checksum differs.`,
+    );
+}
+
+function readMean(folder: string, width: number): Float32Array {
   const bytes = readFileSync(join(folder, MEAN));
+  if (bytes.length !== 4 * width) throw brokenIndex(folder, `${MEAN} is not whole.`);
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 

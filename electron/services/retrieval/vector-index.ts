@@ -24,6 +24,8 @@ export const EXACT_ROWS = 20_000;
  * so alike that eight bits put tens of them in the wrong order.
  */
 const RERANK = 40;
+/** Of vectors of unit length, by half precision. */
+const MOST_COSINE = 1.02;
 const BYTES = Float16Array.BYTES_PER_ELEMENT;
 
 export interface Recall {
@@ -122,11 +124,16 @@ export class VectorIndex {
     mkdirSync(folder, { recursive: true });
     const path = join(folder, FILES.description);
     const empty: Description = { width, ...NOTHING_LISTED, share: 1 };
-    const description: Description = existsSync(path) ? { ...empty, ...JSON.parse(readFileSync(path, 'utf8')) } : empty;
+    const description: Description = existsSync(path) ? { ...empty, ...described(folder, path) } : empty;
     if (description.width !== width)
-      throw broken(folder, `Its vectors have ${description.width} values, not ${width}.`);
+      throw brokenIndex(folder, `Its vectors have ${description.width} values, not ${width}.`);
     const index = new VectorIndex(folder, description);
-    await index.reload();
+    try {
+      await index.reload();
+    } catch (error) {
+      index.close();
+      throw error instanceof AppError ? error : brokenIndex(folder, `${(error as Error).message}.`);
+    }
     return index;
   }
 
@@ -162,7 +169,7 @@ export class VectorIndex {
     const half = new Float16Array((to - from) * this.width);
     const bytes = new Uint8Array(half.buffer);
     if (readSync(this.#vectors, bytes, 0, bytes.length, from * this.width * BYTES) < bytes.length)
-      throw broken(this.folder, 'Its vectors end too early.');
+      throw brokenIndex(this.folder, 'Its vectors end too early.');
     return half;
   }
 
@@ -192,7 +199,7 @@ export class VectorIndex {
     const { lists, segments } = this.description;
     if (segments.length === 0) return;
     const centres = readFileSync(join(this.folder, FILES.centres));
-    if (centres.length !== 4 * lists * this.width) throw broken(this.folder, 'Its centres are not whole.');
+    if (centres.length !== 4 * lists * this.width) throw brokenIndex(this.folder, 'Its centres are not whole.');
     this.#centres = new Float32Array(centres.buffer.slice(centres.byteOffset, centres.byteOffset + centres.length));
     this.#scanner ??= await Scanner.make(this.width);
     this.#segments = segments.map(({ file, from, to }) => this.#open(file, to - from, lists));
@@ -203,7 +210,7 @@ export class VectorIndex {
     const codes = new MappedFile(join(this.folder, `${file}.codes`));
     if (order.length !== 4 * (lists + 1) + 8 * n || codes.bytes !== n * paddedWidth(this.width)) {
       codes.close();
-      throw broken(this.folder, `Segment ${file} is not whole.`);
+      throw brokenIndex(this.folder, `Segment ${file} is not whole.`);
     }
     const buffer = order.buffer.slice(order.byteOffset, order.byteOffset + order.length) as ArrayBuffer;
     return {
@@ -291,6 +298,7 @@ export class VectorIndex {
       for (let i = at; i < end; i++) {
         let score = 0;
         for (let d = 0, from = (i - at) * this.width; d < this.width; d++) score += query[d]! * some[from + d]!;
+        if (!(Math.abs(score) <= MOST_COSINE)) throw brokenIndex(this.folder, `A cosine of it would be ${score}.`);
         hits.push({ row: sorted[i]!, score });
       }
       at = end;
@@ -343,5 +351,18 @@ class Best {
   }
 }
 
-const broken = (folder: string, why: string) =>
-  new AppError('bad-file', 'The index cannot be used.', `${folder}: ${why}`, 'Delete it and build it again.');
+export const brokenIndex = (folder: string, why: string) =>
+  new AppError(
+    'bad-file',
+    'The index cannot be used.',
+    `${folder}: ${why}`,
+    'Build it again: what is damaged is made anew.',
+  );
+
+function described(folder: string, path: string): Partial<Description> {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw brokenIndex(folder, `Its description cannot be read (${(error as Error).message}).`);
+  }
+}
