@@ -120,6 +120,13 @@ export interface Checkpoint {
   bytes: number;
 }
 
+/** What a person should know of a run: said while it trained, kept with it. */
+export interface Notice {
+  step: number;
+  created_at: number;
+  text: string;
+}
+
 /** Parts of a checkpoint; tensor names within a part are the published code's. */
 export type TensorPart = 'student' | 'teacher' | 'exp_avg' | 'exp_avg_sq';
 
@@ -140,7 +147,8 @@ export type EvaluationTask = (typeof EVALUATION_TASKS)[number];
 export interface Evaluation {
   id: number;
   checkpoint_id: number | null;
-  dataset_id: number;
+  /** Null where it was deleted: the result names it. */
+  dataset_id: number | null;
   task: EvaluationTask;
   created_at: number;
   /** Figures, with those of the untrained network beside them. */

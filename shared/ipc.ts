@@ -7,6 +7,7 @@ import type {
   Evaluation,
   ImageRow,
   Metric,
+  Notice,
   RetrievalIndex,
   Run,
   RunStatus,
@@ -580,11 +581,14 @@ export interface RunRow extends Run {
   last: Metric | null;
   /** It can be explored. */
   has_checkpoint: boolean;
+  /** What should be known of it: `notices` of its details. */
+  notice_count: number;
 }
 
 export interface RunDetail extends RunRow {
   checkpoints: Checkpoint[];
   evaluations: Evaluation[];
+  notices: Notice[];
   metric_count: number;
   /** Patches of an image, or classes of a fine-tuning: chance is 1/K, the uniform loss ln K. */
   K: number;

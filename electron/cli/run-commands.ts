@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
-import type { Metric, Run } from '../../shared/domain.ts';
+import type { Metric, Notice, Run } from '../../shared/domain.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { PRESETS } from '../../shared/presets.ts';
 import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
@@ -79,11 +79,14 @@ export function addRunCommands(program: Command): void {
     .action(
       withStore(({ out, store }) => {
         reconcile(store);
-        const runs = store.runs.list().map((run) => ({ ...run, last: store.metrics.last(run.id) }));
+        const notices = store.notices.counts();
+        const runs = store.runs
+          .list()
+          .map((run) => ({ ...run, last: store.metrics.last(run.id), notices: notices.get(run.id) ?? 0 }));
         const rows = runs.map((r) => [
           r.id,
           r.name,
-          r.status,
+          r.notices > 0 ? `${r.status}, ${r.notices === 1 ? 'a notice' : `${r.notices} notices`}` : r.status,
           `${r.step}/${r.total_steps}`,
           r.last?.loss.toFixed(3) ?? '',
           r.finetune ? `${percentOr(r.last?.top1)} (test)` : percentOr(r.last?.top1),
@@ -112,10 +115,12 @@ export function addRunCommands(program: Command): void {
         const checkpoints = store.checkpoints.list(run.id);
         const metrics = store.metrics.sampled(run.id, options.metrics as number);
         const evaluations = store.evaluations.list({ run_id: run.id });
+        const notices = store.notices.list(run.id);
         const words = [
           `Run ${run.id} "${run.name}" is ${run.status}, step ${run.step} of ${run.total_steps}.`,
           ...(run.error ? [`  ${run.error.what}`, `  ${run.error.why}`, `  ${run.error.next}`] : []),
           ...figures(run, store.metrics.last(run.id)),
+          ...notices.map(noticeWords),
           '',
           table(
             ['step', 'loss', 'top-1', 'control', 'grad norm', 'rank of keys', 'images/s'],
@@ -144,7 +149,7 @@ export function addRunCommands(program: Command): void {
               )
             : 'No checkpoint yet.',
         ];
-        out.result({ ...run, metrics, checkpoints, evaluations }, words.join('\n'));
+        out.result({ ...run, notices, metrics, checkpoints, evaluations }, words.join('\n'));
       }),
     );
 
@@ -283,6 +288,8 @@ function deleteAll(store: Store, runs: readonly Run[]): number {
   return freed;
 }
 
+const noticeWords = ({ step, text }: Notice) => `  notice, step ${step}: ${text}`;
+
 const percentOr = (share: number | null | undefined) => (share === null || share === undefined ? '' : percent(share));
 
 function findRun({ store }: Context, idOrName: string): Run {
@@ -313,7 +320,12 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
   const { after, words } = await trainQuietly(context, run, reserved);
   const { out, store } = context;
   out.result(
-    { ...after, last: store.metrics.last(run.id), checkpoints: store.checkpoints.list(run.id) },
+    {
+      ...after,
+      last: store.metrics.last(run.id),
+      checkpoints: store.checkpoints.list(run.id),
+      notices: store.notices.list(run.id),
+    },
     words.join('\n'),
   );
   return after;
@@ -370,6 +382,7 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
   const words = [
     `Run ${run.id} is ${after.status} at step ${after.step} of ${after.total_steps}.`,
     ...figures(after, last),
+    ...store.notices.list(run.id).map(noticeWords),
   ];
   if (after.status === 'paused') words.push(`  \`conmim resume ${run.id}\` goes on.`);
   return { after, words };

@@ -284,6 +284,7 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
         ...run,
         checkpoints: store.checkpoints.list(id),
         evaluations: store.evaluations.list({ run_id: id }),
+        notices: store.notices.list(id),
         metric_count: store.metrics.count(id),
         K: run.finetune ? run.finetune.classes.length : patchesOf(run.config.model),
         differs: differsFromPreset(store, run.preset, run.config),

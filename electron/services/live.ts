@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
 import type { QueueItem, Run } from '../../shared/domain.ts';
-import { AppError } from '../../shared/errors.ts';
+import { AppError, toReport } from '../../shared/errors.ts';
 import type { Input, RunRow, TaskRef } from '../../shared/ipc.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { Store, WatchedList } from '../store/store.ts';
@@ -192,8 +192,9 @@ export class LiveRuns {
   }
 
   #row(run: Run, dataset: string | null): RunRow {
-    const { metrics, checkpoints } = this.#store;
-    return { ...run, dataset, last: metrics.last(run.id), has_checkpoint: checkpoints.has(run.id) };
+    const { metrics, checkpoints, notices } = this.#store;
+    const known = { has_checkpoint: checkpoints.has(run.id), notice_count: notices.list(run.id).length };
+    return { ...run, dataset, last: metrics.last(run.id), ...known };
   }
 
   #tell(id: number) {
@@ -258,6 +259,8 @@ export class LiveRuns {
         this.look();
       });
     } catch (error) {
+      place.remove();
+      this.#store.runs.update(next.id, { status: 'failed', error: toReport(error), ended_at: Date.now() });
       const { message } = error as Error;
       this.#events.emit({ type: 'notice', text: message, run: next.id });
     }

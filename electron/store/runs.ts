@@ -115,7 +115,8 @@ export class Runs {
   signatures(): Map<number, { signature: string; checkpoint: number | null }> {
     const rows = this.#db
       .prepare(
-        `SELECT id, json_array(name, status, step, total_steps, request, error, notes, tags, queue_position, ended_at),
+        `SELECT id, json_array(name, status, step, total_steps, request, error, notes, tags, queue_position, ended_at,
+             (SELECT count(*) FROM notices n WHERE n.run_id = runs.id)),
            (SELECT max(c.id) FROM checkpoints c WHERE c.run_id = runs.id)
          FROM runs`,
       )

@@ -4,6 +4,7 @@ import { Evaluations } from './evaluations.ts';
 import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
+import { Notices } from './notices.ts';
 import { type Db, openDatabase, write } from './open.ts';
 import { Prepared } from './prepared.ts';
 import { Presets } from './presets.ts';
@@ -36,6 +37,7 @@ export class Store {
   readonly images: Images;
   readonly runs: Runs;
   readonly metrics: Metrics;
+  readonly notices: Notices;
   readonly checkpoints: Checkpoints;
   readonly evaluations: Evaluations;
   readonly presets: Presets;
@@ -54,6 +56,7 @@ export class Store {
     this.images = new Images(db);
     this.runs = new Runs(db);
     this.metrics = new Metrics(db);
+    this.notices = new Notices(db);
     this.checkpoints = new Checkpoints(db);
     this.evaluations = new Evaluations(db);
     this.presets = new Presets(db);

@@ -5,15 +5,19 @@ import type { Batch, Position } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { collectGarbage } from './garbage.ts';
+import { replacedNotice } from './replaced.ts';
 import type { RunData } from './run-data.ts';
 import { span } from './spans.ts';
+import type { TrainingImage } from './training-images.ts';
 
 /** What a checkpoint keeps beside its tensors. */
 interface CheckpointState {
   updates: number;
   seed: number;
-  /** SHA-256 over the ids and paths trained on: a resumed run on other images is not the same run. */
-  data: string;
+  /** SHA-256 over the contents trained on, in their order: a resumed run on other images is not the same run. */
+  content?: string;
+  /** The same over row numbers and paths, which is all that an older program wrote: contents may be others all the same. */
+  data?: string;
   /** What draws for an image are keyed by; an older program's were by the number of its row. */
   draws?: 'content';
   /** How far it is in its images. */
@@ -58,6 +62,8 @@ export abstract class TrainingLoop {
   readonly #events: TrainingEvents;
   readonly #data: RunData;
   readonly #fingerprint: string;
+  /** Images that were replaced in the steps of this process, and of how many of them a person was told. */
+  #replaced = { times: 0, told: 0 };
   #step: number;
   /** Before the last step, and after it. */
   #positions: [Position, Position];
@@ -73,26 +79,50 @@ export abstract class TrainingLoop {
     this.store = store;
     this.#events = events;
     this.#data = data;
-    const hash = createHash('sha256');
-    for (const { id, path } of data.images) hash.update(`${id}\0${path}\0`);
-    this.#fingerprint = hash.digest('hex');
+    this.#fingerprint = hashOf(data.images, ({ hash }) => hash);
     const latest = store.checkpoints.latest(run.id, { withOptimizer: true });
     this.from = latest && (store.checkpoints.get(latest.id) as NonNullable<TrainingLoop['from']>);
     this.#step = latest?.step ?? 0;
     this.#positions = [data.start, data.start];
-    if (this.from && this.from.state.data !== this.#fingerprint) {
-      events.onNotice(
+    if (this.from && !this.#isOf(this.from.state)) {
+      this.#tell(
         'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
+        `images from ${this.#step}`,
       );
     }
     if (this.from && this.from.state.draws !== 'content') {
-      events.onNotice(
+      this.#tell(
         'This run was begun by an older version, which drew crops and masks by the numbers that images have in this database; from here they are drawn by content. It goes on soundly, with other draws than it would have had: to repeat it to the bit, train it anew.',
       );
     }
-    if (data.notice) events.onNotice(data.notice);
+    if (data.notice) this.#tell(data.notice, 'data');
     store.metrics.deleteAfter(run.id, this.#step);
     store.runs.update(run.id, { step: this.#step });
+  }
+
+  /** Whether a checkpoint was written while these images were trained on. */
+  #isOf({ content, data }: CheckpointState): boolean {
+    if (content !== undefined) return content === this.#fingerprint;
+    const byRow = this.#data.images.toSorted((a, b) => a.id - b.id); // the order of that time
+    return data === hashOf(byRow, ({ id, path }) => `${id}\0${path}`);
+  }
+
+  /** Kept with the run, and told to who watches it. One of the same key takes the place of the one before. */
+  #tell(text: string, key = text): void {
+    this.store.notices.add(this.run.id, { key, step: this.#step, text });
+    this.#events.onNotice(text);
+  }
+
+  /** Of images that could not be read: kept as it grows, told when it begins. */
+  #tellReplaced(): void {
+    const { times, told } = this.#replaced;
+    if (times === told) return;
+    this.#replaced.told = times;
+    const { images, roots } = this.#data;
+    const text = replacedNotice(this.#data.failures(), times, images.length, roots);
+    const key = `replaced from ${this.from?.step ?? 0}`;
+    if (told === 0) this.#tell(text, key);
+    else this.store.notices.add(this.run.id, { key, step: this.#step, text });
   }
 
   /** One step on these micro-batches. */
@@ -123,7 +153,7 @@ export abstract class TrainingLoop {
         const batches: Batch[] = [];
         while (batches.length < accumulation) batches.push(await this.#data.next());
         const news = this.#data.news();
-        if (news) this.#events.onNotice(news);
+        if (news) this.#tell(news, `news from ${this.from?.step ?? 0}`);
         const stepped = isFirst ? span('first step') : null;
         isFirst = false;
         await this.#trainStep(batches, began);
@@ -175,6 +205,7 @@ export abstract class TrainingLoop {
       data_wait: Math.min(1, waited / seconds),
       replaced: batches.reduce((sum, b) => sum + b.replaced, 0),
     };
+    this.#replaced.times += metric.replaced;
     this.#pending.push(metric);
     this.#lossSinceCheckpoint.sum += figures.loss;
     this.#lossSinceCheckpoint.count++;
@@ -206,6 +237,7 @@ export abstract class TrainingLoop {
 
   /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
   save(): void {
+    this.#tellReplaced();
     collectGarbage(); // the largest tensor, which is read and copied on its way into the file, takes the room of what a step freed
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
@@ -213,7 +245,7 @@ export abstract class TrainingLoop {
     const state: CheckpointState = {
       updates,
       seed: this.run.config.train.seed,
-      data: this.#fingerprint,
+      content: this.#fingerprint,
       draws: 'content',
       position,
     };
@@ -238,9 +270,17 @@ export abstract class TrainingLoop {
   }
 
   #flush(): void {
+    this.#tellReplaced();
     if (this.#pending.length > 0) this.store.metrics.add(this.run.id, this.#pending);
     this.#pending = [];
     this.store.runs.update(this.run.id, { step: this.#step, heartbeat: Date.now() });
     this.#flushedAt = performance.now();
   }
+}
+
+/** SHA-256 over what is given of each. */
+function hashOf(images: readonly TrainingImage[], what: (image: TrainingImage) => string): string {
+  const hash = createHash('sha256');
+  for (const image of images) hash.update(`${what(image)}\0`);
+  return hash.digest('hex');
 }

@@ -2,7 +2,7 @@ import { suggested } from '../../shared/command.ts';
 import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
-import { type Batch, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
+import { type Batch, type Failure, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
 import type { Store } from '../store/store.ts';
 import { preparedImages } from './prepared-images.ts';
 import { span } from './spans.ts';
@@ -18,6 +18,8 @@ export class RunData {
   readonly start: Position;
   /** What a person should know of the data; empty for nothing. */
   readonly notice: string;
+  /** Folders that hold the images. */
+  readonly roots: readonly string[];
   readonly #loader: Loader;
   #first: Promise<Batch> | null;
   /** Damaged images of which it is told. */
@@ -41,6 +43,7 @@ export class RunData {
       size === null
         ? ''
         : suggested('prepare', [store.datasets.get(run.dataset_id!).name], `--size ${size}`, process.platform);
+    this.roots = roots;
     this.notice = prepared?.notice ?? '';
     this.#loader = new Loader({
       ...{ images, roots, config, randAugment, prepared: prepared?.places ?? null },
@@ -69,6 +72,11 @@ export class RunData {
     const [first] = damaged;
     const what = damaged.size === 1 ? 'one image are' : `${damaged.size} images are`;
     return `The prepared pixels of ${what} not what was written (the first is ${first}): such images are decoded, to the same pixels. \`${this.#prepare}\` prepares them again.`;
+  }
+
+  /** Images that could not be read, each once. */
+  failures(): Failure[] {
+    return this.#loader.failures();
   }
 
   /** Ends the threads; resolves when they are gone. */

@@ -79,6 +79,7 @@ async function main(): Promise<void> {
     const backend = await loadBackend();
     computes();
     store.runs.update(run.id, { runtime: { ...backend } });
+    for (const text of backend.warnings) store.notices.add(run.id, { key: text, step: run.step, text });
     const events: TrainingEvents = {
       onMetric: (metric) => say({ type: 'metric', metric }),
       onCheckpoint: (checkpoint) => say({ type: 'checkpoint', ...checkpoint }),

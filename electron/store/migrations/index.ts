@@ -10,6 +10,7 @@ import { evaluationQueue } from './0008-evaluation-queue.ts';
 import { epochSteps } from './0009-epoch-steps.ts';
 import { checksums } from './0010-checksums.ts';
 import { preparedChecksums } from './0011-prepared-checksums.ts';
+import { notices } from './0012-notices.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -24,4 +25,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   epochSteps,
   checksums,
   preparedChecksums,
+  notices,
 ];
