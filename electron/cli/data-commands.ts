@@ -124,9 +124,17 @@ export function addDataCommands(program: Command): void {
             `Delete them first: \`conmim delete ${used[0]!.id}\`.`,
           );
         }
+        const kept = store.evaluations.list().filter((one) => one.dataset_id === dataset.id).length;
         store.datasets.delete(dataset.id);
         sweepPrepared(store);
-        out.result({ deleted: dataset }, `Dataset "${name}" is forgotten; its files are as they were.`);
+        const stays =
+          kept === 0
+            ? ''
+            : ` ${kept === 1 ? 'One evaluation' : `${kept} evaluations`} on it ${kept === 1 ? 'is' : 'are'} kept with the runs.`;
+        out.result(
+          { deleted: dataset, evaluations_kept: kept },
+          `Dataset "${name}" is forgotten; its files are as they were.${stays}`,
+        );
       }),
     );
 }

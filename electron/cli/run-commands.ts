@@ -6,7 +6,16 @@ import { PRESETS } from '../../shared/presets.ts';
 import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { savedPresets } from '../services/presets.ts';
-import { createReserved, deleteRun, reconcile, requestRun, startRun, waitUntilIdle } from '../services/runs.ts';
+import {
+  createReserved,
+  deleteRun,
+  inOrderOfDeletion,
+  reconcile,
+  requestRun,
+  requireDeletable,
+  startRun,
+  waitUntilIdle,
+} from '../services/runs.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { Store } from '../store/store.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
@@ -185,10 +194,11 @@ export function addRunCommands(program: Command): void {
     .action(
       withStore<[string[]]>((context, _, ids) => {
         const runs = [...new Map(ids.map((id) => findRun(context, id)).map((run) => [run.id, run])).values()];
+        const { length: gone } = waitingEvaluations(context.store, runs);
         const freed = deleteAll(context.store, runs);
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
-          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.`,
+          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.${gone > 0 ? ` So ${gone === 1 ? 'is an evaluation' : `are ${gone} evaluations`} that waited in the queue.` : ''}`,
         );
       }),
     );
@@ -269,13 +279,19 @@ export function addRunCommands(program: Command): void {
     );
 }
 
+/** Evaluations of runs that wait in the queue, and go with them. */
+const waitingEvaluations = (store: Store, runs: readonly Run[]) =>
+  store.queuedEvaluations.list().filter((one) => one.error === null && runs.some(({ id }) => id === one.run_id));
+
 /** Deletes runs, each once. What was deleted before one that cannot be is said. @returns bytes freed */
 function deleteAll(store: Store, runs: readonly Run[]): number {
-  const running = runs.find(({ status }) => status === 'running');
+  requireDeletable(
+    store,
+    runs.map(({ id }) => id),
+  );
   const deleted: string[] = [];
   let freed = 0;
-  // One that is being trained is refused before any other is deleted.
-  for (const { id } of running ? [running] : runs) {
+  for (const { id } of inOrderOfDeletion(runs)) {
     try {
       freed += deleteRun(store, id);
       deleted.push(String(id));

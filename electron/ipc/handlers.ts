@@ -31,7 +31,7 @@ import { claimSet, deletePrepared, sweepPrepared } from '../services/prepared-fi
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
 import { probeStrip } from '../services/probe-strip.ts';
 import { deleteIndex, specOf } from '../services/retrieval/folders.ts';
-import { deleteRun } from '../services/runs.ts';
+import { deleteRun, inOrderOfDeletion } from '../services/runs.ts';
 import { SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
@@ -126,6 +126,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
     const summary = await importDataset(store, { ...options, signal, onProgress: shownProgress(progress) });
     return { ...summary, dataset: summary.dataset.id };
   };
+  const hiddenRuns = () => store.runs.list().flatMap(({ id }) => (deletions.isHidden('run', id) ? [id] : []));
   return {
     'datasets.list': () =>
       store.datasets
@@ -182,6 +183,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${names} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
       }
+      store.needs.refuseDataset(id, name, hiddenRuns());
       return deletions.add({
         kind: 'dataset',
         ids: [id],
@@ -305,15 +307,22 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
       const runs = [...new Set(ids)].map((id) => store.runs.get(id));
       const running = runs.find(({ status }) => status === 'running');
       if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
+      const hidden = store.runs.list().filter(({ id }) => deletions.isHidden('run', id));
+      store.needs.refuseRuns([...runs, ...hidden].map(({ id }) => id));
+      const waiting = store.queuedEvaluations
+        .list()
+        .filter((one) => one.error === null && ids.includes(one.run_id)).length;
+      const also =
+        waiting === 0 ? '' : ` So ${waiting === 1 ? 'is an evaluation' : `are ${waiting} evaluations`} that waited.`;
       const names = named(runs.map((run) => run.name));
       const [name, what] =
         runs.length === 1
-          ? [`run ${names}`, `Run ${names} is deleted, with its checkpoints.`]
-          : [`runs ${names}`, `${runs.length} runs are deleted, with their checkpoints: ${names}.`];
+          ? [`run ${names}`, `Run ${names} is deleted, with its checkpoints.${also}`]
+          : [`runs ${names}`, `${runs.length} runs are deleted, with their checkpoints: ${names}.${also}`];
       return deletions.add({
         ...{ kind: 'run', ids, name, what },
         act: () => {
-          for (const { id } of runs) deleteRun(store, id);
+          for (const { id } of inOrderOfDeletion(runs)) deleteRun(store, id);
         },
         changed: () => events.emit({ type: 'runs' }),
       });

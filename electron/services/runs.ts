@@ -131,13 +131,30 @@ export async function waitUntilIdle(store: Store, id: number, timeout: number, s
   }
 }
 
+/**
+ * Refuses runs that are trained, or that work which waits cannot do without, before any is deleted.
+ * @throws AppError not-found, conflict
+ */
+export function requireDeletable(store: Store, ids: readonly number[]): void {
+  reconcile(store);
+  for (const id of ids) requireIdle(store, id);
+  store.needs.refuseRuns(ids);
+}
+
+/** Fine-tunings first, for which the others may be needed. */
+export const inOrderOfDeletion = (runs: readonly Run[]): Run[] =>
+  runs.toSorted((a, b) => Number(a.finetune === null) - Number(b.finetune === null));
+
 /** Deletes a run with all that it stored. @returns bytes given back to the disk */
 export function deleteRun(store: Store, id: number): number {
-  reconcile(store);
+  requireDeletable(store, [id]);
+  return store.runs.delete(id);
+}
+
+function requireIdle(store: Store, id: number): void {
   const { status } = store.runs.get(id);
   if (status === 'running' || store.runs.isHeld(id)) {
     const what = status === 'running' ? 'running' : 'being started';
     throw new AppError('conflict', `Run ${id} is ${what}.`, '', `Stop it first: \`conmim stop ${id}\`.`);
   }
-  return store.runs.delete(id);
 }

@@ -12,6 +12,7 @@ import { AppError } from '../../shared/errors.ts';
 import { floatsOf, toBlob } from './blobs.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
+import { Needs } from './needs.ts';
 import { type Db, isDamage, write } from './open.ts';
 import { giveBack } from './space.ts';
 import { checksumOfCheckpoint, checksumOfTensor } from './tensor-checksums.ts';
@@ -315,6 +316,7 @@ export class Checkpoints {
   delete(id: number): number {
     write(this.#db, () => {
       const run_id = this.runOf(id); // one that is damaged can be deleted too
+      new Needs(this.#db).refuseCheckpoint(id);
       this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);
       this.#markBest(run_id);
     });
@@ -323,17 +325,12 @@ export class Checkpoints {
 
   /**
    * Deletes checkpoints that the policy does not keep, and the optimizer state of those that it keeps without
-   * (`sortOut` says which), but for those that an evaluation of the queue waits for. Space of one checkpoint stays in the
+   * (`sortOut` says which), but for those that an evaluation of the queue or a fine-tuning waits for. Space of one checkpoint stays in the
    * file, as the next one will take it; the rest is given back to the disk.
    */
   applyKeepPolicy(runId: number, policy: KeepPolicy): { deleted: number[]; stripped: number[] } {
     const { remove, strip } = write(this.#db, () => {
-      const awaited = new Set(
-        this.#db
-          .prepare('SELECT checkpoint_id FROM queued_evaluations WHERE run_id = ? AND error IS NULL')
-          .pluck()
-          .all(runId),
-      );
+      const awaited = new Needs(this.#db).checkpointsOf(runId);
       const asked = sortOut(this.list(runId), policy);
       const sorted = { ...asked, remove: asked.remove.filter((id) => !awaited.has(id)) };
       for (const id of sorted.remove) this.#db.prepare('DELETE FROM checkpoints WHERE id = ?').run(id);

@@ -3,6 +3,7 @@ import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
 import { fromJson } from './json.ts';
 import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
+import { Needs } from './needs.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Dataset, 'folders'> & { folders: string };
@@ -92,6 +93,7 @@ export class Datasets {
         const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${named(names as string[])} learned from it.`;
         throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
       }
+      new Needs(this.#db).refuseDataset(id, name);
       this.#db.prepare('DELETE FROM datasets WHERE id = ?').run(id);
     });
   }

@@ -16,7 +16,7 @@ export function resolveId(db: Db, kind: Kind, idOrName: number | string): number
   const found = byId ? ask.get(Number(idOrName)) : (ask.get(idOrName) ?? ask.get(idOrName.normalize('NFC').trim()));
   if (found !== undefined) return Number(found);
   const names = db.prepare(`SELECT name FROM ${TABLE[kind]} ORDER BY id DESC`).pluck().all() as string[];
-  const near = nearest(String(idOrName), names);
+  const near = byId ? [] : nearest(idOrName, names); // a number is near to no name
   const why =
     names.length === 0
       ? `There are no ${TABLE[kind]} yet.`

@@ -4,6 +4,7 @@ import { Evaluations } from './evaluations.ts';
 import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
 import { Metrics } from './metrics.ts';
+import { Needs } from './needs.ts';
 import { Notices } from './notices.ts';
 import { type Db, openDatabase, write } from './open.ts';
 import { Prepared } from './prepared.ts';
@@ -38,6 +39,7 @@ export class Store {
   readonly runs: Runs;
   readonly metrics: Metrics;
   readonly notices: Notices;
+  readonly needs: Needs;
   readonly checkpoints: Checkpoints;
   readonly evaluations: Evaluations;
   readonly presets: Presets;
@@ -57,6 +59,7 @@ export class Store {
     this.runs = new Runs(db);
     this.metrics = new Metrics(db);
     this.notices = new Notices(db);
+    this.needs = new Needs(db);
     this.checkpoints = new Checkpoints(db);
     this.evaluations = new Evaluations(db);
     this.presets = new Presets(db);

@@ -13,6 +13,7 @@ export class LabelledData extends RunData {
   /** @throws AppError bad-input where the dataset has other classes than the run was made for */
   constructor(store: Store, run: Run, tune: FineTune) {
     const { lone } = tune;
+    if (tune.test_dataset_id !== null) requireTestDataset(store, tune.test_dataset_id);
     const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone ? { lone } : 'rank');
     if (split.classes.join('\0') !== tune.classes.join('\0')) {
       const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
@@ -24,4 +25,10 @@ export class LabelledData extends RunData {
     super(store, run, images, store.datasets.get(run.dataset_id!).folders, randAugment);
     this.split = split;
   }
+}
+
+function requireTestDataset(store: Store, id: number): void {
+  if (store.datasets.list().some((one) => one.id === id)) return;
+  const why = 'Their dataset was deleted after this fine-tuning was made.';
+  throw new AppError('not-found', 'The test images of this fine-tuning are gone.', why, 'Start a new fine-tuning.');
 }

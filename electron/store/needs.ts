@@ -1,0 +1,94 @@
+import { AppError } from '../../shared/errors.ts';
+import type { Db } from './open.ts';
+
+/** A fine-tuning that waits, goes on, or may be gone on with as it is. */
+const OPEN = `status IN ('queued', 'running', 'paused', 'interrupted') AND finetune IS NOT NULL`;
+
+/**
+ * Refuses to delete what work that waits or goes on cannot do without: the images that a fine-tuning is tested on, the
+ * weights that it starts from, what an evaluation of the queue is of.
+ */
+export class Needs {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** @param but runs that are about to be deleted @throws AppError conflict */
+  refuseDataset(id: number, name: string, but: readonly number[] = []): void {
+    const needed = `json_extract(finetune, '$.test_dataset_id') = @id AND id NOT IN (SELECT value FROM json_each(@but))`;
+    this.#refuse(`Dataset "${name}"`, [
+      ...this.#fineTunings(needed, { id, but: JSON.stringify(but) }),
+      ...this.#evaluations('@id IN (q.dataset_id, q.test_dataset_id)', { id }),
+    ]);
+  }
+
+  /** @param ids of runs that are deleted together @throws AppError conflict */
+  refuseRuns(ids: readonly number[]): void {
+    for (const id of ids) {
+      const name = this.#db.prepare('SELECT name FROM runs WHERE id = ?').pluck().get(id);
+      const needed = `
+        (json_extract(finetune, '$.run_id') = @id OR
+          json_extract(finetune, '$.source_id') IN (SELECT id FROM checkpoints WHERE run_id = @id))
+        AND id NOT IN (SELECT value FROM json_each(@ids))`;
+      // An evaluation of the run itself goes with it; one of another may stand beside its weights.
+      this.#refuse(`Run "${name}"`, this.#fineTunings(needed, { id, ids: JSON.stringify(ids) }));
+    }
+  }
+
+  /** @throws AppError conflict */
+  refuseCheckpoint(id: number): void {
+    this.#refuse(`Checkpoint ${id}`, [
+      ...this.#fineTunings(
+        `@id IN (json_extract(finetune, '$.checkpoint_id'), json_extract(finetune, '$.source_id'))`,
+        { id },
+      ),
+      ...this.#evaluations('q.checkpoint_id = @id', { id }),
+    ]);
+  }
+
+  /** Checkpoints of a run that something waits for. */
+  checkpointsOf(runId: number): Set<number> {
+    const rows = this.#db
+      .prepare(`
+        SELECT checkpoint_id FROM queued_evaluations WHERE run_id = @runId AND error IS NULL
+        UNION SELECT json_extract(finetune, '$.source_id') FROM runs WHERE ${OPEN}
+        UNION SELECT json_extract(finetune, '$.checkpoint_id') FROM runs WHERE ${OPEN}`)
+      .pluck()
+      .all({ runId });
+    return new Set(rows as number[]);
+  }
+
+  #fineTunings(where: string, values: object): string[] {
+    const rows = this.#db
+      .prepare(`SELECT id, name, status FROM runs WHERE ${OPEN} AND ${where} ORDER BY id`)
+      .all(values);
+    return (rows as { id: number; name: string; status: string }[]).map(
+      ({ id, name, status }) => `run ${id} "${name}" (${status})`,
+    );
+  }
+
+  #evaluations(where: string, values: object): string[] {
+    const rows = this.#db
+      .prepare(`
+        SELECT q.task, q.step, r.name FROM queued_evaluations q JOIN runs r ON r.id = q.run_id
+        WHERE q.error IS NULL AND ${where} ORDER BY q.id`)
+      .all(values);
+    return (rows as { task: string; step: number; name: string }[]).map(
+      ({ task, step, name }) => `an evaluation of the queue (${task} of "${name}", step ${step})`,
+    );
+  }
+
+  #refuse(what: string, by: readonly string[]): void {
+    if (by.length === 0) return;
+    const named = by.slice(0, 3).join(', ');
+    const more = by.length > 3 ? `, and ${by.length - 3} more` : '';
+    throw new AppError(
+      'conflict',
+      `${what} is needed.`,
+      `By ${named}${more}.`,
+      'Let that end, or stop or cancel it first: `conmim stop RUN`, or in the queue of the window.',
+    );
+  }
+}
