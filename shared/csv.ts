@@ -7,6 +7,15 @@ export function csvLine(row: readonly unknown[]): string {
   return `${row.map(cell).join(',')}\r\n`;
 }
 
-/** A table as CSV. */
+const FIGURE = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+/**
+ * Text that a spreadsheet would take for a formula, and carry out, begins with an apostrophe (as OWASP advises for CSV
+ * injection): names of runs and files are whatever somebody called them. Figures stay as they are.
+ */
+const asText = (value: unknown): unknown =>
+  typeof value === 'string' && /^[=+\-@\t\r\n]/.test(value) && !FIGURE.test(value) ? `'${value}` : value;
+
+/** A table for people, as CSV. Where programs are to read names back to the letter, `csvLine` writes them as they are. */
 export const csv = (header: readonly string[], rows: readonly (readonly unknown[])[]): string =>
-  [header, ...rows].map(csvLine).join('');
+  [header, ...rows].map((row) => csvLine(row.map(asText))).join('');
