@@ -116,12 +116,18 @@ export class PreparedWriter {
 
 const ownerOf = (id: number): SetOwner => ({ id, pid: process.pid });
 
-/** Numbers of the files that are there, with the bytes of each. */
-function filesOf(store: Store, set: number): { file: number; bytes: number }[] {
+/**
+ * Numbers of the files that are there, with the bytes of each, and those that the disk has for it: where a file was lost or
+ * cut, the next one of its number begins with a hole.
+ */
+function filesOf(store: Store, set: number): { file: number; bytes: number; onDisk: number }[] {
   return readdirSync(preparedFolder(store.path, set))
     .filter((name) => /^\d+\.rgb$/.test(name))
     .map((name) => Number.parseInt(name, 10))
-    .map((file) => ({ file, bytes: statSync(preparedFile(store.path, set, file)).size }));
+    .map((file) => {
+      const { size, blocks } = statSync(preparedFile(store.path, set, file));
+      return { file, bytes: size, onDisk: blocks > 0 ? Math.min(size, 512 * blocks) : size };
+    });
 }
 
 export interface TidyControl {
@@ -147,11 +153,11 @@ export async function tidyFiles(
   const live = Map.groupBy(store.prepared.images(set), ({ file }) => file);
   const liveIn = (file: number) => live.get(file) ?? [];
   const liveBytes = (file: number) => liveIn(file).reduce((sum, image) => sum + pixelBytes(image), 0);
-  const wasteful = filesOf(store, set).filter(({ file, bytes }) => liveBytes(file) < bytes / 2);
+  const wasteful = filesOf(store, set).filter(({ file, onDisk }) => liveBytes(file) < onDisk / 2);
   if (wasteful.some(({ file }) => file === writer.file)) await writer.begin();
   const total = wasteful.reduce((sum, { file }) => sum + liveIn(file).length, 0);
   let [done, freed] = [0, 0];
-  for (const { file, bytes } of wasteful) {
+  for (const { file, onDisk } of wasteful) {
     const path = preparedFile(store.path, set, file);
     const handle = live.has(file) ? await open(path) : null;
     try {
@@ -170,7 +176,7 @@ export async function tidyFiles(
     await writer.flush();
     store.prepared.dropFile(ownerOf(set), file);
     await rm(path, { force: true });
-    freed += bytes - liveBytes(file);
+    freed += Math.max(0, onDisk - liveBytes(file));
   }
   return freed;
 }
