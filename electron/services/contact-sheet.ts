@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
 import type { Target } from '../files/outputs.ts';
-import { type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './sheet.ts';
+import { ending, type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './sheet.ts';
 
 /** Where a masked patch's query looked, and how far it was from right. */
 export interface ContactAnswer {
@@ -131,7 +131,7 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
   const found = row.answers.filter((a) => a.patch === a.answer).length;
   const share = row.answers.length > 0 ? `${found} of ${row.answers.length} masked patches found` : 'nothing is masked';
   let marks = `<path d="M${MARGIN} ${top + 0.5}H${WIDTH - MARGIN}" stroke="${COLOR.line}"/>`;
-  const title = row.title.length > 48 ? `…${row.title.slice(-47)}` : row.title;
+  const title = ending(row.title, 48);
   marks += write(title, MARGIN, top + 18, 12, COLOR.ink, true);
   marks += write(share, left(2), top + 18, 12, COLOR.quiet);
   marks += [0, 1, 2].map((column) => outline(left(column), y0, PICTURE)).join('');

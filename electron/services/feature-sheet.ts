@@ -3,12 +3,21 @@ import { classMark, type Shape } from '../../shared/colours.ts';
 import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { placeOf } from '../../shared/patches.ts';
 import type { Target } from '../files/outputs.ts';
-import { bytesOf, enlarged, heatMap, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './sheet.ts';
+import {
+  bytesOf,
+  ending,
+  enlarged,
+  heatMap,
+  type Layer,
+  outline,
+  patchFrame,
+  SHEET,
+  saveSheet,
+  sheetWriter,
+} from './sheet.ts';
 
 const MARGIN = 28;
 const HEAD = 96;
-
-const shortened = (text: string, most: number) => (text.length > most ? `…${text.slice(1 - most)}` : text);
 
 /** Heading and captions of a sheet. */
 async function titled(width: number, heading: string, lines: string[]) {
@@ -48,7 +57,7 @@ export async function coloursSheet(
       layers.push({ input, left, top: y });
       body += outline(left, y, side);
     });
-    body += write(shortened(path, Math.floor(cell / 8)), x, y - 6, 11, SHEET.quiet);
+    body += write(ending(path, Math.floor(cell / 8)), x, y - 6, 11, SHEET.quiet);
   }
   await saveSheet(width, HEAD + 32 + Math.ceil(images.length / across) * (side + 34), layers, body, out);
 }
@@ -149,7 +158,7 @@ export async function mapSheet(
   view.labels.slice(0, 50).forEach((label, i) => {
     const { colour, shape } = classMark(i);
     const y = HEAD + MARGIN + 20 * i;
-    body += mark(shape, width - legend, y - 4, 5, colour) + write(shortened(label, 24), width - legend + 14, y, 12);
+    body += mark(shape, width - legend, y - 4, 5, colour) + write(ending(label, 24), width - legend + 14, y, 12);
   });
   await saveSheet(width, side, layers, body, out);
 }

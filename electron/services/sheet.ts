@@ -31,6 +31,23 @@ const builtInText =
     return `<path shape-rendering="geometricPrecision" fill="${color}" d="${bitmapTextPath(text, x, y, fits)}"/>`;
   };
 
+/** Letters as they are shown, by which names are cut: never within one. */
+const letters = (text: string) => [...printable(text)];
+
+/** The beginning, or the end, of a name that is too long for its place. */
+export const beginning = (text: string, most: number): string =>
+  letters(text).length > most
+    ? `${letters(text)
+        .slice(0, most - 1)
+        .join('')}…`
+    : text;
+export const ending = (text: string, most: number): string =>
+  letters(text).length > most
+    ? `…${letters(text)
+        .slice(1 - most)
+        .join('')}`
+    : text;
+
 /** A hair line around a picture, so that a white one has an edge. */
 export const outline = (x: number, y: number, width: number, height = width) =>
   `<rect x="${x - 0.5}" y="${y - 0.5}" width="${width + 1}" height="${height + 1}" fill="none" stroke="${SHEET.line}"/>`;

@@ -106,6 +106,18 @@ describe('contactSheet', () => {
   });
 
   it.each(['system', 'built-in', 'auto'] as const)(
+    'draws whatever a file is called, whole or cut (%s letters)',
+    async (letters) => {
+      const odd = 'a\x1b[31m\u0001\f\n\u202e\ufffe\uffff\ud83d<&"\'🐈';
+      for (const [i, title] of [odd, odd.repeat(20), '\udc08'.repeat(60)].entries()) {
+        const out = join(folder, `odd-${letters}-${i}.png`);
+        await contactSheet([{ ...row(answers), title }], out, { letters, caption: title, heading: title });
+        expect((await sharp(out).metadata()).format).toBe('png');
+      }
+    },
+  );
+
+  it.each(['system', 'built-in', 'auto'] as const)(
     'grows by the row and draws its words (%s letters)',
     async (letters) => {
       const one = join(folder, `one-${letters}.png`);

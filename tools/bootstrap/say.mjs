@@ -1,6 +1,9 @@
 /** What a user can act on, in one sentence. */
 export class Sentence extends Error {}
 
+// A reader that has gone (`npm run demo 2>&1 | head`) is no fault: what was asked for goes on.
+process.stderr.on('error', () => {});
+
 export const say = (text) => process.stderr.write(`${text}\n`);
 
 const WIDTH = 28;
@@ -11,7 +14,7 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
  * @param {string} title @param {number | null} total bytes, where they are known
  */
 export function progress(title, total) {
-  const tty = process.stderr.isTTY;
+  const tty = process.stderr.isTTY && process.env.TERM !== 'dumb';
   if (!tty) say(`${title} …`);
   return {
     at(bytes) {

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import type { RetrievalView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
-import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
+import { bytesOf, ending, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 192;
 const GAP = 10;
@@ -45,7 +45,7 @@ export async function drawRetrieval(view: RetrievalView, out: Target): Promise<v
       outline(x, y, TILE),
       ...tile.patches.map((patch) => patchFrame(patch, grid, { x, y, side: TILE }, tile.colour, 3)),
       write(tile.score, x, y + TILE + 15, 12, SHEET.ink, true),
-      write(name.length > NAME ? `…${name.slice(1 - NAME)}` : name, x, y + TILE + 31, 11, SHEET.quiet),
+      write(ending(name, NAME), x, y + TILE + 31, 11, SHEET.quiet),
     );
   }
   await saveSheet(width, below + 18 * words.length + GAP + 10, layers, body.join(''), out);

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import type { TravelView } from '../../../shared/ipc.ts';
 import { placeOf } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
-import { bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
+import { beginning, bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from '../sheet.ts';
 
 const TILE = 132;
 const GAP = 10;
@@ -37,7 +37,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
   for (const [i, { name, step, is_untrained, grid, overlap, beside, results }] of stations.entries()) {
     const y = TOP + i * ROW;
     body.push(
-      write(name.length > 24 ? `${name.slice(0, 23)}…` : name, GAP + 4, y + 24, 13, SHEET.ink, true),
+      write(beginning(name, 24), GAP + 4, y + 24, 13, SHEET.ink, true),
       write(is_untrained ? 'untrained' : `step ${step.toLocaleString('en')}`, GAP + 4, y + 44, 13),
       ...(overlap === null ? [] : [write(`${Math.round(overlap * 100)} % kept`, GAP + 4, y + 64, 13, SHEET.quiet)]),
       ...(beside === null || beside.overlap === null
