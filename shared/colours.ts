@@ -13,9 +13,9 @@ const VIRIDIS = [
   [253, 231, 37],
 ] as const;
 
-/** A share, 0 to 1, as red, green and blue, each 0 to 255. */
+/** A share, 0 to 1, as red, green and blue, each 0 to 255. What is no number has the colour of 0. */
 export function viridisRgb(share: number): number[] {
-  const at = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
+  const at = Math.max(0, Math.min(1, share || 0)) * (VIRIDIS.length - 1);
   const low = VIRIDIS[Math.floor(at)]!;
   const high = VIRIDIS[Math.ceil(at)]!;
   return low.map((value, i) => Math.round(value + (high[i]! - value) * (at % 1)));

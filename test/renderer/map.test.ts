@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
   around,
@@ -10,7 +11,7 @@ import {
   within,
   zoom,
 } from '../../renderer/views/explore/map.ts';
-import { classMark } from '../../shared/colours.ts';
+import { classMark, viridisRgb } from '../../shared/colours.ts';
 
 const size = { width: 400, height: 300 };
 const points = { x: [0, 10, 10, 0, 5], y: [0, 0, 5, 5, 2] };
@@ -84,4 +85,37 @@ test('32 classes are told apart by colour and shape', () => {
   const marks = Array.from({ length: 32 }, (_, i) => JSON.stringify(classMark(i)));
   expect(new Set(marks).size).toBe(32);
   expect(classMark(-1).shape).toBe('circle');
+});
+
+test('a map of any points is seen: whole, and however far it is zoomed', () => {
+  const number = fc.oneof(
+    fc.double({ min: -1e300, max: 1e300, noNaN: true }),
+    fc.constantFrom(0, 1e300, -1e300, 1e-300),
+  );
+  const place = fc.oneof(number, fc.constantFrom(Number.NaN, Infinity));
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(place, place), { maxLength: 8 }),
+      fc.record({ width: fc.integer({ min: 0, max: 3000 }), height: fc.integer({ min: 0, max: 3000 }) }),
+      fc.array(fc.constantFrom(1e-200, 0.1, 1.3, 1e200), { maxLength: 6 }),
+      (all, size, factors) => {
+        const points = { x: all.map(([x]) => x), y: all.map(([, y]) => y) };
+        let view = fit(points, size);
+        expect([view.x, view.y, view.scale].every(Number.isFinite) && view.scale > 0).toBe(true);
+        for (const [x, y] of all.filter((point) => point.every(Number.isFinite))) {
+          const [px, py] = toScreen(view, size, x, y);
+          expect(px >= -2 && px <= size.width + 2 && py >= -2 && py <= size.height + 2).toBe(true);
+        }
+        for (const factor of factors) view = zoom(view, size, factor, [1, 1]);
+        expect(Number.isFinite(view.scale) && view.scale > 0).toBe(true);
+        expect(() => pictures(points, view, size, 44)).not.toThrow();
+        nearest(points, view, size, 1, 1, 14);
+      },
+    ),
+  );
+});
+
+test('every share has a colour', () => {
+  for (const share of [Number.NaN, Infinity, -Infinity, -1, 0, 0.5, 1, 2])
+    expect(viridisRgb(share).every((c) => Number.isInteger(c) && c >= 0 && c <= 255)).toBe(true);
 });

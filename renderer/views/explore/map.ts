@@ -1,4 +1,5 @@
 /** Geometry of a map of images: plain numbers, so that it is tested without a window. */
+import { reachOf } from '../../../shared/axis.ts';
 import { csv } from '../../../shared/csv.ts';
 
 /** Where a map is seen: screen = (map - centre) * scale + half of the view. */
@@ -17,16 +18,19 @@ export interface Points {
   y: readonly number[];
 }
 
-/** The whole map, with some air around it. */
+/** Beyond these nothing could be told apart, and numbers would lose their digits. */
+const SCALES = { least: 1e-305, most: 1e290 };
+const scaled = (scale: number) => Math.max(SCALES.least, Math.min(SCALES.most, scale));
+
+/** The whole map, with some air around it. Points that have no place are not looked at. */
 export function fit({ x, y }: Points, { width, height }: Size, air = 40): View {
-  const range = (all: readonly number[]) =>
-    all.reduce<[number, number]>(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
-  const [[left, right], [top, bottom]] = [range(x), range(y)];
+  const [[left, right], [top, bottom]] = [reachOf([x]) ?? [0, 0], reachOf([y]) ?? [0, 0]];
+  // Halves: a whole width may be more than a number holds.
   const scale = Math.min(
-    Math.max(1, width - 2 * air) / (right - left || 1),
-    Math.max(1, height - 2 * air) / (bottom - top || 1),
+    Math.max(1, width - 2 * air) / 2 / (right / 2 - left / 2 || 0.5),
+    Math.max(1, height - 2 * air) / 2 / (bottom / 2 - top / 2 || 0.5),
   );
-  return { x: (left + right) / 2, y: (top + bottom) / 2, scale };
+  return { x: left / 2 + right / 2, y: top / 2 + bottom / 2, scale: scaled(scale) };
 }
 
 export const toScreen = (view: View, size: Size, x: number, y: number): [number, number] => [
@@ -41,7 +45,7 @@ export const toMap = (view: View, size: Size, x: number, y: number): [number, nu
 /** Nearer or farther, with the place under the pointer where it is. */
 export function zoom(view: View, size: Size, factor: number, [px, py]: readonly [number, number]): View {
   const [x, y] = toMap(view, size, px, py);
-  const scale = view.scale * factor;
+  const scale = scaled(view.scale * factor);
   return { scale, x: x - (px - size.width / 2) / scale, y: y - (py - size.height / 2) / scale };
 }
 
