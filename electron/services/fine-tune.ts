@@ -21,7 +21,7 @@ export interface NewFineTuning {
   settings: Record<string, unknown>;
 }
 
-const ENDING: Record<Start, string> = { trained: '', untrained: ', untrained', official: ', official' };
+const ENDING: Record<Start, string> = { trained: ', trained', untrained: ', untrained', official: ', imported' };
 
 /**
  * Puts a fine-tuning of a checkpoint in the store, with that of the untrained network and of imported weights: a run
