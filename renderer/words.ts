@@ -42,3 +42,18 @@ export function when(time: number | null): string {
 export const setting = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
+
+/** What a fine-tuning started from. */
+export const FINE_TUNED = {
+  trained: 'fine-tuned',
+  untrained: 'fine-tuned, untrained',
+  official: 'fine-tuned, imported',
+} as const;
+
+/** A text of at most so many letters, cut in its middle: names that begin alike often differ at their end. */
+export function shortened(text: string, most: number): string {
+  const letters = Array.from(text);
+  if (letters.length <= most) return text;
+  const first = Math.ceil((most - 1) / 2);
+  return `${letters.slice(0, first).join('')}…${letters.slice(letters.length - (most - 1 - first)).join('')}`;
+}

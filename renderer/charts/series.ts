@@ -1,18 +1,24 @@
+import { hasPlace } from '../../shared/axis.ts';
+
 /** Arithmetic of curves: no drawing, so that it can be tested. Values that were not measured are null. */
 export type Values = readonly (number | null)[];
+
+/** A weight of 1 would never leave where it began. */
+const HEAVIEST = 0.999;
 
 /**
  * Exponential moving average, corrected for its start as Adam's moments are; what is null stays null.
  * @param weight of what was before, 0 (none) to below 1
  */
 export function smooth(values: Values, weight: number): (number | null)[] {
-  if (weight <= 0) return [...values];
+  if (!(weight > 0)) return [...values];
+  const kept = Math.min(weight, HEAVIEST);
   let mean = 0;
   let sum = 0;
   return values.map((value) => {
     if (value === null || !Number.isFinite(value)) return null;
-    mean = weight * mean + (1 - weight) * value;
-    sum = weight * sum + (1 - weight);
+    mean = kept * mean + (1 - kept) * value;
+    sum = kept * sum + (1 - kept);
     return mean / sum;
   });
 }
@@ -29,21 +35,31 @@ export function summary(label: string, values: Values, format: (value: number) =
   return `${label}: last ${format(known.at(-1)!)}, least ${format(least)}, greatest ${format(most)}`;
 }
 
-/** Curves on a common axis: every place that any of them has, in order. Places that one lacks are undefined there. */
+/**
+ * Curves on a common axis: every place that any of them has, in order. Places that one lacks are null there, and so is a
+ * place that is no number. A clock that was set back gives places out of order, and two steps may have the same time.
+ */
 export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
   x: number[];
-  y: (number | null | undefined)[][];
+  y: (number | null)[][];
 } {
   const [first] = curves;
   // Curves of one run: nothing to align, and this is done several times a second.
-  if (first && curves.every((curve) => curve.x === first.x))
-    return { x: [...first.x], y: curves.map(({ y }) => [...y]) };
-  const x = [...new Set(curves.flatMap((curve) => [...curve.x]))].sort((a, b) => a - b);
+  if (first && curves.every((curve) => curve.x === first.x)) {
+    if (first.x.every((value, i) => Number.isFinite(value) && (i === 0 || first.x[i - 1]! <= value)))
+      return { x: [...first.x], y: curves.map(({ y }) => first.x.map((_, i) => y[i] ?? null)) };
+    const order = [...first.x.keys()]
+      .filter((i) => Number.isFinite(first.x[i]))
+      .sort((a, b) => first.x[a]! - first.x[b]! || a - b);
+    return { x: order.map((i) => first.x[i]!), y: curves.map(({ y }) => order.map((i) => y[i] ?? null)) };
+  }
+  const x = [...new Set(curves.flatMap((curve) => curve.x.filter(Number.isFinite)))].sort((a, b) => a - b);
   const at = new Map(x.map((value, i) => [value, i]));
   const y = curves.map((curve) => {
-    const row: (number | null | undefined)[] = Array(x.length).fill(undefined);
+    const row: (number | null)[] = Array(x.length).fill(null);
     curve.x.forEach((value, i) => {
-      row[at.get(value)!] = curve.y[i];
+      const place = at.get(value);
+      if (place !== undefined) row[place] = curve.y[i] ?? null;
     });
     return row;
   });
@@ -52,11 +68,4 @@ export function align(curves: readonly { x: readonly number[]; y: Values }[]): {
 
 /** Whether any curve has a value that can be drawn: on a logarithmic axis only what is above 0. */
 export const isDrawable = (rows: readonly Values[], log: boolean): boolean =>
-  rows.some((row) => row.some((value) => value !== null && Number.isFinite(value) && (!log || value > 0)));
-
-/** Where a logarithmic axis has grid lines, of the places offered: over more than two decades at powers of ten alone. */
-export function logGrid(places: readonly number[]): (number | null)[] {
-  const decades = Math.log10((places.at(-1) ?? 1) / (places[0] ?? 1));
-  const isPower = (value: number) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6;
-  return places.map((value) => (decades <= 2 || isPower(value) ? value : null));
-}
+  rows.some((row) => row.some((value) => hasPlace(value, log)));

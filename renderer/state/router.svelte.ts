@@ -55,7 +55,7 @@ export function href(path: string, query: Record<string, string | number | null 
   for (const [key, value] of Object.entries(query)) {
     if (value !== null && value !== undefined && value !== '') search.set(key, String(value));
   }
-  const text = search.toString();
+  const text = search.toString().replaceAll('%2C', ','); // it means itself there, and lists of ids stay readable
   return `#/${path}${text ? `?${text}` : ''}`;
 }
 

@@ -1,7 +1,8 @@
 export type Theme = 'system' | 'light' | 'dark';
 const KEY = 'theme';
 const system = matchMedia('(prefers-color-scheme: dark)');
-let chosen = $state<Theme>((localStorage.getItem(KEY) as Theme | null) ?? 'system');
+const kept = localStorage.getItem(KEY);
+let chosen = $state<Theme>(kept === 'light' || kept === 'dark' ? kept : 'system');
 let systemDark = $state(system.matches);
 
 const apply = () => {

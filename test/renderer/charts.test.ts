@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { healthOf } from '../../renderer/charts/health.ts';
-import { align, isDrawable, logGrid, smooth, summary } from '../../renderer/charts/series.ts';
+import { align, isDrawable, smooth, summary } from '../../renderer/charts/series.ts';
 import { csv } from '../../shared/csv.ts';
 import type { Metric } from '../../shared/domain.ts';
 
@@ -21,10 +21,26 @@ describe('curves', () => {
     ).toEqual({
       x: [1, 2, 3],
       y: [
-        [10, undefined, 30],
-        [undefined, null, 9],
+        [10, null, 30],
+        [null, null, 9],
       ],
     });
+  });
+
+  test('places out of order, as after a clock was set back, are put in order; what is no place is left out', () => {
+    const x = [1, 3, Number.NaN, 2, 3];
+    expect(align([{ x, y: [1, 2, 9, 3, 4] }])).toEqual({ x: [1, 2, 3, 3], y: [[1, 3, 2, 4]] });
+    expect(
+      align([
+        { x, y: [1, 2, 9, 3, 4] },
+        { x: [2], y: [7] },
+      ]).x,
+    ).toEqual([1, 2, 3]);
+  });
+
+  test('no weight of smoothing makes a curve disappear', () => {
+    for (const weight of [Number.NaN, -1, 0]) expect(smooth([1, 5], weight)).toEqual([1, 5]);
+    for (const weight of [1, 2, Infinity]) expect(smooth([1, 5], weight)).toEqual([1, expect.closeTo(3, 2)]);
   });
 
   test('words for who cannot see', () => {
@@ -38,14 +54,6 @@ describe('curves', () => {
     expect(isDrawable([[null], [Number.NaN, 0]], false)).toBe(true);
     expect(isDrawable([[null], [0, -1]], true)).toBe(false);
     expect(isDrawable([[null], [0, 1e-9]], true)).toBe(true);
-  });
-
-  test('a logarithmic axis has lines at every place over two decades, and at powers of ten over more', () => {
-    const places = [1, 2, 5, 10, 20, 50, 100];
-    expect(logGrid(places)).toEqual(places);
-    const more = [1e-5, 2e-5, 9e-5, 1e-4, 3e-4, 1e-3, 5e-3, 0.01];
-    expect(logGrid(more)).toEqual([1e-5, null, null, 1e-4, null, 1e-3, null, 0.01]);
-    expect(logGrid([])).toEqual([]);
   });
 
   test('CSV quotes what must be quoted', () => {

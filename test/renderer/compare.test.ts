@@ -1,9 +1,12 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
-import { chartSvg, ticks } from '../../shared/chart-svg.ts';
+import { shortened } from '../../renderer/words.ts';
+import { chartSvg } from '../../shared/chart-svg.ts';
 import type { Evaluation } from '../../shared/domain.ts';
 import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
 import type { RunRow } from '../../shared/ipc.ts';
+import { lineColour, lineDash } from '../../shared/palette.ts';
 
 const run = (id: number, name: string, loss: number | null): RunRow =>
   ({
@@ -79,6 +82,24 @@ test('rows are filtered by every word and sorted by figure or by name with its n
   expect(names('RUN tiles', 'name', false)).toEqual(['run 9', 'run 10', 'run 11']);
 });
 
+test('losses of look-ups and of classes are no column together, and a speed has the digits that it is known to', () => {
+  const tuned = { ...run(2, 'tuned', 0.7), finetune: { start: 'trained' } } as unknown as RunRow;
+  const { rows, columns } = tableOf([run(1, 'pretrained', 3), tuned], []);
+  expect(rows.map(({ cells }) => [cells.loss, cells.class_loss])).toEqual([
+    [3, null],
+    [null, 0.7],
+  ]);
+  expect(columns.find(({ key }) => key === 'images_per_s')!.kind).toBe('speed');
+});
+
+test('a name that is cut keeps its beginning and its end', () => {
+  const [trained, untrained] = ['', ', untrained'].map((end) => `seed 1, fine-tuned on a dataset of a long name${end}`);
+  expect(shortened(trained!, 40)).not.toBe(shortened(untrained!, 40));
+  expect(shortened(untrained!, 40)).toHaveLength(40);
+  expect(shortened('short', 40)).toBe('short');
+  expect(shortened('🔥🔥🔥🔥', 3)).toBe('🔥…🔥');
+});
+
 test('500 runs are sorted and filtered quickly (the time is printed)', () => {
   const many = Array.from({ length: 500 }, (_, i) => run(i + 1, `run ${(i * 7919) % 500}`, Math.sin(i)));
   const began = performance.now();
@@ -104,10 +125,29 @@ test('only settings that differ', () => {
   expect(differing([configs[0]!, { mask: { ratio: 0.5 } }])).toEqual([]);
 });
 
-test('a chart for a paper: round ticks, gaps left out, names escaped', () => {
-  expect(ticks(0, 1)).toEqual([0, 0.2, 0.4, 0.6000000000000001, 0.8, 1]);
-  expect(ticks(0, 6000, 8)).toEqual([0, 1000, 2000, 3000, 4000, 5000, 6000]);
-  const { svg } = chartSvg('Loss', 'step', 'nats', [{ label: 'a < b', x: [0, 1, 2], y: [1, null, 3] }]);
+test('a chart for a paper: gaps left out, names escaped, curves of their own colours and dashes, as in the window', () => {
+  const style = { colour: 3, dash: 1 };
+  const { svg } = chartSvg('Loss', 'step', 'nats', [{ label: 'a < b', x: [0, 1, 2], y: [1, null, 3], style }]);
   expect(svg).toContain('a &lt; b');
   expect(/<polyline[^>]*points="([^"]*)"/.exec(svg)![1]!.split(' ')).toHaveLength(2);
+  const looks = `stroke="${lineColour(style, 'light')}" stroke-dasharray="${lineDash(style).join(' ')}"`;
+  expect(svg.split(looks)).toHaveLength(3); // the curve, and its sign in the legend
+});
+
+test('a chart for a paper is drawn of any values: every place is a number within it', () => {
+  const number = fc.oneof(fc.double(), fc.constantFrom(0, 1e300, -1e300, 1e-300, Number.NaN, Infinity));
+  const line = fc.record({ label: fc.string(), x: fc.array(number), y: fc.array(fc.oneof(number, fc.constant(null))) });
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 4 }), fc.constantFrom('step', 'time', 'linear'), (lines, kind) => {
+      const { svg, width, height } = chartSvg('t', 'x', 'y', lines, kind as 'step');
+      const drawn = svg.replaceAll(/<text[^>]*>[^<]*<\/text>/g, '');
+      expect(drawn).not.toMatch(/NaN|Infinity|undefined/);
+      for (const [, points] of svg.matchAll(/points="([^"]+)"/g)) {
+        for (const [x, y] of points!.split(' ').map((point) => point.split(',').map(Number))) {
+          expect(x! >= 0 && x! <= width).toBe(true);
+          expect(y! >= 0 && y! <= height).toBe(true);
+        }
+      }
+    }),
+  );
 });

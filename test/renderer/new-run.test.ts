@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { configFields } from '../../electron/services/configuration.ts';
-import { extent, linePath, nearest, softmax, ticks } from '../../renderer/views/new-run/chart.ts';
+import { linePath, nearest, softmax } from '../../renderer/views/new-run/chart.ts';
 import {
   groupFields,
   labelOf,
@@ -206,16 +206,6 @@ describe('ablations', () => {
 });
 
 describe('charts', () => {
-  test('ticks are round', () => {
-    expect(ticks(0, 1, 4)).toEqual([0, 0.5, 1]);
-    expect(ticks(0.99, 1, 3)).toEqual([0.99, 0.995, 1]);
-    expect(ticks(5, 5, 3)).toEqual([5]);
-  });
-  test('constant values get room', () => {
-    expect(extent([0.05, 0.05])).toEqual([0.025, 0.07500000000000001]);
-    expect(extent([0, 0])).toEqual([0, 1]);
-    expect(extent([1, 3])).toEqual([1, 3]);
-  });
   test('a line from the lower left to the upper right', () => {
     expect(linePath([0, 1], [0, 1], 10, 20)).toBe('M0.0 20.0L10.0 0.0');
     expect(nearest([0, 10, 20], 14)).toBe(1);

@@ -1,6 +1,7 @@
 import type { Evaluation } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import type { RunRow } from '../../../shared/ipc.ts';
+import { naturalOrder } from '../../../shared/natural-order.ts';
 import { folded } from '../../../shared/text.ts';
 
 /** A line of the table: figures by column, ready to be sorted; null where there is none. */
@@ -17,7 +18,7 @@ export interface Row {
 export interface Column {
   key: string;
   title: string;
-  kind: 'text' | 'percent' | 'number' | 'count';
+  kind: 'text' | 'percent' | 'number' | 'count' | 'speed';
 }
 
 const FIXED: Column[] = [
@@ -27,10 +28,11 @@ const FIXED: Column[] = [
   { key: 'preset', title: 'Preset', kind: 'text' },
   { key: 'step', title: 'Step', kind: 'count' },
   { key: 'loss', title: 'Loss', kind: 'number' },
+  { key: 'class_loss', title: 'Loss of classes', kind: 'number' },
   { key: 'top1', title: 'Look-up', kind: 'percent' },
   { key: 'top1_control', title: 'Control', kind: 'percent' },
   { key: 'accuracy', title: 'Fine-tuned', kind: 'percent' },
-  { key: 'images_per_s', title: 'Images/s', kind: 'number' },
+  { key: 'images_per_s', title: 'Images/s', kind: 'speed' },
 ];
 
 type Cells = Record<string, number | null>;
@@ -78,9 +80,10 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   return { columns: [...columns.values()], rows };
 }
 
-/** A fine-tuning has an accuracy where a pretraining has look-ups. */
+/** A fine-tuning has an accuracy where a pretraining has look-ups, and its loss is another: neither stands beside the other's. */
 const measured = ({ last, finetune }: RunRow) => ({
-  loss: last?.loss ?? null,
+  loss: finetune ? null : (last?.loss ?? null),
+  class_loss: finetune ? (last?.loss ?? null) : null,
   top1: finetune ? null : (last?.top1 ?? null),
   accuracy: finetune ? (last?.top1 ?? null) : null,
   top1_control: last?.top1_control ?? null,
@@ -91,12 +94,11 @@ const measured = ({ last, finetune }: RunRow) => ({
 export function arrange(rows: readonly Row[], filter: string, sort: string, descending: boolean): Row[] {
   const words = folded(filter).split(/\s+/).filter(Boolean);
   const kept = rows.filter(({ text }) => words.every((word) => text.includes(word)));
-  const collator = new Intl.Collator('en', { numeric: true });
   const sign = descending ? -1 : 1;
   return kept.sort((a, b) => {
     const [x, y] = [a.cells[sort] ?? null, b.cells[sort] ?? null];
     if (x === null || y === null) return x === y ? b.id - a.id : x === null ? 1 : -1;
-    const order = typeof x === 'number' && typeof y === 'number' ? x - y : collator.compare(String(x), String(y));
+    const order = typeof x === 'number' && typeof y === 'number' ? x - y : naturalOrder(String(x), String(y));
     return order * sign || b.id - a.id;
   });
 }

@@ -1,22 +1,3 @@
-/** Round places on an axis from `low` to `high`, about `wanted` of them. */
-export function ticks(low: number, high: number, wanted: number): number[] {
-  if (!(high > low)) return [low];
-  const rough = (high - low) / wanted;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough)!;
-  const first = Math.ceil(low / step - 1e-9);
-  const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
-}
-
-/** The reach of values on an axis; constant values get room around them. */
-export function extent(values: readonly number[]): [number, number] {
-  const low = Math.min(...values);
-  const high = Math.max(...values);
-  if (high > low) return [low, high];
-  return low === 0 ? [0, 1] : [low - Math.abs(low) / 2, low + Math.abs(low) / 2];
-}
-
 /** The path of a line through points in `[0, 1]²`, drawn in a box of pixels; y grows upwards. */
 export function linePath(x: readonly number[], y: readonly number[], width: number, height: number): string {
   return x

@@ -1,0 +1,235 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { importDataset } from '../../electron/services/datasets.ts';
+import { Store } from '../../electron/store/store.ts';
+import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import type { Metric } from '../../shared/domain.ts';
+import { hasChromium, inBothThemes, launch, makeImages, Serving, type Window, why } from './harness.ts';
+
+const LONG = 'a run whose name is far longer than the place where it stands, as names of runs in a long study can be';
+
+function metricsOf(steps: number, at: (step: number) => Partial<Metric> = () => ({})): Metric[] {
+  return Array.from({ length: steps }, (_, i) => {
+    const step = i + 1;
+    return {
+      ...{
+        step,
+        epoch: 0,
+        time: 1e12 + step * 250,
+        loss: 4 - 2 * (i / steps),
+        top1: 0.5,
+        top5: 0.8,
+        top1_control: 0.5,
+      },
+      ...{
+        grad_norm: 1,
+        lr: 1e-3,
+        weight_decay: 0.05,
+        momentum: 0.996 + 0.004 * (i / steps),
+        images_per_s: 100.123456,
+      },
+      ...{ data_wait: 0.01, replaced: 0 },
+      ...{ rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null },
+      ...at(step),
+    };
+  });
+}
+/** The rate of a cosine from 1e-3 to 1e-5, so far that its least is `least`. */
+const cosineDownTo = (least: number, steps: number) => (step: number) => {
+  const end = Math.acos((2 * (least - 1e-5)) / (1e-3 - 1e-5) - 1);
+  return { lr: 1e-5 + 0.5 * (1e-3 - 1e-5) * (1 + Math.cos((end * step) / steps)) };
+};
+
+describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
+  let browser: Browser;
+  const serving = new Serving();
+  const config: RunConfigInput = {
+    model: { image_size: 32, patch_size: 8, embed_dim: 32, depth: 1, num_heads: 1 },
+    projector: { hidden: 16, out: 8 },
+    mask: { unit: 8 },
+  };
+  let ids: Record<'hazard' | 'single' | 'short' | 'long', number>;
+  let many: number[];
+
+  beforeAll(async () => {
+    mkdirSync(serving.home, { recursive: true });
+    await makeImages(join(serving.home, 'pictures'), 4);
+    const store = Store.open(join(serving.home, 'workbench.sqlite'));
+    const run = (name: string, metrics: Metric[], changes: RunConfigInput = {}) => {
+      const whole = runConfigSchema.parse({ ...config, ...changes });
+      const total_steps = Math.max(1, metrics.length);
+      const { id } = store.runs.create({
+        dataset_id: 1,
+        preset: null,
+        config: whole,
+        total_steps,
+        steps_per_epoch: 1,
+        name,
+      });
+      store.runs.update(id, { status: 'finished', step: metrics.length });
+      store.metrics.add(id, metrics);
+      return id;
+    };
+    try {
+      await importDataset(store, { name: 'pictures', folders: [join(serving.home, 'pictures')], labels: 'none' });
+      ids = {
+        hazard: run('hazard', metricsOf(400, cosineDownTo(1.27e-5, 400))),
+        single: run(
+          'single',
+          metricsOf(60, (step) =>
+            step === 50 ? { rank_teacher: 7.25, rank_student: 6, cosine_teacher: 0.1, cosine_student: 0.2 } : {},
+          ),
+        ),
+        short: run('short', metricsOf(15)),
+        long: run(LONG, metricsOf(20)),
+      };
+      many = Array.from({ length: 14 }, (_, i) =>
+        run(
+          `seed ${i}`,
+          metricsOf(20, (step) => ({ loss: i + 1 / step })),
+        ),
+      );
+    } finally {
+      store.close();
+    }
+    browser = await launch();
+    await serving.start();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await serving.end();
+  });
+
+  /** Opens an address in a window of its own; its errors are none at the end. */
+  async function opened(hash: string, act: (page: Page, window: Window) => Promise<void>, script?: () => void) {
+    const window = await serving.window(browser, { viewport: { width: 1440, height: 900 } });
+    if (script) await window.page.addInitScript(script);
+    await window.page.goto(serving.url);
+    await window.page.goto(`${new URL(serving.url).origin}/${hash}`);
+    await act(window.page, window);
+    expect(window.faults).toEqual([]);
+    await window.context.close();
+  }
+  const chart = (page: Page, title: string) =>
+    page.locator('figure').filter({ has: page.getByText(title, { exact: true }) });
+  /** A chart is drawn when it comes into sight. */
+  async function expectDrawn(page: Page, title: string) {
+    await chart(page, title).scrollIntoViewIfNeeded();
+    await chart(page, title).locator('canvas').waitFor();
+  }
+  const ALL = ['Loss', 'Look-ups', 'Gradient norm', 'Learning rate and weight decay', "Teacher's momentum", 'Speed'];
+
+  test('a rate that passes what never ended uPlot’s own search for round values is drawn, at each part of it', async () => {
+    await opened(`#/runs/${ids.hazard}`, async (page) => {
+      for (const title of ALL) await expectDrawn(page, title);
+      await chart(page, 'Learning rate and weight decay').getByText('1.3e-5').waitFor();
+      for (const to of [399, 398, 396, 393, 390]) {
+        await page.goto(`${new URL(serving.url).origin}/#/runs/${ids.hazard}?from=1&to=${to}`);
+        await page.getByRole('button', { name: 'Whole run' }).waitFor();
+        await expectDrawn(page, 'Learning rate and weight decay');
+        await chart(page, 'Learning rate and weight decay')
+          .getByText(/^1\.\de-5$/)
+          .waitFor();
+      }
+    });
+  });
+
+  test.each([
+    'smooth=abc&from=x&to=&axis=nonsense&log=yes',
+    'smooth=NaN&from=-1&to=1e999&axis=time',
+    'smooth=1&from=9&to=3&log=1',
+    'smooth=-5&from=1&to=1',
+  ])('an address with %s shows the charts as they are without', async (query) => {
+    await opened(`#/runs/${ids.hazard}?${query}`, async (page) => {
+      for (const title of ALL) await expectDrawn(page, title);
+      expect(await chart(page, 'Loss').locator('.value').allTextContents()).not.toContain('–');
+    });
+    await opened(
+      `#/compare?runs=${ids.hazard},x,-1,1e99,${ids.short}&metric=toString&sort=nothing&${query}`,
+      async (page) => {
+        await expectDrawn(page, 'Loss');
+        await page.getByText('2 chosen of').waitFor();
+      },
+    );
+  });
+
+  test('a chart that cannot be drawn says so in its place, and the others are drawn', async () => {
+    const script = () => {
+      const own = CanvasRenderingContext2D.prototype.clearRect;
+      CanvasRenderingContext2D.prototype.clearRect = function (...args) {
+        if (this.canvas.closest('figure')?.ariaLabel?.startsWith('Look-ups')) throw new Error('no memory for a canvas');
+        own.apply(this, args);
+      };
+    };
+    await opened(
+      `#/runs/${ids.short}`,
+      async (page) => {
+        await page.getByRole('alert').getByText('This chart could not be drawn.').waitFor();
+        for (const title of ['Gradient norm', 'Speed', 'Waiting for data']) await expectDrawn(page, title);
+        await chart(page, 'Look-ups').getByText('no memory for a canvas').waitFor();
+        expect(await page.getByText('This chart could not be drawn.').count()).toBe(1);
+        expect(await chart(page, 'Look-ups').locator('canvas').count()).toBe(0);
+      },
+      script,
+    );
+  });
+
+  test('a figure that was measured once is a point with its value, before and after it too', async () => {
+    await opened(`#/runs/${ids.single}`, async (page) => {
+      await expectDrawn(page, 'Effective rank');
+      await chart(page, 'Effective rank').getByText('7.25').waitFor();
+      await chart(page, 'Effective rank')
+        .locator('.u-over')
+        .hover({ position: { x: 340, y: 60 } });
+      await chart(page, 'Effective rank')
+        .getByText(/^step 5\d$/)
+        .waitFor();
+      expect(await chart(page, 'Effective rank').locator('.value').allTextContents()).toEqual(['7.25', '6']);
+    });
+  });
+
+  test('values stand in legends without a pointer, and nothing moves when it comes', async () => {
+    await opened(`#/runs/${ids.short}`, async (page) => {
+      await expectDrawn(page, 'Look-ups');
+      const places = () =>
+        page.locator('figure').evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top));
+      await chart(page, 'Look-ups').getByText('80 %').waitFor();
+      const before = await places();
+      await chart(page, 'Look-ups')
+        .locator('.u-over')
+        .hover({ position: { x: 100, y: 60 } });
+      await chart(page, 'Look-ups')
+        .getByText(/^step \d+$/)
+        .waitFor();
+      expect(await places()).toEqual(before);
+      await inBothThemes(page);
+    });
+  });
+
+  test('runs are told apart in Compare, the same in table and legend; a long name stays within its place', async () => {
+    const chosen = [...many, ids.long];
+    await opened(`#/compare?runs=${chosen.join(',')}`, async (page) => {
+      await expectDrawn(page, 'Loss');
+      const looks = (where: string) =>
+        page
+          .locator(where)
+          .evaluateAll((lines) =>
+            lines.map((line) => `${line.getAttribute('stroke')} ${line.getAttribute('stroke-dasharray')}`),
+          );
+      const legend = await looks('figure .legend line');
+      expect(new Set(legend).size).toBe(chosen.length);
+      const inTable = await looks('section[aria-label="All runs"] td line');
+      expect(new Set(inTable)).toEqual(new Set(legend));
+      const figure = (await chart(page, 'Loss').boundingBox())!;
+      expect(figure.height).toBeLessThan(320 + 60 + 132);
+      expect(page.url()).toContain(`runs=${chosen.join(',')}`);
+      // Adding one by its tick keeps the address readable.
+      await page.getByRole('checkbox', { name: 'Choose short' }).check();
+      await expect.poll(() => page.url()).toContain(`runs=${[...chosen, ids.short].join(',')}`);
+      await page.getByText('100.1', { exact: true }).first().waitFor(); // images/s
+      await inBothThemes(page);
+    });
+  });
+});
