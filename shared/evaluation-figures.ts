@@ -12,6 +12,8 @@ export interface Figure {
   /** Standard deviations, where it was measured several times. */
   sd: { trained: number | null; untrained: number | null; official: number | null } | null;
   chance: number | null;
+  /** What `chance` is of: guessing among keys, or saying the most frequent class of the test images each time. */
+  chance_of: 'guessing' | 'largest class';
   /** Test images. */
   n: number;
 }
@@ -86,6 +88,7 @@ export function evaluationFigures({ task, result }: Evaluation): Figure[] {
       sd: keys.includes(key + SD) ? of(key + SD) : null,
       // The five most frequent classes may hold more than five times the share of the first's.
       chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * stored.chance) : null) : stored.chance,
+      chance_of: task === 'lookup' ? 'guessing' : 'largest class',
       n: stored.test_images,
     }));
 }

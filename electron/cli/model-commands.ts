@@ -252,7 +252,7 @@ export function evaluationWords(result: EvaluationResult): string {
   const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
   const matrix = result.confusion;
   return [
-    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; chance ${percent(result.chance)}`,
+    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ${percent(result.chance)}`,
     table(['', 'trained', 'untrained', ...(official ? [result.official_name ?? 'official'] : [])], rows),
     ...(result.notices ?? []), // of an older program's comparison there are none
     ...(matrix?.trained && matrix.classes.length <= MOST_PRINTED

@@ -46,6 +46,16 @@ test('mistakes are the cells off the diagonal, the most frequent first', () => {
   ]);
 });
 
+test('what needs no network is named: guessing of look-ups, the largest class of classes', () => {
+  const of = (task: Evaluation['task']) => evaluationFigures({ ...evaluation, task })[0]!.chance_of;
+  expect([of('lookup'), of('knn'), of('linear'), of('finetune')]).toEqual([
+    'guessing',
+    'largest class',
+    'largest class',
+    'largest class',
+  ]);
+});
+
 test('several measurements give one figure with its deviation; what is not measured yet is null', () => {
   const result = { ...evaluation.result, trained: { shots_5: 0.5, shots_5_sd: 0.02 }, untrained: undefined };
   expect(evaluationFigures({ ...evaluation, task: 'fewshot', result })).toMatchObject([
