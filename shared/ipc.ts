@@ -15,6 +15,7 @@ import type {
 } from './domain.ts';
 import { EVALUATION_TASKS } from './domain.ts';
 import type { ErrorReport } from './errors.ts';
+import type { Sign } from './health.ts';
 import type { LeftOut } from './left-out.ts';
 import { nameSchema, tagSchema } from './names.ts';
 import type { Place } from './travel.ts';
@@ -583,6 +584,10 @@ export interface RunRow extends Run {
   has_checkpoint: boolean;
   /** What should be known of it: `notices` of its details. */
   notice_count: number;
+  /** What goes wrong with it, by its last steps; null where nothing does. */
+  alarm: Sign | null;
+  /** Seconds that an image takes, by its last steps; null where none is known. */
+  pace: number | null;
 }
 
 export interface RunDetail extends RunRow {
@@ -590,8 +595,6 @@ export interface RunDetail extends RunRow {
   evaluations: Evaluation[];
   notices: Notice[];
   metric_count: number;
-  /** Patches of an image, or classes of a fine-tuning: chance is 1/K, the uniform loss ln K. */
-  K: number;
   differs: ConfigCheck['differs'];
 }
 

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import type { Metric } from '../../shared/domain.ts';
+import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import type { Replace } from '../files/files.ts';
 import { makeFolder, type Target, targetOf } from '../files/outputs.ts';
 import { buildConfig } from '../services/configuration.ts';
@@ -61,6 +62,7 @@ export function addDemoCommand(program: Command): void {
         const lookup = await evaluate(store, { checkpoint: checkpoint.id, dataset: DATASET, task: 'lookup', signal });
         const sheet = sheetIn(targetOf(options.out as Target));
         const K = patchesOf(config.model);
+        const guessing = guessingOf({ config });
         const shown = imagesOf(store, dataset, () => true).slice(0, SHEET_IMAGES);
         await drawLookups({
           config,
@@ -71,7 +73,7 @@ export function addDemoCommand(program: Command): void {
           seed: 0,
           caption: [
             `Run ${run.id}, step ${run.step}: each masked patch of ${lookup.test_images} photographs is looked up among the ${K} patches of its own image.`,
-            `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ${percent(1 / K)}.`,
+            `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ${percent(lookup.chance)}.`,
           ].join('\n'),
           out: { path: sheet, replace: options.force === true },
         });
@@ -80,8 +82,8 @@ export function addDemoCommand(program: Command): void {
         const words = [
           '',
           `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds)}. What it learned:`,
-          `  loss ${last.loss.toFixed(3)} (uniform guessing: ln K = ${Math.log(K).toFixed(3)})`,
-          `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(1 / K)}`,
+          `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)})`,
+          `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
           '',
           'On the whole photographs, which it was trained on crops of:',
           evaluationWords(lookup),

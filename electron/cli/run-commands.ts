@@ -1,8 +1,11 @@
 import type { Command } from 'commander';
-import { patchesOf } from '../../shared/config.ts';
 import type { Metric, Notice, Run } from '../../shared/domain.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
+import { guessingOf, lossWords } from '../../shared/guessing.ts';
+import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
+import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import { PRESETS } from '../../shared/presets.ts';
+import { alarmOfRun } from '../services/alarms.ts';
 import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { savedPresets } from '../services/presets.ts';
@@ -89,13 +92,20 @@ export function addRunCommands(program: Command): void {
       withStore(({ out, store }) => {
         reconcile(store);
         const notices = store.notices.counts();
-        const runs = store.runs
-          .list()
-          .map((run) => ({ ...run, last: store.metrics.last(run.id), notices: notices.get(run.id) ?? 0 }));
+        const runs = store.runs.list().map((run) => ({
+          ...run,
+          last: store.metrics.last(run.id),
+          alarm: alarmOfRun(store, run),
+          notices: notices.get(run.id) ?? 0,
+        }));
         const rows = runs.map((r) => [
           r.id,
           r.name,
-          r.notices > 0 ? `${r.status}, ${r.notices === 1 ? 'a notice' : `${r.notices} notices`}` : r.status,
+          [
+            r.status,
+            ...(r.alarm ? [SIGN_WORDS[r.alarm.kind]] : []),
+            ...(r.notices > 0 ? [r.notices === 1 ? 'a notice' : `${r.notices} notices`] : []),
+          ].join(', '),
           `${r.step}/${r.total_steps}`,
           r.last?.loss.toFixed(3) ?? '',
           r.finetune ? `${percentOr(r.last?.top1)} (test)` : percentOr(r.last?.top1),
@@ -125,11 +135,13 @@ export function addRunCommands(program: Command): void {
         const metrics = store.metrics.sampled(run.id, options.metrics as number);
         const evaluations = store.evaluations.list({ run_id: run.id });
         const notices = store.notices.list(run.id);
+        const alarm = alarmOfRun(store, run);
         const words = [
           `Run ${run.id} "${run.name}" is ${run.status}, step ${run.step} of ${run.total_steps}.`,
           ...(run.error ? [`  ${run.error.what}`, `  ${run.error.why}`, `  ${run.error.next}`] : []),
           ...figures(run, store.metrics.last(run.id)),
           ...notices.map(noticeWords),
+          ...alarmWords(alarm),
           '',
           table(
             ['step', 'loss', 'top-1', 'control', 'grad norm', 'rank of keys', 'images/s'],
@@ -158,7 +170,7 @@ export function addRunCommands(program: Command): void {
               )
             : 'No checkpoint yet.',
         ];
-        out.result({ ...run, notices, metrics, checkpoints, evaluations }, words.join('\n'));
+        out.result({ ...run, alarm, notices, metrics, checkpoints, evaluations }, words.join('\n'));
       }),
     );
 
@@ -316,20 +328,23 @@ function findRun({ store }: Context, idOrName: string): Run {
 /** The latest figures with what to hold them against. */
 export function figures(run: Run, last: Metric | null): string[] {
   if (!last) return [];
+  const guessing = guessingOf(run);
   if (run.finetune) {
-    const classes = run.finetune.classes.length;
     return [
-      `  loss ${last.loss.toFixed(3)} (uniform guessing: ln ${classes} = ${Math.log(classes).toFixed(3)}), on mixed images and soft labels`,
+      `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)}), on mixed images and soft labels`,
       `  accuracy on the test images ${percent(last.top1)}, among the best five ${percent(last.top5)}`,
     ];
   }
-  const K = patchesOf(run.config.model);
+  const { symbol, among, loss, top1, top5, control } = guessing;
   return [
-    `  loss ${last.loss.toFixed(3)} (uniform guessing: ln K = ${Math.log(K).toFixed(3)}, K = ${K})`,
-    `  look-up top-1 ${percent(last.top1)}, top-5 ${percent(last.top5)} (chance ${percent(1 / K)}, ${percent(5 / K)})`,
-    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.top1_control)}`,
+    `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${loss.toFixed(3)}, ${symbol} = ${among})`,
+    `  look-up top-1 ${percent(last.top1)}, top-5 ${percent(last.top5)} (chance ${percent(top1)}, ${percent(top5)})`,
+    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.top1_control)} (chance ${percent(control)})`,
   ];
 }
+
+/** What goes wrong with a run, and what to do. */
+const alarmWords = (alarm: Sign | null): string[] => (alarm ? [`  Alarm: ${alarm.text}`, `    ${alarm.advice}`] : []);
 
 /** Trains in a process of its own, shows how it goes, and says how it ended. */
 export async function train(context: Context, run: Run, reserved?: FileLock): Promise<Run> {
@@ -339,6 +354,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
     {
       ...after,
       last: store.metrics.last(run.id),
+      alarm: alarmOfRun(store, after),
       checkpoints: store.checkpoints.list(run.id),
       notices: store.notices.list(run.id),
     },
@@ -351,6 +367,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
 export async function trainQuietly({ out, store, database, signal }: Context, run: Run, reserved?: FileLock) {
   let lineAt = -LINE_EVERY; // by a clock that nobody sets
   let from = run.step;
+  let pace: number | null = null;
   const tell = (message: TrainerMessage) => {
     switch (message.type) {
       case 'started':
@@ -373,7 +390,8 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
           ? `test accuracy ${percent(m.top1)}`
           : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
         const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
-        const left = `${duration(remaining(run, m))} left`;
+        pace = followPace(pace, m);
+        const left = `${duration((timeLeftAt(pace, { ...run, step: m.step }) ?? 0) / 1000)} left`;
         if (out.hasBar) out.progress(line, left);
         else if (performance.now() - lineAt > LINE_EVERY) {
           out.note(`${line}  ${left}`);
@@ -399,10 +417,8 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
     `Run ${run.id} is ${after.status} at step ${after.step} of ${after.total_steps}.`,
     ...figures(after, last),
     ...store.notices.list(run.id).map(noticeWords),
+    ...alarmWords(alarmOfRun(store, after)),
   ];
   if (after.status === 'paused') words.push(`  \`conmim resume ${run.id}\` goes on.`);
   return { after, words };
 }
-
-const remaining = (run: Run, m: Metric) =>
-  ((run.total_steps - m.step) * run.config.train.batch_size * run.config.train.accumulation) / m.images_per_s;

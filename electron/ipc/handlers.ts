@@ -1,7 +1,6 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { patchesOf } from '../../shared/config.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
@@ -288,7 +287,6 @@ function runHandlers({ store, events, live, deletions }: Context): Part<'runs' |
         evaluations: store.evaluations.list({ run_id: id }),
         notices: store.notices.list(id),
         metric_count: store.metrics.count(id),
-        K: run.finetune ? run.finetune.classes.length : patchesOf(run.config.model),
         differs: differsFromPreset(store, run.preset, run.config),
       };
     },

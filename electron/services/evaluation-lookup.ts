@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { Checkpoint, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { guessingOf } from '../../shared/guessing.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
@@ -82,8 +83,7 @@ export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name
 }
 
 /** What guessing finds. */
-export const chanceIn = (config: RunConfig) =>
-  1 / (patchesOf(config.model) * (config.contrast.dictionary === 'image' ? 1 : batchOf(config)));
+export const chanceIn = (config: RunConfig) => guessingOf({ config }, batchOf(config)).top1;
 
 /** Weights of a fine-tuned file have none: importing puts zeros in its place. */
 const hasProjector = (state: StateDict, { projector }: RunConfig) =>

@@ -3,10 +3,12 @@ import type { RunConfig } from '../../shared/config.ts';
 import type { QueueItem, Run } from '../../shared/domain.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
 import type { Input, RunRow, TaskRef } from '../../shared/ipc.ts';
+import { PACE_STEPS, paceOf } from '../../shared/pace.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { Store, WatchedList } from '../store/store.ts';
 import type { TrainerHandle } from '../trainer/host.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
+import { alarmOfRun } from './alarms.ts';
 import type { EvaluationQueue } from './evaluation-queue.ts';
 import type { Events } from './events.ts';
 import { queueFineTunings } from './fine-tune.ts';
@@ -23,6 +25,8 @@ const MOST_METRICS = 5000;
 /** How long a run may take to save itself when the program ends, ms. */
 const PATIENCE = 120_000;
 
+type Judged = Pick<RunRow, 'alarm' | 'pace'>;
+
 /** What windows see of runs, and the queue that starts one after the other. */
 export class LiveRuns {
   readonly #store: Store;
@@ -37,6 +41,7 @@ export class LiveRuns {
   #version = -1;
   /** Last step whose metrics were sent, by run that trains. */
   readonly #sent = new Map<number, number>();
+  readonly #judgements = new Map<number, { step: number; judged: Judged }>();
   #isClosing = false;
   #isMeasuring = false;
 
@@ -193,8 +198,19 @@ export class LiveRuns {
 
   #row(run: Run, dataset: string | null): RunRow {
     const { metrics, checkpoints, notices } = this.#store;
+    const last = metrics.last(run.id);
     const known = { has_checkpoint: checkpoints.has(run.id), notice_count: notices.list(run.id).length };
-    return { ...run, dataset, last: metrics.last(run.id), ...known };
+    return { ...run, dataset, last, ...known, ...this.#judged(run, last?.step ?? 0) };
+  }
+
+  /** What is worked out of a run's last steps: again only where there are others. */
+  #judged(run: Run, step: number): Judged {
+    const known = this.#judgements.get(run.id);
+    if (known?.step === step) return known.judged;
+    const pace = paceOf(this.#store.metrics.tail(run.id, PACE_STEPS));
+    const judged = { alarm: alarmOfRun(this.#store, run), pace };
+    this.#judgements.set(run.id, { step, judged });
+    return judged;
   }
 
   #tell(id: number) {
@@ -217,7 +233,10 @@ export class LiveRuns {
       const from = Math.min(this.#sent.get(id) ?? last, last);
       if (last > from) {
         const metrics = this.#store.metrics.list(id, { from: Math.max(from + 1, last - MOST_METRICS), to: last });
+        const before = this.#judgements.get(id)?.judged.alarm?.kind;
         this.#events.emit({ type: 'metrics', run: id, metrics });
+        // Windows are told of an alarm, and of its end, when it comes.
+        if (this.#judged(this.#store.runs.get(id), last).alarm?.kind !== before) this.#tell(id);
       }
       if (training.has(id)) this.#sent.set(id, last);
       else this.#sent.delete(id);

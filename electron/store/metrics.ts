@@ -61,6 +61,22 @@ export class Metrics {
     return row ? toMetric(row as Record<string, number | null>) : null;
   }
 
+  /** The last `n` rows, by step. */
+  tail(runId: number, n: number): Metric[] {
+    return this.#db
+      .prepare(`SELECT * FROM (${SELECT} ORDER BY step DESC LIMIT @n) ORDER BY step`)
+      .all({ runId, n })
+      .map((row) => toMetric(row as Record<string, number | null>));
+  }
+
+  /** The last row at which features were looked at: rank and mean cosine of the keys are in it. */
+  lastWithFeatures(runId: number): Metric | null {
+    const row = this.#db
+      .prepare(`${SELECT} AND rank_teacher IS NOT NULL AND cosine_teacher IS NOT NULL ORDER BY step DESC LIMIT 1`)
+      .get({ runId });
+    return row ? toMetric(row as Record<string, number | null>) : null;
+  }
+
   count(runId: number): number {
     return this.#db.prepare('SELECT count(*) FROM metrics WHERE run_id = ?').pluck().get(runId) as number;
   }

@@ -186,11 +186,6 @@ export class FineTuning extends TrainingLoop {
     }
     return { top1: found.top1 / found.images, top5: found.top5 / found.images };
   }
-
-  /** What a guess chooses among. */
-  get choices(): number {
-    return this.#split.classes.length;
-  }
 }
 
 /** Classes by what is said of them, the likeliest first; of equals the first, so that one answer is given and not all. */

@@ -5,7 +5,7 @@ import type { BackendInfo } from './backend.ts';
 /** What the trainer says to the process that started it. Gigabytes do not go this way: it writes them itself. */
 export type TrainerMessage =
   | { type: 'claimed' }
-  | { type: 'started'; backend: BackendInfo; from_step: number; total_steps: number; choices: number }
+  | { type: 'started'; backend: BackendInfo; from_step: number; total_steps: number }
   | { type: 'notice'; text: string }
   | { type: 'metric'; metric: Metric }
   | { type: 'checkpoint'; id: number; step: number; bytes: number }

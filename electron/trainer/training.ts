@@ -1,5 +1,5 @@
 import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
-import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import type { Run } from '../../shared/domain.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
@@ -88,10 +88,5 @@ export class Training extends TrainingLoop {
 
   protected override dispose(): void {
     this.#engine.dispose();
-  }
-
-  /** K, for those who draw ln K and chance. */
-  get choices(): number {
-    return patchesOf(this.run.config.model);
   }
 }

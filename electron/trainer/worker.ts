@@ -98,7 +98,6 @@ async function main(): Promise<void> {
       backend,
       from_step: training.step,
       total_steps: run.total_steps,
-      choices: training.choices,
     });
     status = await training.train();
   } catch (thrown) {

@@ -13,7 +13,7 @@ export class Curves {
   metrics = $state.raw<Metric[]>([]);
   #waiting: Metric[] = [];
   #timer: ReturnType<typeof setTimeout> | null = null;
-  #zoom: [number, number] | null = null;
+  #zoom = $state.raw<[number, number] | null>(null);
   readonly #run: number;
 
   constructor(run: number) {
@@ -31,6 +31,11 @@ export class Curves {
         if (this.#timer) clearTimeout(this.#timer);
       };
     });
+  }
+
+  /** False for a part that was zoomed into. */
+  get isWhole(): boolean {
+    return this.#zoom === null;
   }
 
   /** Steps between two, finer; null for all. */

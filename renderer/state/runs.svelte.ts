@@ -1,4 +1,5 @@
 import type { RunRow } from '../../shared/ipc.ts';
+import { followPace } from '../../shared/pace.ts';
 import { call, on, onConnection } from '../api.ts';
 
 /** Every run, by id, as it is now. */
@@ -24,7 +25,8 @@ on('run', ({ run }) => {
 on('metrics', ({ run, metrics }) => {
   const row = rows[run];
   const last = metrics.at(-1);
-  if (row && last) rows[run] = { ...row, last, step: Math.max(row.step, last.step) };
+  if (row && last)
+    rows[run] = { ...row, last, step: Math.max(row.step, last.step), pace: metrics.reduce(followPace, row.pace) };
 });
 on('runs', () => void reload());
 on('resync', () => void reload());

@@ -50,7 +50,7 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
     projector: { hidden: 16, out: 8 },
     mask: { unit: 8 },
   };
-  let ids: Record<'hazard' | 'single' | 'short' | 'long', number>;
+  let ids: Record<'hazard' | 'single' | 'short' | 'long' | 'collapsed' | 'batch', number>;
   let many: number[];
 
   beforeAll(async () => {
@@ -84,6 +84,12 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
         ),
         short: run('short', metricsOf(15)),
         long: run(LONG, metricsOf(20)),
+        collapsed: run(
+          'fallen',
+          metricsOf(60, () => ({ rank_teacher: 1.3, cosine_teacher: 0.23 })),
+          { momentum: { schedule: 'none' } },
+        ),
+        batch: run('among many', metricsOf(20), { contrast: { dictionary: 'batch' }, train: { batch_size: 32 } }),
       };
       many = Array.from({ length: 14 }, (_, i) =>
         run(
@@ -107,6 +113,7 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
     const window = await serving.window(browser, { viewport: { width: 1440, height: 900 } });
     if (script) await window.page.addInitScript(script);
     await window.page.goto(serving.url);
+    await window.page.getByRole('navigation', { name: 'Screens' }).waitFor(); // it was let in
     await window.page.goto(`${new URL(serving.url).origin}/${hash}`);
     await act(window.page, window);
     expect(window.faults).toEqual([]);
@@ -183,10 +190,32 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
       await chart(page, 'Effective rank')
         .locator('.u-over')
         .hover({ position: { x: 340, y: 60 } });
-      await chart(page, 'Effective rank')
-        .getByText(/^step 5\d$/)
-        .waitFor();
+      await expect.poll(() => chart(page, 'Effective rank').locator('.where').textContent()).toMatch(/^step 5\d$/);
       expect(await chart(page, 'Effective rank').locator('.value').allTextContents()).toEqual(['7.25', '6']);
+    });
+  });
+
+  test('a collapse is seen in the list of runs and in Compare, and its run names the setting that leads to it', async () => {
+    await opened('#/runs', async (page) => {
+      const row = page.getByRole('row').filter({ hasText: 'fallen' });
+      await row.getByText('collapsed', { exact: true }).waitFor();
+      expect(await page.getByText('collapsed', { exact: true }).count()).toBe(1);
+      await inBothThemes(page);
+      await row.getByRole('link', { name: 'fallen' }).click();
+      const alarm = page.getByRole('alert');
+      await alarm.getByText('1.30 of 8 directions').waitFor();
+      await alarm.getByText('momentum.schedule=cosine').waitFor();
+    });
+    await opened('#/compare', async (page) => {
+      await page.getByRole('row').filter({ hasText: 'fallen' }).getByText('finished, collapsed').waitFor();
+    });
+  });
+
+  test('guessing among the keys of a batch is said as that', async () => {
+    await opened(`#/runs/${ids.batch}`, async (page) => {
+      await page.getByText('ln(K·B) 6.24').waitFor(); // 16 patches of 32 images: ln 512
+      await page.getByText('chance 0.2 %').first().waitFor();
+      expect(await page.getByRole('alert').count()).toBe(0); // its loss is above ln K, and below ln(K·B)
     });
   });
 

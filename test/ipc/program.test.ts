@@ -377,7 +377,7 @@ describe('runs', () => {
     });
     expect(both).toBe(1);
     const run = await call('runs.get', { id: made[0]!.id });
-    expect(run).toMatchObject({ step: 6, metric_count: 6, K: 16, queue_position: null });
+    expect(run).toMatchObject({ step: 6, metric_count: 6, alarm: null, queue_position: null });
     const steps = heard.flatMap((event) => (event.type === 'metrics' && event.run === run.id ? event.metrics : []));
     expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
     expect(await call('runs.metrics', { id: run.id, points: 100, from: 3, to: 4 })).toHaveLength(2);

@@ -11,6 +11,7 @@ import {
 } from '../../electron/services/health/measures.ts';
 import { findingsOf } from '../../electron/services/health/verdict.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
+import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
 
 const WIDTH = 8;
 function gaussian(rows: number, name: string, used = WIDTH): Float32Array {
@@ -90,16 +91,20 @@ test('the verdict says what the figures say', () => {
     ...{ keys: set(), images: set(), alignment: 1, top1: 0.6, control: 0.1, position_shortcut: 0.1, place_share: 0.1 },
     ...over,
   });
-  const levels = (trained: NetworkHealth) =>
-    findingsOf({
-      ...({
-        trained,
-        untrained: network({ top1: 0.1 }),
-        chance: 0.02,
-        K: 64,
-        place_share_chance: 0.01,
-      } as HealthReport),
-    }).map(({ level }) => level);
+  const found = (trained: NetworkHealth, config: RunConfigInput = {}) =>
+    findingsOf(
+      {
+        ...({
+          trained,
+          untrained: network({ top1: 0.1 }),
+          chance: 0.02,
+          K: 64,
+          place_share_chance: 0.01,
+        } as HealthReport),
+      },
+      runConfigSchema.parse(config),
+    );
+  const levels = (trained: NetworkHealth) => found(trained).map(({ level }) => level);
   expect(levels(network())).toEqual(['good', 'good', 'good', 'good', 'note', 'note']);
   expect(levels(network({ keys: set({ rank: 1.2 }) }))[0]).toBe('bad');
   expect(levels(network({ keys: set({ cosine: 0.95 }) }))[0]).toBe('bad');
@@ -107,4 +112,8 @@ test('the verdict says what the figures say', () => {
   expect(levels(network({ top1: 0.1 }))[2]).toBe('bad');
   expect(levels(network({ position_shortcut: 0.9 }))[3]).toBe('bad');
   expect(levels(network({ position_shortcut: null }))[3]).toBe('note');
+  // The cause that stands in the run's own configuration is named, and no setting that it does not heed.
+  const [collapse] = found(network({ keys: set({ rank: 1.2 }) }), { momentum: { schedule: 'none' } });
+  expect(collapse!.text).toContain('momentum.schedule=cosine');
+  expect(collapse!.text).not.toContain('momentum.start');
 });

@@ -1,12 +1,12 @@
 import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
 import type { Checkpoint, Metric, Run } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
+import { guessingOf } from '../../../shared/guessing.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { differences } from '../configuration.ts';
 import { VERSION } from '../version.ts';
-import { keysOf } from './curve.ts';
 import { encoderSpecs } from './encoder.ts';
 import { count, fenced, figure, markdownTable, percent, plain } from './markdown.ts';
 import { type ExportFormat, pythonSnippet } from './snippets.ts';
@@ -154,14 +154,18 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
   const picture = `![Loss, and look-ups beside their control, by step](<${curve}>)`;
   if (!last) return picture;
   const seen = (key: keyof Metric) => recent.findLast((metric) => metric[key] !== null)?.[key];
-  const keys = keysOf(checkpoint);
+  const guessing = guessingOf(checkpoint);
   return `${picture}\n\nOn the batch of step ${count(last.step)}, as it was trained on (the last two on the last batch of which they were measured):\n\n${markdownTable(
     ['', 'Value', 'Guessing'],
     [
-      ['Loss, nats', figure(last.loss, 3), figure(Math.log(keys), 3)],
-      ['Look-ups, top-1', percent(last.top1), percent(1 / keys)],
-      ['Look-ups, top-5', percent(last.top5), percent(Math.min(1, 5 / keys))],
-      ["Control: top-1 among another image's keys, what position alone gives", percent(last.top1_control), ''],
+      ['Loss, nats', figure(last.loss, 3), figure(guessing.loss, 3)],
+      ['Look-ups, top-1', percent(last.top1), percent(guessing.top1)],
+      ['Look-ups, top-5', percent(last.top5), percent(guessing.top5)],
+      [
+        "Control: top-1 among another image's keys, what position alone gives",
+        percent(last.top1_control),
+        percent(guessing.control),
+      ],
       ['Effective rank of features, student', figure(seen('rank_student'), 1), ''],
       ['Mean cosine of features, student', figure(seen('cosine_student'), 3), ''],
     ],
@@ -192,7 +196,7 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     'Trained',
     'Untrained',
     ...(hasImported ? ['Imported weights'] : []),
-    'Chance',
+    'Guessing, or always the largest class',
     'Test images',
   ];
   return `Beside the same network untrained, without which no figure says anything. ${words} ${seen}\n\n${markdownTable(header, rows)}`;

@@ -86,7 +86,7 @@ export function healthPage(store: Store, report: HealthReport): string {
   const logarithms = (values: readonly number[]) => values.filter((v) => v > 1e-9).map(Math.log10);
   const curve = curveSvg(store, checkpoint);
   const changed = differences(runConfigSchema.parse({}), checkpoint.config);
-  const findings = findingsOf(report);
+  const findings = findingsOf(report, checkpoint.config);
   const seen = `${report.images} images of ${report.dataset}${report.held_out ? ', held out from training' : ''}`;
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>

@@ -30,5 +30,5 @@ export async function writeHealthReport(
   const report = await measureHealth(store, ask, onProgress, signal);
   makeFolder(dirname(path));
   writeWhole(path, [Buffer.from(healthPage(store, report))], { replace });
-  return { ...report, findings: findingsOf(report), file: path };
+  return { ...report, findings: findingsOf(report, store.checkpoints.get(report.checkpoint.id).config), file: path };
 }

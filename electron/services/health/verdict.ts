@@ -1,3 +1,5 @@
+import type { RunConfig } from '../../../shared/config.ts';
+import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from '../../../shared/health.ts';
 import type { HealthReport } from './health.ts';
 
 /** A sentence or two on one sign: the figure, what it means, and what to do where it is bad. */
@@ -9,19 +11,17 @@ export interface Finding {
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** Share of directions that keys use at least; of directions of an untrained network. */
-const LOW_RANK = 0.05;
-const HIGH_COSINE = 0.9;
 /** Look-ups that are more position than this are a short cut. */
 const SHORTCUT = 0.7;
-const SLOWER =
-  'Try a teacher that follows more slowly (momentum.start closer to 1), a lower optimizer.lr, or the strong teacher view.';
 
 /** What the figures say, in words; the thresholds are ours, and stand in the sentences. */
-export function findingsOf({ trained, untrained, chance, K, place_share_chance }: HealthReport): Finding[] {
+export function findingsOf(
+  { trained, untrained, chance, K, place_share_chance }: HealthReport,
+  config: RunConfig,
+): Finding[] {
   const { keys } = trained;
-  const least = Math.max(2, LOW_RANK * Math.min(keys.width, keys.rows));
-  const collapsed = keys.rank < least || keys.cosine > HIGH_COSINE;
+  const least = leastRank(keys.width, keys.rows);
+  const collapsed = collapseOf(keys) !== null;
   const gain = trained.top1 - untrained.top1;
   const shortcut = trained.position_shortcut;
   const beside = `${percent(trained.top1)}, of the untrained network ${percent(untrained.top1)}, of guessing ${percent(chance)} (1 of ${K})`;
@@ -29,7 +29,7 @@ export function findingsOf({ trained, untrained, chance, K, place_share_chance }
     {
       level: collapsed ? 'bad' : 'good',
       title: collapsed ? 'The keys have collapsed' : 'The keys have not collapsed',
-      text: `They use ${keys.rank.toFixed(1)} of ${keys.width} directions (untrained ${untrained.keys.rank.toFixed(1)}), and two of them have a mean cosine of ${keys.cosine.toFixed(2)} (untrained ${untrained.keys.cosine.toFixed(2)}). Fewer than ${least.toFixed(1)} directions, or a cosine above ${HIGH_COSINE}, is a collapse.${collapsed ? ` ${SLOWER}` : ''}`,
+      text: `They use ${keys.rank.toFixed(2)} of ${keys.width} directions (untrained ${untrained.keys.rank.toFixed(1)}), and two of them have a mean cosine of ${keys.cosine.toFixed(2)} (untrained ${untrained.keys.cosine.toFixed(2)}). Fewer than ${least.toFixed(2)} directions, or a cosine above ${HIGH_COSINE}, is a collapse.${collapsed ? ` ${steadier(config)}` : ''}`,
     },
     {
       level: keys.dead === 0 ? 'good' : keys.dead > keys.width / 2 ? 'bad' : 'note',
@@ -42,7 +42,7 @@ export function findingsOf({ trained, untrained, chance, K, place_share_chance }
     {
       level: gain > 0.01 ? 'good' : 'bad',
       title: gain > 0.01 ? 'Look-ups have been learned' : 'Look-ups have not been learned',
-      text: `The right key is found for ${beside}.${gain > 0.01 ? '' : ' Train longer; with few images take model.position=absolute and a rate of 1e-3 to 2e-3.'}`,
+      text: `The right key is found for ${beside}.${gain > 0.01 ? '' : ` ${livelier(config)}`}`,
     },
     shortcut === null
       ? {
@@ -53,7 +53,7 @@ export function findingsOf({ trained, untrained, chance, K, place_share_chance }
       : {
           level: shortcut > SHORTCUT ? 'bad' : 'good',
           title: `${percent(shortcut)} of what look-ups gain over guessing is position alone`,
-          text: `Asked for another image's keys, the same queries still find the right place ${percent(trained.control)} of the time. Above ${percent(SHORTCUT)} the network mostly knows where a patch is, and little of what it shows.${shortcut > SHORTCUT ? ' Smaller crops (augment.crop_scale), or longer training, make content worth more.' : ''}`,
+          text: `Asked for another image's keys, the same queries still find the right place ${percent(trained.control)} of the time. Above ${percent(SHORTCUT)} the network mostly knows where a patch is, and little of what it shows.${shortcut > SHORTCUT ? ` ${contentful(config)}` : ''}`,
         },
     {
       level: trained.place_share > 0.5 ? 'bad' : 'note',

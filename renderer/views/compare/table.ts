@@ -1,5 +1,6 @@
 import type { Evaluation } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
+import { SIGN_WORDS } from '../../../shared/health.ts';
 import type { RunRow } from '../../../shared/ipc.ts';
 import { naturalOrder } from '../../../shared/natural-order.ts';
 import { folded } from '../../../shared/text.ts';
@@ -64,11 +65,13 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
     }
   }
   const rows = runs.flatMap((run): Row[] => {
-    const { id, name, status, dataset, preset, step, tags, notes } = run;
-    const text = folded(`${name} ${status} ${dataset} ${preset} ${tags.join(' ')} ${notes}`);
+    const { id, name, status, dataset, preset, step, tags, notes, alarm } = run;
+    const text = folded(
+      `${name} ${status} ${alarm ? SIGN_WORDS[alarm.kind] : ''} ${dataset} ${preset} ${tags.join(' ')} ${notes}`,
+    );
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const row = (key: string, label: string, cells: Row['cells']): Row => ({ id, key, name: label, cells, text });
-    const of = { status, dataset, preset };
+    const of = { status: alarm ? `${status}, ${SIGN_WORDS[alarm.kind]}` : status, dataset, preset };
     return [
       row(`${id}`, name, { name, ...of, step, ...measured(run), ...steps[0]?.[1] }),
       ...steps.slice(1).map(([at, cells]) => {

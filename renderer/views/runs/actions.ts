@@ -1,4 +1,5 @@
 import type { RunRow } from '../../../shared/ipc.ts';
+import { timeLeftAt } from '../../../shared/pace.ts';
 import { call } from '../../api.ts';
 import { attempt, offerUndo } from '../../state/toasts.svelte.ts';
 
@@ -21,9 +22,5 @@ export const remove = (ids: number[]): Promise<boolean | undefined> =>
     return true;
   });
 
-/** Time that is left, ms, from what the last step took; null where it cannot be said. */
-export function timeLeft(run: RunRow): number | null {
-  if (run.status !== 'running' || !run.last || !(run.last.images_per_s > 0)) return null;
-  const { batch_size, accumulation } = run.config.train;
-  return ((run.total_steps - run.step) * batch_size * accumulation * 1000) / run.last.images_per_s;
-}
+/** Time that is left, ms, at the pace of the last steps; null where it cannot be said. */
+export const timeLeft = (run: RunRow): number | null => (run.status === 'running' ? timeLeftAt(run.pace, run) : null);
