@@ -189,7 +189,7 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
       await chart(page, 'Effective rank').getByText('7.25').waitFor();
       await chart(page, 'Effective rank')
         .locator('.u-over')
-        .hover({ position: { x: 340, y: 60 } });
+        .hover({ position: { x: 500, y: 60 } });
       await expect.poll(() => chart(page, 'Effective rank').locator('.where').textContent()).toMatch(/^step 5\d$/);
       expect(await chart(page, 'Effective rank').locator('.value').allTextContents()).toEqual(['7.25', '6']);
     });
@@ -198,8 +198,8 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
   test('a collapse is seen in the list of runs and in Compare, and its run names the setting that leads to it', async () => {
     await opened('#/runs', async (page) => {
       const row = page.getByRole('row').filter({ hasText: 'fallen' });
-      await row.getByText('collapsed', { exact: true }).waitFor();
-      expect(await page.getByText('collapsed', { exact: true }).count()).toBe(1);
+      await row.getByText(/^⚠ ?collapsed$/).waitFor();
+      expect(await page.getByText(/^⚠ ?collapsed$/).count()).toBe(1);
       await inBothThemes(page);
       await row.getByRole('link', { name: 'fallen' }).click();
       const alarm = page.getByRole('alert');
