@@ -21,3 +21,9 @@ export function oneOf<const T extends readonly [string, ...string[]]>(text: stri
 export function idsOf(text: string | undefined): number[] {
   return [...new Set((text ?? '').split(',').flatMap((part) => wholeFrom(part, 1) ?? []))];
 }
+
+/** A patch of a grid, row by row: the last one where the text is of a larger grid, null where it is none. */
+export function patchIn(text: string | undefined, grid: number): number | null {
+  const patch = wholeFrom(text, 0);
+  return patch === null ? null : Math.min(patch, grid * grid - 1);
+}

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { idsOf, numberIn, oneOf, wholeFrom } from '../../renderer/state/query.ts';
+import { idsOf, numberIn, oneOf, patchIn, wholeFrom } from '../../renderer/state/query.ts';
+import { rectangle } from '../../shared/patches.ts';
 
 test('what an address says of a number is within limits, or what it would be without', () => {
   expect(numberIn('0.4', 0, 0.98, 0.6)).toBe(0.4);
@@ -22,4 +23,15 @@ test('whole numbers, words and ids: what is none is left out', () => {
   for (const text of [undefined, '', 'toString', 'STEP']) expect(oneOf(text, ['step', 'time'])).toBe('step');
   expect(idsOf('20,16,x,16,-1,0.5,,12')).toEqual([20, 16, 12]);
   expect(idsOf(undefined)).toEqual([]);
+});
+
+test('a patch is one of the grid, so that a rectangle to it is no larger than the grid', () => {
+  expect([patchIn('5', 4), patchIn('16', 4), patchIn('1000000000', 4)]).toEqual([5, 15, 15]);
+  for (const text of [undefined, '', 'x', '-1', '1.5', 'NaN']) expect(patchIn(text, 4)).toBeNull();
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (text, grid) => {
+      const [from, to] = [patchIn(text, grid) ?? 0, patchIn('99999999999', grid)!];
+      expect(rectangle(from, to, grid).length).toBeLessThanOrEqual(grid * grid);
+    }),
+  );
 });

@@ -1,4 +1,5 @@
 import { rectangle } from '../../../shared/patches.ts';
+import { patchIn } from '../../state/query.ts';
 import { route, setQuery } from '../../state/router.svelte.ts';
 
 /**
@@ -7,8 +8,9 @@ import { route, setQuery } from '../../state/router.svelte.ts';
  * question stays.
  */
 export function askedPatches(grid: number): number[] {
-  const patch = Number(route.query.patch ?? 0);
-  return route.query.to === undefined ? [patch] : rectangle(patch, Number(route.query.to), grid);
+  const patch = patchIn(route.query.patch, grid) ?? 0;
+  const opposite = patchIn(route.query.to, grid);
+  return opposite === null ? [patch] : rectangle(patch, opposite, grid);
 }
 
 export const askPatch = (patch: number) => setQuery({ patch, to: null });
