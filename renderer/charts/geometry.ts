@@ -49,7 +49,7 @@ export interface Drawing {
   xs: number[];
   /** The same on the horizontal axis, 0 to 1. */
   xPlaces: number[];
-  /** In the order in which they are drawn: the first line comes last, and so lies on top. */
+  /** In the order in which they are drawn: the first line comes last, and so lies on top; dashed ones lie above solid ones. */
   rows: Row[];
   /** By line: the values that a reader is told, at `xs`. */
   values: (number | null)[][];
@@ -85,13 +85,15 @@ export function arrange(input: ChartInput): Drawing | null {
     const places = of.map((value) => (hasPlace(value, log) ? within(y.place(value)) : null));
     return { line, isRaw, places, isPoint: known[line]!.filter((value) => value !== null).length === 1 };
   };
-  const backwards = lines.map((_, i) => lines.length - 1 - i);
+  // Dashed lines lie on solid ones: where both are in one place, both are seen.
+  const isDashed = (i: number) => Number((lines[i]!.style?.dash ?? 0) > 0);
+  const order = lines.map((_, i) => lines.length - 1 - i).sort((a, b) => isDashed(a) - isDashed(b));
   return {
     ...{ x, y, xs: aligned.x, values },
     xPlaces: aligned.x.map((value) => within(x.place(value))),
     rows: [
-      ...(smoothing > 0 ? backwards.map((i) => row(known[i]!, i, true)) : []),
-      ...backwards.map((i) => row(values[i]!, i, false)),
+      ...(smoothing > 0 ? order.map((i) => row(known[i]!, i, true)) : []),
+      ...order.map((i) => row(values[i]!, i, false)),
     ],
   };
 }

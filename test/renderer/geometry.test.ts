@@ -79,6 +79,9 @@ describe('a chart', () => {
       [1, false],
       [0, false],
     ]);
+    // A dashed line would be lost under a solid one in the same place.
+    const dashed = lines.map((line, i) => ({ ...line, style: { colour: i, dash: i } }));
+    expect(arrange({ lines: dashed, width: 400, height: 200 })!.rows.map(({ line }) => line)).toEqual([0, 1]);
   });
 
   test('a level or a fixed range beyond the values is shown, and values beyond a fixed range are too', () => {
