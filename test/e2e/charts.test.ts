@@ -162,6 +162,40 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
     );
   });
 
+  test('labels of axes follow the values that are drawn', async () => {
+    // What is written on a canvas, by the title of its chart: its last drawing.
+    const script = () => {
+      const written: Record<string, string[]> = {};
+      Object.assign(globalThis, { written });
+      const title = (canvas: HTMLCanvasElement) => canvas.closest('figure')?.querySelector('strong')?.textContent ?? '';
+      const { clearRect, fillText } = CanvasRenderingContext2D.prototype;
+      CanvasRenderingContext2D.prototype.clearRect = function (...args) {
+        written[title(this.canvas)] = [];
+        clearRect.apply(this, args);
+      };
+      CanvasRenderingContext2D.prototype.fillText = function (...args) {
+        written[title(this.canvas)]?.push(args[0]);
+        fillText.apply(this, args);
+      };
+    };
+    await opened(
+      `#/runs/${ids.hazard}`,
+      async (page) => {
+        const labels = (title: string) =>
+          page.evaluate((of) => (globalThis as unknown as { written: Record<string, string[]> }).written[of], title);
+        await expectDrawn(page, 'Loss');
+        await expect
+          .poll(() => labels('Loss'))
+          .toEqual(expect.arrayContaining(['100', '200', '300', '400', '2.0', '4.0']));
+        await page.goto(`${new URL(serving.url).origin}/#/runs/${ids.hazard}?from=21&to=40&axis=step`);
+        await expect.poll(() => labels('Loss')).toEqual(expect.arrayContaining(['30', '40']));
+        expect(await labels('Loss')).not.toContain('400');
+        expect(await labels('Loss')).not.toContain('2.0');
+      },
+      script,
+    );
+  });
+
   test('a chart that cannot be drawn says so in its place, and the others are drawn', async () => {
     const script = () => {
       const own = CanvasRenderingContext2D.prototype.clearRect;
