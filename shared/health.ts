@@ -189,7 +189,7 @@ function unsteady({ momentum, views, contrast, optimizer, train }: RunConfig): s
 }
 
 const asAdvice = (causes: readonly string[]) =>
-  `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes.join('; ')}. Then start it again: "Run again with changes".`;
+  `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes.join('; ')}. Then train it anew.`;
 
 /** What to do about a collapse: the settings of this very run that lead to one, or those that are nearest to it. */
 export function steadier(config: RunConfig): string {
