@@ -13,6 +13,7 @@ import { ensurePackages } from './bootstrap/packages.mjs';
 import { ROOT } from './bootstrap/paths.mjs';
 import { Sentence, say } from './bootstrap/say.mjs';
 import { ensureTensorFlow } from './bootstrap/tensorflow.mjs';
+import { unwritable } from './bootstrap/work.mjs';
 
 const USAGE = `node tools/bootstrap.mjs COMMAND
   setup [--variant cpu|cuda] [--verify]
@@ -31,7 +32,7 @@ async function main([command, ...args]) {
   const node = await ensureNode();
   await ensurePackages(node);
   const variant = command === 'setup' && args.includes('--variant') ? args[args.indexOf('--variant') + 1] : undefined;
-  await ensureTensorFlow({
+  const without = await ensureTensorFlow({
     node,
     variant,
     again: command === 'setup',
@@ -42,7 +43,11 @@ async function main([command, ...args]) {
   switch (command) {
     case 'setup':
       build(node);
-      say('Everything is set up. `npm run demo` shows what it does.');
+      say(
+        without === null
+          ? 'Everything is set up. `npm run demo` shows what it does.'
+          : 'Set up without TensorFlow, for the reason above: WASM computes. `npm run demo` shows what the program does.',
+      );
       return 0;
     case 'check':
       return (
@@ -85,6 +90,9 @@ function start(node) {
   return run(node, [join(ROOT, 'out', 'electron', 'cli.js'), 'serve', '--open']);
 }
 
+/** Signals that a process gets by what its native code does. */
+const CRASHES = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGABRT']);
+
 /** Runs a program in this one's place: same streams, same signals, same exit code. */
 function run(node, args, cwd = ROOT) {
   return new Promise((resolve, reject) => {
@@ -95,7 +103,13 @@ function run(node, args, cwd = ROOT) {
     process.on('SIGINT', () => [0, 1, 2].some((fd) => isatty(fd)) || child.kill('SIGINT'));
     for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
     child.once('error', reject);
-    child.once('close', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : code));
+    child.once('close', (code, signal) => {
+      if (CRASHES.has(signal))
+        say(
+          `The program was ended by ${signal}, which native code does that is damaged or wrong: \`npm run setup -- --verify\` compares every file of TensorFlow, and fetches it again where one differs.`,
+        );
+      resolve(signal ? 128 + constants.signals[signal] : code);
+    });
   });
 }
 
@@ -104,7 +118,8 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error) => {
-    say(error instanceof Sentence ? error.message : (error.stack ?? String(error)));
+    const sentence = error instanceof Sentence ? error : unwritable(ROOT, error);
+    say(sentence ? sentence.message : (error.stack ?? String(error)));
     process.exitCode = 1;
   },
 );

@@ -66,8 +66,41 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       expect(stderr).toContain('WASM');
       expect(stderr).not.toContain('    at '); // no stack
       expect(stdout).toBe('');
+      expect(stderr).not.toContain('Everything is set up');
+      expect(stderr).toContain('Set up without TensorFlow');
       expect(status).toBe(0);
       expect(choice().state).toBe('absent');
+    });
+
+    test.each([
+      '',
+      '{',
+      '{"state":"ready","folder":"/x"',
+      '{}',
+      'null',
+      '{"state":"ready"}',
+      '{"variant":"rocm"}',
+      '[]',
+    ])('a note of what is in use that holds %j is made anew, and the next start goes on from there', (text) => {
+      program('g++', 'exit 0');
+      mkdirSync(cache, { recursive: true });
+      writeFileSync(join(cache, 'current.json'), text);
+      const { status, stderr } = setUp([ARGS[0]!, 'setup']);
+      expect(stderr).toContain('check the network or proxy');
+      expect(stderr).not.toContain('    at ');
+      expect(status).toBe(0);
+      expect(choice().state).toBe('absent');
+    });
+
+    test('a cache that cannot be made is one sentence, and WASM goes on', () => {
+      program('g++', 'exit 0');
+      writeFileSync(join(folder, 'cache'), 'a file stands there');
+      const { status, stderr } = setUp();
+      expect(stderr).toContain('cannot be written');
+      expect(stderr).toContain('set XDG_CACHE_HOME');
+      expect(stderr).toContain('WASM');
+      expect(stderr).not.toContain('    at ');
+      expect(status).toBe(0);
     });
 
     test('no compiler', () => {
@@ -208,9 +241,14 @@ describe('what stands in the cache', () => {
     expect(await isIntact(folder, true)).toBe(true);
     write('as it IS.');
     expect(await isIntact(folder, false)).toBe(true);
+    expect(await isIntact(folder, false, true)).toBe(false); // a set-up compares small files each time
     expect(await isIntact(folder, true)).toBe(false);
     write('as it');
     expect(await isIntact(folder, false)).toBe(false);
+    for (const text of ['', '{', '{}', '{"files":[]}', '{"files":7}', 'null']) {
+      writeFileSync(join(folder, 'runtime.json'), text);
+      expect(await isIntact(folder, false), text).toBe(false);
+    }
     rmSync(join(folder, 'library.so'));
     expect(await isIntact(folder, false)).toBe(false);
   });

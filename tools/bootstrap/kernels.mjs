@@ -6,7 +6,7 @@ import { fetchNode, headersOf } from './node.mjs';
 import { CACHE, ROOT } from './paths.mjs';
 import { say } from './say.mjs';
 import { findCompiler } from './tensorflow.mjs';
-import { work } from './work.mjs';
+import { readJson, work } from './work.mjs';
 
 // What is compiled for this very processor into out/native. Without it other code computes the same, slower: that
 // something cannot be built is said, and stops nothing.
@@ -60,9 +60,8 @@ async function compile(node, name, { title, without, depends = '', flags, link =
 
 /** The engine's own kernels, for the TensorFlow that is in use; the loader's arithmetic. */
 export async function ensureKernels(node) {
-  const current = join(CACHE, 'current.json');
-  const choice = existsSync(current) ? JSON.parse(readFileSync(current, 'utf8')) : null;
-  if (choice?.state === 'ready') {
+  const choice = readJson(join(CACHE, 'current.json'));
+  if (choice?.state === 'ready' && typeof choice.folder === 'string') {
     const library = join(choice.folder, 'tensorflow');
     await compile(node, 'kernels', {
       title: "Compiling the engine's kernels",

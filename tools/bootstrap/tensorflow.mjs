@@ -5,7 +5,7 @@ import { fetchNode, headersOf } from './node.mjs';
 import { CACHE, LOCK, PLATFORM, ROOT } from './paths.mjs';
 import { Sentence, say } from './say.mjs';
 import { fetchWheel, filesBelow, findPip } from './wheels.mjs';
-import { fileHash, locked, needDisk, quietly, work } from './work.mjs';
+import { fileHash, locked, needDisk, quietly, readJson, unwritable, work } from './work.mjs';
 
 // TensorFlow from its Python wheels, under TensorFlow.js's own N-API binding, which is plain C API and so works with
 // newer TensorFlows than the one it was released with. Everything for one variant stands in one folder:
@@ -26,45 +26,54 @@ function folderFor(variant) {
   return join(CACHE, `tensorflow-${LOCK.tensorflow.version}-${variant}-${hash.digest('hex').slice(0, 12)}`);
 }
 
-const read = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null);
-
 function writeWhole(path, value) {
-  writeFileSync(`${path}.part`, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(`${path}.part`, path);
+  const part = `${path}.${process.pid}.part`; // two may write at once
+  writeFileSync(part, `${JSON.stringify(value, null, 2)}\n`);
+  renameSync(part, path);
 }
 
 /**
  * TensorFlow, ready to be loaded. Where it cannot be had the program goes on with WASM: a warning says why, once.
  * @param {{node: string, variant?: string, again: boolean, verify: boolean}} options
  *   again: try even where an earlier try failed; verify: compare checksums of what is there, not sizes alone
+ * @returns {Promise<string | null>} why it cannot be had; null where it is ready
  */
 export async function ensureTensorFlow({ node, variant, again, verify }) {
   if (variant !== undefined && !LOCK.tensorflow.variants[variant])
     throw new Sentence(`There is no TensorFlow variant "${variant}": choose cpu or cuda.`);
-  const now = read(choice);
+  const now = readJson(choice);
   if (
     now?.state === 'ready' &&
     (variant ?? now.variant) === now.variant &&
+    LOCK.tensorflow.variants[now.variant] &&
     now.folder === folderFor(now.variant) &&
-    (await isIntact(now.folder, verify))
+    (await isIntact(now.folder, verify, again))
   )
-    return;
-  if (now?.state === 'absent' && !again) return;
+    return null;
+  if (now?.state === 'absent' && !again) return String(now.why);
   try {
     const gpu = await hasNvidia();
-    const wanted = variant ?? now?.variant ?? (gpu ? 'cuda' : 'cpu');
+    const before = LOCK.tensorflow.variants[now?.variant] ? now.variant : null; // of a file that may hold anything
+    const wanted = variant ?? before ?? (gpu ? 'cuda' : 'cpu');
     const found = gpu ? 'There is an NVIDIA GPU.' : 'No NVIDIA GPU was found.';
-    const why = variant ? 'It was chosen.' : (now?.variant && now.why) || found; // an earlier choice stays, with its reason
+    const why = variant ? 'It was chosen.' : (before && now.why) || found; // an earlier choice stays, with its reason
     const folder = folderFor(wanted);
-    await locked(CACHE, () => setUp(node, wanted, folder, verify));
+    await locked(CACHE, () => setUp(node, wanted, folder, verify, again));
     writeWhole(choice, { state: 'ready', folder, variant: wanted, version: LOCK.tensorflow.version, why });
-  } catch (error) {
-    if (!(error instanceof Sentence)) throw error;
-    mkdirSync(CACHE, { recursive: true });
-    writeWhole(choice, { state: 'absent', why: error.message });
+    return null;
+  } catch (thrown) {
+    const error = thrown instanceof Sentence ? thrown : unwritable(CACHE, thrown);
+    if (!error) throw thrown;
+    try {
+      mkdirSync(CACHE, { recursive: true });
+      writeWhole(choice, { state: 'absent', why: error.message });
+    } catch (unsaid) {
+      if (!unwritable(CACHE, unsaid)) throw unsaid; // it is said below, and tried again by the next command
+    }
     say(
       `${error.message}\nUntil then the WASM backend computes, some fifteen times slower; \`npm run setup\` tries again.`,
     );
+    return error.message;
   }
 }
 
@@ -72,17 +81,21 @@ async function hasNvidia() {
   return (await quietly('nvidia-smi', ['-L'])).code === 0;
 }
 
+/** What was compiled here is smaller than this, bytes: a set-up compares its contents each time. */
+const SMALL = 16e6;
+
 /**
- * Whether a folder still holds what was put there: sizes at every start, contents when a set-up is asked to verify.
- * @param {string} folder @param {boolean} thoroughly
+ * Whether a folder still holds what was put there: sizes at every start, the contents of small files at a set-up, all
+ * contents when it is asked to verify.
+ * @param {string} folder @param {boolean} thoroughly @param {boolean} smallOnes
  */
-export async function isIntact(folder, thoroughly) {
-  const files = read(join(folder, 'runtime.json'))?.files;
-  if (!files) return false;
+export async function isIntact(folder, thoroughly, smallOnes = false) {
+  const files = readJson(join(folder, 'runtime.json'))?.files;
+  if (!Array.isArray(files) || files.length === 0) return false;
   for (const { path, bytes, sha256 } of files) {
     const at = join(folder, path);
     if (statSync(at, { throwIfNoEntry: false })?.size !== bytes) return false;
-    if (thoroughly && (await fileHash(at, 'sha256')) !== sha256) return false;
+    if ((thoroughly || (smallOnes && bytes < SMALL)) && (await fileHash(at, 'sha256')) !== sha256) return false;
   }
   return true;
 }
@@ -98,8 +111,8 @@ export async function describeFiles(folder) {
   return files;
 }
 
-async function setUp(node, variant, folder, verify) {
-  if (await isIntact(folder, verify)) return;
+async function setUp(node, variant, folder, verify, again) {
+  if (await isIntact(folder, verify, again)) return;
   if (PLATFORM !== LOCK.tensorflow.platform)
     throw new Sentence(`TensorFlow is set up on ${LOCK.tensorflow.platform} only, and this is ${PLATFORM}.`);
   const { wheels, bytes_needed } = LOCK.tensorflow.variants[variant];

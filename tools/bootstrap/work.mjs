@@ -1,16 +1,18 @@
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   createReadStream,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statfsSync,
   statSync,
+  utimes,
   writeFileSync,
 } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { progress, Sentence, say } from './say.mjs';
 
@@ -95,39 +97,145 @@ export function downloadSentence(what, output) {
   return `${what} could not be fetched (${last.slice(0, 200)}): check the network or proxy, and run the same command again.`;
 }
 
-const isAlive = (pid) => {
+/** When a process of this machine began, in the system's words; empty where that cannot be asked (it is not Linux). */
+function beginOf(pid) {
+  try {
+    // The name, in brackets, may hold anything; the begin is the twentieth field after it.
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function isAlive(pid) {
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return error.code === 'EPERM';
   }
-};
+}
 
-/** One set-up at a time for a folder; the lock of a process that is gone is taken over. */
-export async function locked(folder, act) {
-  const lock = join(folder, '.lock');
-  mkdirSync(folder, { recursive: true });
-  for (let told = false; ; ) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0;
-      if (holder === process.pid) return act(); // within a step that holds it already
-      if (!holder || !isAlive(holder)) {
-        rmSync(lock, { force: true });
-        continue;
-      }
-      if (!told) say(`Waiting for another set-up (process ${holder}) …`);
-      told = true;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
+/** A ticket of another machine counts as held while it was touched so lately, ms: its processes cannot be asked for. */
+const FOREIGN = 120_000;
+const BEAT = 10_000;
+
+/** Whether whoever wrote a ticket is there. A number that another process has by now is told by when that began. */
+function isHeld(path, { pid, begin, host }) {
+  if (host === hostname()) return isAlive(pid) && (begin === '' || beginOf(pid) === begin);
+  const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  return Date.now() - touched < FOREIGN;
+}
+
+/** Tickets of processes that are there, by name. Those of others are removed: a name is never used again. */
+function ticketsIn(folder) {
+  const tickets = [];
+  for (const name of readdirSync(folder)) {
+    const [, kind, number, pid, begin, host] = /^(draws|waits)-(\d+)-(\d+)-(\d*)-(.*)-[0-9a-f]{12}$/.exec(name) ?? [];
+    if (kind === undefined) continue;
+    const ticket = { name, kind, number: Number(number), pid: Number(pid), begin, host: decodeURIComponent(host) };
+    if (isHeld(join(folder, name), ticket)) tickets.push(ticket);
+    else rmSync(join(folder, name), { force: true });
   }
+  return tickets;
+}
+
+const held = new Set();
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/**
+ * One set-up at a time for a folder; whoever is gone holds nothing. Lamport's bakery (1974): each draws a number beyond
+ * all that it sees, and waits for those who draw just now, and for smaller numbers. There is no lock to be taken over,
+ * so two cannot take over the same one.
+ */
+export async function locked(folder, act) {
+  const tickets = join(folder, '.lock');
+  if (held.has(tickets)) return act(); // within a step that holds it already
+  const me = `${process.pid}-${beginOf(process.pid)}-${encodeURIComponent(hostname())}-${randomBytes(6).toString('hex')}`;
+  const put = (kind, number) => {
+    const name = `${kind}-${number}-${me}`;
+    for (;;) {
+      mkdirSync(folder, { recursive: true });
+      clearOlderLock(tickets);
+      mkdirSync(tickets, { recursive: true });
+      try {
+        writeFileSync(join(tickets, name), '');
+        return name;
+      } catch (error) {
+        if (error.code !== 'ENOENT') throw error; // whoever was last has removed the folder just now
+      }
+    }
+  };
+  let mine;
   try {
+    const draws = put('draws', 0);
+    const number = 1 + Math.max(0, ...ticketsIn(tickets).map((ticket) => ticket.number));
+    mine = { name: put('waits', number), number };
+    rmSync(join(tickets, draws), { force: true });
+  } catch (error) {
+    throw unwritable(folder, error) ?? error;
+  }
+  const beat = setInterval(() => utimes(join(tickets, mine.name), new Date(), new Date(), () => {}), BEAT);
+  try {
+    const isBefore = ({ kind, number, name }) =>
+      kind === 'draws' || number < mine.number || (number === mine.number && name < mine.name);
+    for (let told = false; ; ) {
+      const before = ticketsIn(tickets).find((ticket) => ticket.name !== mine.name && isBefore(ticket));
+      if (!before) break;
+      if (!told && before.kind === 'waits') {
+        const where = before.host === hostname() ? '' : ` of ${before.host}`;
+        say(
+          `Waiting for another set-up (process ${before.pid}${where}) … If it is none, end this and remove ${join(tickets, before.name)}.`,
+        );
+        told = true;
+      }
+      await sleep(before.kind === 'draws' ? 10 : 300);
+    }
+    held.add(tickets);
     return await act();
   } finally {
-    rmSync(lock, { force: true });
+    held.delete(tickets);
+    clearInterval(beat);
+    rmSync(join(tickets, mine.name), { force: true });
+    try {
+      rmdirSync(tickets);
+    } catch {
+      // others wait
+    }
+  }
+}
+
+/** A lock as an older version made it, a file with the number of a process: nobody of today holds it. */
+function clearOlderLock(path) {
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() && !isAlive(Number(readFileSync(path, 'utf8')) || -1))
+    rmSync(path, { force: true });
+}
+
+/** What the system says of a place that cannot be written, as a sentence; null for any other fault. */
+export function unwritable(folder, error) {
+  const why = {
+    EROFS: 'its disk is mounted for reading only',
+    EACCES: 'you may not write there',
+    EPERM: 'you may not write there',
+    ENOSPC: 'its disk is full',
+    EDQUOT: 'your share of its disk is used up',
+    ENOTDIR: 'a part of its path is a file',
+    EEXIST: 'a file has its name',
+  }[error.code];
+  if (!why) return null;
+  const at = error.path ?? folder;
+  return new Sentence(
+    `${at} cannot be written, as ${why}: make room or ask for the right to write there, or set XDG_CACHE_HOME to another folder, and run the same command again.`,
+  );
+}
+
+/** A JSON file of the set-up; null where there is none, or it was cut short: then what it speaks of is made anew. */
+export function readJson(path) {
+  try {
+    const value = JSON.parse(readFileSync(path, 'utf8'));
+    return typeof value === 'object' ? value : null;
+  } catch (error) {
+    if (error.code !== 'ENOENT') say(`${path} cannot be read, and is made anew.`);
+    return null;
   }
 }
