@@ -91,9 +91,8 @@ class Socket {
   async #enter() {
     const admission = await enter();
     if (admission === 'refused') {
-      for (const { resolve } of this.#waiting.values()) resolve(NOT_SENT);
-      this.#waiting.clear();
-      return setConnection('refused');
+      setConnection('refused');
+      return this.#giveUp();
     }
     if (admission === 'unreachable') return this.#retry();
     media = `media/${admission.media}`;
@@ -102,14 +101,19 @@ class Socket {
 
   #retry() {
     setConnection('lost');
+    this.#giveUp();
+    setTimeout(() => void this.#enter(), this.#delay);
+    this.#delay = Math.min(5000, this.#delay * 2);
+  }
+
+  /** Without a connection only questions wait. */
+  #giveUp() {
     // A call that was on its way may or may not have been done: only its caller can know whether to ask again.
     for (const [id, { channel, sent, resolve }] of this.#waiting) {
       if (!sent && ASKS.has(channel)) continue;
       this.#waiting.delete(id);
       resolve(sent ? CUT_OFF : NOT_SENT);
     }
-    setTimeout(() => void this.#enter(), this.#delay);
-    this.#delay = Math.min(5000, this.#delay * 2);
   }
 
   #connect(ticket: string) {
@@ -152,9 +156,8 @@ class Socket {
 
   call(channel: string, input: unknown): Promise<Answer> {
     // What is pressed now is meant for now: it is not kept and done later.
-    const isLate =
-      connection === 'refused' || ((connection === 'lost' || connection === 'silent') && !ASKS.has(channel));
-    if (isLate) return Promise.resolve(NOT_SENT);
+    const isDown = connection === 'refused' || connection === 'lost' || connection === 'silent';
+    if (isDown && !ASKS.has(channel)) return Promise.resolve(NOT_SENT);
     return new Promise((resolve) => {
       const id = this.#next++;
       const send = JSON.stringify({ id, channel, input });

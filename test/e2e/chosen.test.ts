@@ -33,6 +33,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     });
     ({ browser, window } = await openWindow(serving));
     ({ page } = window);
+    await page.getByRole('link', { name: 'pictures' }).waitFor(); // it is let in
   });
   afterAll(async () => {
     await browser?.close();
@@ -123,6 +124,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     const id = stored(serving.home, (store) => store.runs.get('mask 1').id);
     const other = await serving.window(browser);
     await other.page.goto(serving.url);
+    await other.page.getByRole('link', { name: 'pictures' }).waitFor();
     await other.page.goto(address(`runs/${id}`));
     await other.page.getByRole('textbox', { name: 'Name of the run' }).waitFor();
     await page.goto(address(`runs/${id}`));

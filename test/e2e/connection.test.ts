@@ -32,6 +32,7 @@ describe.skipIf(!hasChromium)(`a window without a connection, in Chromium${why}`
     window = await serving.window(browser);
     ({ page } = window);
     await page.goto(through.href);
+    await page.getByRole('link', { name: 'pictures' }).waitFor(); // it is let in
     await page.goto(`${through.origin}/#/runs/1`);
     await page.getByRole('button', { name: 'Pause' }).waitFor();
   });

@@ -59,6 +59,7 @@ describe.skipIf(!hasChromium)(`what is edited in a window, in Chromium${why}`, (
     window = await serving.window(browser);
     ({ page } = window);
     await page.goto(serving.url);
+    await page.getByRole('link', { name: 'set a' }).waitFor(); // it is let in
   });
   afterAll(async () => {
     await browser?.close();

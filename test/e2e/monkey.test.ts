@@ -194,8 +194,8 @@ class Watched {
     page.on('websocket', (socket) =>
       socket.on('framereceived', ({ payload }) => {
         const text = String(payload);
-        // What the window sent could not be used, or the program failed over it.
-        if (/"kind":"internal"|cannot be used: (Invalid|Unrecognized|Expected)/.test(text))
+        // What the window sent could not be used (a setting that was typed has a dot), or the program failed over it.
+        if (/"kind":"internal"|"(\w+|The request) cannot be used: (Invalid|Unrecognized|Expected)/.test(text))
           faults.push(`answer ${text.slice(0, 400)}`);
       }),
     );

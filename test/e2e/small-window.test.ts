@@ -27,6 +27,7 @@ describe.skipIf(!hasChromium)(`small windows, in Chromium${why}`, () => {
     });
     ({ browser, window } = await openWindow(serving));
     ({ page } = window);
+    await page.getByRole('link', { name: 'pictures' }).waitFor(); // it is let in
   });
   afterAll(async () => {
     await browser?.close();

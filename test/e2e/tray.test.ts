@@ -18,6 +18,7 @@ describe.skipIf(!hasChromium)(`tasks and messages, in Chromium${why}`, () => {
     await makeLearnedRun(serving.home);
     ({ browser, window } = await openWindow(serving));
     ({ page } = window);
+    await page.getByRole('link', { name: 'pictures' }).waitFor(); // it is let in
   });
   afterAll(async () => {
     await browser?.close();
