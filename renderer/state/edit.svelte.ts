@@ -186,6 +186,7 @@ function flushAll() {
 /** What is typed is on its way before the page goes; what cannot be saved is asked about. */
 window.addEventListener('beforeunload', (event) => {
   flushAll();
+  if (window.conmim) return; // a desktop window asks nothing: it would just not close
   if (unsaved.size > 0 || [...open].some((edit) => edit.error !== null && edit.isUnsaved)) event.preventDefault();
 });
 window.addEventListener('pagehide', flushAll);

@@ -101,6 +101,21 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     }
   });
 
+  test('a mask that was drawn belongs to the image that it was drawn for', async () => {
+    await page.goto(address('explore?run=1&image=1'));
+    await page.getByRole('button', { name: 'Another mask' }).waitFor({ timeout: 90_000 });
+    await page.getByRole('button', { name: 'Unmask', exact: true }).click();
+    const student = page.getByRole('region', { name: 'What the student sees' }).getByRole('application');
+    const box = (await student.boundingBox())!;
+    await page.mouse.click(box.x + box.width * 0.4, box.y + box.height * 0.4);
+    const own = page.getByRole('button', { name: "The run's mask" });
+    await own.waitFor();
+    await page.goto(address('explore?run=1&image=2'));
+    await page.getByRole('button', { name: 'Another mask' }).waitFor();
+    await page.goBack();
+    await own.waitFor();
+  });
+
   test('what is not there is said', async () => {
     for (const [query, words] of [
       ['run=9999', /There is no run "?9999/],

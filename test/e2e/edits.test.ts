@@ -137,6 +137,22 @@ describe.skipIf(!hasChromium)(`what is edited in a window, in Chromium${why}`, (
     await expect.poll(rows).toEqual(changed({ tags: ['b', 'c'] }));
   });
 
+  test('the draft of a run keeps what was typed in the last moment before Back', async () => {
+    await page.goto(address('runs'));
+    await page.goto(address('new?dataset=1&preset=small-cpu'));
+    const ratio = async () => {
+      await page.getByPlaceholder(/Search .* settings/).fill('mask.ratio');
+      return page.getByRole('textbox', { name: 'Ratio', exact: true });
+    };
+    await shown('Name of the run').fill('a name');
+    await (await ratio()).fill('0.5');
+    await page.goBack(); // before the address has it
+    await page.getByRole('searchbox', { name: 'Filter runs' }).waitFor();
+    await page.goForward();
+    expect(await (await ratio()).inputValue()).toBe('0.5');
+    expect(await shown('Name of the run').inputValue()).toBe('a name');
+  });
+
   test('another window writes: a field that is not edited follows; one that is edited asks which counts', async () => {
     await open('runs');
     await shown('Notes').click();
