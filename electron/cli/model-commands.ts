@@ -59,6 +59,10 @@ export function addModelCommands(program: Command): void {
           signal,
         });
         out.result(result, evaluationWords(result));
+        if (result.not_stored !== undefined) {
+          out.note(`These figures are said here alone, and not kept with the checkpoint: ${result.not_stored}`);
+          process.exitCode = 1;
+        }
       }),
     );
 

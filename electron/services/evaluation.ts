@@ -61,6 +61,8 @@ export interface EvaluationResult extends Omit<Measured, 'scores'> {
   /** Weights that were imported, where there were any. */
   official?: Scores;
   official_name?: string;
+  /** Why the figures are not kept with the checkpoint: what was computed for hours is said all the same. */
+  not_stored?: string;
 }
 
 /** A checkpoint that can be evaluated. @throws AppError not-found; bad-input for one of a fine-tuning */
@@ -111,7 +113,15 @@ export async function evaluate(store: Store, options: EvaluateOptions): Promise<
     }),
   };
   const found = { checkpoint_id: checkpoint.id, dataset_id: dataset.id, task: options.task, result: { ...result } };
-  if (options.queued === undefined) store.evaluations.add(found);
-  else store.queuedEvaluations.finish(options.queued, found);
-  return result;
+  if (options.queued !== undefined) {
+    store.queuedEvaluations.finish(options.queued, found);
+    return result;
+  }
+  try {
+    store.evaluations.add(found);
+    return result;
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { ...result, not_stored: [error.message, error.why, error.next].filter(Boolean).join(' ') };
+  }
 }

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ImageReader, onReadable, type Readable } from '../../electron/data/readable.ts';
 import { importDataset } from '../../electron/services/datasets.ts';
 import { exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
@@ -107,6 +107,21 @@ describe('images that went away or broke are left out, counted and named', () =>
     whole = await asked('knn');
     for (const path of GONE) rmSync(join(pictures, path));
     writeFileSync(join(pictures, BROKEN), 'no picture any more');
+  });
+
+  test('figures that cannot be stored are said all the same, with the reason', async () => {
+    const full = new AppError('bad-file', 'No room to write it.', 'The disk is full.', 'Make room.');
+    const add = vi.spyOn(store.evaluations, 'add').mockImplementation(() => {
+      throw full;
+    });
+    try {
+      const { not_stored, ...figures } = await asked('knn');
+      expect(not_stored).toBe('No room to write it. The disk is full. Make room.');
+      expect(figures.trained).toBeDefined();
+    } finally {
+      add.mockRestore();
+    }
+    expect((await asked('knn')).not_stored).toBeUndefined();
   });
 
   test.each(['knn', 'linear', 'fewshot', 'lookup'] as const)('%s', async (task) => {
