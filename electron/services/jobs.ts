@@ -4,6 +4,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
+import { signalWords } from '../trainer/signals.ts';
 import type { EmbeddingOptions } from './embeddings/embeddings.ts';
 import type { EvaluateOptions } from './evaluation.ts';
 import type { ExportOptions } from './export/export.ts';
@@ -52,10 +53,9 @@ export function runJob<T>(job: Job, { onProgress, signal }: JobOptions = {}): Pr
     child.once('close', (code, ended) => {
       signal?.removeEventListener('abort', cancel);
       if (signal?.aborted) reject(new AppError('canceled', 'It was canceled.'));
-      const why = `${ended ?? `Exit code ${code}`}; too little memory does this.`;
-      reject(
-        new AppError('trainer-died', 'The process ended without a word.', why, 'Choose a smaller model or batch.'),
-      );
+      const why = ended ? signalWords(ended) : `Exit code ${code}.`;
+      const next = 'Do it again; if memory ran out, with a smaller model or batch.';
+      reject(new AppError('trainer-died', 'The process ended without a word.', why, next));
     });
     child.send(job, () => {}); // a process that is gone already says so by closing
   });

@@ -20,6 +20,10 @@ export interface Picture {
   hash: string | null;
 }
 
+/** RIFF says how long it is; one that was cut is made again. */
+const isWholeWebp = (bytes: Buffer) =>
+  bytes.length > 12 && bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.readUInt32LE(4) + 8 === bytes.length;
+
 /** Pictures for windows: thumbnails are made once and kept by content, so copies and re-imports share them. */
 export class Thumbnails {
   readonly folder: string;
@@ -42,7 +46,7 @@ export class Thumbnails {
     const { hash } = image;
     const file = join(this.folder, KEPT, hash.slice(0, 2), `${hash}.webp`);
     const kept = await readFile(file).catch(() => null);
-    if (kept && kept.length > 0) return { body: kept, hash };
+    if (kept && isWholeWebp(kept)) return { body: kept, hash };
     const picture = await this.#turn(() => this.#made(image, THUMBNAIL_SIDE));
     if (picture.hash !== null) await keep(file, picture.body);
     return picture;

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { RunStatus } from '../../shared/domain.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
+import { signalWords } from './signals.ts';
 
 export interface TrainerEnd {
   status: RunStatus;
@@ -67,9 +68,7 @@ export function startTrainer(
         },
       );
     child.once('error', (error) => died(error.message));
-    child.once('close', (code, signal) =>
-      died(signal ? `Signal ${signal}; out of memory does this.` : `Exit code ${code}.`),
-    );
+    child.once('close', (code, signal) => died(signal ? signalWords(signal) : `Exit code ${code}.`));
   });
   void ended.then(() => claimed.resolve(false));
   const order = (type: TrainerOrder['type']) => {

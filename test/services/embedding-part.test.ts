@@ -1,7 +1,8 @@
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { EmbeddingPart, partFolder } from '../../electron/services/embeddings/part.ts';
 import { scratch } from '../store/helpers.ts';
@@ -69,4 +70,40 @@ test('a process that is stopped keeps it, and a killed one leaves it to the next
   expect(valuesOf(next)).toEqual([3, 5]);
   next.remove();
   expect(existsSync(next.folder)).toBe(false);
+});
+
+test('what a disk changed of it is computed again, with what follows; the rest is kept', () => {
+  const file = join(scratch(), 'changed.npy');
+  const values = (i: number) => Float32Array.from({ length: 8 }, (_, d) => i + d / 8);
+  const open = () => new EmbeddingPart(file, 'the same', 2);
+  const write = () => {
+    const part = open();
+    for (let i = part.chunks.length; i < 5; i++) part.append({ images: 4, unreadable: [] }, values(i));
+    return part;
+  };
+  write().close();
+  const [data, done] = ['values.f32', 'done.jsonl'].map((name) => join(partFolder(file), name)) as [string, string];
+  const all = Array.from({ length: 5 }, (_, i) => [...values(i)]).flat();
+  const [soundData, soundDone] = [readFileSync(data), readFileSync(done)];
+  fc.assert(
+    fc.property(fc.boolean(), fc.nat(), fc.integer({ min: 1, max: 255 }), (isData, at, mask) => {
+      const bytes = Buffer.from(isData ? soundData : soundDone);
+      bytes[at % bytes.length]! ^= mask;
+      writeFileSync(data, isData ? bytes : soundData);
+      writeFileSync(done, isData ? soundDone : bytes);
+      const part = open();
+      expect(part.chunks.length).toBeLessThan(5);
+      expect(valuesOf(part)).toEqual(all.slice(0, 8 * part.chunks.length));
+      if (isData) expect(part.chunks.length).toBe(Math.floor((at % bytes.length) / 32));
+      if (part.chunks.length > 0) part.close();
+      else {
+        part.append({ images: 4, unreadable: [] }, values(0)); // with nothing in it, it goes
+        part.close();
+      }
+      const whole = write();
+      expect(valuesOf(whole)).toEqual(all);
+      whole.close();
+    }),
+    { numRuns: 60 },
+  );
 });

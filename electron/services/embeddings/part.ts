@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { AppError } from '../../../shared/errors.ts';
 import { openSource, writeAll, writeWhole } from '../../files/files.ts';
 import { type FileLock, lockFile } from '../../store/file-lock.ts';
@@ -82,7 +83,8 @@ export class EmbeddingPart {
   append(chunk: Chunk, values: Float32Array): void {
     writeAll(this.#values, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     fdatasyncSync(this.#values); // before the line that says so
-    writeAll(this.#done, Buffer.from(`${JSON.stringify(chunk)}\n`));
+    const sum = sumOf(chunk, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    writeAll(this.#done, Buffer.from(`${JSON.stringify({ ...chunk, sum })}\n`));
     this.chunks.push(chunk);
   }
 
@@ -136,19 +138,25 @@ export class EmbeddingPart {
     return (images - unreadable.length) * this.#perImage;
   }
 
-  /** Reads which chunks are whole, and cuts off what was written after them. */
+  /** Reads which chunks are whole and as they were written, and cuts off what comes after them. */
   #takeUp(): void {
     const text = readText(this.at(FILES.done)) ?? '';
     const { size } = statSync(this.at(FILES.values));
+    const source = openSource(this.at(FILES.values));
     let [bytes, length] = [0, 0];
     for (const line of text.slice(0, text.lastIndexOf('\n') + 1).split(/(?<=\n)/)) {
-      const chunk = chunkIn(line);
-      if (chunk === null) break;
+      const found = chunkIn(line);
+      if (found === null) break;
+      const { sum, ...chunk } = found;
       const end = bytes + 4 * this.#sizeOf(chunk);
       if (end > size) break;
+      const values = new Uint8Array(end - bytes);
+      source.read(bytes, values);
+      if (sumOf(chunk, values) !== sum) break;
       [bytes, length] = [end, length + Buffer.byteLength(line)];
       this.chunks.push(chunk);
     }
+    source.close();
     ftruncateSync(this.#values, bytes);
     ftruncateSync(this.#done, length);
   }
@@ -178,11 +186,15 @@ function requireOwn(folder: string): void {
   throw new AppError('conflict', `${folder} is there already.`, why, 'Choose another name for the embeddings.');
 }
 
+/** Of a chunk and its values: what a disk changed is computed again. */
+const sumOf = ({ images, unreadable }: Chunk, values: Uint8Array): number =>
+  crc32(JSON.stringify([images, unreadable]), crc32(values));
+
 /** Null where a line is none that was written here: a power cut left it. */
-function chunkIn(line: string): Chunk | null {
+function chunkIn(line: string): (Chunk & { sum: number }) | null {
   try {
-    const { images, unreadable } = JSON.parse(line) as Chunk;
-    return images > 0 && Array.isArray(unreadable) ? { images, unreadable } : null;
+    const { images, unreadable, sum } = JSON.parse(line) as Chunk & { sum: number };
+    return images > 0 && Array.isArray(unreadable) ? { images, unreadable, sum } : null;
   } catch {
     return null;
   }
