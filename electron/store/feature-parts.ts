@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { floatsOf, toBlob } from './blobs.ts';
 import type { Db } from './open.ts';
 
@@ -23,16 +24,19 @@ export class FeatureParts {
   /** In the place of one with the same start; within a transaction of the caller's. */
   save(owner: number, key: string, { start, features }: FeaturePart): void {
     this.#db
-      .prepare(`INSERT OR REPLACE INTO ${this.#table} VALUES (?, ?, ?, ?)`)
-      .run(owner, key, start, toBlob(features));
+      .prepare(`INSERT OR REPLACE INTO ${this.#table} VALUES (?, ?, ?, ?, ?)`)
+      .run(owner, key, start, toBlob(features), crc32(toBlob(features)));
   }
 
-  /** What was kept, in order. */
+  /** What was kept, in order, up to the first that is not as it was written: from there it is computed again. */
   list(owner: number, key: string): FeaturePart[] {
     const rows = this.#db
-      .prepare(`SELECT start, data FROM ${this.#table} WHERE ${OWNERS[this.#table]} = ? AND key = ? ORDER BY start`)
-      .all(owner, key) as { start: number; data: Buffer }[];
-    return rows.map(({ start, data }) => ({ start, features: floatsOf(data) }));
+      .prepare(
+        `SELECT start, data, crc32 AS sum FROM ${this.#table} WHERE ${OWNERS[this.#table]} = ? AND key = ? ORDER BY start`,
+      )
+      .all(owner, key) as { start: number; data: Buffer; sum: number | null }[];
+    const bad = rows.findIndex(({ data, sum }) => crc32(data) !== sum);
+    return (bad === -1 ? rows : rows.slice(0, bad)).map(({ start, data }) => ({ start, features: floatsOf(data) }));
   }
 
   delete(owner: number): void {

@@ -54,6 +54,23 @@ test('parts of a map come back in order, and go when the map is kept', () => {
   expect(store.featureMaps.parts(key)).toEqual([]);
 });
 
+test('features that a disk changed, or of an older version, are not gone on with, nor those after them', () => {
+  const { store, dataset, run, path } = newStore();
+  const key = {
+    ...{ run_id: run.id, dataset_id: dataset.id, checkpoint_id: null },
+    ...{ network: 'untrained' as const, pool: 'cls' as const, images: 'a' },
+  };
+  const starts = () => store.featureMaps.parts(key).map(({ start }) => start);
+  for (const start of [0, 2, 4]) store.featureMaps.savePart(key, start, Float32Array.from([start, 1]));
+  expect(starts()).toEqual([0, 2, 4]);
+  const raw = new Database(path);
+  raw.exec(`UPDATE feature_parts SET data = x'0000004100008040' WHERE start = 2`);
+  expect(starts()).toEqual([0]);
+  raw.exec('UPDATE feature_parts SET crc32 = NULL');
+  expect(starts()).toEqual([]);
+  raw.close();
+});
+
 test('a sample is even over the usable images, and is all of them where they are few', () => {
   const { store, dataset } = newStore();
   const names = Array.from({ length: 100 }, (_, i) => String(i).padStart(3, '0'));

@@ -11,6 +11,7 @@ import { epochSteps } from './0009-epoch-steps.ts';
 import { checksums } from './0010-checksums.ts';
 import { preparedChecksums } from './0011-prepared-checksums.ts';
 import { notices } from './0012-notices.ts';
+import { featureChecksums } from './0013-feature-checksums.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -26,4 +27,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   checksums,
   preparedChecksums,
   notices,
+  featureChecksums,
 ];
