@@ -122,12 +122,26 @@ export function migrate(db: Db, target = MIGRATIONS.length): void {
   for (let version = current() + 1; version <= target; version++) {
     db.transaction(() => {
       if (current() >= version) return;
-      MIGRATIONS[version - 1]!(db);
+      try {
+        MIGRATIONS[version - 1]!(db);
+      } catch (error) {
+        throw codeOf(error) === 'SQLITE_ERROR' ? notWhatItSays(db.name, version, error) : error;
+      }
       db.pragma(`application_id = ${APPLICATION_ID}`);
       db.pragma(`user_version = ${version}`);
     }).immediate();
   }
 }
+
+/** Tables are there that the format lacks, or the other way round: the number of the format was changed. */
+const notWhatItSays = (path: string, version: number, cause: unknown) =>
+  new AppError(
+    'bad-file',
+    `${path} is damaged, or was written by a trial version.`,
+    `It calls itself of format ${version - 1}, and is not: ${(cause as Error).message}.`,
+    'Restore it from a copy, or name another home folder with --home.',
+    { cause },
+  );
 
 /** Turning the log on does not wait for others by itself. */
 function retryBusy(act: () => void): void {

@@ -35,6 +35,21 @@ describe('Store.open', () => {
     expect(readFileSync(path).equals(before)).toBe(true);
   });
 
+  test('a file that is of another format than it says is refused in words, and left alone', () => {
+    const path = join(scratch(), 'other.sqlite');
+    Store.open(path).close();
+    for (let version = 1; version < MIGRATIONS.length; version++) {
+      const raw = new Database(path);
+      raw.pragma(`user_version = ${version}`);
+      raw.pragma('wal_checkpoint(TRUNCATE)');
+      raw.close();
+      expect(
+        catchError(() => Store.open(path)),
+        String(version),
+      ).toMatchObject({ kind: 'bad-file' });
+    }
+  });
+
   test('refuses what is not a database, or is another program’s, and leaves it alone', () => {
     const folder = scratch();
     const text = join(folder, 'text');
