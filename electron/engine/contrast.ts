@@ -6,7 +6,7 @@ import { record, Value } from './tape.ts';
 export interface Lookup {
   top1: number;
   top5: number;
-  /** Top-1 of the same queries among another image's keys: what position alone gives. Null for a batch of one image. */
+  /** Top-1 of the same queries among another image's keys: what position alone gives. Null for a batch of one image, in however many crops. */
   top1_control: number | null;
 }
 
@@ -100,24 +100,32 @@ export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Run
   });
 }
 
-/** Top-1, top-5 and the control of a batch of look-ups. */
+/**
+ * Top-1, top-5 and the control of a batch of look-ups.
+ * @param isOther `[batch]`, of each image whether the next one of the batch is another: few images stand in a batch more
+ *   than once, and an image's own keys are no control; null where all are others
+ */
 export function lookup(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D | Float32Array,
   config: RunConfig['contrast'],
+  isOther: readonly boolean[] | null = null,
 ): Lookup {
   const [batch, K] = queries.shape;
   const values = tf.tidy(() => {
     const masked = mask instanceof Float32Array ? tf.tensor2d(mask, [batch, K]) : mask;
-    const share = (ranks: tf.Tensor2D, below: number) =>
-      tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), masked)), tf.sum(masked));
+    const share = (ranks: tf.Tensor2D, below: number, counted: tf.Tensor = masked) =>
+      tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), counted)), tf.sum(counted));
     const ranks = lookupRanks(queries, keys, config);
     const found = [share(ranks, 1), share(ranks, 5)];
-    if (batch > 1) {
+    if (batch > 1 && isOther?.includes(true) !== false) {
       const others = tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]);
       // The control is always within one image: with the whole batch as dictionary the right key would be there.
-      found.push(share(lookupRanks(queries, others, { ...config, dictionary: 'image' }), 1));
+      const counted = isOther?.includes(false)
+        ? tf.mul(masked, tf.tensor2d(isOther.map(Number), [batch, 1], 'float32'))
+        : masked;
+      found.push(share(lookupRanks(queries, others, { ...config, dictionary: 'image' }), 1, counted));
     }
     return tf.stack(found);
   });

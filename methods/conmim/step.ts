@@ -19,6 +19,8 @@ export interface ConMIMBatch {
   teacher: Images;
   /** `[batch, K]`, 1 = masked. */
   mask: Float32Array;
+  /** `[batch]`, which image each is; without it they are taken for different ones. */
+  imageIds?: Int32Array;
 }
 
 const network = ({ model, projector }: ConMIMConfig): NetworkSpec => ({
@@ -32,16 +34,17 @@ export const conmim: Method<ConMIMConfig, ConMIMBatch> = {
   student: network,
   teacher: network,
 
-  step({ student, teacher }, { student: corrupted, teacher: full, mask }, { projector, contrast }, show) {
+  step({ student, teacher }, { student: corrupted, teacher: full, mask, imageIds }, { projector, contrast }, show) {
     // The teacher sees the full image, on batch statistics, and no gradient reaches it.
     const keys = frozen(() => unit(patches(project(teacher, projector, encode(teacher, all(full))))));
     const queries = unit(patches(project(student, projector, encode(student, replace(corrupted, mask)))));
     const loss = denoisingContrast(queries, keys, mask, contrast);
+    const isOther = imageIds ? Array.from(imageIds, (id, i) => id !== imageIds[(i + 1) % imageIds.length]) : null;
     show?.('queries', queries.tensor);
     show?.('keys', keys.tensor);
     return {
       loss,
-      figures: { ...lookup(queries.tensor, keys.tensor, mask, contrast) } satisfies {
+      figures: { ...lookup(queries.tensor, keys.tensor, mask, contrast, isOther) } satisfies {
         [K in keyof Lookup]: number | null;
       },
     };
