@@ -4,6 +4,8 @@ import { hostCopy } from '../engine/host.ts';
 
 /** Rows that are compared with all others at a time. */
 const BLOCK = 256;
+/** Cosines that differ by less are equal but for rounding. */
+const ALIKE = 1e-6;
 
 /** Rows of length one, in place: distances between them order as cosine does. @param rows `[n, dim]` */
 export function normaliseRows(rows: Float32Array, dim: number): Float32Array {
@@ -70,8 +72,14 @@ export function mapFigures(rows: Float32Array, dim: number, places: Float32Array
     some.forEach((row, i) => {
       const own = like.subarray(i * n, (i + 1) * n);
       for (const near of nearestOnMap(places, row, used)) {
+        // Of images that are alike the middle rank: where all are, no neighbour is nearer than another.
         let rank = 1;
-        for (let j = 0; j < n; j++) if (j !== row && own[j]! > own[near]!) rank++;
+        for (let j = 0; j < n; j++) {
+          if (j === row || j === near) continue;
+          const closer = own[j]! - own[near]!;
+          if (closer > ALIKE) rank++;
+          else if (closer >= -ALIKE) rank += 0.5;
+        }
         penalty += Math.max(0, rank - used);
         if (rank <= used) kept++;
       }

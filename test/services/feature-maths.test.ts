@@ -113,6 +113,17 @@ describe('neighbours', () => {
     expect(figures.kept).toBeCloseTo(0.20714285714285713, 6);
   });
 
+  test('where all features are alike no neighbour is nearer: the figures are those of guessing', () => {
+    const same = normaliseRows(new Float32Array(40 * 3).fill(1), 3);
+    const scattered = Float32Array.from(
+      { length: 80 },
+      (_, i) => Math.sin(i * 12.9898) * 43758.5453 - Math.floor(Math.sin(i * 12.9898) * 43758.5453),
+    );
+    const figures = mapFigures(same, 3, scattered, 7, 1000);
+    expect(Math.abs(figures.trustworthiness - 0.5)).toBeLessThan(0.2);
+    expect(figures.kept).toBe(0);
+  });
+
   test('a map that is the features themselves is trusted wholly; a sample is near the whole', () => {
     const circle = Float32Array.from({ length: 200 }, (_, j) =>
       j % 2 === 0 ? Math.cos((j >> 1) ** 1.3) : Math.sin((j >> 1) ** 1.3),

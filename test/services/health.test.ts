@@ -105,13 +105,16 @@ test('the verdict says what the figures say', () => {
       runConfigSchema.parse(config),
     );
   const levels = (trained: NetworkHealth) => found(trained).map(({ level }) => level);
-  expect(levels(network())).toEqual(['good', 'good', 'good', 'good', 'note', 'note']);
+  expect(levels(network())).toEqual(['good', 'good', 'good', 'good', 'good', 'note', 'note']);
   expect(levels(network({ keys: set({ rank: 1.2 }) }))[0]).toBe('bad');
   expect(levels(network({ keys: set({ cosine: 0.95 }) }))[0]).toBe('bad');
   expect(levels(network({ keys: set({ dead: 3 }) }))[1]).toBe('note');
-  expect(levels(network({ top1: 0.1 }))[2]).toBe('bad');
-  expect(levels(network({ position_shortcut: 0.9 }))[3]).toBe('bad');
-  expect(levels(network({ position_shortcut: null }))[3]).toBe('note');
+  expect(levels(network({ top1: 0.1 }))[3]).toBe('bad');
+  expect(levels(network({ position_shortcut: 0.9 }))[4]).toBe('bad');
+  expect(levels(network({ position_shortcut: null }))[4]).toBe('note');
+  // Forty black pictures: everything is finite, and nothing is good.
+  for (const alike of [{ cosine: 1, rank: 1 }, { rank: 1 }])
+    expect(levels(network({ images: set(alike) }))[2]).toBe('bad');
   // The cause that stands in the run's own configuration is named, and no setting that it does not heed.
   const [collapse] = found(network({ keys: set({ rank: 1.2 }) }), { momentum: { schedule: 'none' } });
   expect(collapse!.text).toContain('momentum.schedule=cosine');

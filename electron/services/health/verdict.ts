@@ -1,6 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from '../../../shared/health.ts';
-import type { HealthReport } from './health.ts';
+import type { HealthReport, SetHealth } from './health.ts';
 
 /** A sentence or two on one sign: the figure, what it means, and what to do where it is bad. */
 export interface Finding {
@@ -14,12 +14,17 @@ const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 /** Look-ups that are more position than this are a short cut. */
 const SHORTCUT = 0.7;
 
+/** Images whose features are one but for rounding, or lie on a line. */
+const areAlike = ({ cosine, rank }: SetHealth) => cosine > 1 - 1e-5 || rank < 1.5;
+
 /** What the figures say, in words; the thresholds are ours, and stand in the sentences. */
 export function findingsOf(
   { trained, untrained, chance, K, place_share_chance }: HealthReport,
   config: RunConfig,
 ): Finding[] {
-  const { keys } = trained;
+  const { keys, images } = trained;
+  const alike = areAlike(images);
+  const bothAlike = alike && areAlike(untrained.images);
   const least = leastRank(keys.width, keys.rows);
   const collapsed = collapseOf(keys) !== null;
   const gain = trained.top1 - untrained.top1;
@@ -38,6 +43,15 @@ export function findingsOf(
           ? 'Every dimension of the keys is in use'
           : `${keys.dead} of ${keys.width} dimensions of the keys are dead`,
       text: `A dimension is dead where it varies less than a tenth of what an even spread has; of the untrained network's there are ${untrained.keys.dead}.${keys.dead > keys.width / 2 ? ' A smaller projector.out would do as well.' : ''}`,
+    },
+    {
+      level: alike ? 'bad' : 'good',
+      title: bothAlike
+        ? 'The images are all alike'
+        : alike
+          ? 'The network sees all images alike'
+          : 'The network tells images apart',
+      text: `Two images have a mean cosine of ${images.cosine.toFixed(4)} (untrained ${untrained.images.cosine.toFixed(4)}), and they use ${images.rank.toFixed(1)} directions (untrained ${untrained.images.rank.toFixed(1)}).${bothAlike ? ' To the untrained network they are as much alike: the figures say nothing of what was learned. Look at the images, or choose others.' : alike ? ` ${steadier(config)}` : ''}`,
     },
     {
       level: gain > 0.01 ? 'good' : 'bad',
