@@ -539,6 +539,8 @@ export interface ConfigCheck {
     /** Patches of an image: keys of its dictionary. */
     K: number;
     masked: number;
+    /** What follows from settings otherwise than they say, and what does not fit; each with the setting that changes it. */
+    notices: string[];
     parameters: number;
     checkpoint_bytes: number;
     /** At most 200 points over the whole run. */

@@ -23,12 +23,15 @@ export interface Rates {
   momentum: number;
 }
 
-/** Steps of warm-up, never more than all steps: the published code asserts that, we shorten. */
-export function warmupSteps(config: RunConfig, totalSteps: number, stepsPerEpoch: number): number {
-  const { warmup_steps, warmup_epochs } = config.optimizer;
-  const wanted = warmup_steps >= 0 ? warmup_steps : Math.trunc(warmup_epochs * stepsPerEpoch);
-  return Math.min(wanted, totalSteps);
+/** Steps of warm-up as they are asked for. */
+export function wantedWarmup({ optimizer }: Pick<RunConfig, 'optimizer'>, stepsPerEpoch: number): number {
+  const { warmup_steps, warmup_epochs } = optimizer;
+  return warmup_steps >= 0 ? warmup_steps : Math.trunc(warmup_epochs * stepsPerEpoch);
 }
+
+/** The same, never more than all steps: the published code asserts that, we shorten, and say so. */
+export const warmupSteps = (config: RunConfig, totalSteps: number, stepsPerEpoch: number): number =>
+  Math.min(wantedWarmup(config, stepsPerEpoch), totalSteps);
 
 /** Learning rate, weight decay and momentum of a step, counted from 0. */
 export function ratesAt(config: RunConfig, step: number, totalSteps: number, stepsPerEpoch: number): Rates {

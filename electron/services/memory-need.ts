@@ -7,7 +7,7 @@ import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
 const FLOAT = 4;
 /** Student, teacher, two moments of the optimizer, and the gradients. */
 const COPIES = 5;
-/** Widths of a token that a block keeps for the way back: x, middle, attended, projected, mlp, and qkv (engine/block.ts). */
+/** Widths of a token that a block keeps for the way back: x, middle, attended, projected, mlp, and qkv (engine/layers/block.ts). */
 const KEPT_WIDTHS = 8;
 /** A thread that decodes: its own heap, its decoder, and an image. */
 const THREAD = 40e6;
@@ -75,4 +75,4 @@ export function adviceFor(config: RunConfig, memory: number): string {
   return 'Even train.batch_size=2 with train.recompute=true does not fit: take a larger model.patch_size, a smaller model.image_size, or a smaller model.';
 }
 
-export const gigabytes = (bytes: number) => `${(bytes / 1e9).toPrecision(3)} GB`;
+export const gigabytes = (bytes: number) => `${(bytes / 1e9).toLocaleString('en', { maximumSignificantDigits: 3 })} GB`;

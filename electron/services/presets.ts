@@ -1,14 +1,14 @@
-import { gridOf, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import { patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { ConfigCheck, PresetRow } from '../../shared/ipc.ts';
-import { makeMask } from '../../shared/masking.ts';
 import { PRESETS, type Preset } from '../../shared/presets.ts';
-import { stream } from '../data/random.ts';
 import { parameterSpecs, sizeOf } from '../engine/parameters.ts';
 import { ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { maskedPatches, planNotices } from '../trainer/plan-notices.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
+import { requireMemory } from './memory-need.ts';
 
 /** Recipes that the user saved. */
 export const savedPresets = (store: Store): Preset[] =>
@@ -82,6 +82,17 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   return { config, problems, differs, plan: recipe.dataset === null ? null : planOf(store, recipe.dataset, config) };
 }
 
+/** That a run cannot fit, as it is said when it is to be started. */
+function memoryNotice(config: RunConfig): string[] {
+  try {
+    requireMemory(config);
+    return [];
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return [`${error.message} ${error.next}`];
+  }
+}
+
 function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable<ConfigCheck['plan']> {
   const dataset = store.datasets.get(datasetId);
   const images =
@@ -90,7 +101,6 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
       : imagesOf(store, dataset, (image) => !isHeldOut(image, config.data.holdout)).length;
   const perEpoch = stepsPerEpoch(images, config);
   const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
-  const shape = { grid: gridOf(config.model), patchSize: config.model.patch_size, imageSize: config.model.image_size };
   const parameters = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
   const count = Math.min(CURVE_POINTS, steps);
   const at = Array.from({ length: count }, (_, i) => (count < 2 ? 0 : Math.round((i * (steps - 1)) / (count - 1))));
@@ -100,7 +110,8 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
     steps,
     steps_per_epoch: perEpoch,
     K: patchesOf(config.model),
-    masked: makeMask(config.mask, shape, stream(0, 0, 0, 'plan')).reduce((sum, m) => sum + m, 0),
+    masked: maskedPatches(config),
+    notices: [...planNotices(config, { images, steps, perEpoch }), ...memoryNotice(config)],
     parameters,
     checkpoint_bytes: 4 * 4 * parameters, // student, teacher and two moments, float32
     curves: {

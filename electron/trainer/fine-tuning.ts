@@ -37,7 +37,6 @@ export class FineTuning extends TrainingLoop {
   #confusion: number[][] = [];
   /** Test images that could not be read in the last test; said once for as many. */
   #leftOut: LeftOut[] = [];
-  readonly #notify: (text: string) => void;
 
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
     super(store, run, events, data);
@@ -46,8 +45,7 @@ export class FineTuning extends TrainingLoop {
     this.#split = split;
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
-    this.#notify = (text) => events.onNotice(text);
-    for (const text of split.notices) this.#notify(text);
+    for (const text of split.notices) this.tell(text);
     const { model } = run.config;
     const make = (state: TensorSource) => new Classifier(model, split.classes.length, tune.settings, state);
     if (this.from) {
@@ -178,7 +176,7 @@ export class FineTuning extends TrainingLoop {
         this.#confusion[right]![places[0]!]!++;
       }
     }
-    if (reader.leftOut.length !== this.#leftOut.length) this.#notify(leftOutWords(reader.leftOut, test.length));
+    if (reader.leftOut.length !== this.#leftOut.length) this.tell(leftOutWords(reader.leftOut, test.length), 'test images left out');
     this.#leftOut = reader.leftOut;
     if (found.images === 0) {
       const why = leftOutWords(this.#leftOut, test.length);

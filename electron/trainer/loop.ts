@@ -5,6 +5,7 @@ import type { Batch, Position } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { collectGarbage } from './garbage.ts';
+import { planNotices } from './plan-notices.ts';
 import { replacedNotice } from './replaced.ts';
 import type { RunData } from './run-data.ts';
 import { span } from './spans.ts';
@@ -85,17 +86,21 @@ export abstract class TrainingLoop {
     this.#step = latest?.step ?? 0;
     this.#positions = [data.start, data.start];
     if (this.from && !this.#isOf(this.from.state)) {
-      this.#tell(
+      this.tell(
         'The images of the dataset have changed since the last checkpoint: the run goes on with the new ones.',
         `images from ${this.#step}`,
       );
     }
     if (this.from && this.from.state.draws !== 'content') {
-      this.#tell(
+      this.tell(
         'This run was begun by an older version, which drew crops and masks by the numbers that images have in this database; from here they are drawn by content. It goes on soundly, with other draws than it would have had: to repeat it to the bit, train it anew.',
       );
     }
-    if (data.notice) this.#tell(data.notice, 'data');
+    if (!this.from) {
+      const plan = { images: data.images.length, steps: run.total_steps, perEpoch: run.steps_per_epoch };
+      for (const text of planNotices(run.config, plan, run.finetune === null)) this.tell(text);
+    }
+    if (data.notice) this.tell(data.notice, 'data');
     store.metrics.deleteAfter(run.id, this.#step);
     store.runs.update(run.id, { step: this.#step });
   }
@@ -108,7 +113,7 @@ export abstract class TrainingLoop {
   }
 
   /** Kept with the run, and told to who watches it. One of the same key takes the place of the one before. */
-  #tell(text: string, key = text): void {
+  protected tell(text: string, key = text): void {
     this.store.notices.add(this.run.id, { key, step: this.#step, text });
     this.#events.onNotice(text);
   }
@@ -121,7 +126,7 @@ export abstract class TrainingLoop {
     const { images, roots } = this.#data;
     const text = replacedNotice(this.#data.failures(), times, images.length, roots);
     const key = `replaced from ${this.from?.step ?? 0}`;
-    if (told === 0) this.#tell(text, key);
+    if (told === 0) this.tell(text, key);
     else this.store.notices.add(this.run.id, { key, step: this.#step, text });
   }
 
@@ -153,7 +158,7 @@ export abstract class TrainingLoop {
         const batches: Batch[] = [];
         while (batches.length < accumulation) batches.push(await this.#data.next());
         const news = this.#data.news();
-        if (news) this.#tell(news, `news from ${this.from?.step ?? 0}`);
+        if (news) this.tell(news, `news from ${this.from?.step ?? 0}`);
         const stepped = isFirst ? span('first step') : null;
         isFirst = false;
         await this.#trainStep(batches, began);
