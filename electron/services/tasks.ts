@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, toReport } from '../../shared/errors.ts';
 import type { Task, TaskKind, TaskRef } from '../../shared/ipc.ts';
+import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import type { Events } from './events.ts';
 
 /** Windows hear of progress this often, ms. */
@@ -33,6 +34,21 @@ interface Entry {
 
 /** It waits or is worked at. */
 const isGoing = ({ ended_at }: Task) => ended_at === null;
+
+/** Work whose result no view shows: what it left out is said as a notice. */
+const SILENT = new Set<TaskKind>(['health', 'embeddings', 'index']);
+
+/** What is said of the images that a work left out; empty for none. */
+function lostWords(result: unknown): string {
+  const { left_out, unreadable, images, index } = (result ?? {}) as {
+    left_out?: LeftOut[];
+    unreadable?: LeftOut[] | number;
+    images?: number;
+    index?: { images: number };
+  };
+  const lost = left_out ?? (Array.isArray(unreadable) ? unreadable : []);
+  return leftOutWords(lost, (images ?? index?.images ?? 0) + lost.length);
+}
 
 /** Long work that a window started: it goes on when the window is closed, and every window sees it. */
 export class Tasks {
@@ -92,7 +108,11 @@ export class Tasks {
         }),
       )
       .then(
-        (result) => end({ status: 'done', result }),
+        (result) => {
+          end({ status: 'done', result });
+          const text = lostWords(result);
+          if (text && SILENT.has(kind)) this.#events.emit({ type: 'notice', text: `${title}: ${text}`, run: null });
+        },
         (error) => {
           const isCanceled = controller.signal.aborted;
           end({

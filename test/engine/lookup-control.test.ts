@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { requireFinite, requireFiniteTensor } from '../../electron/engine/finite.ts';
 import { loadBackend } from '../../electron/trainer/backend.ts';
+import { placesOf } from '../../electron/trainer/fine-tuning.ts';
 
 await loadBackend();
 const image = { temperature: 0.1, dictionary: 'image' } as const;
@@ -48,4 +49,12 @@ test('what is no number is found nowhere, and is refused where a figure would be
     expect(() => requireFiniteTensor(tf.tensor1d([1, value]), 'Features')).toThrow('not finite');
   }
   expect(requireFinite(Float32Array.of(3e38, -0), 'Features')).toHaveLength(2);
+});
+
+test('a classifier that says the same of all classes is right for one of them, and not for all', () => {
+  expect(placesOf(Float32Array.of(0.1, 0.7, 0.2))).toEqual([1, 2, 0]);
+  const same = placesOf(Float32Array.of(0, 0, 0, 0, 0, 0));
+  const found = [0, 1, 2, 3, 4, 5].map((truth) => same.indexOf(truth));
+  expect(found.filter((place) => place === 0)).toHaveLength(1);
+  expect(found.filter((place) => place < 5)).toHaveLength(5);
 });

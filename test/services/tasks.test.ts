@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { Events } from '../../electron/services/events.ts';
+import { Tasks } from '../../electron/services/tasks.ts';
+import type { AppEvent, TaskKind } from '../../shared/ipc.ts';
+
+/** Notices that a work's result gives. */
+async function noticesOf(kind: TaskKind, result: unknown): Promise<string[]> {
+  const heard: AppEvent[] = [];
+  const events = new Events();
+  events.listen(({ event }) => heard.push(event));
+  const tasks = new Tasks(events);
+  let done = () => {};
+  const ended = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  events.listen(({ event }) => event.type === 'task' && event.task.status === 'done' && setImmediate(done));
+  tasks.start(kind, 'Work', async () => result);
+  await ended;
+  return heard.flatMap((event) => (event.type === 'notice' ? [event.text] : []));
+}
+
+test('images that a work left out are said where no view shows its result', async () => {
+  const left_out = [{ path: 'a.png', why: 'ENOENT' }];
+  const words = expect.stringMatching(/^Work: 1 of 10 images is left out, because it cannot be read: a\.png/);
+  expect(await noticesOf('health', { images: 9, left_out })).toEqual([words]);
+  expect(await noticesOf('index', { index: { images: 9 }, unreadable: 1, left_out })).toEqual([words]);
+  expect(await noticesOf('embeddings', { images: 9, unreadable: left_out })).toEqual([words]);
+  expect(await noticesOf('embeddings', { images: 9, unreadable: [] })).toEqual([]);
+  expect(await noticesOf('evaluate', { images: 9, left_out })).toEqual([]); // its panel has them
+  for (const nothing of [undefined, null, 'text', 7, {}]) expect(await noticesOf('health', nothing)).toEqual([]);
+});
