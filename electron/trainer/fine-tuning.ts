@@ -176,7 +176,8 @@ export class FineTuning extends TrainingLoop {
         this.#confusion[right]![places[0]!]!++;
       }
     }
-    if (reader.leftOut.length !== this.#leftOut.length) this.tell(leftOutWords(reader.leftOut, test.length), 'test images left out');
+    if (reader.leftOut.length > 0 && reader.leftOut.length !== this.#leftOut.length)
+      this.tell(leftOutWords(reader.leftOut, test.length), 'test images left out');
     this.#leftOut = reader.leftOut;
     if (found.images === 0) {
       const why = leftOutWords(this.#leftOut, test.length);
