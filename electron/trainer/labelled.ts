@@ -123,7 +123,8 @@ function fixedFifth(all: readonly LabelledImage[], labels: readonly string[], ru
     const isTest = testOf(sorted, rule);
     const train = sorted.filter((one, i) => !isTest(one, i)).map(({ image }) => image);
     const test = sorted.filter(isTest).map(({ image }) => image);
-    if (train.length === 0) {
+    // A single image is on neither side, whichever rule counts: or a class would come and go with the rule.
+    if (train.length === 0 || (rule !== 'rank' && sorted.length < 2)) {
       outside.push(label);
       continue;
     }

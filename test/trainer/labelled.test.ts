@@ -132,6 +132,10 @@ describe('about a fifth of each class', () => {
     expect([...train, ...test].some(({ label }) => label === 'rare')).toBe(false);
     expect(notices.join('\n')).toContain('Class "rare" is left out with its 1 image');
     expect(notices.join('\n')).toContain('1 image lies in no class folder');
+    const { lone } = splitLabelled(store, id);
+    const again = splitLabelled(store, id, null, { lone }); // as the training that was made of it asks
+    expect(again.classes).toEqual(classes);
+    expect([again.train, again.test].map(hashes)).toEqual([train, test].map(hashes));
     const single = newDataset(['a', 'b', 'c'].flatMap((label) => inClass(label, 1)));
     expect(() => splitLabelled(store, single)).toThrow('No class has images to train on and to test on.');
     const error = catchError(() => splitLabelled(store, single));
