@@ -15,6 +15,31 @@ export interface Dataset {
   scanned_at: number | null;
   image_count: number;
   skipped_count: number;
+  /** Of the import that was completed last; null where none was, or an older program did it. */
+  left_out: LeftOut | null;
+}
+
+/** What a walk of a dataset's folders came upon and left out. Paths are as the store keeps them; of many the first. */
+export interface LeftOut {
+  /** Files that are no images, by what they are: an extension in lower case, or what their content is. */
+  kinds: { kind: string; count: number }[];
+  /** Folders that could not be listed. */
+  closed: Places;
+  /** Folders that systems and other programs keep previews and deleted files in. */
+  system: Places;
+  /** Files and folders whose name begins with a dot. */
+  hidden: Places;
+  /** This program's own folders. */
+  own: Places;
+  /** Pipes, sockets, devices. */
+  special: Places;
+  /** Links to files or folders that are not there. */
+  broken: Places;
+}
+
+export interface Places {
+  count: number;
+  paths: string[];
 }
 
 export interface ImageRow {
@@ -39,6 +64,10 @@ export interface ImageRow {
   reason: SkipReason | null;
   /** Words for a person: which file it duplicates, what the decoder said. */
   detail: string | null;
+  /** What of a usable file is not seen, in words: bands, pages, bits that are left out. */
+  note: string | null;
+  /** The rules of import by which it was judged: a file that others would judge otherwise is opened again. */
+  rules: number;
 }
 
 export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finished' | 'stopped' | 'failed';

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
@@ -274,7 +274,10 @@ describe('decodeImage', () => {
       const image = await decodeImage(file);
       expect([image.width, image.height]).toEqual([32, 32]);
       expect(far(at(image, 16, 31), RED)).toBeLessThanOrEqual(6);
-      expect(await probeImage(file)).toEqual({ width: 32, height: 32, format });
+      expect(await probeImage(file)).toEqual({
+        ...{ width: 32, height: 32, format },
+        note: 'the first of 2 frames is read',
+      });
     }
   });
 
@@ -433,7 +436,7 @@ describe('probeImage', () => {
       expect(await probeImage(cut), `${length} of ${whole.length} bytes`).toMatchObject({ reason: 'truncated' });
       const path = join(folder, `cut-${name}`);
       writeFileSync(path, cut);
-      expect(await probeImage(path)).toMatchObject({ reason: 'truncated' });
+      expect(await probeFile(path, {})).toMatchObject({ reason: 'truncated' });
       await expect(decodeImage(path)).rejects.toMatchObject({ kind: 'bad-file' });
       await expect(decodeImage(path, { shrinkTo: { width: 20, height: 20 } })).rejects.toMatchObject({
         kind: 'bad-file',
@@ -454,7 +457,7 @@ describe('probeImage', () => {
     expect(await probeImage(bomb)).toMatchObject({ reason: 'too-large', width: 30_000, height: 30_000 });
     await expect(decodeImage(bomb)).rejects.toMatchObject({
       kind: 'bad-file',
-      why: expect.stringMatching(/pixel limit/),
+      why: expect.stringMatching(/above the limit/),
     });
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
     const file = await picture().png().toBuffer();
@@ -473,13 +476,28 @@ describe('probeImage', () => {
     });
   });
 
+  it('looks at the first bytes of a large file before it reads and hashes it', async () => {
+    const path = join(folder, 'large.jpg');
+    writeFileSync(path, '');
+    truncateSync(path, 6 * 2 ** 30); // sparse
+    expect(await probeFile(path, {})).toMatchObject({ hash: '', reason: 'unreadable', format: '' });
+    const head = await picture().png().toBuffer();
+    writeFileSync(path, head);
+    truncateSync(path, 3 * 2 ** 30);
+    expect(await probeFile(path, {})).toMatchObject({
+      hash: '',
+      reason: 'too-large',
+      detail: expect.stringContaining('3.0 GiB'),
+    });
+    rmSync(path);
+  });
+
   it('hashes what it probes', async () => {
     const path = join(folder, 'abc.png');
     writeFileSync(path, 'abc');
     // SHA-256 of "abc", FIPS 180-2, appendix B.1.
     const hash = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad';
-    expect(await probeFile(path, 3, {})).toMatchObject({ hash, reason: 'unreadable' });
-    expect(await probeFile(path, 2 ** 40, {})).toMatchObject({ hash, reason: 'unreadable' }); // as a large file: streamed
-    expect(await probeFile(join(folder, 'absent'), 3, {})).toMatchObject({ hash: '', reason: 'unreadable' });
+    expect(await probeFile(path, {})).toMatchObject({ hash, reason: 'unreadable' });
+    expect(await probeFile(join(folder, 'absent'), {})).toMatchObject({ hash: '', reason: 'unreadable' });
   });
 });

@@ -1,0 +1,83 @@
+import { writeFileSync } from 'node:fs';
+import sharp from 'sharp';
+import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
+import { decodeImage } from './decode.ts';
+import { decodesOneAtATime } from './decode-fault.ts';
+import { askForMemoryAt, SMALL } from './memory.ts';
+import { type ProbeLimits, type ProbeResult, probeFile } from './probe.ts';
+
+/** What this process is asked: to probe a file, or for a small picture of one (WebP, its longer side at most `side`). */
+export type DecoderJob =
+  | { kind: 'probe'; path: string; limits: ProbeLimits }
+  | { kind: 'picture'; path: string; shrinkTo: { width: number; height: number }; side: number };
+export interface DecoderResults {
+  probe: ProbeResult;
+  picture: Uint8Array;
+}
+
+export type DecoderRequest = { type: 'job'; id: number; job: DecoderJob } | { type: 'memory'; ask: number };
+export type DecoderMessage =
+  | { type: 'result'; id: number; value: DecoderResults[DecoderJob['kind']] }
+  | { type: 'error'; id: number; error: ErrorReport }
+  | { type: 'take'; ask: number; need: number }
+  | { type: 'give'; ask: number };
+
+// One image at a time: libvips keeps one text of errors for a process, and so what it says is of that image.
+decodesOneAtATime();
+sharp.cache(false);
+sharp.concurrency(1);
+try {
+  // Where memory runs out, this process is to be ended, and not the one that asked.
+  if (process.platform === 'linux') writeFileSync('/proc/self/oom_score_adj', '1000');
+} catch {
+  // A system that does not allow it ends whom it likes.
+}
+
+const say = (message: DecoderMessage) => process.send!(message, () => {});
+
+const waiting = new Map<number, () => void>();
+let asks = 0;
+askForMemoryAt(async (need) => {
+  if (need < SMALL) return () => {};
+  const ask = ++asks;
+  say({ type: 'take', ask, need });
+  await new Promise<void>((resolve) => waiting.set(ask, resolve));
+  return () => say({ type: 'give', ask });
+});
+
+let turn: Promise<unknown> = Promise.resolve();
+/** One after the other. */
+function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  const mine = turn.then(act);
+  turn = mine.catch(() => {});
+  return mine;
+}
+
+async function picture({ path, shrinkTo, side }: DecoderJob & { kind: 'picture' }): Promise<Uint8Array> {
+  const { data, width, height } = await decodeImage(path, { shrinkTo });
+  return sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+    .resize(side, side, { fit: 'inside', withoutEnlargement: true })
+    .webp({ quality: 82 })
+    .toBuffer();
+}
+
+process.on('message', async (message: DecoderRequest) => {
+  if (message.type === 'memory') {
+    waiting.get(message.ask)?.();
+    waiting.delete(message.ask);
+    return;
+  }
+  const { id, job } = message;
+  try {
+    // The next file is read while this one is decoded.
+    const value = await (job.kind === 'probe' ? probeFile(job.path, job.limits, inTurn) : inTurn(() => picture(job)));
+    say({ type: 'result', id, value });
+  } catch (error) {
+    say({
+      type: 'error',
+      id,
+      error: toReport(error instanceof AppError ? error : new AppError('internal', String(error))),
+    });
+  }
+});
+process.once('disconnect', () => process.exit());

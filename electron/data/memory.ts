@@ -1,0 +1,77 @@
+import { totalmem } from 'node:os';
+import { ImageFault } from './image-fault.ts';
+
+const MIB = 2 ** 20;
+/** What needs less is decoded at once, bytes: threads that each hold so much fit anywhere. */
+export const SMALL = 64 * MIB;
+
+/** MiB that decoding may take at a time: half of what this process may use, or what CONMIM_DECODE_MEMORY_MB says. */
+function limit(): number {
+  const told = Number(process.env.CONMIM_DECODE_MEMORY_MB);
+  if (told > 0) return Math.floor(told);
+  const constrained = process.constrainedMemory();
+  const most = constrained > 0 && constrained < totalmem() ? constrained : totalmem();
+  return Math.max(64, Math.floor(most / 2 / MIB));
+}
+let known: number | undefined;
+const limitMib = () => (known ??= limit());
+
+const gb = (mib: number) => (mib < 1024 ? `${Math.ceil(mib)} MB` : `${(mib / 1024).toFixed(1)} GB`);
+
+/** Throws `ImageFault` for an image whose decoding takes more memory than there is for all of them. */
+export function requireMemory(need: number): void {
+  const mib = Math.ceil(need / MIB);
+  if (mib <= limitMib()) return;
+  throw new ImageFault(
+    'too-large',
+    `it needs too much memory: about ${gb(mib)} to decode it, where ${gb(limitMib())} may be used (CONMIM_DECODE_MEMORY_MB)`,
+  );
+}
+
+/** Memory for decoding, shared by all threads that are given the same. Who takes waits until there is enough. */
+export class DecodeMemory {
+  readonly shared: SharedArrayBuffer;
+  readonly #free: Int32Array;
+
+  constructor(shared?: SharedArrayBuffer) {
+    this.shared = shared ?? new SharedArrayBuffer(4);
+    this.#free = new Int32Array(this.shared);
+    if (!shared) this.#free[0] = limitMib();
+  }
+
+  /** @param need bytes @returns to be called once, when they are given back */
+  async take(need: number): Promise<() => void> {
+    if (need < SMALL) return () => {};
+    const mib = Math.min(Math.ceil(need / MIB), limitMib());
+    for (;;) {
+      const free = Atomics.load(this.#free, 0);
+      if (free >= mib) {
+        if (Atomics.compareExchange(this.#free, 0, free, free - mib) !== free) continue;
+        return () => {
+          Atomics.add(this.#free, 0, mib);
+          Atomics.notify(this.#free, 0);
+        };
+      }
+      const wait = Atomics.waitAsync(this.#free, 0, free);
+      if (wait.async) await wait.value;
+    }
+  }
+}
+
+type Gate = (need: number) => Promise<() => void>;
+let gate: Gate | undefined;
+
+/** Another place where this thread asks for memory: a budget that is shared, or the process that has it. */
+export function askForMemoryAt(other: Gate): void {
+  gate = other;
+}
+
+/** Waits for memory to decode with. @throws ImageFault where it can never be had */
+export function memoryFor(need: number): Promise<() => void> {
+  requireMemory(need);
+  if (!gate) {
+    const own = new DecodeMemory();
+    gate = (bytes) => own.take(bytes);
+  }
+  return gate(need);
+}
