@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { suggested } from '../../shared/command.ts';
-import type { Dataset } from '../../shared/domain.ts';
+import type { Dataset, LeftOut } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import { leftOutParts } from '../../shared/not-imported.ts';
 import { printable } from '../../shared/printable.ts';
 import { importDataset } from '../services/datasets.ts';
 import { sweepPrepared } from '../services/prepared-files.ts';
@@ -9,6 +10,12 @@ import { labelNotices } from '../trainer/labelled.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table, when } from './words.ts';
+
+/** What was found and left out, and what of usable files is not seen, in lines. */
+const leftLines = (left: LeftOut | null, notes: { note: string; count: number }[]): string[] => [
+  ...(left ? leftOutParts(left).map((part) => printable(`Left out: ${part}.`)) : []),
+  ...notes.map(({ note, count }) => `Note on ${count} ${count === 1 ? 'image' : 'images'}: ${note}.`),
+];
 
 /** import, datasets, dataset. */
 export function addDataCommands(program: Command): void {
@@ -55,6 +62,7 @@ export function addDataCommands(program: Command): void {
                 `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. \`${suggested('dataset', [dataset.name], '--skipped', process.platform)}\` lists them.`,
               ]
             : []),
+          ...leftLines(summary.left_out, summary.notes),
         ];
         const notices = labelNotices(store, dataset);
         out.result({ ...summary, dataset, skipped_by_reason: skipped, notices }, [...lines, ...notices].join('\n'));
@@ -94,15 +102,17 @@ export function addDataCommands(program: Command): void {
         const dataset = store.datasets.get(name);
         const classes = store.images.labels(dataset.id);
         const reasons = store.images.skipSummary(dataset.id);
+        const notes = store.images.notes(dataset.id);
         const skipped = options.skipped ? store.images.list(dataset.id, { status: 'skipped' }) : [];
         const lines = [
           printable(`${dataset.name}: ${dataset.image_count} images in ${dataset.folders.join(', ')}`),
           ...classes.map((c) => `  class ${printable(c.label)}: ${c.count}`),
           ...reasons.map((r) => `  skipped, ${r.reason}: ${r.count}`),
+          ...leftLines(dataset.left_out, notes).map((line) => `  ${line}`),
           ...skipped.map((s) => printable(`  ${s.path}: ${s.reason}${s.detail ? ` (${s.detail})` : ''}`)),
         ];
         out.result(
-          { ...dataset, classes, skipped_by_reason: reasons, ...(options.skipped ? { skipped } : {}) },
+          { ...dataset, classes, skipped_by_reason: reasons, notes, ...(options.skipped ? { skipped } : {}) },
           lines.join('\n'),
         );
       }),

@@ -1,9 +1,10 @@
-import { join, sep } from 'node:path';
-import type { Dataset, ImageRow, SkipReason } from '../../shared/domain.ts';
+import { sep } from 'node:path';
+import type { Dataset, ImageRow, LeftOut, SkipReason } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { ProbeLimits } from '../data/probe.ts';
+import type { ProbeLimits, ProbeResult } from '../data/probe.ts';
 import { probeFiles } from '../data/probe-pool.ts';
 import { byPath, type FoundFile, labelOf, type Walk } from '../data/scan.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 
 export interface ImportProgress {
@@ -37,16 +38,31 @@ export interface ImportSummary {
   skipped: { reason: SkipReason; count: number }[];
   duplicates: number;
   classes: { label: string; count: number }[];
-  /** Files that are no images, by their extension. */
+  /** Files that are no images, by their extension or content. */
   ignored: number;
   /** Folders that could not be listed. */
   closed: string[];
+  /** All that was found and left out, by why. */
+  left_out: LeftOut;
+  /** What of usable files is not seen, in words, with the number of files. */
+  notes: { note: string; count: number }[];
   ms: number;
   /** Files opened per second of reading; 0 where none had to be. */
   filesPerSecond: number;
 }
 
 type NewRow = Omit<ImageRow, 'id' | 'dataset_id'>;
+
+/**
+ * The rules by which files are judged here. A higher number has the next import open files again that an older program may
+ * have judged otherwise.
+ */
+const RULES = 1;
+/** What rules 1 judge otherwise than what was before them: bands of TIFFs, and why a file cannot be read. */
+const isJudgedAnew = ({ rules, format, reason, hash }: ImageRow) =>
+  rules < RULES &&
+  (format === 'tiff' ||
+    ((reason === 'unreadable' || reason === 'truncated' || reason === 'unsupported') && hash !== ''));
 
 /** Rows of one transaction. */
 const WRITE = 1000;
@@ -73,7 +89,7 @@ export async function reconcile(
   const flush = (above = 0) => {
     while (rows.length > above) store.images.upsertMany(dataset.id, rows.splice(0, WRITE));
   };
-  const put = (file: FoundFile, result: Pick<NewRow, 'hash' | 'width' | 'height' | 'format' | 'reason' | 'detail'>) => {
+  const put = (file: FoundFile, result: ProbeResult) => {
     const before = known.get(keyOf(file));
     if (!before || before.status === 'vanished') count.added++;
     else if (before.hash !== result.hash) count.changed++;
@@ -86,6 +102,7 @@ export async function reconcile(
       mtime,
       label: labelFor(path),
       ...result,
+      rules: RULES,
       status: result.reason ? 'skipped' : 'ok',
     });
     flush(WRITE - 1);
@@ -129,7 +146,7 @@ export async function reconcile(
   count.vanished = gone.length;
   store.images.markVanished(gone.map((row) => row.id));
   settleDuplicates(store, dataset);
-  store.datasets.markScanned(dataset.id);
+  store.datasets.markScanned(dataset.id, walk.leftOut);
 
   const skipped = store.images.skipSummary(dataset.id);
   return {
@@ -138,15 +155,20 @@ export async function reconcile(
     skipped,
     duplicates: skipped.find((s) => s.reason === 'duplicate')?.count ?? 0,
     classes: store.images.labels(dataset.id),
-    ignored: walk.ignored,
+    ignored: ignoredFiles(walk),
     closed: walk.closed,
+    left_out: walk.leftOut,
+    notes: store.images.notes(dataset.id),
     ms: Math.round(performance.now() - started),
     filesPerSecond,
   };
 }
 
+export const ignoredFiles = ({ leftOut }: Walk) => leftOut.kinds.reduce((sum, { count }) => sum + count, 0);
+
 const UNSUPPORTED = {
   hash: '',
+  note: null,
   width: 0,
   height: 0,
   format: '',
@@ -157,8 +179,8 @@ const UNSUPPORTED = {
 /** Whether what the store knows of a file still holds: same size and time, it could be read, and the limits agree. */
 function isUnchanged(file: FoundFile, row: ImageRow, { minSide, maxPixels }: ProbeLimits): boolean {
   if (row.status === 'vanished' || row.bytes !== file.bytes || row.mtime !== file.mtime) return false;
-  if (row.reason === 'unsupported') return true;
-  if (row.hash === '') return false;
+  if (file.unsupported && row.reason === 'unsupported') return true;
+  if (row.hash === '' || isJudgedAnew(row)) return false;
   const usable = row.reason === null || row.reason === 'duplicate';
   const tiny = minSide !== undefined && Math.min(row.width, row.height) < minSide;
   const huge = maxPixels !== undefined && row.width * row.height > maxPixels;
@@ -186,8 +208,7 @@ function settleDuplicates(store: Store, dataset: Dataset) {
     if (!live(row)) continue;
     const original = first.get(row.hash)!;
     const single = byPath(row, original) === 0;
-    const place =
-      original.folder === row.folder ? original.path : `${dataset.folders[original.folder]}/${original.path}`;
+    const place = original.folder === row.folder ? original.path : fileOf(dataset, original);
     const detail = single ? null : `same content as ${place}`;
     if (row.detail === detail && (row.status === 'ok') === single) continue;
     const { id: _id, dataset_id: _dataset, ...rest } = row;
@@ -198,7 +219,7 @@ function settleDuplicates(store: Store, dataset: Dataset) {
 
 /** Whether an image lies in a folder that could not be listed, so that nobody knows whether it vanished. */
 function isClosed(dataset: Dataset, walk: Walk, row: ImageRow): boolean {
-  const absolute = join(dataset.folders[row.folder]!, row.path);
+  const absolute = fileOf(dataset, row);
   return walk.closed.some((folder) => absolute.startsWith(folder + sep));
 }
 

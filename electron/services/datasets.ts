@@ -1,11 +1,14 @@
 import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { type Walk, walkFolders } from '../data/scan.ts';
+import { leftOutParts } from '../../shared/not-imported.ts';
+import { keptPath, onDisk } from '../data/on-disk.ts';
+import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../data/scan.ts';
 import { typedPath } from '../files/typed-path.ts';
+import { databaseIn } from '../store/home.ts';
 import type { Store } from '../store/store.ts';
-import { canceled, type ImportSummary, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
+import { canceled, type ImportSummary, ignoredFiles, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
 
 export type { ImportProgress, ImportSummary, ScanOptions } from './dataset-scan.ts';
 
@@ -26,11 +29,13 @@ export interface ImportOptions extends ScanOptions {
 export async function importDataset(store: Store, options: ImportOptions): Promise<ImportSummary> {
   const name = store.datasets.find(options.name) ? options.name : options.name.normalize('NFC').trim();
   if (name === '') throw new AppError('bad-input', 'The dataset has no name.', '', 'Give it one, with --name.');
-  const folders = [...new Set(options.folders.map((folder) => typedPath(folder, 'a folder of images')))];
+  const typed = options.folders.map((folder) => typedPath(folder, 'a folder of images'));
+  const folders = [...new Set(await Promise.all(typed.map(namedFolder)))];
   if (folders.length === 0) {
     throw new AppError('bad-input', 'No folder was given.', '', 'Name at least one folder of images.');
   }
   requireFolders(folders);
+  await refuseOwn(folders);
 
   const existing = store.datasets.find(name);
   if (!existing) store.datasets.requireFreeName(name);
@@ -74,14 +79,14 @@ const LOOKED_FOR = 50;
 export function locateFolder(store: Store, dataset: Dataset, from: string, to: string): Dataset {
   const place = dataset.folders.indexOf(from);
   if (place < 0) throw new AppError('not-found', `"${dataset.name}" has no folder ${from}.`);
-  const folder = typedPath(to, 'a folder of images');
+  const folder = keptPath(typedPath(to, 'a folder of images'));
   requireFolders([folder]);
   if (dataset.folders.includes(folder))
     throw new AppError('conflict', `"${dataset.name}" has the folder ${folder} already.`, '', 'Choose another one.');
   const known = store.images.list(dataset.id, { status: 'ok' }).filter((image) => image.folder === place);
   const step = Math.max(1, Math.floor(known.length / LOOKED_FOR));
   const some = known.filter((_, i) => i % step === 0);
-  const isThere = ({ path }: { path: string }) => statSync(join(folder, path), { throwIfNoEntry: false }) !== undefined;
+  const isThere = ({ path }: { path: string }) => statSync(onDisk(join(folder, path)), { throwIfNoEntry: false }) !== undefined;
   if (some.length > 0 && !some.some(isThere))
     throw new AppError(
       'bad-input',
@@ -94,13 +99,13 @@ export function locateFolder(store: Store, dataset: Dataset, from: string, to: s
 
 /** The first of a dataset's folders that is not there now, or null. */
 export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string | null {
-  return dataset.folders.find((folder) => !statSync(folder, { throwIfNoEntry: false })?.isDirectory()) ?? null;
+  return dataset.folders.find((folder) => !statSync(onDisk(folder), { throwIfNoEntry: false })?.isDirectory()) ?? null;
 }
 
 function requireFolders(folders: string[]) {
   const missing = datasetFolderMissing({ folders });
   if (missing === null) return;
-  const there = statSync(missing, { throwIfNoEntry: false }) !== undefined;
+  const there = statSync(onDisk(missing), { throwIfNoEntry: false }) !== undefined;
   throw new AppError(
     there ? 'bad-input' : 'not-found',
     there ? `${missing} is a file, not a folder.` : `The folder ${missing} is not there.`,
@@ -113,20 +118,35 @@ async function find(folders: string[], { onProgress, signal }: ScanOptions): Pro
   const say = throttle(onProgress);
   const walk = await walkFolders(folders, {
     signal,
+    ownFile: OWN_FILE,
     onFound: (found, current) => say({ phase: 'finding', found, done: 0, total: 0, perSecond: 0, current }),
   });
   if (signal?.aborted) throw canceled('while its folders were listed');
   if (walk.files.length > 0) return walk;
-  const closed = walk.closed.length > 0 ? `${walk.closed[0]} cannot be listed.` : '';
+  const left = leftOutParts(walk.leftOut);
   throw new AppError(
     'bad-input',
     `There are no images in ${folders.join(', ')}.`,
-    closed ||
-      (walk.ignored > 0
-        ? `${walk.ignored} other ${walk.ignored === 1 ? 'file is' : 'files are'} there.`
-        : 'There is no file at all.'),
-    'Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF or BMP files, or connect the disk that it lies on.',
+    left.length > 0 ? `Left out: ${left.join('; ')}.` : 'There are no files.',
+    `Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM files${ignoredFiles(walk) > 0 ? ', convert what is there to one of these' : ''}, or connect the disk that it lies on.`,
   );
+}
+
+/** The file by which a data folder of this program is known. */
+const OWN_FILE = basename(databaseIn(''));
+
+/** Pictures that the program made of others are no images to learn from. */
+async function refuseOwn(folders: string[]): Promise<void> {
+  for (const folder of folders) {
+    const home = await ownFolderAround(folder, OWN_FILE);
+    if (home === null) continue;
+    throw new AppError(
+      'bad-input',
+      `${folder} holds what this program made itself.`,
+      `It belongs to the data folder ${home}.`,
+      'Name a folder of your own images.',
+    );
+  }
 }
 
 const sameSet = (a: string[], b: string[]) => a.length === b.length && a.every((folder) => b.includes(folder));

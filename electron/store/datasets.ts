@@ -1,4 +1,4 @@
-import type { Dataset } from '../../shared/domain.ts';
+import type { Dataset, LeftOut } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
 import { fromJson } from './json.ts';
@@ -6,7 +6,7 @@ import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { Needs } from './needs.ts';
 import { type Db, write } from './open.ts';
 
-type Row = Omit<Dataset, 'folders'> & { folders: string };
+type Row = Omit<Dataset, 'folders' | 'left_out'> & { folders: string; left_out: string | null };
 
 const SELECT = `
   SELECT d.*,
@@ -14,7 +14,11 @@ const SELECT = `
     (SELECT count(*) FROM images i WHERE i.dataset_id = d.id AND i.status = 'skipped') AS skipped_count
   FROM datasets d`;
 
-const toDataset = (row: Row): Dataset => ({ ...row, folders: fromJson(row.folders) });
+const toDataset = (row: Row): Dataset => ({
+  ...row,
+  folders: fromJson(row.folders),
+  left_out: row.left_out === null ? null : fromJson(row.left_out),
+});
 
 export class Datasets {
   readonly #db: Db;
@@ -98,8 +102,12 @@ export class Datasets {
     });
   }
 
-  /** Notes that a scan of its folders was completed now. */
-  markScanned(id: number): void {
-    write(this.#db, () => this.#db.prepare('UPDATE datasets SET scanned_at = ? WHERE id = ?').run(Date.now(), id));
+  /** Notes that a scan of its folders was completed now, and what it left out. */
+  markScanned(id: number, leftOut: LeftOut | null = null): void {
+    write(this.#db, () =>
+      this.#db
+        .prepare('UPDATE datasets SET scanned_at = ?, left_out = ? WHERE id = ?')
+        .run(Date.now(), leftOut && JSON.stringify(leftOut), id),
+    );
   }
 }

@@ -21,6 +21,8 @@ const COLUMNS = [
   'status',
   'reason',
   'detail',
+  'note',
+  'rules',
 ] as const;
 
 const UPSERT = `
@@ -30,6 +32,9 @@ const UPSERT = `
       .map((c) => `${c} = excluded.${c}`)
       .join(', ')}`;
 
+/** A row to be written; what it does not say is that there is no note, and that no rules are known. */
+export type NewImage = Omit<ImageRow, 'id' | 'dataset_id' | 'note' | 'rules'> &
+  Partial<Pick<ImageRow, 'note' | 'rules'>>;
 type Status = ImageRow['status'];
 /** Conditions that are null or empty hold for all. */
 export type PageQuery = Omit<Input<'images.page'>, 'dataset'>;
@@ -44,10 +49,10 @@ export class Images {
   }
 
   /** Adds rows, or updates those whose (folder, path) is known and keeps their ids; in one transaction. */
-  upsertMany(datasetId: number, rows: Omit<ImageRow, 'id' | 'dataset_id'>[]): void {
+  upsertMany(datasetId: number, rows: NewImage[]): void {
     const upsert = this.#db.prepare(UPSERT);
     write(this.#db, () => {
-      for (const row of rows) upsert.run({ ...row, dataset_id: datasetId });
+      for (const row of rows) upsert.run({ note: null, rules: 0, ...row, dataset_id: datasetId });
     });
   }
 
@@ -188,7 +193,9 @@ export class Images {
 
   /** Marks files that are no longer there; a later import that finds them updates the same rows. */
   markVanished(ids: number[]): void {
-    const mark = this.#db.prepare(`UPDATE images SET status = 'vanished', reason = NULL, detail = NULL WHERE id = ?`);
+    const mark = this.#db.prepare(
+      `UPDATE images SET status = 'vanished', reason = NULL, detail = NULL, note = NULL WHERE id = ?`,
+    );
     write(this.#db, () => {
       for (const id of ids) mark.run(id);
     });
@@ -201,6 +208,15 @@ export class Images {
         SELECT reason, count(*) AS count FROM images WHERE dataset_id = ? AND status = 'skipped'
         GROUP BY reason ORDER BY count DESC, reason`)
       .all(datasetId) as { reason: SkipReason; count: number }[];
+  }
+
+  /** What of usable files is not seen, in words, the most frequent first. */
+  notes(datasetId: number): { note: string; count: number }[] {
+    return this.#db
+      .prepare(`
+        SELECT note, count(*) AS count FROM images WHERE dataset_id = ? AND status = 'ok' AND note IS NOT NULL
+        GROUP BY note ORDER BY count DESC, note LIMIT 20`)
+      .all(datasetId) as { note: string; count: number }[];
   }
 
   /** Labels of usable images, by name. */

@@ -33,7 +33,17 @@ export const CONFIG: RunConfig = runConfigSchema.parse({});
 
 export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow, 'id' | 'dataset_id'> {
   const same = { folder: 0, bytes: 10, mtime: 1.5, width: 3, height: 4, format: 'jpeg', label: null };
-  return { ...same, path, hash: `hash of ${path}`, status: 'ok', reason: null, detail: null, ...rest };
+  return {
+    ...same,
+    path,
+    hash: `hash of ${path}`,
+    status: 'ok',
+    reason: null,
+    detail: null,
+    note: null,
+    rules: 0,
+    ...rest,
+  };
 }
 
 export function metric(step: number, rest: Partial<Metric> = {}): Metric {

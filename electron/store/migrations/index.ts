@@ -12,6 +12,7 @@ import { checksums } from './0010-checksums.ts';
 import { preparedChecksums } from './0011-prepared-checksums.ts';
 import { notices } from './0012-notices.ts';
 import { featureChecksums } from './0013-feature-checksums.ts';
+import { leftOut } from './0014-left-out.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -28,4 +29,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   preparedChecksums,
   notices,
   featureChecksums,
+  leftOut,
 ];
