@@ -6,6 +6,7 @@ import { makeMask } from '../../shared/masking.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask } from './loader-worker.ts';
+import { onDisk } from './on-disk.ts';
 import { PreparedFiles, type PreparedPlace } from './prepared.ts';
 import { permutation, stream } from './random.ts';
 
@@ -248,7 +249,7 @@ export class Loader {
   }
 
   #checkFolders(failure: ViewFailure): void {
-    const gone = this.#options.roots.find((root) => failure.path.startsWith(root) && !existsSync(root));
+    const gone = this.#options.roots.find((root) => failure.path.startsWith(root) && !existsSync(onDisk(root)));
     if (gone === undefined) return;
     throw new AppError(
       'data-vanished',

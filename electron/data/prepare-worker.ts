@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
 import { openImage } from './decode.ts';
 import { answerFiles } from './file-pool.ts';
+import { onDisk } from './on-disk.ts';
 import { downsized } from './prepared.ts';
 import type { Pixels } from './resample.ts';
 
@@ -23,7 +24,7 @@ const { size } = workerData as { size: number };
 
 async function prepare({ path, bytes, mtime }: PrepareRequest): Promise<PrepareResult> {
   try {
-    const now = await stat(path);
+    const now = await stat(onDisk(path));
     if (now.size !== bytes || Math.trunc(now.mtimeMs) !== mtime)
       return { fault: 'changed', why: `${path} has changed since it was imported.` };
     const decode = await openImage(path);

@@ -1,11 +1,26 @@
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { decodeImage } from '../../electron/data/decode.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../../electron/services/datasets.ts';
+import { prepareDataset } from '../../electron/services/prepare.ts';
+import { Thumbnails } from '../../electron/services/thumbnails.ts';
+import { fileOf } from '../../electron/store/image-file.ts';
 import { Store } from '../../electron/store/store.ts';
+import { leftOutParts } from '../../shared/left-out.ts';
+import { tiffOf } from '../data/tiff-maker.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -215,6 +230,144 @@ describe('importDataset', () => {
     await run();
     expect(Object.keys(rows()).sort()).toEqual([...names].sort());
     expect(await run()).toMatchObject({ unchanged: 4 });
+  });
+
+  it.skipIf(process.platform !== 'linux')('imports names of any bytes, and finds them again', async () => {
+    const named = (folder: string, name: Buffer) => Buffer.concat([Buffer.from(`${folder}/`), name]);
+    const gbk = [Buffer.from([0xc3, 0xa8]), Buffer.from([0xb9, 0xb7]), Buffer.from([0xc4, 0xf1])]; // cat, dog, bird
+    let shade = 0;
+    for (const name of gbk) {
+      mkdirSync(named(images(), name));
+      for (const file of ['1.png', '2.png'])
+        writeFileSync(Buffer.concat([named(images(), name), Buffer.from(`/${file}`)]), await picture(shade++));
+    }
+    for (const name of ['M\xe4dchen.png', 'M\xf6dchen.png', '\x8e\xca\x90\x5e.png', 'M\\xe4dchen.png'])
+      writeFileSync(named(images(), Buffer.from(name, 'latin1')), await picture(shade++));
+    const summary = await run({ labels: 'folders' });
+    expect(summary).toMatchObject({ added: 10, duplicates: 0, skipped: [], closed: [] });
+    expect(summary.classes.map(({ label, count }) => [label, count])).toEqual([
+      ['\\xb9\\xb7', 2],
+      ['\\xc4\\xf1', 2],
+      ['è', 2], // its bytes happen to be UTF-8
+    ]);
+    expect(Object.keys(rows())).toEqual(
+      expect.arrayContaining(['M\\xe4dchen.png', 'M\\xf6dchen.png', 'M\\x5cxe4dchen.png', '\\x8eʐ^.png']),
+    );
+    expect(await run()).toMatchObject({ added: 0, changed: 0, vanished: 0, unchanged: 10 });
+    // What reads images reads them.
+    const dataset = store.datasets.get('set');
+    for (const row of store.images.list(dataset.id))
+      expect(await decodeImage(fileOf(dataset, row))).toMatchObject({ width: 24, height: 20 });
+    const thumbnails = new Thumbnails(store, join(root, 'home'));
+    const { id } = rows()['M\\xe4dchen.png']!;
+    expect(await sharp(await thumbnails.thumbnail(id)).metadata()).toMatchObject({ format: 'webp', width: 24 });
+    await prepareDataset(store, { dataset: dataset.id, size: 16 });
+    expect(store.prepared.list()).toMatchObject([{ images: 10, missing: 0 }]);
+    // A folder of such a name is imported as it is shown.
+    const shown = join(images(), '\\xb9\\xb7');
+    expect(await run({ name: 'dogs', folders: [shown] })).toMatchObject({ added: 2, dataset: { folders: [shown] } });
+  });
+
+  it('counts all that it leaves out, says why, and keeps it with the dataset', async () => {
+    put('1.png', await picture(1));
+    for (const path of ['notes.txt', 'b/more.txt', 'b/scan.dcm', 'README', '.hidden.png', '.git/2.png'])
+      put(path, 'text');
+    for (const folder of ['@eaDir', '#recycle', '$RECYCLE.BIN', '__MACOSX', 'lost+found', 'a.lrdata'])
+      put(`b/${folder}/deep/3.png`, await picture(3));
+    put('slice', Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), Buffer.alloc(20)]));
+    put('bench/workbench.sqlite', '');
+    put('bench/thumbnails/ab/4.webp', await picture(4));
+    put('bench/other/5.png', await picture(5));
+    if (process.platform !== 'win32') symlinkSync('nowhere', join(images(), 'gone'));
+    const { left_out, ignored, dataset } = await run();
+    expect(left_out).toMatchObject({
+      kinds: [
+        { kind: '.txt', count: 2 },
+        { kind: '.dcm', count: 1 },
+        { kind: 'DICOM, no extension', count: 1 },
+        { kind: 'no extension', count: 1 },
+      ],
+      system: { count: 6 },
+      hidden: { count: 2, paths: [join(images(), '.git'), join(images(), '.hidden.png')] },
+      own: { count: 1, paths: [join(images(), 'bench')] },
+      ...(process.platform !== 'win32' && { broken: { count: 1 } }),
+    });
+    expect(ignored).toBe(5);
+    expect(Object.keys(rows())).toEqual(['1.png']);
+    expect(dataset.left_out).toEqual(left_out);
+    expect(store.datasets.get('set').left_out).toEqual(left_out);
+    expect(leftOutParts(left_out).join('; ')).toContain('6 folders of previews or deleted files');
+    const words = leftOutParts(left_out).join('; ');
+    expect(words).toContain(
+      '5 files of kinds that are not read (2 .txt, 1 .dcm, 1 DICOM, no extension, 1 no extension)',
+    );
+  });
+
+  it('names the kinds that are there where none is an image', async () => {
+    for (let i = 0; i < 3; i++) put(`${i}.dcm`, 'x');
+    put('a.nii.gz', 'x');
+    const error = await run().catch((e) => e);
+    expect(error).toMatchObject({ kind: 'bad-input', why: expect.stringContaining('3 .dcm, 1 .gz') });
+  });
+
+  it('never takes what the program made for images', async () => {
+    const home = join(root, 'images', 'workbench');
+    put('workbench/thumbnails/ab/1.webp', await picture(1));
+    put('workbench/prepared/1/x.png', await picture(2));
+    put('workbench/pictures/2.png', await picture(3));
+    put('workbench/workbench.sqlite', '');
+    put('mine.png', await picture(4));
+    expect(await run()).toMatchObject({ added: 1, left_out: { own: { count: 1 } } });
+    // The data folder itself: what lies in it beside the program's own.
+    expect(await run({ name: 'home', folders: [home] })).toMatchObject({ added: 1, left_out: { own: { count: 2 } } });
+    const refused = run({ name: 'thumbs', folders: [join(home, 'thumbnails')] });
+    await expect(refused).rejects.toMatchObject({ kind: 'bad-input', next: expect.any(String) });
+  });
+
+  it('takes images by their content where their names tell nothing', async () => {
+    const jpeg = await sharp(await picture(9))
+      .jpeg()
+      .toBuffer();
+    put('img', await picture(1));
+    put('img.jpg ', await picture(2));
+    put('img.jpg_large', await picture(3));
+    put('img.jpeg~', jpeg);
+    put('sign.ppm', Buffer.concat([Buffer.from('P6 16 16 255\n'), Buffer.alloc(768, 9)]));
+    put('P1.log2', 'P1 is a text, no bitmap');
+    put('BM', 'BMW is one too, and long enough to be a bitmap by its length alone, is it not? It is not.');
+    expect(await run()).toMatchObject({ added: 5, skipped: [], ignored: 2 });
+  });
+
+  it('opens once more what an older program may have judged otherwise, and only that', async () => {
+    put('1.png', await picture(1));
+    put('bad.png', (await picture(2, 200, 200)).subarray(0, -20));
+    put(
+      '2.tif',
+      await sharp(await picture(3))
+        .tiff()
+        .toBuffer(),
+    );
+    const totals: number[] = [];
+    const onProgress = ({ total }: ImportProgress) => totals.push(total);
+    const { dataset } = await run();
+    const old = Object.values(rows()).map(({ id: _, dataset_id: __, ...row }) => ({ ...row, rules: 0 }));
+    store.images.upsertMany(dataset.id, old);
+    expect(await run({ onProgress })).toMatchObject({ unchanged: 3, changed: 0 });
+    expect(totals.at(-1)).toBe(2);
+    totals.length = 0;
+    await run({ onProgress });
+    expect(totals.every((total) => total === 0)).toBe(true);
+  });
+
+  it('notes what of usable files is not seen', async () => {
+    const page = { width: 20, height: 20, bands: 4, extra: [0], value: (b: number, x: number) => 40 * b + x };
+    put('nir.tif', tiffOf([page]));
+    put('stack.tif', tiffOf([page, page]));
+    const { notes } = await run();
+    expect(notes).toEqual([
+      { note: '4 bands: 3 are its colours; one, no alpha, is left out', count: 1 },
+      { note: 'the first of 2 pages is read; 4 bands: 3 are its colours; one, no alpha, is left out', count: 1 },
+    ]);
   });
 
   it('keeps what it read when canceled, and goes on from there', async () => {
