@@ -71,6 +71,7 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
       await tasks.close();
       explore.close();
       outside.close();
+      thumbnails.close();
       await live.close(mode);
       deletions.close();
       store.close();

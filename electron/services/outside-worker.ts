@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { IMAGE_EXTENSIONS } from '../data/scan.ts';
+import { kept, onDisk } from '../data/on-disk.ts';
+import { IMAGE_EXTENSIONS, namedFolder } from '../data/scan.ts';
 import type { Content, Entries, Look, OutsideMessage, OutsideRequest, OutsideWork } from './outside.ts';
 
 /** The process behind `Outside`: whatever hangs, hangs here. */
@@ -15,7 +16,7 @@ const isGone = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as Node
 
 async function look(path: string): Promise<Look> {
   try {
-    const found = await stat(path, { bigint: true });
+    const found = await stat(onDisk(path), { bigint: true });
     const kind = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
     const mark = `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
     return { kind, bytes: Number(found.size), mark };
@@ -29,7 +30,7 @@ async function look(path: string): Promise<Look> {
 async function content(path: string): Promise<Content | null> {
   let file: Awaited<ReturnType<typeof open>>;
   try {
-    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    file = await open(onDisk(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     if (isGone(error)) return null;
     throw error;
@@ -52,16 +53,18 @@ async function content(path: string): Promise<Content | null> {
 async function list(folder: string): Promise<Entries> {
   const found: Entries = { folders: [], weights: [], images: 0 };
   const isImage = (name: string) => IMAGE_EXTENSIONS.has(/\.[^.]+$/.exec(name)?.[0].toLowerCase() ?? '');
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const at = join(folder, entry.name);
+  const listed = await namedFolder(folder);
+  for (const entry of await readdir(onDisk(listed), { withFileTypes: true, encoding: 'buffer' })) {
+    const name = kept(entry.name);
+    const at = join(listed, name);
     // A link that leads nowhere, or where nobody may look, is no folder.
     const to = entry.isSymbolicLink() ? await look(at).catch(() => null) : null;
     const isFolder = entry.isDirectory() || to?.kind === 'folder';
-    if (isFolder && !entry.name.startsWith('.')) found.folders.push({ name: entry.name, path: at });
-    else if (found.images < MOST && isImage(entry.name)) found.images++;
-    else if (found.weights.length < MOST && WEIGHTS.test(entry.name)) {
+    if (isFolder && !name.startsWith('.')) found.folders.push({ name, path: at });
+    else if (found.images < MOST && isImage(name)) found.images++;
+    else if (found.weights.length < MOST && WEIGHTS.test(name)) {
       const file = await look(at).catch(() => null);
-      if (file?.kind === 'file') found.weights.push({ name: entry.name, path: at, bytes: file.bytes });
+      if (file?.kind === 'file') found.weights.push({ name, path: at, bytes: file.bytes });
     }
   }
   return found;

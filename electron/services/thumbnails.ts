@@ -1,10 +1,11 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import sharp from 'sharp';
 import type { ImageRow } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { decodeImage } from '../data/decode.ts';
+import { DecoderPool } from '../data/decoder-pool.ts';
+import { ImageFault } from '../data/image-fault.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import type { Outside } from './outside.ts';
 
@@ -29,6 +30,7 @@ export class Thumbnails {
   readonly folder: string;
   readonly #store: Store;
   readonly #outside: Outside;
+  readonly #decoders = new DecoderPool();
   #working = 0;
   /** Those asked last are made first: they are on the screen now. */
   readonly #waiting: (() => void)[] = [];
@@ -59,25 +61,30 @@ export class Thumbnails {
 
   /** The file may have become another since it was imported, or become one while it is read. */
   async #made(image: ImageRow, side: number): Promise<Picture> {
-    const root = this.#store.datasets.get(image.dataset_id).folders[image.folder]!;
-    const path = join(root, image.path);
+    const dataset = this.#store.datasets.get(image.dataset_id);
+    const root = dataset.folders[image.folder]!;
+    const path = fileOf(dataset, image);
     const before = await this.#outside.content(path, root);
     if (!before) throw new AppError('not-found', `${path} is not there, or no file.`);
-    const body = await this.#scaled(image, side);
+    const body = await this.#scaled(image, path, side);
     const isSame = before.hash === image.hash && (await this.#outside.look(path, root)).mark === before.mark;
     return { body, hash: isSame ? image.hash : null };
   }
 
-  async #scaled(image: ImageRow, side: number): Promise<Uint8Array> {
-    const dataset = this.#store.datasets.get(image.dataset_id);
-    const path = join(dataset.folders[image.folder]!, image.path);
-    const { data, width, height } = await decodeImage(path, {
-      shrinkTo: { width: Math.min(side, image.width), height: Math.min(side, image.height) },
-    });
-    return sharp(data, { raw: { width, height, channels: 3 } })
-      .resize(side, side, { fit: 'inside', withoutEnlargement: true })
-      .webp({ quality: 82 })
-      .toBuffer();
+  /** In a process of its own: one that takes all memory ends that, and not the window's. */
+  async #scaled(image: ImageRow, path: string, side: number): Promise<Uint8Array> {
+    const shrinkTo = { width: Math.min(side, image.width), height: Math.min(side, image.height) };
+    try {
+      return await this.#decoders.run({ kind: 'picture', path, shrinkTo, side });
+    } catch (error) {
+      if (!(error instanceof ImageFault)) throw error;
+      throw new AppError('bad-file', `${path} cannot be decoded.`, error.message, 'Import the folder again.');
+    }
+  }
+
+  /** Ends the processes that decode. */
+  close(): void {
+    this.#decoders.close();
   }
 
   async #removeOld(): Promise<void> {

@@ -15,6 +15,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decodeImage } from '../../electron/data/decode.ts';
 import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../../electron/services/datasets.ts';
+import { Outside } from '../../electron/services/outside.ts';
 import { prepareDataset } from '../../electron/services/prepare.ts';
 import { Thumbnails } from '../../electron/services/thumbnails.ts';
 import { fileOf } from '../../electron/store/image-file.ts';
@@ -258,9 +259,12 @@ describe('importDataset', () => {
     const dataset = store.datasets.get('set');
     for (const row of store.images.list(dataset.id))
       expect(await decodeImage(fileOf(dataset, row))).toMatchObject({ width: 24, height: 20 });
-    const thumbnails = new Thumbnails(store, join(root, 'home'));
+    const outside = new Outside();
+    const thumbnails = new Thumbnails(store, join(root, 'home'), outside);
     const { id } = rows()['M\\xe4dchen.png']!;
-    expect(await sharp(await thumbnails.thumbnail(id)).metadata()).toMatchObject({ format: 'webp', width: 24 });
+    expect(await sharp((await thumbnails.thumbnail(id)).body).metadata()).toMatchObject({ format: 'webp', width: 24 });
+    thumbnails.close();
+    outside.close();
     await prepareDataset(store, { dataset: dataset.id, size: 16 });
     expect(store.prepared.list()).toMatchObject([{ images: 10, missing: 0 }]);
     // A folder of such a name is imported as it is shown.

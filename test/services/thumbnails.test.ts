@@ -31,6 +31,7 @@ beforeEach(async () => {
       .toFile(made(name as Colour));
 });
 afterEach(() => {
+  thumbnails.close();
   outside.close();
   store.close();
   rmSync(folder, { recursive: true });

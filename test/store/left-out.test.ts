@@ -19,12 +19,12 @@ test('what an import left out is kept with the dataset', () => {
 });
 
 test.skipIf(process.platform === 'win32')(
-  'migration 10: rows have no note and no rules, and names that look like escaped bytes are told apart',
+  'migration 11: rows have no note and no rules, and names that look like escaped bytes are told apart',
   () => {
     const path = join(scratch(), 'ten');
     const db = new Database(path);
     db.pragma('foreign_keys = ON');
-    migrate(db, 9);
+    migrate(db, 10);
     const insert = db.prepare(`
       INSERT INTO images (id, dataset_id, folder, path, bytes, mtime, hash, width, height, format, label, status)
       VALUES (?, 1, 0, ?, 1, 1.5, 'h', 1, 1, 'png', ?, 'ok')`);
