@@ -16,11 +16,11 @@ export interface Dataset {
   image_count: number;
   skipped_count: number;
   /** Of the import that was completed last; null where none was, or an older program did it. */
-  left_out: LeftOut | null;
+  left_out: NotImported | null;
 }
 
 /** What a walk of a dataset's folders came upon and left out. Paths are as the store keeps them; of many the first. */
-export interface LeftOut {
+export interface NotImported {
   /** Files that are no images, by what they are: an extension in lower case, or what their content is. */
   kinds: { kind: string; count: number }[];
   /** Folders that could not be listed. */

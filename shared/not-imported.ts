@@ -1,16 +1,16 @@
-import type { LeftOut } from './domain.ts';
+import type { NotImported } from './domain.ts';
 
 /** Kinds and paths that are named; of the others the number is said. */
 const NAMED = 5;
 
 /** Parts of a sentence on what an import left out, each with a count: "40 files of kinds that are not read (40 .txt)". */
-export function leftOutParts(left: LeftOut): string[] {
+export function notImportedParts(left: NotImported): string[] {
   const files = left.kinds.reduce((sum, { count }) => sum + count, 0);
   const listed = (items: string[], all: number) =>
     items.length === 0 ? '' : ` (${items.slice(0, NAMED).join(', ')}${all > NAMED ? ', …' : ''})`;
   const part = (count: number, one: string, many: string, items: string[], all: number) =>
     count === 0 ? [] : [`${count} ${count === 1 ? one : many}${listed(items, all)}`];
-  const places = (why: Exclude<keyof LeftOut, 'kinds'>, one: string, many: string) =>
+  const places = (why: Exclude<keyof NotImported, 'kinds'>, one: string, many: string) =>
     part(left[why].count, one, many, left[why].paths, left[why].count);
   return [
     ...places('closed', 'folder that cannot be listed', 'folders that cannot be listed'),

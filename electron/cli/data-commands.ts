@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { suggested } from '../../shared/command.ts';
-import type { Dataset, LeftOut } from '../../shared/domain.ts';
+import type { Dataset, NotImported } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { leftOutParts } from '../../shared/not-imported.ts';
+import { notImportedParts } from '../../shared/not-imported.ts';
 import { printable } from '../../shared/printable.ts';
 import { importDataset } from '../services/datasets.ts';
 import { sweepPrepared } from '../services/prepared-files.ts';
@@ -12,8 +12,8 @@ import { wholeNumber } from './output.ts';
 import { table, when } from './words.ts';
 
 /** What was found and left out, and what of usable files is not seen, in lines. */
-const leftLines = (left: LeftOut | null, notes: { note: string; count: number }[]): string[] => [
-  ...(left ? leftOutParts(left).map((part) => printable(`Left out: ${part}.`)) : []),
+const leftLines = (left: NotImported | null, notes: { note: string; count: number }[]): string[] => [
+  ...(left ? notImportedParts(left).map((part) => printable(`Left out: ${part}.`)) : []),
   ...notes.map(({ note, count }) => `Note on ${count} ${count === 1 ? 'image' : 'images'}: ${note}.`),
 ];
 

@@ -1,7 +1,7 @@
 import { constants, type Dirent } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join, sep } from 'node:path';
-import type { LeftOut, Places } from '../../shared/domain.ts';
+import type { NotImported, Places } from '../../shared/domain.ts';
 import { contentKind, sniffFormat } from './decode.ts';
 import { kept, keptPath, onDisk } from './on-disk.ts';
 
@@ -73,7 +73,7 @@ export interface Walk {
   files: FoundFile[];
   /** Folders that could not be listed, all of them. */
   closed: string[];
-  leftOut: LeftOut;
+  leftOut: NotImported;
 }
 
 export interface WalkOptions {
@@ -95,7 +95,7 @@ const NAMED = 100;
 
 class Left {
   readonly #kinds = new Map<string, number>();
-  readonly places: Omit<LeftOut, 'kinds'> = {
+  readonly places: Omit<NotImported, 'kinds'> = {
     ...{ closed: none(), system: none(), hidden: none(), own: none(), special: none(), broken: none() },
   };
 
@@ -103,13 +103,13 @@ class Left {
     this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
   }
 
-  place(why: keyof Omit<LeftOut, 'kinds'>, path: string): void {
+  place(why: keyof Omit<NotImported, 'kinds'>, path: string): void {
     const place = this.places[why];
     place.count++;
     place.paths.push(path);
   }
 
-  summary(): LeftOut {
+  summary(): NotImported {
     const kinds = [...this.#kinds].map(([kind, count]) => ({ kind, count }));
     kinds.sort((a, b) => b.count - a.count || (a.kind < b.kind ? -1 : 1));
     // The same of the same folders, in whatever order they were listed.

@@ -1,5 +1,5 @@
 import { sep } from 'node:path';
-import type { Dataset, ImageRow, LeftOut, SkipReason } from '../../shared/domain.ts';
+import type { Dataset, ImageRow, NotImported, SkipReason } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { ProbeLimits, ProbeResult } from '../data/probe.ts';
 import { probeFiles } from '../data/probe-pool.ts';
@@ -43,7 +43,7 @@ export interface ImportSummary {
   /** Folders that could not be listed. */
   closed: string[];
   /** All that was found and left out, by why. */
-  left_out: LeftOut;
+  left_out: NotImported;
   /** What of usable files is not seen, in words, with the number of files. */
   notes: { note: string; count: number }[];
   ms: number;

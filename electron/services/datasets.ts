@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import { leftOutParts } from '../../shared/not-imported.ts';
+import { notImportedParts } from '../../shared/not-imported.ts';
 import { keptPath, onDisk } from '../data/on-disk.ts';
 import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../data/scan.ts';
 import { typedPath } from '../files/typed-path.ts';
@@ -86,7 +86,8 @@ export function locateFolder(store: Store, dataset: Dataset, from: string, to: s
   const known = store.images.list(dataset.id, { status: 'ok' }).filter((image) => image.folder === place);
   const step = Math.max(1, Math.floor(known.length / LOOKED_FOR));
   const some = known.filter((_, i) => i % step === 0);
-  const isThere = ({ path }: { path: string }) => statSync(onDisk(join(folder, path)), { throwIfNoEntry: false }) !== undefined;
+  const isThere = ({ path }: { path: string }) =>
+    statSync(onDisk(join(folder, path)), { throwIfNoEntry: false }) !== undefined;
   if (some.length > 0 && !some.some(isThere))
     throw new AppError(
       'bad-input',
@@ -123,7 +124,7 @@ async function find(folders: string[], { onProgress, signal }: ScanOptions): Pro
   });
   if (signal?.aborted) throw canceled('while its folders were listed');
   if (walk.files.length > 0) return walk;
-  const left = leftOutParts(walk.leftOut);
+  const left = notImportedParts(walk.leftOut);
   throw new AppError(
     'bad-input',
     `There are no images in ${folders.join(', ')}.`,

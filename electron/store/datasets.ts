@@ -1,4 +1,4 @@
-import type { Dataset, LeftOut } from '../../shared/domain.ts';
+import type { Dataset, NotImported } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
 import { fromJson } from './json.ts';
@@ -103,7 +103,7 @@ export class Datasets {
   }
 
   /** Notes that a scan of its folders was completed now, and what it left out. */
-  markScanned(id: number, leftOut: LeftOut | null = null): void {
+  markScanned(id: number, leftOut: NotImported | null = null): void {
     write(this.#db, () =>
       this.#db
         .prepare('UPDATE datasets SET scanned_at = ?, left_out = ? WHERE id = ?')

@@ -20,7 +20,7 @@ import { prepareDataset } from '../../electron/services/prepare.ts';
 import { Thumbnails } from '../../electron/services/thumbnails.ts';
 import { fileOf } from '../../electron/store/image-file.ts';
 import { Store } from '../../electron/store/store.ts';
-import { leftOutParts } from '../../shared/left-out.ts';
+import { notImportedParts } from '../../shared/not-imported.ts';
 import { tiffOf } from '../data/tiff-maker.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -300,8 +300,8 @@ describe('importDataset', () => {
     expect(Object.keys(rows())).toEqual(['1.png']);
     expect(dataset.left_out).toEqual(left_out);
     expect(store.datasets.get('set').left_out).toEqual(left_out);
-    expect(leftOutParts(left_out).join('; ')).toContain('6 folders of previews or deleted files');
-    const words = leftOutParts(left_out).join('; ');
+    expect(notImportedParts(left_out).join('; ')).toContain('6 folders of previews or deleted files');
+    const words = notImportedParts(left_out).join('; ');
     expect(words).toContain(
       '5 files of kinds that are not read (2 .txt, 1 .dcm, 1 DICOM, no extension, 1 no extension)',
     );

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
+import { leftOut } from '../../electron/store/migrations/0012-left-out.ts';
 import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
@@ -19,12 +20,12 @@ test('what an import left out is kept with the dataset', () => {
 });
 
 test.skipIf(process.platform === 'win32')(
-  'migration 11: rows have no note and no rules, and names that look like escaped bytes are told apart',
+  'migration 12: rows have no note and no rules, and names that look like escaped bytes are told apart',
   () => {
     const path = join(scratch(), 'ten');
     const db = new Database(path);
     db.pragma('foreign_keys = ON');
-    migrate(db, 10);
+    migrate(db, MIGRATIONS.indexOf(leftOut));
     const insert = db.prepare(`
       INSERT INTO images (id, dataset_id, folder, path, bytes, mtime, hash, width, height, format, label, status)
       VALUES (?, 1, 0, ?, 1, 1.5, 'h', 1, 1, 'png', ?, 'ok')`);
