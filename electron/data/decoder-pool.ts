@@ -35,6 +35,8 @@ interface Decoder {
 export class DecoderPool {
   readonly #processes: number;
   readonly #decoders = new Set<Decoder>();
+  /** Those that are given one image alone, and no other. */
+  readonly #lonely = new Set<Decoder>();
   readonly #queue: Pending[] = [];
   readonly #memory = new DecodeMemory();
   #suspects: Promise<unknown> = Promise.resolve();
@@ -72,7 +74,7 @@ export class DecoderPool {
 
   #endAll(): void {
     if (this.#idle) clearTimeout(this.#idle);
-    for (const { child } of this.#decoders) child.kill('SIGKILL');
+    for (const { child } of [...this.#decoders, ...this.#lonely]) child.kill('SIGKILL');
   }
 
   #dispatch(): void {
@@ -124,10 +126,10 @@ export class DecoderPool {
         };
       const own: Pending = { job: pending.job, resolve: settle(pending.resolve), reject: settle(pending.reject) };
       const decoder = this.#start((lost, end) => {
-        if (lost.length > 0) own.reject(this.#closed ? canceled() : endedBy(end));
+        if (lost.length > 0) own.reject(this.#closed ? canceled() : end === NOT_STARTED ? notStarted() : endedBy(end));
         resolve();
       }, true);
-      this.#decoders.add(decoder);
+      this.#lonely.add(decoder);
       this.#give(decoder, own);
     });
     give();
@@ -159,6 +161,7 @@ export class DecoderPool {
       if (isOver) return;
       isOver = true;
       this.#decoders.delete(decoder);
+      this.#lonely.delete(decoder);
       for (const give of decoder.taken.values()) give();
       const lost = [...decoder.open.values()];
       decoder.open.clear();
@@ -172,7 +175,7 @@ export class DecoderPool {
 
   async #take(decoder: Decoder, ask: number, need: number): Promise<void> {
     const give = await this.#memory.take(need);
-    if (!this.#decoders.has(decoder)) return give(); // it ended meanwhile
+    if (!this.#decoders.has(decoder) && !this.#lonely.has(decoder)) return give(); // it ended meanwhile
     decoder.taken.set(ask, give);
     decoder.child.send({ type: 'memory', ask } satisfies DecoderRequest, () => {});
   }

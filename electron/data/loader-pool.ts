@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../shared/errors.ts';
 import type { ViewFailure, WorkerReply, WorkerRequest } from './loader-worker.ts';
+import { DecodeMemory } from './memory.ts';
 
 /**
  * Threads that decode and augment. Each answers its requests in order; where one dies, or the pool is closed, every
@@ -16,8 +17,9 @@ export class ViewPool {
   constructor(threads: number, onDamaged: (paths: string[]) => void = () => {}) {
     // Sources run as they are (.ts), the built program from .js.
     const file = import.meta.url.endsWith('.ts') ? './loader-worker.ts' : './loader-worker.js';
+    const memory = new DecodeMemory().shared;
     this.#workers = Array.from({ length: threads }, () => {
-      const worker = new Worker(new URL(file, import.meta.url));
+      const worker = new Worker(new URL(file, import.meta.url), { workerData: { memory } });
       worker.on('message', ({ ticket, failures, damaged }: WorkerReply) => {
         if (damaged.length > 0) onDamaged(damaged);
         this.#open.get(ticket)?.resolve(failures);

@@ -1,10 +1,11 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
 import type { MappedBytes } from './mapped-file.ts';
+import { shareMemory } from './memory.ts';
 import { normalise, normaliseTables } from './normalise.ts';
 import { downsized, isSound, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
@@ -60,6 +61,7 @@ const CACHE_BYTES = 256 * 2 ** 20;
 
 // A worker is a thread already; sharp's own would only compete with it.
 sharp.concurrency(1);
+shareMemory((workerData as { memory: SharedArrayBuffer }).memory);
 const cache = new Map<string, Pixels>();
 let cached = 0;
 

@@ -66,6 +66,12 @@ export function askForMemoryAt(other: Gate): void {
   gate = other;
 }
 
+/** Has this thread share memory for decoding with all others that are given the same. */
+export function shareMemory(shared: SharedArrayBuffer): void {
+  const memory = new DecodeMemory(shared);
+  askForMemoryAt((need) => memory.take(need));
+}
+
 /** Waits for memory to decode with. @throws ImageFault where it can never be had */
 export function memoryFor(need: number): Promise<() => void> {
   requireMemory(need);

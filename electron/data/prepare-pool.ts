@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { overFiles } from './file-pool.ts';
+import { DecodeMemory } from './memory.ts';
 import type { PrepareRequest, PrepareResult } from './prepare-worker.ts';
 
 const WORKER = new URL(
@@ -17,7 +18,7 @@ export function prepareFiles<T extends PrepareRequest>(
 ): AsyncGenerator<{ file: T; result: PrepareResult }[]> {
   return overFiles(files, {
     worker: WORKER,
-    workerData: { size },
+    workerData: { size, memory: new DecodeMemory().shared },
     toSend: ({ path, bytes, mtime }): PrepareRequest => ({ path, bytes, mtime }),
     threads: THREADS,
     batch: BATCH,

@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
 import { openImage } from './decode.ts';
 import { answerFiles } from './file-pool.ts';
+import { shareMemory } from './memory.ts';
 import { onDisk } from './on-disk.ts';
 import { downsized } from './prepared.ts';
 import type { Pixels } from './resample.ts';
@@ -20,7 +21,8 @@ export type PrepareResult = Pixels | { fault: 'gone' | 'changed' | 'unreadable';
 sharp.cache(false);
 sharp.concurrency(1);
 
-const { size } = workerData as { size: number };
+const { size, memory } = workerData as { size: number; memory: SharedArrayBuffer };
+shareMemory(memory);
 
 async function prepare({ path, bytes, mtime }: PrepareRequest): Promise<PrepareResult> {
   try {
