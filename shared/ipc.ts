@@ -461,6 +461,8 @@ export interface DatasetDetail extends DatasetRow {
   skipped: { reason: SkipReason; count: number }[];
   /** What a person should know of its classes: they look like a split, equal files lie in several. */
   notices: string[];
+  /** What of usable files is not seen, in words, with the number of files. */
+  notes: { note: string; count: number }[];
   /** Least, median and greatest, pixels. */
   width: [number, number, number] | null;
   height: [number, number, number] | null;

@@ -36,6 +36,7 @@ import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
 import { VERSION } from '../services/version.ts';
 import { exportWeights, WEIGHTS_ENDING } from '../services/weights.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Context, Handlers } from './program.ts';
 
 /** What each channel does; the work itself is the services'. */
@@ -147,6 +148,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         labels_count: store.images.labels(id),
         skipped: store.images.skipSummary(id),
         notices: labelNotices(store, dataset),
+        notes: store.images.notes(id),
         width,
         height,
         formats,
@@ -199,11 +201,11 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
     'images.get': ({ id }) => {
       const image = store.images.get(id);
       const { folders } = store.datasets.get(image.dataset_id);
-      return { ...image, file: join(folders[image.folder]!, image.path), same: store.images.sameAs(image) };
+      return { ...image, file: fileOf({ folders }, image), same: store.images.sameAs(image) };
     },
     'images.reveal': ({ id }) => {
       const image = store.images.get(id);
-      const path = join(store.datasets.get(image.dataset_id).folders[image.folder]!, image.path);
+      const path = fileOf(store.datasets.get(image.dataset_id), image);
       return { path, shown: shell.reveal(path) };
     },
   };
