@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -11,6 +10,7 @@ import { attentionSheet, coloursSheet, mapSheet } from '../services/feature-shee
 import { FeatureViews } from '../services/features.ts';
 import { centrePng } from '../services/images.ts';
 import { runJob } from '../services/jobs.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
@@ -114,7 +114,7 @@ async function colours({ store, out, checkpoint, dataset, options, target, file,
   const { folders } = store.datasets.get(dataset);
   const pictures = view.images.map(({ id }) => {
     const { folder, path } = store.images.get(id);
-    return centrePng(join(folders[folder]!, path), side);
+    return centrePng(fileOf({ folders }, { folder, path }), side);
   });
   await coloursSheet(all, await Promise.all(pictures), target);
   const figures = all.map(({ name, view: { images: _, ...rest } }) => ({ name, ...rest }));
@@ -141,7 +141,7 @@ async function firstReadable(store: Store, dataset: number): Promise<number | un
   const { folders } = store.datasets.get(dataset);
   const some = store.images.sample(dataset, TRIED);
   for (const { id, folder, path } of some)
-    if (await centrePng(join(folders[folder]!, path), 16).catch(() => null)) return id;
+    if (await centrePng(fileOf({ folders }, { folder, path }), 16).catch(() => null)) return id;
   return some[0]?.id;
 }
 
@@ -192,7 +192,7 @@ async function map({ store, out, signal, checkpoint, dataset, options, target, f
   const { folders } = store.datasets.get(dataset);
   const picture = (id: number) => {
     const { folder, path } = store.images.get(id);
-    return centrePng(join(folders[folder]!, path), 64).catch(() => null);
+    return centrePng(fileOf({ folders }, { folder, path }), 64).catch(() => null);
   };
   await mapSheet(view, name, picture, target);
   const { k, n, sample, trustworthiness, kept } = view.figures;

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -7,6 +6,7 @@ import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { type Random, stream } from '../data/random.ts';
 import { ImageReader } from '../data/readable.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { usableImages } from '../trainer/labelled.ts';
 import { untrainedState } from '../trainer/training.ts';
@@ -69,7 +69,7 @@ export class Explorer {
     const own = maskFrom(config, mask, draw);
     const side = config.model.image_size;
     const company = run.dataset_id === null ? [] : await companyOf(this.#store, run, image);
-    const pixels = [await centrePixels(join(dataset.folders[row.folder]!, row.path), side), ...company];
+    const pixels = [await centrePixels(fileOf(dataset, row), side), ...company];
     const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
     const masks = pixels.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));
     const answers = this.#pair(id, isUntrained).ask(input, masks);

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { UMAP } from 'umap-js';
 import { patchesOf } from '../../shared/config.ts';
 import type { Checkpoint, ImageRow } from '../../shared/domain.ts';
@@ -10,6 +9,7 @@ import { stream } from '../data/random.ts';
 import { ImageReader } from '../data/readable.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
 import type { MapKey } from '../store/feature-maps.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { centreImage, stack } from './images.ts';
@@ -135,7 +135,7 @@ async function pooledFeatures(
   const [dim, K] = [model.embed_dim, patchesOf(model)];
   const out = new Float32Array(rows.length * dim).fill(Number.NaN);
   const { folders } = store.datasets.get(key.dataset_id);
-  const fileOf = (row: ImageRow) => ({ ...row, file: join(folders[row.folder]!, row.path) });
+  const withFile = (row: ImageRow) => ({ ...row, file: fileOf({ folders }, row) });
   let begin = 0;
   for (const { start, features } of store.featureMaps.parts(key)) {
     if (start !== begin) break;
@@ -143,7 +143,7 @@ async function pooledFeatures(
     begin = start + features.length / dim;
   }
   for (let i = 0; i < begin; i++)
-    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(fileOf(rows[i]!), 'when it was first looked at');
+    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(withFile(rows[i]!), 'when it was first looked at');
   const network = new FrozenNetwork(
     model,
     projector,
@@ -153,7 +153,7 @@ async function pooledFeatures(
   for (let at = begin; at < rows.length; at += BATCH) {
     const some = rows.slice(at, at + BATCH);
     const places = new Map(some.map(({ id }, i) => [id, at + i]));
-    const read = await reader.read(some.map(fileOf), (file) => centreImage(file, model.image_size, augment));
+    const read = await reader.read(some.map(withFile), (file) => centreImage(file, model.image_size, augment));
     if (read.length > 0) {
       const tokens = network.tokens(stack(read.map(({ value }) => value)));
       read.forEach(({ image }, n) => {

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import type { Checkpoint, ImageRow } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -7,6 +6,7 @@ import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import { ImageReader } from '../data/readable.ts';
 import { hostCopy } from '../engine/host.ts';
 import { FrozenNetwork } from '../engine/inference.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { readableBatches } from './evaluation-lookup.ts';
@@ -75,7 +75,7 @@ export class FeatureViews {
   }
 
   #file({ dataset_id, folder, path }: ImageRow): string {
-    return join(this.#store.datasets.get(dataset_id).folders[folder]!, path);
+    return fileOf(this.#store.datasets.get(dataset_id), { folder, path });
   }
 
   /**

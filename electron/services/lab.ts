@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { gridOf } from '../../shared/config.ts';
@@ -9,6 +8,7 @@ import { type DecodedImage, decodeImage } from '../data/decode.ts';
 import { downsized } from '../data/prepared.ts';
 import { stream } from '../data/random.ts';
 import { applyViews, drawViews, type StrongDraw, type ViewDraw } from '../data/views.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 
 /** Decoded images that are kept, so that a slider answers at once; the least recently used goes first. */
@@ -40,7 +40,7 @@ export async function labPreview(
 async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: number): Promise<LabPreview> {
   const { model, augment, train } = config;
   const dataset = store.datasets.get(row.dataset_id);
-  const whole = await decoded(join(dataset.folders[row.folder]!, row.path), `${row.id} ${row.hash}`);
+  const whole = await decoded(fileOf(dataset, row), `${row.id} ${row.hash}`);
   const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
   const side = model.image_size;
   const random = (purpose: string) => stream(train.seed, epoch, row.hash, `${purpose} 0`);

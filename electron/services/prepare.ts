@@ -1,10 +1,11 @@
 import { statfsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { Dataset, ImageRow, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { PreparePlan } from '../../shared/ipc.ts';
 import { BATCH, prepareFiles, THREADS } from '../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../data/prepared.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { datasetFolderMissing } from './datasets.ts';
 import {
@@ -160,7 +161,7 @@ function missingImages(store: Store, datasetId: number, set: PreparedSet | null)
 }
 
 const filesToPrepare = ({ folders }: Dataset, rows: ImageRow[]): FileToPrepare[] =>
-  rows.map((row) => ({ path: join(folders[row.folder]!, row.path), bytes: row.bytes, mtime: row.mtime, row }));
+  rows.map((row) => ({ path: fileOf({ folders }, row), bytes: row.bytes, mtime: row.mtime, row }));
 
 function requireFolders(dataset: Dataset): void {
   const gone = datasetFolderMissing(dataset);

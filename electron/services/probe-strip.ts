@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { gridOf } from '../../shared/config.ts';
 import type { ImageRow, Run, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -8,6 +7,7 @@ import { leftOutWords } from '../../shared/left-out.ts';
 import { makeMask } from '../../shared/masking.ts';
 import { stream } from '../data/random.ts';
 import { ImageReader } from '../data/readable.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 import { untrainedState } from '../trainer/training.ts';
 import { readableBatches } from './evaluation-lookup.ts';
@@ -50,7 +50,7 @@ async function probesOf(store: Store, run: Run): Promise<Probe> {
   const { model, mask } = run.config;
   const candidates = rows
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, image]) => ({ ...image, file: join(dataset.folders[image.folder]!, image.path) }));
+    .map(([, image]) => ({ ...image, file: fileOf(dataset, image) }));
   const reader = new ImageReader();
   const read = (file: string) => centrePixels(file, model.image_size);
   const first = await readableBatches(candidates, ASKED, reader, read).next();

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import type { Dataset, ImageRow } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { splitWords } from '../../shared/labels.ts';
 import type { ImageReader, Readable } from '../data/readable.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 
 /** An image and its class, the folder that it lies in. */
@@ -46,8 +46,7 @@ export function usableImages(
   const found: LabelledImage[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
     const { id, path, hash, label } = image;
-    if (keep(image))
-      found.push({ id, path, hash, label: label ?? '', file: join(dataset.folders[image.folder]!, path) });
+    if (keep(image)) found.push({ id, path, hash, label: label ?? '', file: fileOf(dataset, image) });
   }
   return found;
 }

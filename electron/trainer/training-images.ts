@@ -1,7 +1,7 @@
-import { join } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Dataset, ImageRow } from '../../shared/domain.ts';
 import { samplesOf } from '../data/loader.ts';
+import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
 
 /** An image that a run trains on. */
@@ -22,7 +22,7 @@ export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow)
   const images: TrainingImage[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) {
     const { id, hash } = image;
-    if (keep(image)) images.push({ id, hash, path: join(dataset.folders[image.folder]!, image.path) });
+    if (keep(image)) images.push({ id, hash, path: fileOf(dataset, image) });
   }
   return images;
 }

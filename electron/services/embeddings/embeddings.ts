@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Dataset, ImageRow, StateDict } from '../../../shared/domain.ts';
@@ -9,6 +8,7 @@ import { whyUnread } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import { putInPlace } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
+import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { poolTokens } from '../evaluation-classes.ts';
@@ -155,12 +155,12 @@ async function compute(
     if (signal?.aborted) throw canceled(part, at, images.length);
     const some = images.slice(at, at + CHUNK);
     const read = await Promise.allSettled(
-      some.map(({ folder, path }) => centreImage(join(dataset.folders[folder]!, path), model.image_size, augment)),
+      some.map(({ folder, path }) => centreImage(fileOf(dataset, { folder, path }), model.image_size, augment)),
     );
     const unreadable = some.flatMap(({ id, folder, path }, i): Chunk['unreadable'] => {
       const one = read[i]!;
       if (one.status === 'fulfilled') return [];
-      return [{ id, path, why: whyUnread(one.reason, { file: join(dataset.folders[folder]!, path) }) }];
+      return [{ id, path, why: whyUnread(one.reason, { file: fileOf(dataset, { folder, path }) }) }];
     });
     const good = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     let values: Float32Array = new Float32Array();

@@ -8,6 +8,7 @@ import type { Input, RetrievalView, Searched } from '../../../shared/ipc.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
+import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
@@ -126,9 +127,9 @@ export class PatchIndexes {
     });
     const reader = new ImageReader();
     try {
-      const fileOf = (image: ImageRow) => ({ ...image, file: join(dataset.folders[image.folder]!, image.path) });
+      const withFile = (image: ImageRow) => ({ ...image, file: fileOf(dataset, image) });
       const featuresOf = async (images: ImageRow[]) => {
-        const good = await reader.read(images.map(fileOf), (file) => centrePixels(file, config.model.image_size));
+        const good = await reader.read(images.map(withFile), (file) => centrePixels(file, config.model.image_size));
         const input = stack(good.map(({ value }) => normalisePixels(value, config.augment)));
         return {
           images: good.map(({ image }) => image),
@@ -318,7 +319,7 @@ export class PatchIndexes {
 
   #fileOf(image: Pick<ImageRow, 'id' | 'folder' | 'path'>): string {
     const { dataset_id } = this.#store.images.get(image.id);
-    return join(this.#store.datasets.get(dataset_id).folders[image.folder]!, image.path);
+    return fileOf(this.#store.datasets.get(dataset_id), image);
   }
 
   async #open(index: RetrievalIndex, width: number): Promise<Opened> {
