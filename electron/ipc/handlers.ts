@@ -1,6 +1,6 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
