@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { leftOut } from '../../electron/store/migrations/0013-left-out.ts';
+import { leftOut } from '../../electron/store/migrations/0014-left-out.ts';
 import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
@@ -20,7 +20,7 @@ test('what an import left out is kept with the dataset', () => {
 });
 
 test.skipIf(process.platform === 'win32')(
-  'migration 13: rows have no note and no rules, and names that look like escaped bytes are told apart',
+  'migration 14: rows have no note and no rules, and names that look like escaped bytes are told apart',
   () => {
     const path = join(scratch(), 'ten');
     const db = new Database(path);
