@@ -251,6 +251,7 @@ export class Checkpoints {
     const found = { sound: 0, unknown: 0 };
     try {
       const row = this.#db.prepare('SELECT config, state, crc32, bytes FROM checkpoints WHERE id = ?').get(id);
+      if (!row) return { ...found, why: 'Its row cannot be found any more.' };
       const { bytes, ...kept } = row as Settings & { bytes: number };
       if (!isSettingsSound(kept)) return { ...found, why: SETTINGS_DIFFER };
       let read = 0;
@@ -272,9 +273,9 @@ export class Checkpoints {
 
   /** Names an older checkpoint of the run that is sound: what is left to go on from. */
   #damaged(id: number, why: string): AppError {
-    const { run_id, step, has_optimizer } = this.#db
-      .prepare('SELECT run_id, step, has_optimizer FROM checkpoints WHERE id = ?')
-      .get(id) as Pick<Row, 'run_id' | 'step' | 'has_optimizer'>;
+    const row = this.#db.prepare('SELECT run_id, step, has_optimizer FROM checkpoints WHERE id = ?').get(id);
+    if (!row) return withoutCheckpoint(id);
+    const { run_id, step, has_optimizer } = row as Pick<Row, 'run_id' | 'step' | 'has_optimizer'>;
     const name = this.#db.prepare('SELECT name FROM runs WHERE id = ?').pluck().get(run_id);
     const others = this.#db
       .prepare(
