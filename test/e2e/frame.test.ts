@@ -71,7 +71,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     const { page, context, faults } = await serving.window(browser);
     await page.goto(`${serving.url}#/runtime`);
     await page.getByRole('heading', { level: 1, name: 'Runtime' }).waitFor();
-    expect(page.url()).toBe(`${new URL(serving.url).origin}/#/runtime`);
+    await expect.poll(() => page.url()).toBe(`${new URL(serving.url).origin}/#/runtime`);
     await page.reload();
     await page.getByRole('heading', { level: 1, name: 'Runtime' }).waitFor();
     const other = await context.newPage();

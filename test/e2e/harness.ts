@@ -104,6 +104,8 @@ export async function openWindow(
   await serving.start();
   const window = await serving.window(browser, options);
   await window.page.goto(serving.url);
+  // It is let in, and keeps the token: until then another address would meet the form for it.
+  await window.page.waitForFunction(() => localStorage.getItem('conmim-token') !== null);
   return { browser, window };
 }
 

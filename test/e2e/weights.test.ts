@@ -42,7 +42,7 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
     await form.getByRole('button', { name: 'Import', exact: true }).click();
     await form.getByRole('alert').waitFor();
     await isForEverybody();
-    await form.getByRole('button', { name: 'Choose…' }).click();
+    await form.getByRole('button', { name: 'Choose a file …' }).click();
     const picker = page.getByRole('dialog', { name: 'Choose a file of weights' });
     await isForEverybody();
     await picker.getByRole('button', { name: /^elsewhere\.safetensors/ }).click();
