@@ -260,8 +260,13 @@ export class LiveRuns {
     if (this.#handles.size > 0 || this.#evaluations.isBusy) return null;
     const next = queue
       .order()
-      .find(({ kind, id }) => (kind === 'run' ? !this.#deletions.isHidden('run', id) : this.#evaluations.canStart(id)));
+      .find(({ kind, id }) => (kind === 'run' ? this.#canStart(id) : this.#evaluations.canStart(id)));
     return next && runs.held().length === 0 ? next : null;
+  }
+
+  /** Whether it is not about to be deleted, and nobody has it, whatever its row says. */
+  #canStart(id: number): boolean {
+    return !this.#deletions.isHidden('run', id) && !this.#store.runs.isHeld(id);
   }
 
   #startRun(next: Run, place: FileLock) {
