@@ -3,12 +3,16 @@ import { Command, CommanderError } from 'commander';
 import { AppError } from '../shared/errors.ts';
 import { exactJson, printableLines } from '../shared/printable.ts';
 import { addCommands } from './cli/commands.ts';
+import { interruption } from './cli/interruption.ts';
 import { Output, watchOutput } from './cli/output.ts';
 import { VERSION } from './services/version.ts';
 import { sinceStart } from './trainer/spans.ts';
 
 watchOutput();
 const isJson = process.argv.includes('--json');
+// Before the commands are loaded, which takes a while: a signal is heard from here on.
+interruption.listen(new Output(isJson));
+
 const program = new Command('conmim')
   .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
   .option('--json', 'print one JSON document on standard output and nothing else')

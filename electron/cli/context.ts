@@ -69,6 +69,7 @@ export function withOutput<A extends unknown[]>(
     interruption.listen(out);
     try {
       const { options, args } = requireOutputs(command, given, all.slice(0, -2) as A);
+      interruption.signal.throwIfAborted(); // asked before there was anything to end
       await action(out, command, options, ...args);
     } catch (error) {
       out.error(error);

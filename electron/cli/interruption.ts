@@ -32,7 +32,10 @@ class Interruption {
 
   listen(out: Output): void {
     this.#out = out;
-    for (const signal of SIGNALS) process.on(signal, this.#hear);
+    for (const signal of SIGNALS) {
+      // Never taken off and put on again: a signal that came meanwhile would be lost.
+      if (!process.listeners(signal).includes(this.#hear)) process.on(signal, this.#hear);
+    }
   }
 
   /** The command has ended. */

@@ -37,6 +37,7 @@ export interface JobOptions {
 
 /** Does a job to its end. @throws AppError as the work throws; canceled; trainer-died where its process is lost */
 export function runJob<T>(job: Job, { onProgress, signal }: JobOptions = {}): Promise<T> {
+  if (signal?.aborted) return Promise.reject(new AppError('canceled', 'It was canceled.'));
   const worker = fileURLToPath(
     new URL(import.meta.url.endsWith('.ts') ? './job-worker.ts' : './job-worker.js', import.meta.url),
   );
