@@ -110,8 +110,8 @@ export class Tasks {
       .then(
         (result) => {
           end({ status: 'done', result });
-          const text = lostWords(result);
-          if (text && SILENT.has(kind)) this.#events.emit({ type: 'notice', text: `${title}: ${text}`, run: null });
+          const text = SILENT.has(kind) ? lostWords(result) : '';
+          if (text) this.#events.emit({ type: 'notice', text: `${title}: ${text}`, run: null });
         },
         (error) => {
           const isCanceled = controller.signal.aborted;

@@ -14,8 +14,13 @@ async function noticesOf(kind: TaskKind, result: unknown): Promise<string[]> {
     done = resolve;
   });
   events.listen(({ event }) => event.type === 'task' && event.task.status === 'done' && setImmediate(done));
+  const faults: unknown[] = [];
+  const fault = (error: unknown) => faults.push(error);
+  process.on('unhandledRejection', fault);
   tasks.start(kind, 'Work', async () => result);
   await ended;
+  process.off('unhandledRejection', fault);
+  expect(faults).toEqual([]);
   return heard.flatMap((event) => (event.type === 'notice' ? [event.text] : []));
 }
 
@@ -27,5 +32,7 @@ test('images that a work left out are said where no view shows its result', asyn
   expect(await noticesOf('embeddings', { images: 9, unreadable: left_out })).toEqual([words]);
   expect(await noticesOf('embeddings', { images: 9, unreadable: [] })).toEqual([]);
   expect(await noticesOf('evaluate', { images: 9, left_out })).toEqual([]); // its panel has them
+  // What an import left out is of another form, and its dialog has it.
+  expect(await noticesOf('import', { added: 3, left_out: { folders: [], kinds: [] } })).toEqual([]);
   for (const nothing of [undefined, null, 'text', 7, {}]) expect(await noticesOf('health', nothing)).toEqual([]);
 });
