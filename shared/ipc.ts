@@ -454,6 +454,8 @@ export interface DatasetRow extends Dataset {
   runs: number;
   /** One of its folders that is not there now. */
   missing_folder: string | null;
+  /** Why it is not: nothing is there, its disk does not answer, or nobody may look. */
+  missing_why: 'gone' | 'silent' | 'closed' | null;
 }
 
 export interface DatasetDetail extends DatasetRow {

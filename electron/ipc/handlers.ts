@@ -1,21 +1,13 @@
-import { mkdirSync, statSync } from 'node:fs';
 import { hostname, platform } from 'node:os';
-import { basename, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
 import { named } from '../../shared/named.ts';
-import { requireOutput } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
 import { backendChoice, chooseBackend, tryBackends } from '../services/backend-trial.ts';
 import { configFields } from '../services/configuration.ts';
-import {
-  datasetFolderMissing,
-  type ImportProgress,
-  importDataset,
-  locateFolder,
-  rescan,
-} from '../services/datasets.ts';
+import { folderTrouble, type ImportSummary, locateFolder } from '../services/datasets.ts';
 import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { estimateCost } from '../services/estimate.ts';
 import { ENDINGS } from '../services/export/export.ts';
@@ -25,7 +17,8 @@ import { installRuntime } from '../services/install.ts';
 import { runJob } from '../services/jobs.ts';
 import { labPreview } from '../services/lab.ts';
 import { labelNotices } from '../services/labels.ts';
-import { planPrepare, prepareDataset } from '../services/prepare.ts';
+import { isSilent, type Outside } from '../services/outside.ts';
+import { planPrepare } from '../services/prepare.ts';
 import { claimSet, deletePrepared, sweepPrepared } from '../services/prepared-files.ts';
 import { checkRecipe, configOf, differsFromPreset, listPresets, savePreset } from '../services/presets.ts';
 import { probeStrip } from '../services/probe-strip.ts';
@@ -35,7 +28,7 @@ import { SAMPLES } from '../services/sample.ts';
 import { removeStored, storageReport } from '../services/storage.ts';
 import type { TaskControl } from '../services/tasks.ts';
 import { VERSION } from '../services/version.ts';
-import { exportWeights, WEIGHTS_ENDING } from '../services/weights.ts';
+import { WEIGHTS_ENDING } from '../services/weights.ts';
 import { fileOf } from '../store/image-file.ts';
 import type { Context, Handlers } from './program.ts';
 
@@ -56,14 +49,20 @@ export function handlers(context: Context): Handlers {
 
 type Part<P extends string> = Pick<Handlers, Extract<keyof Handlers, `${P}.${string}`>>;
 
-function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' | 'folders' | 'tasks' | 'undo'> {
+function windowHandlers({
+  home,
+  shell,
+  tasks,
+  deletions,
+  outside,
+}: Context): Part<'app' | 'folders' | 'tasks' | 'undo'> {
   return {
     'app.info': () => ({ version: VERSION, shell: shell.kind, home, platform: platform(), host: hostname() }),
     'folders.pick': async () => {
       if (!shell.pickFolder) throw new AppError('not-found', 'This window has no dialog of the system.');
       return { path: await shell.pickFolder() };
     },
-    'folders.list': ({ path }) => listFolder(path),
+    'folders.list': ({ path }) => listFolder(outside, path),
     'tasks.list': () => tasks.list(),
     'tasks.cancel': ({ id }) => {
       tasks.cancel(id);
@@ -85,16 +84,23 @@ function windowHandlers({ home, shell, tasks, deletions }: Context): Part<'app' 
   };
 }
 
-const shownProgress =
-  (progress: TaskControl['progress']) =>
-  ({ phase, found, done, total, perSecond, current }: ImportProgress) =>
-    phase === 'finding'
-      ? progress(found, 0, 'looking for files')
-      : progress(done, total, `${Math.round(perSecond)} files/s${current ? `, ${basename(current)}` : ''}`);
+/** Refuses a dataset one of whose folders hangs: nothing that reads from it would end. @throws AppError */
+async function requireAnswering({ store, outside, explore }: Context, dataset: number): Promise<void> {
+  try {
+    await Promise.all(store.datasets.get(dataset).folders.map((folder) => outside.look(folder)));
+  } catch (error) {
+    // What asked there before may hang in it. What is no answer of the disk is said by what reads.
+    if (isSilent(error)) {
+      explore.close();
+      throw error;
+    }
+  }
+}
 
-function datasetHandlers({ shell, store, events, tasks, deletions }: Context): Part<'datasets' | 'images'> {
+function datasetHandlers(context: Context): Part<'datasets' | 'images'> {
+  const { shell, store, events, tasks, deletions, outside } = context;
   const changed = () => events.emit({ type: 'datasets' });
-  const row = (dataset: Dataset): DatasetRow => {
+  const row = async (dataset: Dataset): Promise<DatasetRow> => {
     const { bytes, vanished, classes } = store.images.facts(dataset.id);
     return {
       ...dataset,
@@ -102,7 +108,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
       bytes,
       vanished_count: vanished,
       runs: store.datasets.runs(dataset.id).length,
-      missing_folder: datasetFolderMissing(dataset),
+      ...(await folderTrouble(outside, dataset)),
     };
   };
   /** A task whose result is what was found, and the dataset's id. */
@@ -115,25 +121,30 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
       }
     });
   const look = (dataset: Dataset): TaskRef =>
-    scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => ({
-      ...(await rescan(store, dataset, { signal, onProgress: shownProgress(progress) })),
-      dataset: dataset.id,
-    }));
+    scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => {
+      await requireAnswering(context, dataset.id);
+      const job = { kind: 'rescan', database: store.path, dataset: dataset.id } as const;
+      return { ...(await runJob<ImportSummary>(job, { signal, onProgress: progress })), dataset: dataset.id };
+    });
   const runImport = async (
     { signal, progress }: TaskControl,
     options: { name: string; folders: string[]; labels?: 'none' | 'folders' | undefined },
   ) => {
-    const summary = await importDataset(store, { ...options, signal, onProgress: shownProgress(progress) });
+    await Promise.all(options.folders.map((folder) => outside.look(typedPath(folder, 'the folder'))));
+    const job = { kind: 'import', database: store.path, options } as const;
+    const summary = await runJob<ImportSummary>(job, { signal, onProgress: progress });
     return { ...summary, dataset: summary.dataset.id };
   };
   const hiddenRuns = () => store.runs.list().flatMap(({ id }) => (deletions.isHidden('run', id) ? [id] : []));
   return {
     'datasets.list': () =>
-      store.datasets
-        .list()
-        .filter(({ id }) => !deletions.isHidden('dataset', id))
-        .map(row),
-    'datasets.get': ({ id }) => {
+      Promise.all(
+        store.datasets
+          .list()
+          .filter(({ id }) => !deletions.isHidden('dataset', id))
+          .map(row),
+      ),
+    'datasets.get': async ({ id }) => {
       const dataset = store.datasets.get(id);
       if (deletions.isHidden('dataset', id))
         throw new AppError(
@@ -144,7 +155,7 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
         );
       const { width, height, formats } = store.images.facts(id);
       return {
-        ...row(dataset),
+        ...(await row(dataset)),
         labels_count: store.images.labels(id),
         skipped: store.images.skipSummary(id),
         notices: labelNotices(store, dataset),
@@ -165,7 +176,8 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
           found.push(await runImport(control, { name, folders: [folder], labels }));
         return found[0];
       }),
-    'datasets.locate': ({ id, from, to }) => {
+    'datasets.locate': async ({ id, from, to }) => {
+      await outside.look(typedPath(to, 'a folder of images'));
       const dataset = locateFolder(store, store.datasets.get(id), from, to);
       changed();
       return look(dataset);
@@ -203,10 +215,12 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
       const { folders } = store.datasets.get(image.dataset_id);
       return { ...image, file: fileOf({ folders }, image), same: store.images.sameAs(image) };
     },
-    'images.reveal': ({ id }) => {
+    'images.reveal': async ({ id }) => {
       const image = store.images.get(id);
-      const path = fileOf(store.datasets.get(image.dataset_id), image);
-      return { path, shown: shell.reveal(path) };
+      const dataset = store.datasets.get(image.dataset_id);
+      const path = fileOf(dataset, image);
+      const { kind } = await outside.look(path, dataset.folders[image.folder]!);
+      return { path, shown: kind !== 'none' && shell.reveal(path) };
     },
   };
 }
@@ -215,7 +229,8 @@ function datasetHandlers({ shell, store, events, tasks, deletions }: Context): P
 const shownPrepared = ({ store, deletions }: Pick<Context, 'store' | 'deletions'>) =>
   store.prepared.list().filter(({ id }) => !deletions.isHidden('prepared', id));
 
-function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'prepared'> {
+function preparedHandlers(context: Context): Part<'prepared'> {
+  const { store, events, tasks, deletions } = context;
   const changed = () => events.emit({ type: 'prepared' });
   return {
     'prepared.plan': (input) => planPrepare(store, input),
@@ -224,7 +239,9 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
       const { name } = store.datasets.get(input.dataset);
       return tasks.start('prepare', `Preparing ${name} at ${input.size} pixels`, async ({ signal, progress }) => {
         try {
-          return await prepareDataset(store, { ...input, signal, onProgress: progress });
+          await requireAnswering(context, input.dataset);
+          const job = { kind: 'prepare', database: store.path, options: input } as const;
+          return await runJob(job, { signal, onProgress: progress });
         } finally {
           changed();
         }
@@ -248,7 +265,8 @@ function preparedHandlers({ store, events, tasks, deletions }: Context): Part<'p
   };
 }
 
-function recipeHandlers({ store, events, tasks }: Context): Part<'config' | 'presets' | 'lab'> {
+function recipeHandlers(context: Context): Part<'config' | 'presets' | 'lab'> {
+  const { store, events, tasks } = context;
   const changed = () => events.emit({ type: 'presets' });
   return {
     'config.fields': () => configFields(),
@@ -271,7 +289,11 @@ function recipeHandlers({ store, events, tasks }: Context): Part<'config' | 'pre
       changed();
       return {};
     },
-    'lab.preview': ({ images, draw, ...recipe }) => labPreview(store, configOf(store, recipe), { images, draw }),
+    'lab.preview': async ({ images, draw, ...recipe }) => {
+      const datasets = new Set(images.map((id) => store.images.get(id).dataset_id));
+      for (const dataset of datasets) await requireAnswering(context, dataset);
+      return labPreview(store, configOf(store, recipe), { images, draw });
+    },
   };
 }
 
@@ -335,6 +357,7 @@ function checkpointHandlers({
   events,
   tasks,
   live,
+  outside,
 }: Context): Part<'checkpoints' | 'probes' | 'evaluations' | 'weights' | 'embeddings' | 'health'> {
   return {
     'checkpoints.delete': ({ id }) => {
@@ -355,16 +378,17 @@ function checkpointHandlers({
       }),
     'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
     'evaluations.start': (input) => live.evaluate(input),
-    'health.report': ({ checkpoint, dataset, images, folder, file, replace }) => {
+    'health.report': async ({ checkpoint, dataset, images, ...place }) => {
       const { run_id, step } = store.checkpoints.get(checkpoint);
-      const options = { checkpoint, dataset, images, replace, file: outputIn(folder, file, '.html', replace) };
+      const file = await outputIn(outside, place, '.html');
+      const options = { checkpoint, dataset, images, replace: place.replace, file };
       return tasks.start('health', `Health of ${store.runs.get(run_id).name}, step ${step}`, ({ signal, progress }) =>
         runJob({ kind: 'health', database: store.path, options }, { signal, onProgress: progress }),
       );
     },
-    'embeddings.export': ({ checkpoint, dataset, folder, file, ...asked }) => {
+    'embeddings.export': async ({ checkpoint, dataset, folder, file, ...asked }) => {
       const beside = (path: string) => besideEmbeddings(path, asked.format);
-      const path = outputIn(folder, file, `.${asked.format}`, asked.replace, beside);
+      const path = await outputIn(outside, { folder, file, replace: asked.replace }, `.${asked.format}`, beside);
       const { run_id, step } = store.checkpoints.get(checkpoint);
       const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
       const options = { ...asked, checkpoint, dataset, file: path };
@@ -372,17 +396,20 @@ function checkpointHandlers({
         runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress }),
       );
     },
-    'checkpoints.export': ({ folder, file, ...what }) => {
+    'checkpoints.export': async ({ folder, file, ...what }) => {
       const options = { ...what, file: placeIn(folder, file, ENDINGS[what.format]) };
+      await outside.make(dirname(options.file));
       return runJob({ kind: 'export', database: store.path, options });
     },
-    'weights.export': ({ checkpoint, part, folder, file, replace }) => {
-      const path = placeIn(folder, file, WEIGHTS_ENDING);
-      exportWeights(store, checkpoint, path, part, { replace });
-      return { path, bytes: statSync(path).size };
+    'weights.export': async ({ checkpoint, part, ...place }) => {
+      store.checkpoints.get(checkpoint);
+      const file = await outputIn(outside, place, WEIGHTS_ENDING);
+      const options = { checkpoint, part, file, replace: place.replace };
+      return runJob({ kind: 'export-weights', database: store.path, options });
     },
     'weights.import': async ({ file, ...input }) => {
       const asked = { ...input, file: typedPath(file, 'the file') };
+      await outside.look(asked.file);
       const job = { kind: 'import-weights', database: store.path, input: asked } as const;
       const imported = await runJob<ImportedWeights>(job);
       events.emit({ type: 'runs' });
@@ -391,34 +418,32 @@ function checkpointHandlers({
   };
 }
 
-/** The path of a file to be written; its folder is made. @throws AppError bad-input for a name that is a path, or a folder that cannot be */
+/** The path of a file to be written. @throws AppError bad-input for a name that is a path */
 function placeIn(typed: string, file: string, ending: string): string {
   const folder = typedPath(typed, 'the folder');
   if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (error) {
-    const { message } = error as Error;
-    throw new AppError('bad-input', `${folder} cannot be made.`, message, 'Choose another folder.', { cause: error });
-  }
   return resolve(folder, file.toLowerCase().endsWith(ending) ? file : `${file}${ending}`);
 }
 
-/** The same, looked at before a task begins. @throws AppError as `requireOutput` */
+/** The same, looked at before a task begins; its folder is made. @throws AppError as `requireOutput` */
 function outputIn(
-  folder: string,
-  file: string,
+  outside: Outside,
+  { folder, file, replace }: { folder: string; file: string; replace: boolean },
   ending: string,
-  replace: boolean,
   beside: (path: string) => string[] = () => [],
-): string {
+): Promise<string> {
   const path = placeIn(folder, file, ending);
-  return requireOutput(path, { endings: [ending], beside: beside(path), replace });
+  return outside.output(path, { endings: [ending], beside: beside(path), replace });
 }
 
-function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
+function exploreHandlers(context: Context): Part<'explore'> {
+  const { store, tasks, explore } = context;
+  const ofImage = (image: number) => requireAnswering(context, store.images.get(image).dataset_id);
   return {
-    'explore.lookup': (input) => explore.lookup(input),
+    'explore.lookup': async (input) => {
+      await ofImage(input.image);
+      return explore.lookup(input);
+    },
     'explore.accuracy': (input) => {
       const { run_id, step } = store.checkpoints.get(input.checkpoint);
       const title = `Where look-ups of ${store.runs.get(run_id).name}, step ${step}, are right`;
@@ -426,8 +451,14 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
         explore.accuracy(input, { signal, onProgress: progress }),
       );
     },
-    'explore.colours': (input) => explore.colours(input),
-    'explore.attention': (input) => explore.attention(input),
+    'explore.colours': async (input) => {
+      await requireAnswering(context, input.dataset);
+      return explore.colours(input);
+    },
+    'explore.attention': async (input) => {
+      await ofImage(input.image);
+      return explore.attention(input);
+    },
     'explore.map': (input) => storedMap(store, input),
     'explore.map-compute': (input) => {
       const { run_id, step } = store.checkpoints.get(input.checkpoint);
@@ -442,7 +473,9 @@ function exploreHandlers({ store, tasks, explore }: Context): Part<'explore'> {
 const shownIndexes = ({ store, deletions }: Pick<Context, 'store' | 'deletions'>) =>
   store.retrieval.list().filter(({ id }) => !deletions.isHidden('index', id));
 
-function retrievalHandlers({ store, events, tasks, explore, deletions }: Context): Part<'retrieval' | 'travel'> {
+function retrievalHandlers(context: Context): Part<'retrieval' | 'travel'> {
+  const { store, events, tasks, explore, deletions } = context;
+  const ofImage = (image: number) => requireAnswering(context, store.images.get(image).dataset_id);
   const changed = () => events.emit({ type: 'indexes' });
   return {
     'retrieval.indexes': () => shownIndexes({ store, deletions }),
@@ -469,7 +502,10 @@ function retrievalHandlers({ store, events, tasks, explore, deletions }: Context
       const act = () => store.retrieval.list().some((one) => one.id === id) && deleteIndex(store, id);
       return deletions.add({ kind: 'index', ids: [id], name, what: `Deleted ${name}.`, act, changed });
     },
-    'retrieval.search': (input) => explore.retrieve(input),
+    'retrieval.search': async (input) => {
+      await ofImage(input.image);
+      return explore.retrieve(input);
+    },
     'travel.build': (input) => {
       deletions.settle('index');
       const title = `${store.datasets.get(input.dataset).name} at ${input.checkpoints.length} checkpoints`;
@@ -481,7 +517,10 @@ function retrievalHandlers({ store, events, tasks, explore, deletions }: Context
         }
       });
     },
-    'travel.ask': (input) => explore.travel(input),
+    'travel.ask': async (input) => {
+      await ofImage(input.image);
+      return explore.travel(input);
+    },
   };
 }
 

@@ -40,8 +40,15 @@ export interface OpenProgram extends Program {
   close(mode: 'pause' | 'keep' | 'stop'): Promise<void>;
 }
 
+export interface ProgramOptions {
+  home: string;
+  shell: Shell;
+  /** For tests. */
+  outside?: Outside;
+}
+
 /** The program behind a window. @throws AppError as `Store.open` */
-export async function openProgram({ home, shell }: { home: string; shell: Shell }): Promise<OpenProgram> {
+export async function openProgram({ home, shell, outside = new Outside() }: ProgramOptions): Promise<OpenProgram> {
   const database = databaseIn(home);
   const isUnchecked = isCheckDue(database);
   const store = Store.open(database);
@@ -51,7 +58,6 @@ export async function openProgram({ home, shell }: { home: string; shell: Shell 
   checkDatabase(database, tasks, isUnchecked);
   const evaluations = new EvaluationQueue(store, events, tasks, deletions);
   const live = new LiveRuns(store, events, deletions, evaluations);
-  const outside = new Outside();
   const thumbnails = new Thumbnails(store, home, outside);
   const explore = new ExploreHost(store.path);
   const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore, outside });

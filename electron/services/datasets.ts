@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { DatasetRow } from '../../shared/ipc.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';
 import { keptPath, onDisk } from '../data/on-disk.ts';
 import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../data/scan.ts';
@@ -9,6 +10,7 @@ import { typedPath } from '../files/typed-path.ts';
 import { databaseIn } from '../store/home.ts';
 import type { Store } from '../store/store.ts';
 import { canceled, type ImportSummary, ignoredFiles, reconcile, type ScanOptions, throttle } from './dataset-scan.ts';
+import { isSilent, type Outside } from './outside.ts';
 
 export type { ImportProgress, ImportSummary, ScanOptions } from './dataset-scan.ts';
 
@@ -101,6 +103,24 @@ export function locateFolder(store: Store, dataset: Dataset, from: string, to: s
 /** The first of a dataset's folders that is not there now, or null. */
 export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string | null {
   return dataset.folders.find((folder) => !statSync(onDisk(folder), { throwIfNoEntry: false })?.isDirectory()) ?? null;
+}
+
+/** What is wrong with the first of a dataset's folders with which something is. */
+export async function folderTrouble(
+  outside: Outside,
+  { folders }: Pick<Dataset, 'folders'>,
+): Promise<Pick<DatasetRow, 'missing_folder' | 'missing_why'>> {
+  const looks = await Promise.all(
+    folders.map(async (folder) => {
+      try {
+        return { folder, why: (await outside.look(folder)).kind === 'folder' ? null : ('gone' as const) };
+      } catch (error) {
+        return { folder, why: isSilent(error) ? ('silent' as const) : ('closed' as const) };
+      }
+    }),
+  );
+  const found = looks.find(({ why }) => why !== null);
+  return { missing_folder: found?.folder ?? null, missing_why: found?.why ?? null };
 }
 
 function requireFolders(folders: string[]) {

@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
 import type { ImportedWeights, Input } from '../../shared/ipc.ts';
@@ -6,20 +8,22 @@ import { Store } from '../store/store.ts';
 import { loadBackend } from '../trainer/backend.ts';
 import { choosePrecision, engineOptions } from '../trainer/precision.ts';
 import { measureSizes, type SizeCost } from './bench-step.ts';
+import { type ImportProgress, importDataset, rescan } from './datasets.ts';
 import { exportEmbeddings } from './embeddings/embeddings.ts';
 import { type EvaluateOptions, evaluate } from './evaluation.ts';
 import { exportEncoder } from './export/export.ts';
 import { computeMap } from './feature-map.ts';
 import { writeHealthReport } from './health/report.ts';
 import type { Job, JobMessage } from './jobs.ts';
+import { prepareDataset } from './prepare.ts';
 import { computeProbes } from './probe-strip.ts';
 import { PatchIndexes } from './retrieval/patch-index.ts';
 import { buildTravel } from './retrieval/travel.ts';
 import { doctor } from './runtime.ts';
-import { importWeights } from './weights.ts';
+import { exportWeights, importWeights } from './weights.ts';
 
 /**
- * A process for one piece of work that needs the engine: native code that crashes, or memory that runs out, ends this
+ * A process for one piece of work: native code that crashes, or memory that runs out, ends this
  * and nothing else, and cancelling is ending it.
  */
 const say = (message: JobMessage) => process.send!(message);
@@ -43,6 +47,11 @@ async function work(job: Job): Promise<unknown> {
         store.close();
       }
     }
+    case 'import':
+    case 'rescan':
+    case 'prepare':
+    case 'export-weights':
+      return withoutEngine(job, onProgress);
     case 'evaluate':
     case 'embeddings':
     case 'health':
@@ -65,6 +74,27 @@ async function work(job: Job): Promise<unknown> {
         store.close();
       }
     }
+  }
+}
+
+async function withoutEngine(
+  job: Extract<Job, { kind: 'import' | 'rescan' | 'prepare' | 'export-weights' }>,
+  onProgress: (done: number, total: number, phase: string) => void,
+): Promise<unknown> {
+  const store = Store.open(job.database);
+  const scanned = ({ phase, found, done, total, perSecond, current }: ImportProgress) =>
+    phase === 'finding'
+      ? onProgress(found, 0, 'looking for files')
+      : onProgress(done, total, `${Math.round(perSecond)} files/s${current ? `, ${basename(current)}` : ''}`);
+  try {
+    if (job.kind === 'import') return await importDataset(store, { ...job.options, onProgress: scanned });
+    if (job.kind === 'rescan') return await rescan(store, store.datasets.get(job.dataset), { onProgress: scanned });
+    if (job.kind === 'prepare') return await prepareDataset(store, { ...job.options, onProgress });
+    const { checkpoint, file, part, replace } = job.options;
+    exportWeights(store, checkpoint, file, part, { replace });
+    return { path: file, bytes: statSync(file).size };
+  } finally {
+    store.close();
   }
 }
 

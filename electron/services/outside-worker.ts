@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { AppError } from '../../shared/errors.ts';
 import { kept, onDisk } from '../data/on-disk.ts';
 import { IMAGE_EXTENSIONS, namedFolder } from '../data/scan.ts';
+import { type OutputRules, requireOutput } from '../files/outputs.ts';
 import type { Content, Entries, Look, OutsideMessage, OutsideRequest, OutsideWork } from './outside.ts';
 
 /** The process behind `Outside`: whatever hangs, hangs here. */
@@ -86,15 +88,18 @@ async function make(folder: string): Promise<null> {
   return null;
 }
 
-const ACTS: { [W in OutsideWork]: (path: string) => Promise<unknown> } = { look, content, list, make };
+const ACTS: { [W in OutsideWork]: (path: string, rules?: OutputRules) => Promise<unknown> } = {
+  ...{ look, content, list, make },
+  output: async (path, rules) => requireOutput(path, rules!),
+};
 
-process.on('message', async ({ id, work, path }: OutsideRequest) => {
+process.on('message', async ({ id, work, path, rules }: OutsideRequest) => {
   let message: OutsideMessage;
   try {
-    message = { id, value: await ACTS[work](path) };
+    message = { id, value: await ACTS[work](path, rules) };
   } catch (error) {
     const { code = '', message: text } = error as NodeJS.ErrnoException;
-    message = { id, fault: { code, text } };
+    message = error instanceof AppError ? { id, error: error.toJSON() } : { id, fault: { code, text } };
   }
   process.send!(message, () => {});
 });

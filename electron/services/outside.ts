@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import { sep } from 'node:path';
+import { dirname, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { AppError } from '../../shared/errors.ts';
+import { AppError, type ErrorReport, fromReport } from '../../shared/errors.ts';
 import type { FolderListing } from '../../shared/ipc.ts';
+import type { OutputRules } from '../files/outputs.ts';
 import { startProcess } from '../trainer/start-process.ts';
 
 export interface Look {
@@ -24,17 +25,22 @@ interface Works {
   content: Content | null;
   list: Entries;
   make: null;
+  output: string;
 }
 export type OutsideWork = keyof Works;
 export interface OutsideRequest {
   id: number;
   work: OutsideWork;
   path: string;
+  rules?: OutputRules | undefined;
 }
-export type OutsideMessage = { id: number; value: unknown } | { id: number; fault: { code: string; text: string } };
+export type OutsideMessage =
+  | { id: number; value: unknown }
+  | { id: number; fault: { code: string; text: string } }
+  | { id: number; error: ErrorReport };
 
 /** A file system that has said nothing for so long hangs, ms. Reading a whole file may take longer. */
-const PATIENCE = { look: 5000, list: 10_000, make: 5000, content: 60_000 };
+const PATIENCE = { look: 5000, list: 10_000, make: 5000, output: 5000, content: 60_000 };
 /** A folder that hung is not asked again for so long, ms, nor while the process that asked it cannot be ended. */
 const SHUNNED = 10_000;
 /** Works under way at a time, each of which may hold a thread. */
@@ -45,6 +51,7 @@ interface Pending {
   path: string;
   /** What is taken to hang with it. */
   root: string;
+  rules?: OutputRules | undefined;
   resolve: (value: never) => void;
   reject: (error: unknown) => void;
   timer?: NodeJS.Timeout;
@@ -93,19 +100,25 @@ export class Outside {
     await this.#ask('make', path, path);
   }
 
+  /** `requireOutput`, of a file whose folder is made. @throws AppError */
+  async output(path: string, rules: OutputRules): Promise<string> {
+    await this.make(dirname(path));
+    return this.#ask('output', path, dirname(path), rules);
+  }
+
   close(): void {
     this.#closed = true;
     this.#fail(new AppError('canceled', 'The program is being closed.'));
     this.#child?.kill('SIGKILL');
   }
 
-  #ask<W extends OutsideWork>(work: W, path: string, root: string): Promise<Works[W]> {
+  #ask<W extends OutsideWork>(work: W, path: string, root: string, rules?: OutputRules): Promise<Works[W]> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(new AppError('canceled', 'The program is being closed.'));
       if (path.includes('\0')) return reject(new AppError('bad-input', 'A path cannot hold the character NUL.'));
       const shunned = this.#shunned(path);
-      if (shunned) return reject(silent(shunned));
-      this.#queue.push({ work, path, root, resolve, reject });
+      if (shunned) return reject(new Silence(shunned));
+      this.#queue.push({ work, path, root, rules, resolve, reject });
       this.#dispatch();
     });
   }
@@ -133,13 +146,14 @@ export class Outside {
       const pending = this.#queue.shift()!;
       const shunned = this.#shunned(pending.path);
       if (shunned) {
-        pending.reject(silent(shunned));
+        pending.reject(new Silence(shunned));
         continue;
       }
       const id = this.#next++;
       this.#open.set(id, pending);
       pending.timer = setTimeout(() => this.#hang(id, child), this.#patience[pending.work]);
-      child.send({ id, work: pending.work, path: pending.path } satisfies OutsideRequest, () => {});
+      const { work, path, rules } = pending;
+      child.send({ id, work, path, rules } satisfies OutsideRequest, () => {});
     }
     // Whoever waits for an answer is not ended by there being nothing else to do.
     if (this.#open.size > 0) child.channel?.ref();
@@ -152,7 +166,7 @@ export class Outside {
     if (!pending) return;
     this.#open.delete(id);
     this.#hung.set(pending.root, { child, until: performance.now() + SHUNNED });
-    pending.reject(silent(pending.root));
+    pending.reject(new Silence(pending.root));
     this.#lose(child);
     child.kill('SIGKILL');
   }
@@ -195,6 +209,7 @@ export class Outside {
         this.#open.delete(message.id);
         clearTimeout(pending.timer);
         if ('value' in message) pending.resolve(message.value as never);
+        else if ('error' in message) pending.reject(fromReport(message.error));
         else pending.reject(refused(pending, message.fault));
       }
       this.#dispatch();
@@ -218,13 +233,18 @@ export class Outside {
   }
 }
 
-const silent = (root: string) =>
-  new AppError(
-    'not-found',
-    `${root} does not answer.`,
-    'Its disk has said nothing for some seconds, as a network drive does that is gone.',
-    'Connect it again, or restart what serves it; then try again.',
-  );
+/** The disk of what was asked for does not answer. */
+class Silence extends AppError {
+  constructor(root: string) {
+    super(
+      'not-found',
+      `${root} does not answer.`,
+      'Its disk has said nothing for some seconds, as a network drive does that is gone.',
+      'Connect it again, or restart what serves it; then try again.',
+    );
+  }
+}
+export const isSilent = (error: unknown): boolean => error instanceof Silence;
 
 function refused({ work, path }: Pending, { code, text }: { code: string; text: string }): AppError {
   const isClosed = code === 'EACCES' || code === 'EPERM';

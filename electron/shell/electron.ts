@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, normalize, sep } from 'node:path';
 import {
@@ -42,7 +41,6 @@ export const electronShell = (window: () => BrowserWindow | null): Shell => ({
     return canceled ? null : (filePaths[0] ?? null);
   },
   reveal(path) {
-    if (!existsSync(path)) return false;
     shell.showItemInFolder(path);
     return true;
   },
