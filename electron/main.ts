@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { app, dialog } from 'electron';
 import { toReport } from '../shared/errors.ts';
@@ -16,11 +15,12 @@ import {
 } from './shell/electron.ts';
 import { setMenu } from './shell/menu.ts';
 import { askBeforeQuitting } from './shell/quit.ts';
+import { makeFolder } from './store/folders.ts';
 import { defaultHome } from './store/home.ts';
 
 /** The desktop application. */
 const home = defaultHome();
-mkdirSync(home, { recursive: true });
+makeFolder(home, 0o700);
 app.setPath('userData', join(home, 'desktop')); // Chromium's own files; and one application for each home
 let open: OpenWindow | null = null;
 const window = () => open?.window ?? null;

@@ -1,10 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { PreparedImage, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { pixelBytes } from '../data/prepared.ts';
 import type { Pixels } from '../data/resample.ts';
+import { makeFolder } from '../store/folders.ts';
 import { preparedFile, preparedFolder } from '../store/home.ts';
 import type { SetOwner } from '../store/prepared.ts';
 import type { Store } from '../store/store.ts';
@@ -42,7 +43,7 @@ export class PreparedWriter {
     this.#limits = { fileBytes, chunkBytes };
     this.#file = set.file;
     this.#end = set.end;
-    mkdirSync(preparedFolder(store.path, set.id), { recursive: true });
+    makeFolder(preparedFolder(store.path, set.id));
   }
 
   /** The file that is written to. */

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { makeFolder } from './folders.ts';
 
 export interface FileLock {
   /** Lets go of it; the file stays. */
@@ -22,7 +23,7 @@ const WAIT = 3000;
 export function lockFile(path: string): FileLock | null {
   if (isLocked(path)) return null;
   for (;;) {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const before = identity(path);
     const db = open(path);
     if (db === null) continue;

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type FileLock, isLocked, lockFile } from './file-lock.ts';
+import { makeFolder } from './folders.ts';
 import type { Db } from './open.ts';
 
 /**
@@ -26,7 +27,7 @@ export class Holds {
   /** Until it is let go of, or the process ends. @returns null while anybody has it */
   take(kind: HoldKind, id: number): FileLock | null {
     const path = this.#path(kind, id);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path), 0o700);
     const lock = lockFile(path);
     if (lock === null) return null;
     const letGo = (how: 'release' | 'remove') => () => {

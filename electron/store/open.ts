@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { closeSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { AppError } from '../../shared/errors.ts';
+import { keepPrivate, makeFolder } from './folders.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 
 export type Db = Database.Database;
@@ -66,14 +67,25 @@ class WordedDatabase extends Database {
 export function openDatabase(path: string): Db {
   let db: Db | undefined;
   try {
-    if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path), 0o700);
+    makeOwn(path);
     const opened: Db = new WordedDatabase(path, { timeout: BUSY_TIMEOUT });
     db = opened;
     retryBusy(() => prepare(opened, path));
+    keepPrivate(path);
     return opened;
   } catch (error) {
     db?.close();
     throw explain(error, path);
+  }
+}
+
+/** SQLite would let every user of the machine read what it makes. */
+function makeOwn(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch {
+    // It is there, or cannot be made: then opening it says why.
   }
 }
 
@@ -224,7 +236,9 @@ export function explain(error: unknown, path: string): unknown {
   }
   if (code === 'ENOSPC') return full();
   if (
-    ['EACCES', 'EPERM', 'ENOTDIR', 'EEXIST', 'EROFS', 'ENAMETOOLONG'].includes(code ?? '') ||
+    ['EACCES', 'EPERM', 'ENOENT', 'ENOTDIR', 'ELOOP', 'EINVAL', 'EEXIST', 'EROFS', 'ENAMETOOLONG'].includes(
+      code ?? '',
+    ) ||
     error instanceof TypeError
   ) {
     return wrap('bad-input', `${path} cannot be used for the database.`, 'Name another home folder.');

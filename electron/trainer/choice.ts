@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -10,6 +10,7 @@ import {
   USES,
 } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { makeFolder } from '../store/folders.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
 import { cacheFolder } from './runtime-folder.ts';
 
@@ -54,7 +55,7 @@ export const storeTrial = (trial: Trial): void => store({ use: backendChoice().u
 function store(value: { use: BackendUse; trial: Trial | null }): void {
   const path = file();
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const part = `${path}.${process.pid}`;
     writeFileSync(part, `${JSON.stringify(value, null, 2)}\n`);
     renameSync(part, path); // whoever reads sees the old one or the new one

@@ -1,7 +1,6 @@
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readFileSync,
   readSync,
@@ -15,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { AppError } from '../../../shared/errors.ts';
 import { MappedFile } from '../../data/mapped-file.ts';
+import { makeFolder } from '../../store/folders.ts';
 import { paddedWidth, Scanner } from './scan.ts';
 
 /** Fewer rows than this are all compared, exactly: it takes no longer. */
@@ -121,7 +121,7 @@ export class VectorIndex {
 
   /** Opens what is there, or begins. @throws AppError bad-file where files do not belong together */
   static async open(folder: string, width: number): Promise<VectorIndex> {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     const path = join(folder, FILES.description);
     const empty: Description = { width, ...NOTHING_LISTED, share: 1 };
     const description: Description = existsSync(path) ? { ...empty, ...described(folder, path) } : empty;
