@@ -87,7 +87,18 @@ export class ExploreHost {
 
   close(): void {
     if (this.#idle) clearTimeout(this.#idle);
-    this.#child?.kill('SIGKILL');
+    const child = this.#child;
+    if (!child) return;
+    this.#lose(child, 'It was ended.'); // at once: one whose disk hangs may not end
+    child.kill('SIGKILL');
+  }
+
+  #lose(child: ChildProcess, why: string): void {
+    if (child !== this.#child) return;
+    this.#child = null;
+    for (const { reject } of this.#waiting.values())
+      reject(new AppError('trainer-died', 'The process that answers ended.', why, 'Ask again; it is started anew.'));
+    this.#waiting.clear();
   }
 
   #ask(ask: ExploreAsk, onProgress?: JobOptions['onProgress']): Promise<unknown> {
@@ -119,13 +130,9 @@ export class ExploreHost {
       if (message.type === 'result') asked.resolve(message.value);
       else asked.reject(fromReport(message.error));
     });
-    child.once('close', (code, signal) => {
-      this.#child = null;
-      const why = `${signal ?? `Exit code ${code}`}; too little memory does this.`;
-      for (const { reject } of this.#waiting.values())
-        reject(new AppError('trainer-died', 'The process that answers ended.', why, 'Ask again; it is started anew.'));
-      this.#waiting.clear();
-    });
+    child.once('close', (code, signal) =>
+      this.#lose(child, `${signal ?? `Exit code ${code}`}; too little memory does this.`),
+    );
     return child;
   }
 }

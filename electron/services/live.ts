@@ -44,6 +44,8 @@ export class LiveRuns {
   readonly #judgements = new Map<number, { step: number; judged: Judged }>();
   #isClosing = false;
   #isMeasuring = false;
+  /** Why the store could not be looked at last. */
+  #fault = '';
 
   constructor(store: Store, events: Events, deletions: Deletions, evaluations: EvaluationQueue) {
     this.#store = store;
@@ -54,8 +56,8 @@ export class LiveRuns {
     this.#known = store.runs.signatures();
     this.#lists = store.lists();
     this.#timers.push(
-      setInterval(() => this.look(), LOOK_EVERY),
-      setInterval(() => void this.#tellUsage(), USAGE_EVERY),
+      setInterval(() => this.#tryToLook(), LOOK_EVERY),
+      setInterval(() => void this.#tellUsage().catch(() => {}), USAGE_EVERY),
     );
     this.look();
   }
@@ -179,6 +181,21 @@ export class LiveRuns {
     this.#startNext();
   }
 
+  /** A disk that is gone or full for a while does not end the program that watches it; it is said once. */
+  #tryToLook(): void {
+    try {
+      this.look();
+      this.#fault = '';
+    } catch (error) {
+      const { what, why } = toReport(error);
+      if (what !== this.#fault) {
+        process.stderr.write(`${what} ${why}\n`);
+        this.#events.emit({ type: 'notice', text: [what, why].filter(Boolean).join(' '), run: null });
+      }
+      this.#fault = what;
+    }
+  }
+
   /** Ends the watch; runs of this process pause, stop, or go on alone. */
   async close(mode: 'pause' | 'keep' | 'stop'): Promise<void> {
     this.#isClosing = true;
@@ -280,7 +297,7 @@ export class LiveRuns {
       void handle.ended.then(() => {
         this.#handles.delete(next.id);
         if (next.finetune) this.#events.emit({ type: 'evaluations' });
-        this.look();
+        this.#tryToLook();
       });
     } catch (error) {
       place.remove();
@@ -295,8 +312,12 @@ export class LiveRuns {
     if (!this.#events.hasListeners || this.#isMeasuring) return;
     this.#isMeasuring = true;
     const run = this.running().find(({ pid }) => pid !== null);
-    const usage = await this.#meter.measure(run ? { run: run.id, pid: run.pid! } : null);
-    this.#isMeasuring = false;
-    if (!this.#isClosing) this.#events.emit({ type: 'usage', usage });
+    const usage = await this.#meter
+      .measure(run ? { run: run.id, pid: run.pid! } : null)
+      .catch(() => null)
+      .finally(() => {
+        this.#isMeasuring = false;
+      });
+    if (usage && !this.#isClosing) this.#events.emit({ type: 'usage', usage });
   }
 }

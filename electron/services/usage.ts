@@ -3,6 +3,9 @@ import { cpus, totalmem } from 'node:os';
 import pidusage from 'pidusage';
 import type { Usage } from '../../shared/ipc.ts';
 
+/** A driver that is stuck answers never, ms. */
+const SMI_PATIENCE = 10_000;
+
 const cpuTimes = () => {
   const all = cpus().map(({ times }) => times);
   const idle = all.reduce((sum, t) => sum + t.idle, 0);
@@ -34,12 +37,18 @@ export class UsageMeter {
   #gpus(): Promise<Usage['gpus']> {
     if (!this.#hasGpu) return Promise.resolve([]);
     const query = 'name,utilization.gpu,memory.used,memory.total';
-    return new Promise((resolve) =>
-      execFile('nvidia-smi', [`--query-gpu=${query}`, '--format=csv,noheader,nounits'], (error, stdout) => {
-        if (error) this.#hasGpu = false; // no driver: it is not asked again
-        resolve(error ? [] : stdout.trim().split('\n').map(parseGpu));
-      }),
-    );
+    return new Promise<Usage['gpus']>((resolve) =>
+      execFile(
+        'nvidia-smi',
+        [`--query-gpu=${query}`, '--format=csv,noheader,nounits'],
+        { timeout: SMI_PATIENCE, killSignal: 'SIGKILL' },
+        (error, stdout) => {
+          // No driver: it is not asked again. That there is no room for a process passes.
+          if (error) this.#hasGpu = ['EMFILE', 'EAGAIN', 'ENOMEM'].includes(String(error.code));
+          resolve(error ? [] : stdout.trim().split('\n').map(parseGpu));
+        },
+      ),
+    ).catch(() => []);
   }
 }
 

@@ -1,9 +1,10 @@
-import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { RunStatus } from '../../shared/domain.ts';
-import type { ErrorReport } from '../../shared/errors.ts';
+import { type ErrorReport, toReport } from '../../shared/errors.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
 import { signalWords } from './signals.ts';
+import { startProcess } from './start-process.ts';
 
 export interface TrainerEnd {
   status: RunStatus;
@@ -35,11 +36,16 @@ export function startTrainer(
   const worker = fileURLToPath(
     new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
   );
-  const child = fork(worker, [database, String(runId)], {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    detached: true, // a session of its own: a terminal that closes does not end it
-    env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' },
-  });
+  let child: ChildProcess;
+  try {
+    child = startProcess(worker, [database, String(runId)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      detached: true, // a session of its own: a terminal that closes does not end it
+      env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' },
+    });
+  } catch (error) {
+    return neverStarted(toReport(error));
+  }
   let lines: string[] = [];
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     lines = [...lines, ...text.split('\n').filter(Boolean)].slice(-KEPT_LINES);
@@ -82,4 +88,10 @@ export function startTrainer(
   };
   const orders = { pause: () => order('pause'), stop: () => order('stop'), detach };
   return { pid: child.pid!, ...orders, claimed: claimed.promise, ended };
+}
+
+function neverStarted(error: ErrorReport): TrainerHandle {
+  const nothing = () => {};
+  const ended = Promise.resolve<TrainerEnd>({ status: 'interrupted', step: 0, error });
+  return { pid: 0, pause: nothing, stop: nothing, detach: nothing, claimed: Promise.resolve(false), ended };
 }
