@@ -73,14 +73,20 @@ export async function openProgram({ home, shell, outside = new Outside() }: Prog
     made: (task) => tasks.made(task),
     runningRuns: () => live.running().map(({ id, name, step, total_steps }) => ({ id, name, step, total_steps })),
     async close(mode) {
-      evaluations.close();
-      await tasks.close();
-      explore.close();
-      outside.close();
-      thumbnails.close();
-      await live.close(mode);
-      deletions.close();
-      store.close();
+      const faults: unknown[] = [];
+      // Each, whatever becomes of the one before: a process or file would stay else.
+      for (const end of [
+        ...[() => evaluations.close(), () => tasks.close(), () => explore.close(), () => outside.close()],
+        () => thumbnails.close(),
+        ...[() => live.close(mode), () => deletions.close(), () => store.close()],
+      ]) {
+        try {
+          await end();
+        } catch (error) {
+          faults.push(error);
+        }
+      }
+      if (faults.length > 0) throw faults[0];
     },
   };
 }

@@ -76,6 +76,7 @@ export function guard(): void {
       return { action: 'deny' };
     });
   });
+  session.defaultSession.setSpellCheckerEnabled(false); // it would fetch dictionaries from another host
   session.defaultSession.setPermissionRequestHandler((_, permission, answer) =>
     answer(permission === 'clipboard-sanitized-write'),
   );
@@ -103,7 +104,14 @@ export async function openWindow(program: Program, preload: string, stateFile: s
     minHeight: LEAST_SIZE.height,
     title: 'ConMIM Workbench',
     show: false,
-    webPreferences: { preload, sandbox: true, contextIsolation: true, nodeIntegration: false, webviewTag: false },
+    webPreferences: {
+      preload,
+      sandbox: true,
+      contextIsolation: true,
+      nodeIntegration: false,
+      webviewTag: false,
+      spellcheck: false,
+    },
   });
   if (state.isMaximized) window.maximize();
   window.once('ready-to-show', () => window.show());

@@ -1,4 +1,5 @@
 import { app, type BrowserWindow, dialog } from 'electron';
+import { toReport } from '../../shared/errors.ts';
 
 interface Quitting {
   runningRuns(): { name: string; step: number; total_steps: number }[];
@@ -20,15 +21,24 @@ export function askBeforeQuitting(program: Quitting, window: () => BrowserWindow
     event.preventDefault();
     if (state === 'asking') return;
     state = 'asking';
-    void decide().then(async (mode) => {
-      if (mode === null) {
-        state = 'open';
-        return;
-      }
-      await program.close(mode);
-      state = 'closed';
-      app.quit();
-    });
+    // Where nobody can be asked, what trains is paused.
+    void decide()
+      .catch(() => 'pause' as const)
+      .then(async (mode) => {
+        if (mode === null) {
+          state = 'open';
+          return;
+        }
+        try {
+          await program.close(mode);
+        } catch (error) {
+          // What could not be written now cannot be later either: the application goes all the same.
+          const { what, why } = toReport(error);
+          dialog.showErrorBox('ConMIM Workbench did not end as it should.', [what, why].filter(Boolean).join(' '));
+        }
+        state = 'closed';
+        app.quit();
+      });
   });
 
   async function decide(): Promise<'pause' | 'keep' | 'stop' | null> {

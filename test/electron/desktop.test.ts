@@ -135,6 +135,7 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
     expect(isRun).toBe(false);
     for (const permission of ['media', 'geolocation', 'notifications', 'fullscreen', 'midi'])
       expect(await app.order('permission', permission)).toEqual([false, false]);
+    expect((await app.order('seen')).spellcheck).toBe(false); // it would fetch dictionaries
     expect(await app.order('privileges')).toEqual({ app: { standard: true, secure: true, supportFetchAPI: true } });
   });
 

@@ -33,6 +33,7 @@ const seen = {
   denied: [] as string[],
   dialogs: [] as Any[],
   errors: [] as string[],
+  spellcheck: true,
 };
 /** What dialogs answer next; a dialog without one is a fault. */
 const answers: Any[] = [];
@@ -183,6 +184,9 @@ let permissionRequest: ((contents: Any, permission: string, answer: (isGiven: bo
 let permissionCheck: ((contents: Any, permission: string) => boolean) | null = null;
 export const session = strict('session', {
   defaultSession: strict('session.defaultSession', {
+    setSpellCheckerEnabled(enabled: boolean) {
+      seen.spellcheck = enabled;
+    },
     setPermissionRequestHandler(handler: typeof permissionRequest) {
       permissionRequest = handler;
     },
@@ -271,7 +275,8 @@ export class BrowserWindow extends EventEmitter {
 
   constructor(options: Any) {
     super();
-    const { contextIsolation, sandbox, nodeIntegration, preload } = options.webPreferences ?? {};
+    const { contextIsolation, sandbox, nodeIntegration, preload, spellcheck } = options.webPreferences ?? {};
+    if (spellcheck !== false) throw new Error('A window that checks spelling fetches dictionaries');
     if (contextIsolation === false || sandbox !== true || nodeIntegration === true)
       throw new Error('The stand-in opens sandboxed, isolated windows without Node only');
     this.options = options;
