@@ -764,6 +764,7 @@ export interface ColoursView {
   depth: number;
   images: {
     id: number;
+    hash: string;
     path: string;
     /** One pixel a patch, as a data URL; transparent where it is not in the foreground. */
     colours: string;
@@ -810,6 +811,8 @@ export interface MapView {
   left_out: LeftOut[];
   created_at: number;
   ids: number[];
+  /** Of their contents, as far as an address of a picture needs. */
+  hashes: string[];
   paths: string[];
   x: number[];
   y: number[];

@@ -74,6 +74,7 @@ export function storedMap(store: Store, ask: Ask): MapView | null {
     step: ask.untrained ? 0 : checkpoint.step,
     created_at: map.created_at,
     ids: [...map.ids],
+    hashes: shown.map(({ hash }) => hash.slice(0, 16)),
     paths: shown.map(({ path }) => path),
     x: Array.from(map.ids, (_, i) => round(map.places[2 * i]!)),
     y: Array.from(map.ids, (_, i) => round(map.places[2 * i + 1]!)),

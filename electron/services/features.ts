@@ -118,8 +118,9 @@ export class FeatureViews {
       step: input.untrained ? 0 : checkpoint.step,
       depth: model.depth,
       images: await Promise.all(
-        rows.map(async ({ id, path }, i) => ({
+        rows.map(async ({ id, hash, path }, i) => ({
           id,
+          hash,
           path,
           colours: await pictureUrl(rgba.subarray(i * K * 4, (i + 1) * K * 4), grid, 4),
         })),

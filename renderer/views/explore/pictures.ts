@@ -4,12 +4,12 @@ import type { Shape } from '../../../shared/colours.ts';
 const AT_ONCE = 8;
 const KEPT = 1500;
 
-/** Pictures of images by id, loaded as they are asked for; what was asked last comes first. */
+/** Pictures of images, by their addresses, loaded as they are asked for; what was asked last comes first. */
 export class Pictures {
   readonly #address: (id: number) => string;
   readonly #onload: () => void;
-  readonly #known = new Map<number, HTMLImageElement | null>();
-  #waiting: number[] = [];
+  readonly #known = new Map<string, HTMLImageElement | null>();
+  #waiting: string[] = [];
   #loading = 0;
 
   constructor(address: (id: number) => string, onload: () => void) {
@@ -19,10 +19,11 @@ export class Pictures {
 
   /** Null while it is on its way, or cannot be had. */
   get(id: number): HTMLImageElement | null {
-    const picture = this.#known.get(id);
+    const address = this.#address(id);
+    const picture = this.#known.get(address);
     if (picture === undefined) {
-      this.#known.set(id, null);
-      this.#waiting.push(id);
+      this.#known.set(address, null);
+      this.#waiting.push(address);
       this.#next();
     }
     return picture ?? null;
@@ -30,7 +31,7 @@ export class Pictures {
 
   #next(): void {
     while (this.#loading < AT_ONCE && this.#waiting.length > 0) {
-      const id = this.#waiting.pop()!;
+      const address = this.#waiting.pop()!;
       const picture = new Image();
       this.#loading++;
       const end = () => {
@@ -38,7 +39,7 @@ export class Pictures {
         this.#next();
       };
       picture.onload = () => {
-        this.#known.set(id, picture);
+        this.#known.set(address, picture);
         for (const old of this.#known.keys()) {
           if (this.#known.size <= KEPT) break;
           this.#known.delete(old);
@@ -47,7 +48,7 @@ export class Pictures {
         this.#onload();
       };
       picture.onerror = end;
-      picture.src = this.#address(id);
+      picture.src = address;
     }
   }
 }
