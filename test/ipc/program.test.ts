@@ -261,8 +261,6 @@ describe('datasets', () => {
     const id = await dataset(Array.from({ length: 120 }, (_, i) => `${i}.png`));
     const asked = { dataset: id, size: 32 };
     const ref = await call('prepared.start', asked);
-    const second = await ended(await call('prepared.start', asked));
-    expect(second).toMatchObject({ status: 'failed', error: { kind: 'conflict' } });
     await call('tasks.cancel', { id: ref.task });
     expect(await ended(ref)).toMatchObject({ status: 'canceled' });
     const { images, ready } = await call('prepared.plan', asked);
@@ -270,6 +268,14 @@ describe('datasets', () => {
     expect(images).toBeGreaterThan(0);
     const whole = await ended(await call('prepared.start', asked));
     expect(whole.result).toMatchObject({ added: images, set: { images: 120, missing: 0 } });
+    // While another process prepares the same.
+    const other = Store.open(databaseIn(home));
+    const { id: set } = other.prepared.list()[0]!;
+    const held = other.prepared.claim(set, process.ppid)!;
+    const second = await ended(await call('prepared.start', asked));
+    expect(second).toMatchObject({ status: 'failed', error: { kind: 'conflict' } });
+    held.remove();
+    other.close();
   });
 
   test('folders are listed, with the number of images in them', async () => {
