@@ -212,13 +212,14 @@ export async function openBytes(bytes: Buffer, maxPixels: number): Promise<Opene
     const { width, height } = meta.autoOrient;
     const frames = !tiff && (meta.pages ?? 1) > 1 ? [`the first of ${meta.pages} frames is read`] : [];
     const need = memoryOf(format, width * height, meta, tiff);
+    const ignoreIcc = isOfOtherColours(meta);
     return {
       ...{ format, width, height, depth: meta.depth === 'ushort' ? 2 : 1, notes: tiff?.notes ?? frames },
       async image(shrinkTo) {
         requirePixels(width, height, maxPixels);
         const give = await memoryFor(need);
         try {
-          return await rendered(bytes, tiff, maxPixels, shrinkTo);
+          return await rendered(bytes, tiff, { ...strictInput(maxPixels), ignoreIcc }, shrinkTo);
         } catch (error) {
           throw faultOf(error, format, bytes);
         } finally {
@@ -263,25 +264,32 @@ export function requirePixels(width: number, height: number, maxPixels: number):
 async function rendered(
   bytes: Buffer,
   tiff: TiffPlan | null,
-  maxPixels: number,
+  input: SharpOptions,
   shrinkTo: DecodeOptions['shrinkTo'],
 ): Promise<DecodedImage> {
   if (tiff && tiff.read.as !== 'as-is') {
-    const image = await oddTiff(tiff, maxPixels);
+    const image = await oddTiff(tiff, input);
     return shrinkTo ? shrunk(image, shrinkTo) : image;
   }
   const page = tiff ? { page: tiff.page } : {};
-  let image = sharp(bytes, { ...strictInput(maxPixels), ...page })
+  let image = sharp(bytes, { ...input, ...page })
     .autoOrient()
     .flatten({ background: '#ffffff' });
   if (shrinkTo) image = image.resize(shrinkTo.width, shrinkTo.height, { fit: 'outside', withoutEnlargement: true });
   return pixelsOf(image, 3);
 }
 
+/** Three numbers that are no RGB, as an ICC profile says what it is of. */
+const OTHER_TRIPLES = new Set(['Lab ', 'XYZ ', 'Luv ', 'YCbr', 'Yxy ', 'HSV ', 'HLS ', 'CMY ', '3CLR']);
+
+/** A profile that takes RGB for something else, which it is not; libvips would only count the bands. */
+const isOfOtherColours = ({ icc, space }: Metadata) =>
+  icc !== undefined && space !== 'lab' && OTHER_TRIPLES.has(icc.toString('latin1', 16, 20));
+
 /** A TIFF whose bands are not what libvips takes them for: all of them are read, and made to colours here. */
-async function oddTiff({ bytes, page, read, samples }: TiffPlan, maxPixels: number): Promise<DecodedImage> {
+async function oddTiff({ bytes, page, read, samples }: TiffPlan, input: SharpOptions): Promise<DecodedImage> {
   const isYcbcr = read.as === 'ycbcr';
-  const image = sharp(bytes, { ...strictInput(maxPixels), page, ignoreIcc: isYcbcr }).autoOrient();
+  const image = sharp(bytes, { ...input, page, ...(isYcbcr && { ignoreIcc: true }) }).autoOrient();
   const { data, width, height, bands } = await allBands(image);
   if (isYcbcr) {
     if (bands !== 3) throw new ImageFault('unsupported', `it has ${samples} bands that are read as ${bands}`);

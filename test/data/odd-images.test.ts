@@ -229,6 +229,18 @@ add(
   /16-bit samples, none above 4095 of 65535: 16 of 256 levels/,
 );
 add('WebP', () => picture().webp({ lossless: true }).toBuffer(), rampAt);
+// A profile of as many numbers as RGB has, and of others than RGB, says nothing of the colours.
+for (const kind of ['Lab ', 'XYZ ', 'YCbr'])
+  add(
+    `a profile of ${kind}`,
+    async () => {
+      const file = await picture().withIccProfile('srgb').tiff({ compression: 'none' }).toBuffer();
+      const profile = file.indexOf('acsp') - 36;
+      file.write(kind, profile + 16, 'latin1');
+      return file;
+    },
+    rampAt,
+  );
 add('a video', () => Buffer.from('\0\0\0\x18ftypisom\0\0\0\0isomiso2avc1mp41', 'latin1'), /video/);
 add('a web page', () => Buffer.from('<!DOCTYPE html><title>404</title>'), /HTML/);
 
