@@ -31,14 +31,19 @@ const FOREIGN_EXTENSIONS: ReadonlySet<string> = new Set(
 const SYSTEM_FOLDERS: ReadonlySet<string> = new Set(
   [
     '@eadir @recycle @recently-snapshot @tmp #recycle #snapshot $recycle.bin recycler recycled __macosx lost+found',
-    'thumbs.db',
+    'thumbs.db @__thumb ~snapshot @sharebin found.000',
   ]
     .join(' ')
     .split(' '),
 );
+const SPACED_FOLDERS: ReadonlySet<string> = new Set([
+  'system volume information',
+  'network trash folder',
+  'temporary items',
+]);
 const isSystemFolder = (name: string) => {
   const lower = name.toLowerCase();
-  return SYSTEM_FOLDERS.has(lower) || lower.endsWith('.lrdata') || lower === 'system volume information';
+  return SYSTEM_FOLDERS.has(lower) || lower.endsWith('.lrdata') || SPACED_FOLDERS.has(lower);
 };
 
 /** What this program keeps in its data folder, where pictures may be: a data folder that is imported itself may hold others. */
@@ -285,6 +290,29 @@ export function labelOf(path: string): string | null {
 /** A folder that a person or a shell names, in the form of the store; one that is typed as it is shown is understood. */
 export async function namedFolder(path: string): Promise<string> {
   const literal = keptPath(path);
-  if (literal === path || (await isFolder(literal))) return literal;
-  return (await isFolder(path)) ? path : literal;
+  if (await isFolder(literal)) return literal;
+  if (literal !== path && (await isFolder(path))) return path;
+  return (literal.includes(LOST) && (await withLostBytes(literal))) || literal;
+}
+
+/** What stands for bytes that are no UTF-8 where a shell's words have become text. */
+const LOST = '\ufffd';
+
+/** The one folder whose path becomes this text where its bytes are lost; null for none, or several. */
+async function withLostBytes(path: string): Promise<string | null> {
+  let found: string = sep;
+  for (const part of path.split(sep).filter(Boolean)) {
+    const next = join(found, part);
+    if (!part.includes(LOST) || (await isFolder(next))) {
+      found = next;
+      continue;
+    }
+    const names = await readdir(onDisk(found), { encoding: 'buffer' }).catch(() => []);
+    const same = names.filter((name) => keptPath(name.toString()) === part).map(kept);
+    const folders: string[] = [];
+    for (const name of same) if (await isFolder(join(found, name))) folders.push(join(found, name));
+    if (folders.length !== 1) return null;
+    found = folders[0]!;
+  }
+  return (await isFolder(found)) ? found : null;
 }

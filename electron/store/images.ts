@@ -1,3 +1,4 @@
+import { bytesOfName, escaped } from '../../shared/byte-names.ts';
 import type { ImageRow, SkipReason } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Input } from '../../shared/ipc.ts';
@@ -132,7 +133,23 @@ export class Images {
         .prepare(`SELECT id FROM images WHERE dataset_id = ? AND status = 'ok' AND ${condition} ORDER BY folder, path`)
         .pluck()
         .get(datasetId, value) as number | undefined;
-    return ask('path = ?', path) ?? ask('printable(path) = ?', path) ?? ask('folded(path) = ?', folded(path)) ?? null;
+    return (
+      ask('path = ?', path) ??
+      ask('path = ?', escaped(path)) ??
+      ask('printable(path) = ?', path) ??
+      ask('folded(path) = ?', folded(path)) ??
+      this.#namedWithLostBytes(datasetId, path)
+    );
+  }
+
+  /** A shell's words become text, in which U+FFFD stands for bytes that are no UTF-8; null where several names become it. */
+  #namedWithLostBytes(datasetId: number, path: string): number | null {
+    if (!path.includes('\ufffd')) return null;
+    const rows = this.#db
+      .prepare(`SELECT id, path FROM images WHERE dataset_id = ? AND status = 'ok' AND instr(path, '\\x') > 0`)
+      .all(datasetId) as { id: number; path: string }[];
+    const same = rows.filter((row) => new TextDecoder().decode(bytesOfName(row.path)) === path);
+    return same.length === 1 ? same[0]!.id : null;
   }
 
   /** Rows with the same content, whatever their status. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probeFiles } from '../../electron/data/probe-pool.ts';
-import { labelOf, walkFolders } from '../../electron/data/scan.ts';
+import { labelOf, namedFolder, walkFolders } from '../../electron/data/scan.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -57,6 +57,26 @@ describe('walkFolders', () => {
   it('skips hidden files and folders', async () => {
     for (const path of ['.hidden.png', '.thumbnails/1.png', 'seen/.trash/1.png', 'seen/1.png']) put(path);
     expect(await pathsOf(root)).toEqual(['seen/1.png']);
+  });
+
+  it('leaves out what systems keep beside images, at any depth and in any case', async () => {
+    const folders = ['@eaDir', 'a/@EADIR', '#recycle', 'a/$Recycle.Bin/S-1', '~snapshot', 'b/Network Trash Folder'];
+    for (const folder of [...folders, 'Temporary Items', 'found.000', 'a/Previews.lrdata/0']) put(`${folder}/1.png`);
+    put('a/1.png');
+    expect(await pathsOf(root)).toEqual(['a/1.png']);
+    expect((await walkFolders([root])).leftOut.system.count).toBe(9);
+  });
+
+  it.skipIf(process.platform !== 'linux')('knows a folder whose name has lost its bytes on the way', async () => {
+    const make = (name: string) => mkdirSync(Buffer.from(join(root, name), 'latin1'), { recursive: true });
+    make('caf\xe9/deep\xff');
+    make('two\xe9');
+    make('two\xe8');
+    expect(await namedFolder(join(root, 'caf\ufffd'))).toBe(join(root, 'caf\\xe9'));
+    expect(await namedFolder(join(root, 'caf\ufffd/deep\ufffd'))).toBe(join(root, 'caf\\xe9/deep\\xff'));
+    expect(await namedFolder(join(root, 'two\ufffd'))).toBe(join(root, 'two\ufffd'));
+    mkdirSync(join(root, 'caf\ufffd'));
+    expect(await namedFolder(join(root, 'caf\ufffd'))).toBe(join(root, 'caf\ufffd'));
   });
 
   it.skipIf(windows)('ends at loops of links, and takes each real folder once, by its real path', async () => {

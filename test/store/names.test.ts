@@ -147,3 +147,16 @@ test('a search finds letters large and small, and with accents however they are 
   expect(store.images.named(dataset.id, '\u00e93.png')).not.toBeNull();
   expect(store.images.named(dataset.id, '3.png')).toBeNull();
 });
+
+test('finds an image by its name on the disk, also where a shell’s text has lost its bytes', () => {
+  const paths = ['lit\\x5cx41.png', 'caf\\xe9/1.png', 'caf\\xe9/2.png', 'caf\\xe8/2.png'];
+  const { store, dataset } = newStore();
+  store.images.upsertMany(
+    dataset.id,
+    paths.map((path) => image(path)),
+  );
+  const idOf = (path: string) => store.images.list(dataset.id).find((row) => row.path === path)!.id;
+  expect(store.images.named(dataset.id, 'lit\\x41.png')).toBe(idOf('lit\\x5cx41.png'));
+  expect(store.images.named(dataset.id, 'caf\ufffd/1.png')).toBe(idOf('caf\\xe9/1.png'));
+  expect(store.images.named(dataset.id, 'caf\ufffd/2.png')).toBeNull(); // two are called so
+});
