@@ -11,10 +11,12 @@ import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table, when } from './words.ts';
 
+const imagesText = (n: number) => (n === 1 ? '1 image' : `${n} images`);
+
 /** What was found and left out, and what of usable files is not seen, in lines. */
 const leftLines = (left: NotImported | null, notes: { note: string; count: number }[]): string[] => [
   ...(left ? notImportedParts(left).map((part) => printable(`Left out: ${part}.`)) : []),
-  ...notes.map(({ note, count }) => `Note on ${count} ${count === 1 ? 'image' : 'images'}: ${note}.`),
+  ...notes.map(({ note, count }) => `Note on ${imagesText(count)}: ${note}.`),
 ];
 
 /** import, datasets, dataset. */
@@ -55,7 +57,7 @@ export function addDataCommands(program: Command): void {
         const dataset = store.datasets.get(summary.dataset.id);
         const skipped = store.images.skipSummary(dataset.id);
         const lines = [
-          printable(`Dataset "${dataset.name}": ${dataset.image_count} images.`),
+          printable(`Dataset "${dataset.name}": ${imagesText(dataset.image_count)}.`),
           `${summary.added} added, ${summary.changed} changed, ${summary.vanished} vanished, ${summary.unchanged} unchanged.`,
           ...(skipped.length > 0
             ? [
@@ -105,7 +107,7 @@ export function addDataCommands(program: Command): void {
         const notes = store.images.notes(dataset.id);
         const skipped = options.skipped ? store.images.list(dataset.id, { status: 'skipped' }) : [];
         const lines = [
-          printable(`${dataset.name}: ${dataset.image_count} images in ${dataset.folders.join(', ')}`),
+          printable(`${dataset.name}: ${imagesText(dataset.image_count)} in ${dataset.folders.join(', ')}`),
           ...classes.map((c) => `  class ${printable(c.label)}: ${c.count}`),
           ...reasons.map((r) => `  skipped, ${r.reason}: ${r.count}`),
           ...leftLines(dataset.left_out, notes).map((line) => `  ${line}`),

@@ -1,5 +1,6 @@
 import type { ImageFormat } from './decode.ts';
 import { ImageFault } from './image-fault.ts';
+import { withoutPath } from './on-disk.ts';
 import { codingOf, readPages } from './tiff.ts';
 
 let isAlone = false;
@@ -14,7 +15,10 @@ export function decodesOneAtATime(): void {
 
 /** The first line of what a decoder said, for a person. */
 export const firstLine = (error: unknown) =>
-  (error instanceof Error ? error.message : String(error)).trim().split('\n')[0]!.slice(0, 300);
+  withoutPath(error instanceof Error ? error.message : String(error))
+    .trim()
+    .split('\n')[0]!
+    .slice(0, 300);
 
 /** What is wrong with an image that a decoder gave up: the same at every time. */
 export function faultOf(error: unknown, format: ImageFormat, bytes: Buffer): ImageFault {

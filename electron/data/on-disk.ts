@@ -13,3 +13,10 @@ export const kept = (name: Buffer): string => (areBytes ? textOfName(name) : nam
 
 /** The text that the store keeps of a path that is known as a string, as a person or a shell gives it. */
 export const keptPath = (path: string): string => (areBytes ? escaped(path) : path);
+
+/**
+ * What the system said of a file, without the path: that stands beside it, and as the system has it, it may be torn by a
+ * line break or have lost bytes.
+ */
+export const withoutPath = (message: string): string =>
+  message.replace(/^([A-Z][A-Z0-9]+: [^,]*), \w+ '[\s\S]*$/, '$1');

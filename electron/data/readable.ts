@@ -1,5 +1,6 @@
 import { AppError } from '../../shared/errors.ts';
 import type { LeftOut } from '../../shared/left-out.ts';
+import { withoutPath } from './on-disk.ts';
 
 /** A file of a dataset, as a work reads it. */
 export interface Readable {
@@ -69,7 +70,7 @@ export function whyUnread(error: unknown, { file }: Pick<Readable, 'file'>): str
   if (error instanceof AppError && error.kind === 'canceled') throw error;
   const { message } = error as Error;
   const why = (error instanceof AppError && error.why) || message;
-  return why.replaceAll(/, \w+ '[^']*'$/g, '').replaceAll(file, 'the file');
+  return withoutPath(why).replaceAll(file, 'the file');
 }
 
 /**

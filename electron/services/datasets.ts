@@ -4,7 +4,7 @@ import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { DatasetRow } from '../../shared/ipc.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';
-import { keptPath, onDisk } from '../data/on-disk.ts';
+import { keptPath, onDisk, withoutPath } from '../data/on-disk.ts';
 import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../data/scan.ts';
 import { typedPath } from '../files/typed-path.ts';
 import { databaseIn } from '../store/home.ts';
@@ -88,8 +88,7 @@ export function locateFolder(store: Store, dataset: Dataset, from: string, to: s
   const known = store.images.list(dataset.id, { status: 'ok' }).filter((image) => image.folder === place);
   const step = Math.max(1, Math.floor(known.length / LOOKED_FOR));
   const some = known.filter((_, i) => i % step === 0);
-  const isThere = ({ path }: { path: string }) =>
-    statSync(onDisk(join(folder, path)), { throwIfNoEntry: false }) !== undefined;
+  const isThere = ({ path }: { path: string }) => placeOf(join(folder, path)) === 'file';
   if (some.length > 0 && !some.some(isThere))
     throw new AppError(
       'bad-input',
@@ -102,7 +101,17 @@ export function locateFolder(store: Store, dataset: Dataset, from: string, to: s
 
 /** The first of a dataset's folders that is not there now, or null. */
 export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string | null {
-  return dataset.folders.find((folder) => !statSync(onDisk(folder), { throwIfNoEntry: false })?.isDirectory()) ?? null;
+  return dataset.folders.find((folder) => placeOf(folder) !== 'folder') ?? null;
+}
+
+/** What a path leads to; where nobody may look, or the path can be none, what the system says of it. */
+function placeOf(path: string): 'folder' | 'file' | 'none' | NodeJS.ErrnoException {
+  try {
+    const stat = statSync(onDisk(path), { throwIfNoEntry: false });
+    return stat === undefined ? 'none' : stat.isDirectory() ? 'folder' : 'file';
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  }
 }
 
 /** What is wrong with the first of a dataset's folders with which something is. */
@@ -126,12 +135,26 @@ export async function folderTrouble(
 function requireFolders(folders: string[]) {
   const missing = datasetFolderMissing({ folders });
   if (missing === null) return;
-  const there = statSync(onDisk(missing), { throwIfNoEntry: false }) !== undefined;
+  const place = placeOf(missing);
+  if (place === 'file')
+    throw new AppError('bad-input', `${missing} is a file, not a folder.`, '', 'Name the folder that it lies in.');
+  if (place instanceof Error) {
+    const isShut = place.code === 'EACCES' || place.code === 'EPERM';
+    throw new AppError(
+      'bad-input',
+      `The folder ${missing} cannot be looked at.`,
+      isShut ? 'You have no permission to look into a folder above it.' : withoutPath(place.message),
+      isShut ? 'Change the permissions, or name another folder.' : 'Check the path and its disk.',
+      { cause: place },
+    );
+  }
   throw new AppError(
-    there ? 'bad-input' : 'not-found',
-    there ? `${missing} is a file, not a folder.` : `The folder ${missing} is not there.`,
+    'not-found',
+    `The folder ${missing} is not there.`,
     '',
-    there ? 'Name the folder that it lies in.' : 'Check the spelling, or connect the disk that it lies on.',
+    missing.includes('\ufffd')
+      ? 'Bytes of a name that are no UTF-8 are written \\xHH, two digits each, as in caf\\xe9.'
+      : 'Check the spelling, or connect the disk that it lies on.',
   );
 }
 

@@ -14,7 +14,14 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { decodeImage } from '../../electron/data/decode.ts';
-import { datasetFolderMissing, type ImportProgress, importDataset, rescan } from '../../electron/services/datasets.ts';
+import { whyUnread } from '../../electron/data/readable.ts';
+import {
+  datasetFolderMissing,
+  type ImportProgress,
+  importDataset,
+  locateFolder,
+  rescan,
+} from '../../electron/services/datasets.ts';
 import { Outside } from '../../electron/services/outside.ts';
 import { prepareDataset } from '../../electron/services/prepare.ts';
 import { Thumbnails } from '../../electron/services/thumbnails.ts';
@@ -224,6 +231,40 @@ describe('importDataset', () => {
     expect(rows()['0.png']).toMatchObject({ folder: 1, detail: `same content as ${images()}/1.png` });
     expect(await run({ folders: [second, images()] })).toMatchObject({ unchanged: 3 });
   });
+
+  it.skipIf(process.platform === 'win32')('says of a folder that cannot be asked what the system says', async () => {
+    symlinkSync('self', join(root, 'self'));
+    put('1.png', await picture(1));
+    const { dataset } = await run();
+    for (const [folder, why] of [
+      [join(root, 'n'.repeat(300)), 'ENAMETOOLONG: name too long'],
+      [join(root, 'self', 'below'), /^ELOOP: [^,']*$/],
+    ] as const) {
+      const asked = { kind: 'bad-input', why: typeof why === 'string' ? why : expect.stringMatching(why) };
+      await expect(run({ name: 'odd', folders: [folder] })).rejects.toMatchObject(asked);
+      expect(datasetFolderMissing({ folders: [images(), folder] })).toBe(folder);
+      expect(() => locateFolder(store, dataset, images(), folder)).toThrow(expect.objectContaining(asked));
+    }
+    await expect(run({ name: 'odd', folders: [join(root, 'caf\ufffd')] })).rejects.toMatchObject({
+      kind: 'not-found',
+      next: expect.stringContaining('caf\\xe9'),
+    });
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'says what a file’s fault is whole, whatever the file is called',
+    async () => {
+      symlinkSync('a\nb.png', join(images(), 'a\nb.png'));
+      symlinkSync("it's.png", join(images(), "it's.png"));
+      put('1.png', await picture(1));
+      await run();
+      for (const name of ['a\nb.png', "it's.png"])
+        expect(rows()[name]).toMatchObject({ reason: 'unreadable', detail: expect.stringMatching(/^ELOOP: [^,']*$/) });
+      const file = join(images(), 'gone\nfor good.png');
+      const error = await decodeImage(file).catch((e: unknown) => e);
+      expect(whyUnread(error, { file })).toBe('ENOENT: no such file or directory');
+    },
+  );
 
   it.skipIf(process.platform === 'win32')('keeps strange names', async () => {
     const names = ['日本語 ü.png', 'new\nline.png', `q'uo"te%.png`, `${'n'.repeat(246)}.png`];
