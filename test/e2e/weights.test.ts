@@ -60,9 +60,12 @@ describe.skipIf(!hasChromium)(`imported weights, in Chromium${why}`, () => {
 
   test('it stands beside a run that is evaluated, and beside nothing where that is not wanted', async () => {
     await page.goto(`${new URL(serving.url).origin}/#/runs/1`);
-    // A run without a metric says so where its curves will be.
+    // A run without a metric says so where its curves will be, whatever the scale.
     const charts = page.getByRole('group', { name: /nothing measured yet$/ });
     await expect.poll(() => charts.count()).toBeGreaterThan(5);
+    expect(await charts.getByText('nothing measured yet').count()).toBe(await charts.count());
+    await page.getByRole('button', { name: 'Log scale', pressed: false }).click();
+    await page.getByRole('button', { name: 'Log scale', pressed: true }).click();
     expect(await charts.getByText('nothing measured yet').count()).toBe(await charts.count());
     expect(await charts.locator('canvas').count()).toBe(0);
     const evaluations = page.getByRole('region', { name: 'Evaluations' });
