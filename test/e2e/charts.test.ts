@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -250,6 +250,35 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
       await page.getByText('ln(K·B) 6.24').waitFor(); // 16 patches of 32 images: ln 512
       await page.getByText('chance 0.2 %').first().waitFor();
       expect(await page.getByRole('alert').count()).toBe(0); // its loss is above ln K, and below ln(K·B)
+    });
+  });
+
+  test('Compare asks for the curves of runs that are there, each once, however many the address names', async () => {
+    const gone = Array.from({ length: 3000 }, (_, i) => 5000 + i);
+    const some = many.slice(0, 6);
+    await opened('#/datasets', async (page, window) => {
+      const asked: number[] = [];
+      page.on('websocket', (socket) =>
+        socket.on('framesent', ({ payload }) => {
+          const { channel, input } = JSON.parse(String(payload)) as { channel: string; input: { id: number } };
+          if (channel === 'runs.metrics') asked.push(input.id);
+        }),
+      );
+      await page.reload();
+      await page.getByRole('link', { name: 'Runs', exact: false }).first().waitFor();
+      await page.goto(`${new URL(serving.url).origin}/#/compare?runs=${[...gone, ...some].join(',')}`);
+      await expectDrawn(page, 'Loss');
+      const values = chart(page, 'Loss').locator('.value');
+      await expect.poll(() => values.allTextContents()).not.toContain('–');
+      expect(await values.count()).toBe(some.length);
+      expect(asked.sort((a, b) => a - b)).toEqual(some);
+      expect(await page.locator('.toasts').textContent()).toBe('');
+      // The file of curves has every column, whichever run comes first.
+      const saving = page.waitForEvent('download');
+      await page.getByRole('button', { name: 'Curves as CSV' }).click();
+      const text = readFileSync(await (await saving).path(), 'utf8');
+      expect(text.split('\n')[0]).toContain('loss');
+      expect(window.faults).toEqual([]);
     });
   });
 
