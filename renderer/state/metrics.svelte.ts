@@ -1,5 +1,5 @@
 import type { Metric } from '../../shared/domain.ts';
-import { call, on } from '../api.ts';
+import { type AppError, call, on } from '../api.ts';
 import { sayError } from './toasts.svelte.ts';
 
 /** Points that are asked for: the program takes means where there are more steps. */
@@ -50,7 +50,7 @@ export class Curves {
     try {
       this.metrics = await call('runs.metrics', { id: this.#run, points: POINTS, from: whole(from), to: whole(to) });
     } catch (error) {
-      sayError(error);
+      if ((error as AppError).kind !== 'not-found') sayError(error); // the run's screen says that it is not there
     }
   }
 

@@ -1,3 +1,5 @@
+import { wholeFrom } from './query.ts';
+
 /**
  * The address holds what a window shows: `#/runs/3?from=100`. Reload, back and a second window show the same.
  */
@@ -44,8 +46,7 @@ export const route = {
   },
   /** The id behind the screen's name, or null. */
   get id(): number | null {
-    const id = Number(current.parts[1]);
-    return Number.isInteger(id) && id > 0 ? id : null;
+    return wholeFrom(current.parts[1], 1);
   },
 };
 

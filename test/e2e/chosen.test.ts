@@ -116,6 +116,38 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     await own.waitFor();
   });
 
+  test('an address beyond all numbers is read as far as it makes sense', async () => {
+    for (const id of ['9007199254740993', '1e999', '99999999999999999999']) {
+      await page.goto(address(`runs/${id}`));
+      await page.getByRole('heading', { name: 'Runs', exact: true }).waitFor();
+      await page.goto(address(`explore?run=${id}&image=${id}&dataset=${id}&checkpoint=${id}`));
+      await page.getByRole('heading', { name: 'Explore' }).waitFor();
+      await page.goto(address(`new?dataset=${id}`));
+      await page.getByRole('heading', { name: 'New run' }).waitFor();
+    }
+    await page.goto(address('datasets/9999'));
+    await page.getByText('There is no dataset 9999.').first().waitFor();
+    await page.goto(address('runs/9999'));
+    await page
+      .getByText(/There is no run 9999/)
+      .first()
+      .waitFor();
+    // Said in its place, and not at the corner besides.
+    expect(await page.locator('.toasts').textContent()).toBe('');
+    expect(window.faults).toEqual([]);
+  });
+
+  test('the search field of a dataset says what is searched for, however the address came', async () => {
+    await page.goto(address('datasets/1'));
+    const field = page.getByRole('searchbox', { name: 'Search in paths' });
+    await field.fill('typed');
+    await expect.poll(() => page.url()).toContain('search=typed');
+    await page.goto(address('datasets/1?search=written'));
+    await expect.poll(() => field.inputValue()).toBe('written');
+    await page.waitForTimeout(400); // longer than typing waits
+    expect(page.url()).toContain('search=written');
+  });
+
   test('what is not there is said', async () => {
     for (const [query, words] of [
       ['run=9999', /There is no run "?9999/],

@@ -1,6 +1,6 @@
 import type { ImageRow } from '../../../shared/domain.ts';
 import type { Input } from '../../../shared/ipc.ts';
-import { call } from '../../api.ts';
+import { type AppError, call } from '../../api.ts';
 import { sayError } from '../../state/toasts.svelte.ts';
 
 export type ImageQuery = Omit<Input<'images.page'>, 'offset' | 'limit'>;
@@ -59,7 +59,7 @@ export class Pages {
       this.#pages[page] = images;
     } catch (error) {
       this.#asked.delete(page);
-      sayError(error);
+      if ((error as AppError).kind !== 'not-found') sayError(error); // the dataset's screen says that it is not there
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { ConfigCheck, ConfigField, DatasetRow, PresetRow } from '../../../shared/ipc.ts';
 import { DEFAULT_PRESET } from '../../../shared/presets.ts';
 import { call, on } from '../../api.ts';
+import { wholeFrom } from '../../state/query.ts';
 import { route, setQuery } from '../../state/router.svelte.ts';
 import { Estimate } from './estimate.svelte.ts';
 import { type Axis, type Combination, combinations, MOST_RUNS, parseAxes, writeAxes } from './grid.ts';
@@ -175,8 +176,7 @@ export class Draft {
     this.#seen = text;
     this.#visits = route.visits;
     clearTimeout(this.#timer); // what was typed last and not written yet gives way to the link
-    const dataset = Number(query.dataset);
-    if (Number.isInteger(dataset) && dataset > 0) this.datasetId = dataset;
+    this.datasetId = wholeFrom(query.dataset, 1) ?? this.datasetId;
     if (query.preset || query.set) {
       this.presetName = query.preset ?? DEFAULT_PRESET;
       this.changes = parseChanges(query.set);
