@@ -133,8 +133,27 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
       .first()
       .waitFor();
     // Said in its place, and not at the corner besides.
-    expect(await page.locator('.toasts').textContent()).toBe('');
+    expect(await page.locator('.toast').filter({ hasText: 'There is no' }).count()).toBe(0);
     expect(window.faults).toEqual([]);
+  });
+
+  test('what is found by name is opened where Enter comes before the names do', async () => {
+    const slow = await serving.window(browser);
+    await slow.context.routeWebSocket(/\/socket/, (near) => {
+      const far = near.connectToServer();
+      far.onMessage((message) => void setTimeout(() => near.send(message), 400));
+    });
+    await slow.page.goto(serving.url);
+    await slow.page.getByRole('link', { name: 'pictures' }).waitFor();
+    await slow.page.keyboard.press('Control+k');
+    await slow.page.getByRole('combobox', { name: /^Find/ }).fill('mask 2');
+    await slow.page.getByText('Reading the names').waitFor();
+    await slow.page.keyboard.press('ArrowDown');
+    await slow.page.keyboard.press('Enter');
+    const id = stored(serving.home, (store) => store.runs.get('mask 2').id);
+    await slow.page.waitForURL(new RegExp(`#/runs/${id}$`));
+    expect(slow.faults).toEqual([]);
+    await slow.context.close();
   });
 
   test('the search field of a dataset says what is searched for, however the address came', async () => {
