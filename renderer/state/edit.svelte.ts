@@ -1,5 +1,5 @@
 import { onDestroy, untrack } from 'svelte';
-import { type AppError, onConnection } from '../api.ts';
+import { type AppError, call, onConnection } from '../api.ts';
 import { go } from './router.svelte.ts';
 import { sayError } from './toasts.svelte.ts';
 
@@ -26,7 +26,11 @@ export interface EditOf<T> {
 }
 
 /** Texts that were left before they could be saved, by key; what they were typed over. */
-const unsaved = new Map<string, { text: string; before: unknown }>();
+const unsaved = new Map<string, Left>();
+interface Left {
+  text: string;
+  before: unknown;
+}
 const open = new Set<Edit<unknown>>();
 
 /**
@@ -52,13 +56,8 @@ export class Edit<T> {
   constructor(of: EditOf<T>) {
     this.#of = of;
     this.#before = untrack(of.kept);
-    const left = unsaved.get(of.key) as { text: string; before: T } | undefined;
-    unsaved.delete(of.key);
     open.add(this as Edit<unknown>);
-    if (left) {
-      [this.#typed, this.#before] = [left.text, left.before];
-      this.#timer = setTimeout(this.flush); // it may be possible by now
-    }
+    this.takeUp();
     $effect(() => this.#follow());
     const endWatch = onConnection((state) => {
       if (state === 'connected' && this.error?.kind === 'no-connection') this.flush();
@@ -71,6 +70,24 @@ export class Edit<T> {
       if (!this.#isSending) this.#end();
     });
   }
+
+  get key(): string {
+    return this.#of.key;
+  }
+
+  /** What could not be saved, and over what it was typed; null where there is nothing. */
+  get left(): Left | null {
+    return this.error !== null && this.isUnsaved ? { text: this.#typed!, before: this.#before } : null;
+  }
+
+  /** Goes on with what was left unsaved before. */
+  takeUp = (): void => {
+    const left = unsaved.get(this.key) as { text: string; before: T } | undefined;
+    if (!left || this.#typed !== null) return;
+    unsaved.delete(this.key);
+    [this.#typed, this.#before] = [left.text, left.before];
+    this.#timer = setTimeout(this.flush); // it may be possible by now
+  };
 
   /** What the field shows. */
   get text(): string {
@@ -183,11 +200,46 @@ const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(
 function flushAll() {
   for (const edit of open) edit.flush();
 }
+/** The data that this window shows: what was typed over them is no other's, even under the same address. */
+let kept: string | null = null;
+void call('app.info', {}).then(
+  ({ host, home }) => {
+    kept = `conmim-unsaved ${host} ${home}`;
+    try {
+      for (const [key, left] of JSON.parse(sessionStorage.getItem(kept) ?? '[]') as [string, Left][])
+        if (!unsaved.has(key)) unsaved.set(key, left);
+      sessionStorage.removeItem(kept);
+    } catch {
+      // A browser that keeps nothing.
+    }
+    for (const edit of open) edit.takeUp();
+  },
+  () => {},
+);
+/** What could not be saved outlives a reload of this window. */
+function keepUnsaved() {
+  const left = [...unsaved, ...[...open].flatMap((edit) => (edit.left ? [[edit.key, edit.left] as const] : []))];
+  if (kept === null || left.length === 0) return;
+  try {
+    sessionStorage.setItem(kept, JSON.stringify(left));
+  } catch {
+    // A browser that keeps nothing has asked before.
+  }
+}
+let isBeginningAnew = false;
+/** Loads the window again; what could not be saved is taken up there, where the data are the same. */
+export function beginAnew(): void {
+  isBeginningAnew = true;
+  location.reload();
+}
 /** What is typed is on its way before the page goes; what cannot be saved is asked about. */
 window.addEventListener('beforeunload', (event) => {
   flushAll();
-  if (window.conmim) return; // a desktop window asks nothing: it would just not close
-  if (unsaved.size > 0 || [...open].some((edit) => edit.error !== null && edit.isUnsaved)) event.preventDefault();
+  if (window.conmim || isBeginningAnew) return; // a desktop window asks nothing: it would just not close
+  if (unsaved.size > 0 || [...open].some((edit) => edit.left !== null)) event.preventDefault();
 });
-window.addEventListener('pagehide', flushAll);
+window.addEventListener('pagehide', () => {
+  flushAll();
+  keepUnsaved();
+});
 document.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && flushAll());

@@ -81,4 +81,62 @@ describe.skipIf(!hasChromium)(`a window without a connection, in Chromium${why}`
     await page.waitForTimeout(1000);
     expect(row().request).toBeNull();
   });
+
+  test('what is typed meanwhile outlives a new token, and is written into its own data alone', async () => {
+    const other = new Serving();
+    const config = runConfigSchema.parse({});
+    for (const { home } of [serving, other]) {
+      stored(home, (store) => {
+        const run = { dataset_id: 1, preset: null, config, total_steps: 9, steps_per_epoch: 1 };
+        if (home === other.home) {
+          store.datasets.create({ name: 'pictures', folders: [home], labels: 'none' });
+          store.runs.create({ ...run, name: 'first' });
+        }
+        store.runs.create({ ...run, name: 'typed over' });
+        for (const { id } of store.runs.list()) store.runs.update(id, { status: 'finished' });
+      });
+    }
+    const notes = (of: Serving) => stored(of.home, (store) => store.runs.get('typed over').notes);
+    const at = stored(serving.home, (store) => store.runs.get('typed over').id);
+    stored(other.home, (store) => expect(store.runs.get(at).name).toBe('typed over'));
+    const { port } = serving;
+    await page.goto(serving.url);
+    await page.getByRole('link', { name: 'pictures' }).waitFor();
+    const field = page.getByRole('textbox', { name: 'Notes' });
+    const type = async (text: string) => {
+      await page.goto(`${new URL(serving.url).origin}/#/runs/${at}`);
+      await field.waitFor();
+      await serving.stop();
+      await page.getByText('The connection is lost.').waitFor();
+      await field.fill(text);
+      await page.getByRole('alert').getByText('It is saved when the connection is back.').waitFor();
+    };
+    const letIn = async (of: Serving) => {
+      await page.getByLabel('Token, or').fill(of.url, { timeout: 60_000 });
+      await page.getByRole('button', { name: 'Open', exact: true }).click();
+      await page.getByLabel('Token, or').waitFor({ state: 'detached' });
+    };
+    try {
+      await type('over a new token');
+      await serving.start(port, ['--new-token']);
+      await letIn(serving);
+      await expect.poll(() => notes(serving)).toBe('over a new token');
+
+      await type('over another program');
+      await other.start(port);
+      await letIn(other);
+      await page.goto(`${new URL(other.url).origin}/#/runs/${at}`);
+      await field.waitFor();
+      expect(await field.inputValue()).toBe('');
+      await other.stop();
+      await serving.start(port);
+      await letIn(serving);
+      await page.goto(`${new URL(serving.url).origin}/#/runs/${at}`);
+      await expect.poll(() => notes(serving)).toBe('over another program');
+      expect(notes(other)).toBe('');
+      expect(window.faults).toEqual([]);
+    } finally {
+      await other.end();
+    }
+  });
 });
