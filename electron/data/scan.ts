@@ -205,6 +205,8 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
     linked.splice(i, linked.length, ...linked.slice(i).sort(byPath));
     const real = await realOf(linked[i]!.absolute).catch(() => null);
     if (real === null) left.place('broken', linked[i]!.absolute);
+    else if (ownFile !== undefined && (await ownFolderAround(real, ownFile)) !== null)
+      left.place('own', linked[i]!.absolute);
     else await descend({ ...linked[i]!, real });
   }
   files.sort(byPath);

@@ -97,6 +97,23 @@ describe('walkFolders', () => {
     expect(await pathsOf(join(root, 'main'))).toEqual(['2.png', 'copy.png', 'linked/deep/1.png']);
   });
 
+  it.skipIf(windows)('walks nothing that this program made, by a link either', async () => {
+    put('home/own.db');
+    put('home/thumbnails/ab/1.webp');
+    put('home/mine/2.png');
+    put('images/3.png');
+    for (const [name, to] of [
+      ['all', 'home'],
+      ['thumbs', 'home/thumbnails'],
+      ['deep', 'home/thumbnails/ab'],
+      ['mine', 'home/mine'],
+    ] as const)
+      symlinkSync(join(root, to), join(root, 'images', name));
+    const { files, leftOut } = await walkFolders([join(root, 'images')], { ownFile: 'own.db' });
+    expect(files.map(({ path }) => path)).toEqual(['3.png', 'mine/2.png']);
+    expect(leftOut.own.paths).toEqual(['all', 'deep', 'thumbs'].map((name) => join(root, 'images', name)));
+  });
+
   it('takes a folder inside another once', async () => {
     put('a/1.png');
     put('2.png');
