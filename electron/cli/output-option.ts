@@ -1,5 +1,6 @@
 import { Argument, type Command, Option } from 'commander';
 import { type OutputRules, requireOutput, requireOutputFolder, type Target } from '../files/outputs.ts';
+import { typedPath } from '../files/typed-path.ts';
 
 /** What a command writes where it was told to. */
 export interface Written {
@@ -49,9 +50,9 @@ export function addForce(program: Command): void {
 export function requireOutputs<A extends unknown[]>(command: Command, options: Record<string, unknown>, args: A) {
   const replace = options.force === true;
   const check = (text: string, { endings, also, makesFolder = false }: Written): Target => {
-    const rest = (path: string) => also?.(path, options) ?? [];
-    if (!endings) return { path: requireOutputFolder(text, rest(text), { replace }), replace };
-    const rules: OutputRules = { endings, beside: rest(text), replace, makesFolder };
+    const withIt = also?.(typedPath(text, 'what is to be written'), options) ?? [];
+    if (!endings) return { path: requireOutputFolder(text, withIt, { replace }), replace };
+    const rules: OutputRules = { endings, beside: withIt, replace, makesFolder };
     return { path: requireOutput(text, rules), replace };
   };
   const checked = { ...options };

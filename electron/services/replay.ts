@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIRST_METHOD, loadOf, METHODS } from '../../methods/index.ts';
 import type { HostTensor, StateDict } from '../../shared/domain.ts';
@@ -57,7 +57,7 @@ const partOf = (batch: StateDict, file: string) => (name: string) => {
 
 /** Files of a folder that have a name which `replay` writes, whatever the method. */
 export function replayedIn(folder: string): string[] {
-  if (!existsSync(folder)) return [];
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return []; // whoever writes there says so
   return readdirSync(folder).filter((name) => /^(result\.json|.+\.(step0|final|eval)\.(json|safetensors))$/.test(name));
 }
 

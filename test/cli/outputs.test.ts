@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { Command } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
 import { addCommands } from '../../electron/cli/commands.ts';
@@ -101,12 +101,15 @@ test.each(Object.entries(COMMANDS))(
     vi.stubEnv('CONMIM_HOME', home);
     const command = name.split(' ').slice(0, -1);
     const give = (place: string, ...more: string[]) => run(...command, ...to.args, place, ...more);
+    vi.stubEnv('HOME', here); // for what is typed as ~
+    const typed = (place: string) => (sep === '/' ? join('~', relative(here, place)) : place);
     if (to.folder) {
       for (const file of to.folder) {
         const folder = join(here, `has ${file}`);
         mkdirSync(folder);
         writeFileSync(join(folder, file), 'mine');
-        expect(await give(folder)).toContain('is there already');
+        for (const place of [folder, typed(folder)]) expect(await give(place), place).toContain('is there already');
+        expect(said).not.toContain('fixture.json'); // it has not even looked at what is to be replayed
         expect(readdirSync(folder)).toEqual([file]);
         expect(readFileSync(join(folder, file), 'utf8')).toBe('mine');
       }
@@ -114,13 +117,15 @@ test.each(Object.entries(COMMANDS))(
       for (const place of ['', join(here, 'file'), join(here, 'file', 'below')]) {
         process.exitCode = 0;
         expect(await give(place), place).toMatch(/folder|empty/);
+        expect(said, place).not.toContain('report this');
         expect(process.exitCode).toBe(1);
       }
     } else {
       const file = join(here, to.file!);
       for (const there of [to.file!, ...(to.beside ?? [])]) {
         writeFileSync(join(here, there), 'mine');
-        expect(await give(file)).toContain(`${there} is there already`);
+        for (const place of [file, typed(file)])
+          expect(await give(place), place).toContain(`${there} is there already`);
         expect(process.exitCode).toBe(1);
         expect(existsSync(home)).toBe(false); // it has not even looked for the checkpoint
         expect(await give(file, '--force')).not.toContain('is there already');
