@@ -63,7 +63,7 @@ export function requireFreeName(db: Db, kind: Kind, text: string): string {
 
 /** An edit that began from what is not there any more: writing it would undo somebody else's. */
 export const changedElsewhere = (what: string): AppError =>
-  new AppError('changed', `${what} was changed elsewhere meanwhile.`, '', 'Look at it, and say which one counts.');
+  new AppError('changed', `${what} changed elsewhere meanwhile.`, '', 'Look at it, and say which one counts.');
 
 /** Letters of a name that is refused. */
 const MOST_SHOWN = 60;

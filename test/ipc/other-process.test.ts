@@ -59,7 +59,7 @@ test('an edit that began from what is not there any more is refused; one that sa
   other.datasets.create({ name: 'd', folders: ['/x'], labels: 'none' });
   other.runs.create({ dataset_id: 1, preset: null, config, total_steps: 9, steps_per_epoch: 1, name: 'r' });
   other.runs.update(1, { notes: 'theirs', tags: ['a'] });
-  const refused = { kind: 'changed' };
+  const refused = { kind: 'changed', what: expect.stringMatching(/^The (name|notes|tags) of .* changed elsewhere/) };
   await expect(call('runs.annotate', { id: 1, notes: 'mine', before: { notes: '' } })).rejects.toMatchObject(refused);
   await expect(call('runs.annotate', { id: 1, tags: ['b'], before: { tags: [] } })).rejects.toMatchObject(refused);
   await expect(call('runs.annotate', { id: 1, name: 's', before: { name: 'q' } })).rejects.toMatchObject(refused);
