@@ -219,7 +219,7 @@ describe('the command line', () => {
       expect(report[which].keys.rank).toBeGreaterThan(1);
       expect(report[which].keys.singular).toHaveLength(8);
     }
-    expect(report.findings).toHaveLength(6);
+    expect(report.findings).toHaveLength(7);
     const page = readFileSync(file, 'utf8');
     for (const { title } of report.findings) expect(page).toContain(title.replaceAll('"', '&quot;'));
     // Nothing is fetched, and no folder is named.
