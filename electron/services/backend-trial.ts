@@ -10,8 +10,8 @@ export { backendChoice, chooseBackend } from '../trainer/choice.ts';
 
 /** What is tried, the likely fastest first; plain JavaScript is for tests alone. */
 const TRIED: readonly BackendName[] = ['tensorflow', 'webgpu', 'wasm'];
-/** A backend that has said nothing for so long hangs, or is of no use, s. */
-const PATIENCE = 20;
+/** A backend that has said nothing for so long hangs, or is of no use, s. A busy machine may take half of it to load one. */
+const PATIENCE = 60;
 
 /** What the process of one backend says; its last word before it ends counts. */
 export type TrialMessage =
@@ -22,8 +22,6 @@ export type TrialMessage =
 export interface TrialOptions extends Partial<TaskControl> {
   /** The program that tries one backend. */
   worker?: string;
-  /** Seconds without a word after which it is ended. */
-  patience?: number;
 }
 
 /**
@@ -47,7 +45,7 @@ export async function tryBackends(options: TrialOptions = {}): Promise<Trial> {
 
 const NOTHING = { device: null, images_per_s: null, load_s: null, first_step_s: null, steps: 0 };
 
-function tryOne(name: BackendName, { signal, worker, patience = PATIENCE }: TrialOptions): Promise<TrialResult> {
+function tryOne(name: BackendName, { signal, worker }: TrialOptions): Promise<TrialResult> {
   const beside = `./trial-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`;
   const program = worker ?? fileURLToPath(new URL(beside, import.meta.url));
   let result: TrialResult = { name, ...NOTHING, why: '' };
@@ -59,14 +57,14 @@ function tryOne(name: BackendName, { signal, worker, patience = PATIENCE }: Tria
     isLate = true;
     end();
   };
-  let timer = setTimeout(late, patience * 1000);
+  let timer = setTimeout(late, PATIENCE * 1000);
   signal?.addEventListener('abort', end);
   if (signal?.aborted) end();
   process.once('exit', end); // one that hangs would outlive this process
   return new Promise<TrialResult>((resolve, reject) => {
     child.on('message', (message: TrialMessage) => {
       clearTimeout(timer);
-      timer = setTimeout(late, patience * 1000);
+      timer = setTimeout(late, PATIENCE * 1000);
       if (message.type === 'figures') result = { name, ...message.value };
       else isWhole = true;
       if (message.type === 'fault') result = { name, ...NOTHING, why: message.why };
@@ -78,7 +76,7 @@ function tryOne(name: BackendName, { signal, worker, patience = PATIENCE }: Tria
       process.removeListener('exit', end);
       if (signal?.aborted) return reject(new AppError('canceled', 'The trial was canceled.', '', 'Nothing was kept.'));
       // One that fails after some steps would fail a run, too: its figures do not count.
-      const why = isLate ? `It hung: no word for ${patience} s.` : `Its process crashed: ${killed ?? `code ${code}`}.`;
+      const why = isLate ? `It hung: no word for ${PATIENCE} s.` : `Its process crashed: ${killed ?? `code ${code}`}.`;
       resolve(isWhole && !isLate ? result : { name, ...NOTHING, why });
     });
   });

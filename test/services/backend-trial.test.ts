@@ -59,13 +59,13 @@ test('one that crashes and one that hangs end themselves alone; the one that wor
     if (name === 'tensorflow') process.kill(process.pid, 'SIGSEGV');
     if (name === 'webgpu') {
       writeFileSync(${JSON.stringify(pid)}, String(process.pid));
-      for (;;); // as native code that waits for a GPU: no signal handler and no timer runs
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); // as native code that waits for a GPU: no timer runs
     }
     await import(${JSON.stringify(REAL)});`);
-  const trial = await tryBackends({ worker, patience: 15 });
+  const trial = await tryBackends({ worker });
   const [tensorflow, webgpu, wasm] = trial.results;
   expect(tensorflow).toMatchObject({ images_per_s: null, why: 'Its process crashed: SIGSEGV.' });
-  expect(webgpu).toMatchObject({ images_per_s: null, why: 'It hung: no word for 15 s.' });
+  expect(webgpu).toMatchObject({ images_per_s: null, why: 'It hung: no word for 60 s.' });
   expect(isAlive(Number(readFileSync(pid, 'utf8')))).toBe(false);
   expect(wasm).toMatchObject({ name: 'wasm', why: '', device: 'CPU, WebAssembly' });
   expect(wasm!.images_per_s).toBeGreaterThan(0);
