@@ -57,7 +57,7 @@ test('a folder without a file says so', async () => {
       () => '',
       (error) => error.why,
     );
-  expect(await words('nothing', [at('empty')])).toBe('There is no file at all.');
+  expect(await words('nothing', [at('empty')])).toBe('There are no files.');
   writeFileSync(at('empty', 'notes.txt'), '');
-  expect(await words('one', [at('empty')])).toMatch(/^1 other file is there/);
+  expect(await words('one', [at('empty')])).toMatch(/^Left out: 1 file of a kind that is not read/);
 });
