@@ -84,6 +84,7 @@ export class Serving {
   /** A window of its own cookies. Its errors are collected: a test asks for them at its end. */
   async window(browser: Browser, options: Parameters<Browser['newContext']>[0] = {}): Promise<Window> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    context.setDefaultTimeout(120_000); // a busy machine is slow; what never comes is found all the same
     const page = await context.newPage();
     const faults: string[] = [];
     page.on('pageerror', (error) => faults.push(String(error)));
