@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { RunConfig } from '../../shared/config.ts';
-import { record, Value } from './tape.ts';
+import { lossOf } from './losses/loss.ts';
+import type { Value } from './tape.ts';
 
 /** How a batch of look-ups went; all over the masked patches. */
 export interface Lookup {
@@ -39,14 +40,7 @@ export function denoisingContrast(
   const m = tf.tensor2d(mask, [batch, K]);
   const { loss, dqueries } = contrastLoss(queries.tensor, keys.tensor, m, config);
   m.dispose();
-  return record(
-    new Value(loss),
-    (dloss) => {
-      queries.addGradient(tf.mul(dqueries, dloss));
-      dloss.dispose();
-    },
-    [dqueries],
-  );
+  return lossOf(queries, loss, dqueries);
 }
 
 /**

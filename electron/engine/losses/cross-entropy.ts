@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { record, Value } from '../tape.ts';
+import type { Value } from '../tape.ts';
+import { lossOf } from './loss.ts';
 
 /**
  * Mean cross-entropy with targets that are distributions (`SoftTargetCrossEntropy` of timm), nats.
@@ -12,12 +13,5 @@ export function softCrossEntropy(logits: Value<tf.Tensor2D>, targets: Float32Arr
     const entropy = tf.mul(tf.sum(tf.mul(target, tf.logSoftmax(logits.tensor))), -1 / batch);
     return [entropy, tf.div(tf.sub(tf.softmax(logits.tensor), target), batch)];
   }) as [tf.Scalar, tf.Tensor2D];
-  return record(
-    new Value(loss),
-    (dloss) => {
-      logits.addGradient(tf.mul(dlogits, dloss));
-      dloss.dispose();
-    },
-    [dlogits],
-  );
+  return lossOf(logits, loss, dlogits);
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { record, Value } from '../tape.ts';
+import type { Value } from '../tape.ts';
+import { lossOf } from './loss.ts';
 
 /**
  * Mean squared error over masked patches (`forward_loss` of MAE, arXiv 2111.06377). No gradient reaches the target.
@@ -17,12 +18,5 @@ export function meanSquared(
     const off = tf.sub(predicted.tensor, target.tensor);
     return [tf.sum(tf.mul(tf.square(off), weight)), tf.mul(tf.mul(off, weight), 2)];
   }) as [tf.Scalar, tf.Tensor3D];
-  return record(
-    new Value(loss),
-    (dloss) => {
-      predicted.addGradient(tf.mul(gradient, dloss));
-      dloss.dispose();
-    },
-    [gradient],
-  );
+  return lossOf(predicted, loss, gradient);
 }
