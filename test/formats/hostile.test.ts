@@ -10,22 +10,13 @@ import { parsePickle } from '../../electron/formats/pickle.ts';
 import { readPth } from '../../electron/formats/pth.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { AppError } from '../../shared/errors.ts';
+import { refusal } from '../harness/refusal.ts';
 
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'hostile-'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
-
-const refusal = (act: () => unknown): AppError => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
-  throw new Error('it was not refused');
-};
 
 /** Either it is read, or it is refused in words. */
 const readOrRefuse = (act: () => unknown): boolean => {

@@ -9,7 +9,7 @@ import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';
-import { AppError } from '../../shared/errors.ts';
+import { refusal } from '../harness/refusal.ts';
 
 let folder: string;
 let store: Store;
@@ -39,16 +39,6 @@ test('names under the wrapper of distributed training are read as those without 
   for (const [name, { data }] of state) expect(read.get(name)!.data).toEqual(data);
 });
 
-const refused = (act: () => unknown): AppError => {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof AppError) return error;
-    throw error;
-  }
-  throw new Error('it was not refused');
-};
-
 test('a value that is not finite, of whatever tensor, is refused with its name; nothing is stored', () => {
   const file = join(folder, 'bad.safetensors');
   const state = untrainedState(config);
@@ -62,7 +52,7 @@ test('a value that is not finite, of whatever tensor, is refused with its name; 
         const changed = data.slice();
         changed[at % data.length] = value;
         writeSafetensors(file, new Map([...state, [name, { shape, data: changed }]]));
-        const error = refused(() => importWeights(store, file, undefined, {}));
+        const error = refusal(() => importWeights(store, file, undefined, {}));
         expect(error.kind).toBe('bad-file');
         expect(error.why).toContain(`"${name}" has 1 of ${data.length} values`);
       },
@@ -84,11 +74,11 @@ test('a file that names a huge model, and has little of it, is refused before an
   const began = performance.now();
   const huge = { image_size: 1024, patch_size: 16, embed_dim: 4096, depth: 64, num_heads: 64, mlp_ratio: 16 };
   write(new Map([['cls_token', { shape: [1, 1, 1], data: new Float32Array(1) }]]), { model: huge, projector: {} });
-  expect(refused(() => importWeights(store, file, undefined, {})).kind).toBe('bad-file');
+  expect(refusal(() => importWeights(store, file, undefined, {})).kind).toBe('bad-file');
   // The encoder is there, and a projector is named that is not.
   const encoder = new Map([...small].filter(([name]) => !name.startsWith('projectors.')));
   write(encoder, { model: config.model, projector: { layers: 8, hidden: 16_384, out: 8 } });
-  expect(refused(() => importWeights(store, file, undefined, {})).why).toContain('GB');
+  expect(refusal(() => importWeights(store, file, undefined, {})).why).toContain('GB');
   // A block's number in a name is no reason to make as many.
   write(new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]), {
     model: config.model,
@@ -99,7 +89,7 @@ test('a file that names a huge model, and has little of it, is refused before an
     file,
     new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]),
   );
-  expect(refused(() => importWeights(store, file, undefined, {})).kind).toMatch(/^bad-/);
+  expect(refusal(() => importWeights(store, file, undefined, {})).kind).toMatch(/^bad-/);
   expect(process.memoryUsage().rss - before).toBeLessThan(500e6);
   expect(performance.now() - began).toBeLessThan(30_000);
 });

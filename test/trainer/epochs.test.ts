@@ -11,10 +11,9 @@ import { createRun } from '../../electron/services/runs.ts';
 import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
-import { type LoopState, type StepFigures, TrainingLoop } from '../../electron/trainer/loop.ts';
-import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { stepsOf, stepsPerEpoch } from '../../electron/trainer/training-images.ts';
 import { runConfigSchema } from '../../shared/config.ts';
+import { trainEmpty } from '../harness/empty-training.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'epochs-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -37,36 +36,10 @@ const configWith = (train: object, more: object = {}) =>
     train: { batch_size: 4, ...train },
   });
 
-/** A training that computes nothing: what is counted is the loop's. */
-class Counting extends TrainingLoop {
-  protected override takeStep(): StepFigures {
-    const none = { rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null };
-    return { loss: 1, grad_norm: 1, top1: 0, top5: 0, top1_control: null, ...none };
-  }
-  protected override state(): LoopState {
-    return { tensors: { exp_avg: [], exp_avg_sq: [] }, updates: 0, extra: {} };
-  }
-  protected override dispose(): void {}
-}
-
 /** Trains until the end, or until a step. */
-async function train(store: Store, id: number, until = Number.POSITIVE_INFINITY) {
-  const run = store.runs.get(id);
-  const notices: string[] = [];
-  const loop: Counting = new Counting(
-    store,
-    run,
-    {
-      onMetric: () => {},
-      onCheckpoint: () => {},
-      onNotice: (text) => notices.push(text),
-      request: () => (loop.step >= until ? 'pause' : null),
-    },
-    pretrainingData(store, run),
-  );
-  await loop.train();
-  const checkpoints = store.checkpoints.list(id);
-  return { notices, checkpoints, metrics: store.metrics.list(id) };
+async function train(store: Store, id: number, until?: number) {
+  const notices = await trainEmpty(store, id, until);
+  return { notices, checkpoints: store.checkpoints.list(id), metrics: store.metrics.list(id) };
 }
 
 test('epochs are passes over the images, to the nearest step, whatever batch and accumulation', () => {

@@ -10,22 +10,9 @@ import { createRun } from '../../electron/services/runs.ts';
 import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
-import { type LoopState, type StepFigures, TrainingLoop } from '../../electron/trainer/loop.ts';
 import { replacedNotice } from '../../electron/trainer/replaced.ts';
-import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-
-/** A training that computes nothing: what is said is the loop's. */
-class Nothing extends TrainingLoop {
-  protected override takeStep(): StepFigures {
-    const none = { rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null };
-    return { loss: 1, grad_norm: 1, top1: 0, top5: 0, top1_control: null, ...none };
-  }
-  protected override state(): LoopState {
-    return { tensors: { exp_avg: [], exp_avg_sq: [] }, updates: 0, extra: {} };
-  }
-  protected override dispose(): void {}
-}
+import { trainEmpty as train } from '../harness/empty-training.ts';
 
 const CONFIG = runConfigSchema.parse({
   model: { image_size: 8, patch_size: 4 },
@@ -59,24 +46,6 @@ async function begin() {
   return { root, folder, names, path, store, id, load };
 }
 
-/** Trains until the end, or until a step. @returns what was said meanwhile */
-async function train(store: Store, id: number, until = Number.POSITIVE_INFINITY): Promise<string[]> {
-  const run = store.runs.get(id);
-  const said: string[] = [];
-  const loop: Nothing = new Nothing(
-    store,
-    run,
-    {
-      onMetric: () => {},
-      onCheckpoint: () => {},
-      onNotice: (text) => said.push(text),
-      request: () => (loop.step >= until ? 'pause' : null),
-    },
-    pretrainingData(store, run),
-  );
-  await loop.train();
-  return said;
-}
 const kept = (store: Store, id: number) => store.notices.list(id).map(({ step, text }) => [step, text]);
 const CHANGED = expect.stringContaining('images of the dataset have changed');
 
