@@ -112,8 +112,7 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
   async function opened(hash: string, act: (page: Page, window: Window) => Promise<void>, script?: () => void) {
     const window = await serving.window(browser, { viewport: { width: 1440, height: 900 } });
     if (script) await window.page.addInitScript(script);
-    await window.page.goto(serving.url);
-    await window.page.getByRole('navigation', { name: 'Screens' }).waitFor(); // it was let in
+    await serving.enter(window.page);
     await window.page.goto(`${new URL(serving.url).origin}/${hash}`);
     await act(window.page, window);
     expect(window.faults).toEqual([]);

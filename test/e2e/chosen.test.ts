@@ -143,7 +143,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
       const far = near.connectToServer();
       far.onMessage((message) => void setTimeout(() => near.send(message), 400));
     });
-    await slow.page.goto(serving.url);
+    await serving.enter(slow.page);
     await slow.page.getByRole('link', { name: 'pictures' }).waitFor();
     await slow.page.keyboard.press('Control+k');
     await slow.page.getByRole('combobox', { name: /^Find/ }).fill('mask 2');
@@ -189,7 +189,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
   test('a run that is deleted while it is looked at says so, and comes back', async () => {
     const id = stored(serving.home, (store) => store.runs.get('mask 1').id);
     const other = await serving.window(browser);
-    await other.page.goto(serving.url);
+    await serving.enter(other.page);
     await other.page.getByRole('link', { name: 'pictures' }).waitFor();
     await other.page.goto(address(`runs/${id}`));
     await other.page.getByRole('textbox', { name: 'Name of the run' }).waitFor();

@@ -100,7 +100,7 @@ describe.skipIf(!hasChromium)(`a window without a connection, in Chromium${why}`
     const at = stored(serving.home, (store) => store.runs.get('typed over').id);
     stored(other.home, (store) => expect(store.runs.get(at).name).toBe('typed over'));
     const { port } = serving;
-    await page.goto(serving.url);
+    await serving.enter(page);
     await page.getByRole('link', { name: 'pictures' }).waitFor();
     const field = page.getByRole('textbox', { name: 'Notes' });
     const type = async (text: string) => {

@@ -58,7 +58,7 @@ describe.skipIf(!hasChromium)(`what is edited in a window, in Chromium${why}`, (
     await window.context.close();
     window = await serving.window(browser);
     ({ page } = window);
-    await page.goto(serving.url);
+    await serving.enter(page);
     await page.getByRole('link', { name: 'set a' }).waitFor(); // it is let in
   });
   afterAll(async () => {

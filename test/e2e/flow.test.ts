@@ -413,6 +413,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
       .toBe(known + 1);
     expect(await out.getByLabel(/^Name/).inputValue()).toBe('health');
     await out.getByRole('button', { name: 'Export' }).click();
+    await out.waitFor({ state: 'detached' });
     const report = join(serving.home, 'out', 'health.html');
     await expect.poll(() => existsSync(report), { timeout: 60_000 }).toBe(true);
     for (const colorScheme of ['light', 'dark'] as const) {

@@ -18,7 +18,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
 
   test('every screen opens by its key, says its name, and throws nothing', async () => {
     const { page, context, faults } = await serving.window(browser);
-    await page.goto(serving.url);
+    await serving.enter(page);
     const names = ['Datasets', 'New run', 'Runs', 'Compare', 'Explore', 'Runtime'];
     for (const [i, name] of names.entries()) {
       await page.keyboard.press(`Alt+${i + 1}`);
@@ -37,7 +37,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     for (let i = 0; i < 3; i++) {
       const { page, context } = await serving.window(browser);
       const began = performance.now();
-      await page.goto(serving.url);
+      await serving.enter(page);
       await page.getByRole('heading', { level: 1 }).first().waitFor();
       times.push(performance.now() - began);
       await context.close();
@@ -98,7 +98,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
 
   test('what other ports of this machine see of a browser lets nobody in', async () => {
     const { page, context } = await serving.window(browser);
-    await page.goto(serving.url);
+    await serving.enter(page);
     await page.getByRole('heading', { level: 1 }).first().waitFor();
     const seen: IncomingHttpHeaders[] = [];
     const neighbour = createServer((request, response) => {
@@ -135,7 +135,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
 
   test('colours are kept; the palette and the keys open and close', async () => {
     const { page, context, faults } = await serving.window(browser, { colorScheme: 'dark' });
-    await page.goto(serving.url);
+    await serving.enter(page);
     const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
     await page.getByRole('button', { name: 'System' }).waitFor();
     expect(await theme()).toBe('dark');

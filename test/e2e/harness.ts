@@ -94,6 +94,12 @@ export class Serving {
     });
     return { page, context, faults };
   }
+
+  /** Opens the program's own address, and waits until the token is kept: until then another address would meet the form for it. */
+  async enter(page: Page): Promise<void> {
+    await page.goto(this.url);
+    await page.waitForFunction(() => localStorage.getItem('conmim-token') !== null);
+  }
 }
 
 /** A browser with a window on a program that is started for it; both are the caller's to end. */
@@ -104,9 +110,7 @@ export async function openWindow(
   const browser = await launch();
   await serving.start();
   const window = await serving.window(browser, options);
-  await window.page.goto(serving.url);
-  // It is let in, and keeps the token: until then another address would meet the form for it.
-  await window.page.waitForFunction(() => localStorage.getItem('conmim-token') !== null);
+  await serving.enter(window.page);
   return { browser, window };
 }
 

@@ -322,7 +322,7 @@ describe.skipIf(!hasChromium)(`a random walk through two windows, in Chromium${w
       const pick = <T>(all: readonly T[]): T => all[Math.floor(chance() * all.length)]!;
       const windows = [await Watched.of(first), await Watched.of(await serving.window(browser))];
       for (const { page } of windows) {
-        await page.goto(serving.url);
+        await serving.enter(page);
         page.setDefaultTimeout(5000);
       }
       /** What the walk typed into, and what it may have deleted. */

@@ -41,7 +41,7 @@ describe.skipIf(!hasChromium)(`the window for everybody, and with much in it, in
   const address = (hash: string) => `${new URL(serving.url).origin}/${hash}`;
   const open = async (hash: string, options = {}) => {
     const window = await serving.window(browser, options);
-    await window.page.goto(serving.url);
+    await serving.enter(window.page);
     await window.page.goto(address(hash));
     await window.page.getByRole('heading', { level: 1 }).first().waitFor();
     return window;

@@ -59,7 +59,7 @@ describe.skipIf(!hasChromium)(`evaluations in the queue, in Chromium${why}`, () 
     const { port } = serving;
     await serving.stop('SIGKILL');
     await serving.start(port);
-    await page.goto(serving.url);
+    await serving.enter(page);
     await page.goto(address('runs'));
     await expect.poll(kinds).toEqual(['probe', 'k-NN', 'k-NN', 'k-NN']);
     expect(stored(serving.home, (store) => store.evaluations.list())).toEqual([]);
