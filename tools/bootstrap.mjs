@@ -53,7 +53,14 @@ async function main([command, ...args]) {
       return (
         (await run(node, [bin('typescript', 'bin/tsc'), '-p', ROOT])) ||
         (await run(node, [bin('svelte-check', 'bin/svelte-check'), '--tsconfig', 'renderer/tsconfig.json'])) ||
-        (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.']))
+        (await run(node, [bin('@biomejs/biome', 'bin/biome'), 'check', '.'])) ||
+        (await run(node, [
+          bin('prettier', 'bin/prettier.cjs'),
+          '--check',
+          '--log-level',
+          'warn',
+          'renderer/**/*.svelte',
+        ]))
       );
     case 'test':
       build(node); // the command line is tested as it is built
