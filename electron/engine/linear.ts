@@ -19,6 +19,7 @@ export function weightGradient(
   name: string,
   gradients: Gradients,
 ): void {
+  if (!gradients.wants(name)) return;
   gradients.add(
     name,
     tf.tidy(() => reshape(matMul(dy, x, true, false, 'fp32'), weights.get(name).shape)),

@@ -51,7 +51,16 @@ export interface ParameterSpec {
   /** Whether weight decay applies (`get_parameter_groups` of optim_factory.py). */
   decay: boolean;
   init: Init;
+  /**
+   * Updates for which it stays as it is: no gradient changes it, no decay, and what an optimizer keeps of it begins
+   * afterwards. Infinity for one that is never trained. A moving average follows it all the same.
+   */
+  frozenFor?: number;
 }
+
+/** These parameters, of which those that `is` picks stay as they start. */
+export const freeze = (specs: readonly ParameterSpec[], is: (name: string) => boolean): ParameterSpec[] =>
+  specs.map((spec) => (is(spec.name) ? { ...spec, frozenFor: Number.POSITIVE_INFINITY } : spec));
 
 /** State of a network that no gradient reaches: running statistics of a BatchNorm, fixed positions. */
 export interface BufferSpec {

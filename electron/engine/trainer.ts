@@ -1,10 +1,11 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import type { OptimizerConfig } from '../../shared/config.ts';
 import type { StateDict, TensorPart, TensorSequence, TensorSource } from '../../shared/domain.ts';
 import type { Storage } from './kernels/device.ts';
 import { average } from './kernels/update.ts';
 import { Network, type NetworkSpec } from './network.ts';
-import { AdamW, clipFactor, gradientNorm } from './optimizer.ts';
+import { clipFactor, gradientNorm } from './optimizers/clip.ts';
+import { makeOptimizer, type OptimizerSettings } from './optimizers/index.ts';
+import { type Optimizer, trained } from './optimizers/optimizer.ts';
 import type { Rates } from './schedule.ts';
 import { differentiate, type Value } from './tape.ts';
 import { Gradients, type Weights } from './weights.ts';
@@ -45,7 +46,10 @@ export interface EngineOptions {
 
 /** The parts of a configuration that every method has. */
 export interface TrainerConfig {
-  optimizer: Pick<OptimizerConfig, 'betas' | 'eps' | 'clip_grad'>;
+  optimizer: OptimizerSettings & {
+    /** Largest global gradient norm; null for no clipping. */
+    clip_grad: number | null;
+  };
 }
 
 export interface StepOptions {
@@ -71,7 +75,9 @@ export interface LossScaling {
 export interface EngineState {
   student: StateDict;
   teacher: StateDict;
+  /** AdamW's means of gradients; the momentum of SGD and LARS. */
   exp_avg: StateDict;
+  /** AdamW's means of squares; empty for SGD and LARS. */
   exp_avg_sq: StateDict;
   /** Updates that the optimizer has done. */
   updates: number;
@@ -87,7 +93,7 @@ export class Trainer<Config extends TrainerConfig, Batch> {
   readonly #method: Method<Config, Batch>;
   readonly #student: Network;
   readonly #teacher: Network | null;
-  readonly #optimizer: AdamW;
+  readonly #optimizer: Optimizer;
   /** Of the loss, so that small gradients are not lost in fp16 (arXiv 1710.03740, section 3.2). */
   #lossScale: number;
   /** Updates since the scale was last changed. */
@@ -113,13 +119,13 @@ export class Trainer<Config extends TrainerConfig, Batch> {
     this.#student = new Network(method.student(config), student, options);
     const spec = method.teacher(config);
     this.#teacher = spec && new Network(spec, teacher === student ? this.#student : teacher, options);
-    this.#optimizer = new AdamW(config.optimizer, this.#student.weights.specs);
+    this.#optimizer = makeOptimizer(config.optimizer, this.#student.weights.specs);
   }
 
   /** One optimizer step over one or more micro-batches, whose gradients are averaged. */
   step(batches: readonly Batch[], rates: Rates, { show, onGradients }: StepOptions = {}): StepResult {
     if (batches.length === 0) throw new RangeError('a step needs at least one micro-batch');
-    const gradients = new Gradients();
+    const gradients = new Gradients(this.#student.weights.specs);
     gradients.scale = batches.length * this.#lossScale;
     const networks = { student: this.#student, teacher: this.#teacher ?? this.#student };
     const parts = batches.map((batch, i) =>
@@ -128,7 +134,7 @@ export class Trainer<Config extends TrainerConfig, Batch> {
       ),
     );
     const loss = parts.reduce((sum, part) => sum + part.loss / batches.length, 0);
-    if (onGradients) onGradients(gradients.state(this.#student.weights.specs));
+    if (onGradients) onGradients(gradients.state(trained(this.#student.weights.specs)));
     const grad_norm = this.#apply(gradients, rates, loss);
     return { loss, grad_norm, figures: meanFigures(parts.map(({ figures }) => figures)) };
   }

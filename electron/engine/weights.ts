@@ -90,8 +90,23 @@ export class Gradients {
   readonly tensors = new Map<string, tf.Tensor>();
   /** What they are multiplied by beside what they should be: the scale of the loss, the number of micro-batches. */
   scale = 1;
+  readonly #unwanted: ReadonlySet<string>;
+
+  /** @param specs of the parameters; a gradient of one that is never trained is disposed of */
+  constructor(specs: readonly ParameterSpec[] = []) {
+    this.#unwanted = new Set(specs.filter(({ frozenFor = 0 }) => frozenFor === Infinity).map(({ name }) => name));
+  }
+
+  /** Whether a gradient of this parameter changes anything. */
+  wants(name: string): boolean {
+    return !this.#unwanted.has(name);
+  }
 
   add(name: string, gradient: tf.Tensor): void {
+    if (!this.wants(name)) {
+      gradient.dispose();
+      return;
+    }
     const before = this.tensors.get(name);
     this.tensors.set(name, before ? tf.add(before, gradient) : gradient);
     if (before) tf.dispose([before, gradient]);

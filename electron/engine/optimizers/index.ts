@@ -1,0 +1,23 @@
+import type { ParameterSpec } from '../parameters.ts';
+import { AdamW, type AdamWSettings } from './adamw.ts';
+import { LARS, type LARSSettings } from './lars.ts';
+import type { Optimizer } from './optimizer.ts';
+import { SGD, type SGDSettings } from './sgd.ts';
+
+/** Which optimizer, and its settings; AdamW where none is named. */
+export type OptimizerSettings =
+  | ({ name?: 'adamw' } & AdamWSettings)
+  | ({ name: 'sgd' } & SGDSettings)
+  | ({ name: 'lars' } & LARSSettings);
+
+/** The optimizer of a configuration, on these parameters. */
+export function makeOptimizer(settings: OptimizerSettings, specs: readonly ParameterSpec[]): Optimizer {
+  switch (settings.name) {
+    case 'sgd':
+      return new SGD(settings, specs);
+    case 'lars':
+      return new LARS(settings, specs);
+    default:
+      return new AdamW(settings, specs);
+  }
+}
