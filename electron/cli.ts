@@ -5,8 +5,8 @@ import { exactJson, printableLines } from '../shared/printable.ts';
 import { addCommands } from './cli/commands.ts';
 import { interruption } from './cli/interruption.ts';
 import { Output, watchOutput } from './cli/output.ts';
-import { VERSION } from './services/version.ts';
-import { sinceStart } from './trainer/spans.ts';
+import { VERSION } from './files/project.ts';
+import { sinceStart } from './processes/spans.ts';
 
 watchOutput();
 const isJson = process.argv.includes('--json');

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { app, dialog } from 'electron';
 import { toReport } from '../shared/errors.ts';
+import { makeFolder } from './files/folders.ts';
+import { ROOT } from './files/project.ts';
 import { openProgram } from './ipc/program.ts';
-import { ROOT } from './services/sample.ts';
 import { payAttention } from './shell/attention.ts';
 import {
   connect,
@@ -15,7 +16,6 @@ import {
 } from './shell/electron.ts';
 import { setMenu } from './shell/menu.ts';
 import { askBeforeQuitting } from './shell/quit.ts';
-import { makeFolder } from './store/folders.ts';
 import { defaultHome } from './store/home.ts';
 
 /** The desktop application. */

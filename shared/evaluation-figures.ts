@@ -49,7 +49,7 @@ export interface Confusion {
   official?: number[][];
 }
 
-/** What electron/services/evaluation.ts and electron/trainer/fine-tuning.ts store. */
+/** What electron/services/evaluation/evaluation.ts and electron/trainer/fine-tuning.ts store. */
 interface Stored {
   checkpoint: { step: number };
   dataset: string;

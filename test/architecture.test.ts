@@ -4,57 +4,60 @@ import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
 /** Who may import whom; everyone may import from its own folder. */
+const BELOW_SERVICES = [
+  ...['shared', 'methods', 'electron/files', 'electron/processes', 'electron/engine', 'electron/runtime'],
+  ...['electron/data', 'electron/formats', 'electron/store', 'electron/trainer'],
+];
 const MAY: Record<string, string[]> = {
   shared: [],
-  // Paths as people type them, and files that are written whole: for everyone who reads or writes files.
+  // Paths as people type them, files that are written whole, where the program lies: for everyone.
   'electron/files': ['shared'],
+  // How another process of the program is started, and what its end means.
+  'electron/processes': ['shared', 'electron/files'],
   'electron/engine': ['shared'],
   methods: ['shared', 'electron/engine'],
+  'electron/runtime': ['shared', 'electron/files', 'electron/processes', 'electron/engine'],
   'electron/data': ['shared', 'electron/files'],
   'electron/formats': ['shared', 'electron/files'],
   'electron/store': ['shared', 'electron/files'],
-  'electron/trainer': ['shared', 'electron/files', 'methods', 'electron/engine', 'electron/data', 'electron/store'],
-  'electron/services': [
-    'shared',
-    'electron/files',
-    'methods',
-    'electron/store',
-    'electron/trainer',
-    'electron/data',
-    'electron/engine',
-    'electron/formats',
-  ],
+  'electron/trainer': BELOW_SERVICES.filter((layer) => layer !== 'electron/formats'),
+  'electron/services': BELOW_SERVICES,
+  'electron/bench': [...BELOW_SERVICES, 'electron/services'],
+  // Composition roots of processes: nothing imports them, they are started.
+  'electron/workers': [...BELOW_SERVICES, 'electron/services', 'electron/bench'],
   'electron/shell': ['shared'],
   'electron/ipc': ['shared', 'electron/files', 'electron/services', 'electron/store', 'electron/shell'],
   'electron/cli': [
-    'shared',
-    'electron/files',
-    'electron/services',
-    'electron/store',
-    'electron/trainer',
-    'electron/shell',
-    'electron/ipc',
+    ...['shared', 'electron/files', 'electron/processes', 'electron/runtime', 'electron/services', 'electron/bench'],
+    ...['electron/store', 'electron/trainer', 'electron/shell', 'electron/ipc'],
   ],
+  'electron/cli.ts': ['shared', 'electron/files', 'electron/processes', 'electron/cli'],
+  'electron/main.ts': ['shared', 'electron/files', 'electron/store', 'electron/shell', 'electron/ipc'],
+  'electron/preload.cts': ['shared'],
   renderer: ['shared'],
 };
-const layerOf = (file: string) => Object.keys(MAY).find((layer) => file.startsWith(`${layer}/`));
+/** The folder that a file belongs to: the longest that is named. */
+const layerOf = (file: string) => Object.keys(MAY).find((layer) => file === layer || file.startsWith(`${layer}/`));
 
-/** Imports of a file: of the project's own files relative to its root, of packages by name. */
+/** Imports of a file, dynamic ones too: of the project's own files relative to its root, of packages by name. */
 function importsOf(file: string): string[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
-  return [...text.matchAll(/^\s*(?:import|export) [^'"]*?from '([^']+)'/gms)].map((m) =>
-    m[1]!.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), m[1]!)) : m[1]!,
-  );
+  const found = [
+    ...text.matchAll(/^\s*(?:import|export) [^'"]*?from '([^']+)'/gms),
+    ...text.matchAll(/\bimport\('([^']+)'\)/g),
+    ...text.matchAll(/^\s*import '([^']+)'/gm),
+  ];
+  return found.map((m) => (m[1]!.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), m[1]!)) : m[1]!));
 }
 
-const files = globSync('{shared,methods,electron,renderer}/**/*.{ts,svelte}', { cwd: ROOT }).filter(
+const files = globSync('{shared,methods,electron,renderer}/**/*.{ts,cts,svelte}', { cwd: ROOT }).filter(
   (file) => !file.endsWith('.test.ts'),
 );
 
 test('layers import only what is below them', () => {
   const wrong = files.flatMap((file) => {
     const layer = layerOf(file);
-    if (!layer) return [];
+    if (!layer) return [`${file} is in no layer`];
     return importsOf(file)
       .map((to) => [to, layerOf(to)] as const)
       .filter(([, other]) => other && other !== layer && !MAY[layer]!.includes(other))
@@ -80,7 +83,8 @@ test('SQL stands in the store alone', () => {
 
 test('Electron is known to the desktop’s own files alone', () => {
   const users = files.filter((file) => importsOf(file).includes('electron'));
-  expect(users.every((file) => file === 'electron/main.ts' || file.startsWith('electron/shell/'))).toBe(true);
+  const MAY_KNOW = /^electron\/(main\.ts|preload\.cts|shell\/.*)$/;
+  expect(users.filter((file) => !MAY_KNOW.test(file))).toEqual([]);
   expect(users).not.toContain('electron/shell/browser.ts');
   expect(users.length).toBeGreaterThan(2);
 });

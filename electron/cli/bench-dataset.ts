@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeJpegs } from '../services/bench-loader.ts';
-import { importDataset } from '../services/datasets.ts';
+import { makeJpegs } from '../bench/loader.ts';
+import { importDataset } from '../services/datasets/datasets.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { withAbort } from './context.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { DEFAULT_PRESET } from '../../shared/presets.ts';
-import { benchMemory, type MemoryBench } from '../services/bench-memory.ts';
-import { buildConfig } from '../services/configuration.ts';
+import { benchMemory, type MemoryBench } from '../bench/memory.ts';
+import { buildConfig } from '../services/recipes/configuration.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { withMadeUpDataset } from './bench-dataset.ts';

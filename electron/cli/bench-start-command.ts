@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { DEFAULT_PRESET } from '../../shared/presets.ts';
-import { benchStart, type StartBench } from '../services/bench-start.ts';
-import { deleteRun } from '../services/runs.ts';
+import { benchStart, type StartBench } from '../bench/start.ts';
+import { deleteRun } from '../services/runs/runs.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { IMAGES, withMadeUpDataset } from './bench-dataset.ts';

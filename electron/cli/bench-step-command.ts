@@ -9,8 +9,8 @@ import {
   profileStep,
   type StepBench,
   timeSteps,
-} from '../services/bench-step.ts';
-import { type BackendInfo, loadBackend } from '../trainer/backend.ts';
+} from '../bench/step.ts';
+import { type BackendInfo, loadBackend } from '../runtime/backend.ts';
 import { withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './words.ts';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { toReport } from '../../shared/errors.ts';
+import { span } from '../processes/spans.ts';
 import { checkBeforeOpening } from '../store/check.ts';
 import { databaseIn, defaultHome } from '../store/home.ts';
 import { Store } from '../store/store.ts';
-import { span } from '../trainer/spans.ts';
 import { interruption } from './interruption.ts';
 import { Output } from './output.ts';
 import { requireOutputs } from './output-option.ts';

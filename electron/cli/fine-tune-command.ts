@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import type { Run } from '../../shared/domain.ts';
-import { splitSetting } from '../services/configuration.ts';
-import type { EvaluationResult } from '../services/evaluation.ts';
-import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/fine-tune.ts';
+import type { EvaluationResult } from '../services/evaluation/evaluation.ts';
+import { splitSetting } from '../services/recipes/configuration.ts';
+import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/runs/fine-tune.ts';
 import type { Store } from '../store/store.ts';
 import { withStore } from './context.ts';
 import { evaluationWords, findCheckpoint, officialOption } from './model-commands.ts';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
+import { loadBackend } from '../runtime/backend.ts';
 import { HEALTH_IMAGES } from '../services/health/health.ts';
 import { HEALTH_ENDINGS, writeHealthReport } from '../services/health/report.ts';
-import { loadBackend } from '../trainer/backend.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';

@@ -3,19 +3,25 @@ import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
+import { replay, replayedIn } from '../bench/replay.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
-import { tryBackends } from '../services/backend-trial.ts';
-import { parseSetting } from '../services/configuration.ts';
+import { loadBackend } from '../runtime/backend.ts';
+import { chooseBackend } from '../runtime/choice.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { besideEmbeddings, EMBEDDING_FORMATS, type EmbeddingFormat } from '../services/embeddings/writers.ts';
-import { type EvaluationResult, evaluate, queueEvaluation, type Scores, type Task } from '../services/evaluation.ts';
-import { replay, replayedIn } from '../services/replay.ts';
-import { doctor, formatDoctor } from '../services/runtime.ts';
-import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/weights.ts';
+import {
+  type EvaluationResult,
+  evaluate,
+  queueEvaluation,
+  type Scores,
+  type Task,
+} from '../services/evaluation/evaluation.ts';
+import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/export/weights.ts';
+import { tryBackends } from '../services/machine/backend-trial.ts';
+import { doctor, formatDoctor } from '../services/machine/doctor.ts';
+import { parseSetting } from '../services/recipes/configuration.ts';
 import type { Store } from '../store/store.ts';
-import { loadBackend } from '../trainer/backend.ts';
-import { chooseBackend } from '../trainer/choice.ts';
 import { homeFolder, withAbort, withOutput, withStore } from './context.ts';
 import { collect, type Output, wholeNumber } from './output.ts';
 import { OutputArgument, OutputOption } from './output-option.ts';

@@ -5,10 +5,11 @@ import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import { PRESETS } from '../../shared/presets.ts';
-import { alarmOfRun } from '../services/alarms.ts';
-import { buildConfig, configKeys, describeKey } from '../services/configuration.ts';
-import { estimateCost } from '../services/estimate.ts';
-import { savedPresets } from '../services/presets.ts';
+import { span } from '../processes/spans.ts';
+import { buildConfig, configKeys, describeKey } from '../services/recipes/configuration.ts';
+import { estimateCost } from '../services/recipes/estimate.ts';
+import { savedPresets } from '../services/recipes/presets.ts';
+import { alarmOfRun } from '../services/runs/alarms.ts';
 import {
   createReserved,
   deleteRun,
@@ -18,11 +19,10 @@ import {
   requireDeletable,
   startRun,
   waitUntilIdle,
-} from '../services/runs.ts';
+} from '../services/runs/runs.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { Store } from '../store/store.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
-import { span } from '../trainer/spans.ts';
 import type { Context } from './context.ts';
 import { unhurried, withOutput, withStore } from './context.ts';
 import { collect, wholeNumber } from './output.ts';

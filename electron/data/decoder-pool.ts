@@ -2,13 +2,12 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { AppError, fromReport } from '../../shared/errors.ts';
+import { sourceFile } from '../files/project.ts';
 import type { DecoderJob, DecoderMessage, DecoderRequest, DecoderResults } from './decoder-process.ts';
 import { ImageFault } from './image-fault.ts';
 import { DecodeMemory } from './memory.ts';
 
-const PROCESS = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? './decoder-process.ts' : './decoder-process.js', import.meta.url),
-);
+const PROCESS = fileURLToPath(sourceFile('./decoder-process', import.meta.url));
 /** Jobs that a process has in hand: it reads the next file while it decodes one. */
 const AHEAD = 2;
 /** Processes that have had nothing to do for so long are ended, ms. */

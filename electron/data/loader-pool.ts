@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { AppError } from '../../shared/errors.ts';
+import { sourceFile } from '../files/project.ts';
 import type { ViewFailure, WorkerReply, WorkerRequest } from './loader-worker.ts';
 import { DecodeMemory } from './memory.ts';
 
@@ -15,11 +16,9 @@ export class ViewPool {
 
   /** @param onDamaged is told paths of images whose prepared pixels were damaged */
   constructor(threads: number, onDamaged: (paths: string[]) => void = () => {}) {
-    // Sources run as they are (.ts), the built program from .js.
-    const file = import.meta.url.endsWith('.ts') ? './loader-worker.ts' : './loader-worker.js';
     const memory = new DecodeMemory().shared;
     this.#workers = Array.from({ length: threads }, () => {
-      const worker = new Worker(new URL(file, import.meta.url), { workerData: { memory } });
+      const worker = new Worker(sourceFile('./loader-worker', import.meta.url), { workerData: { memory } });
       worker.on('message', ({ ticket, failures, damaged }: WorkerReply) => {
         if (damaged.length > 0) onDamaged(damaged);
         this.#open.get(ticket)?.resolve(failures);

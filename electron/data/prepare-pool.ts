@@ -1,12 +1,10 @@
 import { availableParallelism } from 'node:os';
+import { sourceFile } from '../files/project.ts';
 import { overFiles } from './file-pool.ts';
 import { DecodeMemory } from './memory.ts';
 import type { PrepareRequest, PrepareResult } from './prepare-worker.ts';
 
-const WORKER = new URL(
-  import.meta.url.endsWith('.ts') ? './prepare-worker.ts' : './prepare-worker.js',
-  import.meta.url,
-);
+const WORKER = sourceFile('./prepare-worker', import.meta.url);
 /** Few, because the pixels of those that are under way are in memory. */
 export const BATCH = 8;
 export const THREADS = Math.min(availableParallelism(), 8);

@@ -1,7 +1,7 @@
 import { existsSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { makeFolder } from './folders.ts';
+import { makeFolder } from '../files/folders.ts';
 
 export interface FileLock {
   /** Lets go of it; the file stays. */

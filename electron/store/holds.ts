@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeFolder } from '../files/folders.ts';
 import { type FileLock, isLocked, lockFile } from './file-lock.ts';
-import { makeFolder } from './folders.ts';
 import type { Db } from './open.ts';
 
 /**

@@ -2,8 +2,9 @@ import { closeSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { AppError } from '../../shared/errors.ts';
-import { keepPrivate, makeFolder } from './folders.ts';
+import { makeFolder } from '../files/folders.ts';
 import { MIGRATIONS } from './migrations/index.ts';
+import { keepPrivate } from './private-folder.ts';
 
 export type Db = Database.Database;
 

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { RunStatus } from '../../shared/domain.ts';
 import { type ErrorReport, toReport } from '../../shared/errors.ts';
+import { workerFile } from '../files/project.ts';
+import { signalWords } from '../processes/signals.ts';
+import { startProcess } from '../processes/start-process.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
-import { signalWords } from './signals.ts';
-import { startProcess } from './start-process.ts';
 
 export interface TrainerEnd {
   status: RunStatus;
@@ -33,9 +33,7 @@ export function startTrainer(
   runId: number,
   onMessage: (message: TrainerMessage) => void,
 ): TrainerHandle {
-  const worker = fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
-  );
+  const worker = workerFile('trainer');
   let child: ChildProcess;
   try {
     child = startProcess(worker, [database, String(runId)], {

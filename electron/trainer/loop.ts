@@ -3,12 +3,12 @@ import type { Checkpoint, Metric, Run, TensorPart, TensorSequence } from '../../
 import { AppError } from '../../shared/errors.ts';
 import type { Batch, Position } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
+import { span } from '../processes/spans.ts';
+import { collectGarbage } from '../runtime/garbage.ts';
 import type { Store } from '../store/store.ts';
-import { collectGarbage } from './garbage.ts';
 import { planNotices } from './plan-notices.ts';
 import { replacedNotice } from './replaced.ts';
 import type { RunData } from './run-data.ts';
-import { span } from './spans.ts';
 import type { TrainingImage } from './training-images.ts';
 
 /** What a checkpoint keeps beside its tensors. */

@@ -3,9 +3,9 @@ import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { type Batch, type Failure, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
+import { span } from '../processes/spans.ts';
 import type { Store } from '../store/store.ts';
 import { preparedImages } from './prepared-images.ts';
-import { span } from './spans.ts';
 import { imagesOf, isHeldOut, type TrainingImage } from './training-images.ts';
 
 /**

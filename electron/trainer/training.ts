@@ -7,12 +7,12 @@ import { hostCopy } from '../engine/host.ts';
 import { initialSource, initialState } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import { Trainer } from '../engine/trainer.ts';
+import { span } from '../processes/spans.ts';
+import { choosePrecision, engineOptions, type PrecisionState } from '../runtime/precision.ts';
 import type { Store } from '../store/store.ts';
 import { featureHealth } from './feature-health.ts';
 import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
-import { choosePrecision, engineOptions, type PrecisionState } from './precision.ts';
 import type { RunData } from './run-data.ts';
-import { span } from './spans.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
 export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { replay } from '../../electron/bench/replay.ts';
 import { sincosPositions } from '../../electron/engine/layers/position.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
-import { replay } from '../../electron/services/replay.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import type { StateDict } from '../../shared/domain.ts';
 import { draw } from './step.ts';
 

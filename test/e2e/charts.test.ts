@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
 import type { Metric } from '../../shared/domain.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun, stored } from './learned-run.ts';

@@ -1,6 +1,6 @@
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { storedMap } from '../../electron/services/feature-map.ts';
+import { storedMap } from '../../electron/services/explore/feature-map.ts';
 import { fit, toScreen } from '../../renderer/views/explore/map.ts';
 import { excess, hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { DEPTH, GRID, HEADS, IMAGES, LONG, makeLearnedRun, stored } from './learned-run.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';

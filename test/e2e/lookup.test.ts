@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
 import { replayed } from '../harness/replayed.ts';
 import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { GRID, makeLearnedRun } from './learned-run.ts';

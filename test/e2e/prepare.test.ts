@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { databaseIn, preparedFolder } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { runConfigSchema } from '../../shared/config.ts';

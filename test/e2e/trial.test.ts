@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cacheFolder, runtimeChoice } from '../../electron/trainer/runtime-folder.ts';
+import { cacheFolder, runtimeChoice } from '../../electron/runtime/runtime-folder.ts';
 import type { Trial } from '../../shared/backends.ts';
 import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 

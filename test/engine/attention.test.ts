@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
+import { firstBatch } from '../../electron/bench/replay.ts';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
-import { firstBatch } from '../../electron/services/replay.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/domain.ts';

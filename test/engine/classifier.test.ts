@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { Classifier, classifierSpecs, classifierState, layerOf } from '../../electron/engine/classifier.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 import { fineTuneSchema } from '../../shared/finetune.ts';

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { ratesAt } from '../../electron/engine/schedule.ts';
 import { type EngineOptions, Trainer } from '../../electron/engine/trainer.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
 import { contrastLoss, lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { cosineSchedule, ratesAt } from '../../electron/engine/schedule.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
 beforeAll(async () => {

@@ -3,7 +3,6 @@ import { createRequire } from 'node:module';
 import '@tensorflow/tfjs';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { addonPath } from '../../electron/data/addon.ts';
 import * as attention from '../../electron/engine/kernels/attention.ts';
 import * as batch from '../../electron/engine/kernels/batch-norm.ts';
 import {
@@ -22,8 +21,9 @@ import * as residual from '../../electron/engine/kernels/residual.ts';
 import * as softmax from '../../electron/engine/kernels/softmax.ts';
 import * as sums from '../../electron/engine/kernels/sums.ts';
 import * as update from '../../electron/engine/kernels/update.ts';
-import { type CompiledKernels, loadBackend } from '../../electron/trainer/backend.ts';
-import { hasBf16 } from '../../electron/trainer/machine.ts';
+import { addonPath } from '../../electron/files/addon.ts';
+import { type CompiledKernels, loadBackend } from '../../electron/runtime/backend.ts';
+import { hasBf16 } from '../../electron/runtime/machine.ts';
 
 const backend = await loadBackend();
 const hasCompiled = isCompiled();

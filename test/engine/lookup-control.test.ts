@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
 import { lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { requireFinite, requireFiniteTensor } from '../../electron/engine/finite.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { placesOf } from '../../electron/trainer/fine-tuning.ts';
 
 await loadBackend();

@@ -3,8 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ownTensor, ownZeros } from '../../electron/engine/kernels/memory.ts';
 import { Trainer } from '../../electron/engine/trainer.ts';
-import { compiledKernels, loadBackend } from '../../electron/trainer/backend.ts';
-import { collectGarbage } from '../../electron/trainer/garbage.ts';
+import { compiledKernels, loadBackend } from '../../electron/runtime/backend.ts';
+import { collectGarbage } from '../../electron/runtime/garbage.ts';
 import { untrainedSource, untrainedState } from '../../electron/trainer/training.ts';
 import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
 import { runConfigSchema } from '../../shared/config.ts';
@@ -122,7 +122,7 @@ describe.skipIf(!addon)(`memory of compiled kernels${addon ? '' : ` (skipped: ${
   test('of the libraries only what is used stays after they are loaded', () => {
     const program = `
       import { readFileSync } from 'node:fs';
-      import { loadBackend } from '${import.meta.resolve('../../electron/trainer/backend.ts')}';
+      import { loadBackend } from '${import.meta.resolve('../../electron/runtime/backend.ts')}';
       await loadBackend();
       const status = readFileSync('/proc/self/status', 'utf8');
       const bytes = (key) => 1024 * Number(new RegExp(key + ':\\\\s+(\\\\d+)').exec(status)[1]);

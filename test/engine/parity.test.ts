@@ -2,8 +2,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { replay } from '../../electron/services/replay.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { replay } from '../../electron/bench/replay.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { FIXTURES, parityChecks } from './parity-checks.ts';
 
 const backend = await loadBackend();

@@ -7,7 +7,7 @@ import {
   type LabelledFeatures,
   linearPredictions,
 } from '../../electron/engine/probe.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 
 const WIDTH = 6;
 

@@ -39,7 +39,7 @@ describe.skipIf(!shader)(`the backend (else skipped: ${NO_SWIFTSHADER})`, () => 
   const say = (body: string, env: NodeJS.ProcessEnv = shader!.env) => {
     const program = `
       import * as tf from '@tensorflow/tfjs-core';
-      import { loadBackend } from './electron/trainer/backend.ts';
+      import { loadBackend } from './electron/runtime/backend.ts';
       const say = (value) => process.stdout.write(JSON.stringify(value) + '\\n');
       const info = await loadBackend();
       const gpu = tf.backend();
@@ -97,7 +97,7 @@ describe.skipIf(!shader)(`the backend (else skipped: ${NO_SWIFTSHADER})`, () => 
 
   test('a software adapter is refused by whom it was not asked for by name', () => {
     const program = `
-      import { setWebGpu } from './electron/trainer/webgpu.ts';
+      import { setWebGpu } from './electron/runtime/webgpu.ts';
       await setWebGpu({ allowSoftware: false }).catch((error) => process.stdout.write(error.message));`;
     const { stdout } = run(['--input-type=module-typescript', '-e', program], shader!.env);
     expect(stdout).toMatch(/^The only adapter, .*SwiftShader.*, computes on the CPU/);

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
-import { Outside } from '../../electron/services/outside.ts';
+import { Outside } from '../../electron/services/ground/outside.ts';
 import type { Task } from '../../shared/ipc.ts';
 import { callerOf, wait } from './calls.ts';
 
@@ -25,7 +25,7 @@ beforeEach(async () => {
         .png()
         .toFile(join(at, `${n}.png`));
   }
-  const worker = pathToFileURL(join(import.meta.dirname, '../../out/electron/services/outside-worker.js')).href;
+  const worker = pathToFileURL(join(import.meta.dirname, '../../out/electron/workers/outside.js')).href;
   const stuck = join(folder, 'stuck.mjs');
   writeFileSync(
     stuck,

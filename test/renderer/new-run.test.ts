@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { configFields } from '../../electron/services/configuration.ts';
+import { configFields } from '../../electron/services/recipes/configuration.ts';
 import { linePath, nearest, softmax } from '../../renderer/views/new-run/chart.ts';
 import {
   groupFields,

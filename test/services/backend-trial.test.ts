@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { tryBackends } from '../../electron/services/backend-trial.ts';
-import { backendChoice, chooseBackend, planBackends } from '../../electron/trainer/choice.ts';
-import { cacheFolder, runtimeChoice } from '../../electron/trainer/runtime-folder.ts';
+import { backendChoice, chooseBackend, planBackends } from '../../electron/runtime/choice.ts';
+import { cacheFolder, runtimeChoice } from '../../electron/runtime/runtime-folder.ts';
+import { tryBackends } from '../../electron/services/machine/backend-trial.ts';
 import { isAlive } from '../processes.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const REAL = pathToFileURL(join(ROOT, 'electron/services/trial-worker.ts')).href;
+const REAL = pathToFileURL(join(ROOT, 'electron/workers/trial.ts')).href;
 const before = process.env.XDG_CACHE_HOME;
 const runtime = runtimeChoice();
 let folder: string;

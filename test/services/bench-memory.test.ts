@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { makeJpegs } from '../../electron/services/bench-loader.ts';
-import { benchMemory } from '../../electron/services/bench-memory.ts';
-import { buildConfig } from '../../electron/services/configuration.ts';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { makeJpegs } from '../../electron/bench/loader.ts';
+import { benchMemory } from '../../electron/bench/memory.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
+import { buildConfig } from '../../electron/services/recipes/configuration.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bitmapTextPath, bitmapTextWidth } from '../../electron/services/bitmap-text.ts';
+import { bitmapTextPath, bitmapTextWidth } from '../../electron/services/sheets/bitmap-text.ts';
 import {
   type ContactAnswer,
   type ContactRow,
   chooseAnswers,
   contactSheet,
   reassemble,
-} from '../../electron/services/contact-sheet.ts';
+} from '../../electron/services/sheets/contact.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'conmim-sheet-'));
 afterAll(() => rmSync(folder, { recursive: true }));

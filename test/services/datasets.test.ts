@@ -21,10 +21,10 @@ import {
   importDataset,
   locateFolder,
   rescan,
-} from '../../electron/services/datasets.ts';
-import { Outside } from '../../electron/services/outside.ts';
-import { prepareDataset } from '../../electron/services/prepare.ts';
-import { Thumbnails } from '../../electron/services/thumbnails.ts';
+} from '../../electron/services/datasets/datasets.ts';
+import { prepareDataset } from '../../electron/services/datasets/prepare.ts';
+import { Thumbnails } from '../../electron/services/datasets/thumbnails.ts';
+import { Outside } from '../../electron/services/ground/outside.ts';
 import { fileOf } from '../../electron/store/image-file.ts';
 import { Store } from '../../electron/store/store.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';

@@ -18,7 +18,8 @@ import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import {
   type EmbeddingOptions,
   type EmbeddingReport,
@@ -26,11 +27,10 @@ import {
 } from '../../electron/services/embeddings/embeddings.ts';
 import { partFolder } from '../../electron/services/embeddings/part.ts';
 import type { EmbeddingFormat } from '../../electron/services/embeddings/writers.ts';
-import { centreImage } from '../../electron/services/images.ts';
-import { type Job, runJob } from '../../electron/services/jobs.ts';
+import { type Job, runJob } from '../../electron/services/ground/jobs.ts';
+import { centreImage } from '../../electron/services/ground/pictures.ts';
 import { lockFile } from '../../electron/store/file-lock.ts';
 import { Store } from '../../electron/store/store.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 

@@ -1,10 +1,10 @@
 import { Matrix, SVD } from 'ml-matrix';
 import { describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { layOut } from '../../electron/services/feature-map.ts';
-import { mapFigures, nearestRows, normaliseRows } from '../../electron/services/neighbours.ts';
-import { principalComponents, projectRows, rescaleColumns } from '../../electron/services/principal.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { layOut } from '../../electron/services/explore/feature-map.ts';
+import { mapFigures, nearestRows, normaliseRows } from '../../electron/services/explore/neighbours.ts';
+import { principalComponents, projectRows, rescaleColumns } from '../../electron/services/explore/principal.ts';
 
 await loadBackend();
 const gauss = (random: { next(): number }) =>

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { importDataset, locateFolder, rescan } from '../../electron/services/datasets.ts';
+import { importDataset, locateFolder, rescan } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { scratch } from '../store/helpers.ts';
 

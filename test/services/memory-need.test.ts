@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { peakOf, sizesFor } from '../../electron/services/estimate.ts';
-import { leastMemory, loaderMemory, requireMemory } from '../../electron/services/memory-need.ts';
+import { peakOf, sizesFor } from '../../electron/services/recipes/estimate.ts';
+import { leastMemory, loaderMemory, requireMemory } from '../../electron/services/recipes/memory-need.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 import { type AppError, toReport } from '../../shared/errors.ts';
 

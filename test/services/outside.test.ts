@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Outside } from '../../electron/services/outside.ts';
+import { Outside } from '../../electron/services/ground/outside.ts';
 
 let folder: string;
 let outside: Outside;

@@ -1,4 +1,4 @@
-import { prepareDataset } from '../../electron/services/prepare.ts';
+import { prepareDataset } from '../../electron/services/datasets/prepare.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { toReport } from '../../shared/errors.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Events } from '../../electron/services/events.ts';
-import { Tasks } from '../../electron/services/tasks.ts';
+import { Events } from '../../electron/services/ground/events.ts';
+import { Tasks } from '../../electron/services/ground/tasks.ts';
 import type { AppEvent, TaskKind } from '../../shared/ipc.ts';
 
 /** Notices that a work's result gives. */

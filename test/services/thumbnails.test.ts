@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { importDataset, rescan } from '../../electron/services/datasets.ts';
-import { Outside } from '../../electron/services/outside.ts';
-import { Thumbnails } from '../../electron/services/thumbnails.ts';
+import { importDataset, rescan } from '../../electron/services/datasets/datasets.ts';
+import { Thumbnails } from '../../electron/services/datasets/thumbnails.ts';
+import { Outside } from '../../electron/services/ground/outside.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 

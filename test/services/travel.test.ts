@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { importDataset } from '../../electron/services/datasets.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
 import { buildTravel, travel } from '../../electron/services/retrieval/travel.ts';
-import { drawTravel } from '../../electron/services/retrieval/travel-sheet.ts';
+import { drawTravel } from '../../electron/services/sheets/travel.ts';
 import { Store } from '../../electron/store/store.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 import type { TravelStation } from '../../shared/ipc.ts';

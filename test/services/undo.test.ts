@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Events } from '../../electron/services/events.ts';
-import { type Deletion, Deletions } from '../../electron/services/undo.ts';
+import { Events } from '../../electron/services/ground/events.ts';
+import { type Deletion, Deletions } from '../../electron/services/ground/undo.ts';
 import type { AppEvent } from '../../shared/ipc.ts';
 import { scratch } from '../store/helpers.ts';
 

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { damagedFiles, lookAt } from '../../electron/services/retrieval/contents.ts';
 import { measureRecall, RECALL_GOAL, updateLists } from '../../electron/services/retrieval/vector-builder.ts';
 import { VectorIndex } from '../../electron/services/retrieval/vector-index.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
 
 const WIDTH = 40; // not a multiple of 16: codes are filled up
 const folders: string[] = [];

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeSafetensors } from '../../electron/formats/safetensors.ts';
-import { importWeights } from '../../electron/services/weights.ts';
+import { importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import { Events } from '../../electron/services/events.ts';
+import { Events } from '../../electron/services/ground/events.ts';
 import { Access, storedToken } from '../../electron/shell/access.ts';
 import { type Served, serve } from '../../electron/shell/browser.ts';
 import type { AppEvent, Numbered } from '../../shared/ipc.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { deleteRun, requireDeletable } from '../../electron/services/runs.ts';
+import { deleteRun, requireDeletable } from '../../electron/services/runs/runs.ts';
 import type { Run } from '../../shared/domain.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { timeProducts } from '../../electron/engine/trial.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
-import { hasBf16 } from '../../electron/trainer/machine.ts';
-import { choosePrecision, engineOptions } from '../../electron/trainer/precision.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { hasBf16 } from '../../electron/runtime/machine.ts';
+import { choosePrecision, engineOptions } from '../../electron/runtime/precision.ts';
 import { runConfigSchema } from '../../shared/config.ts';
 
 /** A machine by the milliseconds of its products. */

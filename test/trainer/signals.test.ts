@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { expect, test } from 'vitest';
-import { signalWords } from '../../electron/trainer/signals.ts';
+import { signalWords } from '../../electron/processes/signals.ts';
 
 test('every signal is said for what it is; memory is named where it can be the reason', () => {
   const names = Object.keys(constants.signals);

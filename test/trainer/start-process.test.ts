@@ -15,9 +15,9 @@ vi.mock('node:child_process', async (original) => ({
     return child;
   },
 }));
-const { ExploreHost } = await import('../../electron/services/explore-host.ts');
-const { runJob } = await import('../../electron/services/jobs.ts');
-const { Outside } = await import('../../electron/services/outside.ts');
+const { ExploreHost } = await import('../../electron/services/explore/host.ts');
+const { runJob } = await import('../../electron/services/ground/jobs.ts');
+const { Outside } = await import('../../electron/services/ground/outside.ts');
 const { startTrainer } = await import('../../electron/trainer/host.ts');
 
 let folder: string;

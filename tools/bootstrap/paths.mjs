@@ -8,7 +8,7 @@ const home = homedir() || userInfo().homedir;
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Shared by clones; electron/trainer/runtime-folder.ts reads the same place. */
+/** Shared by clones; electron/runtime/runtime-folder.ts reads the same place. */
 export const CACHE = process.env.XDG_CACHE_HOME
   ? join(process.env.XDG_CACHE_HOME, 'conmim-workbench')
   : process.platform === 'darwin'

@@ -11,8 +11,8 @@ import { requireOutput } from '../../files/outputs.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { poolTokens } from '../evaluation-classes.ts';
-import { centreImage, stack } from '../images.ts';
+import { poolTokens } from '../evaluation/classes.ts';
+import { centreImage, stack } from '../ground/pictures.ts';
 import { type Chunk, EmbeddingPart } from './part.ts';
 import { besideEmbeddings, type EmbeddingFormat, embeddingWriter, type RowOf } from './writers.ts';
 

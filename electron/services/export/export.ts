@@ -5,17 +5,17 @@ import { AppError } from '../../../shared/errors.ts';
 import type { Exported } from '../../../shared/ipc.ts';
 import { type Replace, writeTogether, writeWhole } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
+import { VERSION } from '../../files/project.ts';
 import { MAX_WEIGHT_BYTES } from '../../formats/onnx.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
-import { VERSION } from '../version.ts';
-import { CONFIG_KEY } from '../weights.ts';
 import { modelCard } from './card.ts';
 import { curveSvg } from './curve.ts';
 import { encoderTensors } from './encoder.ts';
 import { onnxGraph, onnxWeightBytes } from './onnx.ts';
 import type { ExportFormat } from './snippets.ts';
 import { timmExpression, timmTensors } from './timm.ts';
+import { CONFIG_KEY } from './weights.ts';
 
 export const ENDINGS: Record<ExportFormat, string> = { timm: '.safetensors', onnx: '.onnx' };
 

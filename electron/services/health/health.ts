@@ -5,9 +5,9 @@ import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
-import { contestants } from '../contestants.ts';
-import { poolTokens } from '../evaluation-classes.ts';
-import { askBatches, chanceIn, heldOutImages } from '../evaluation-lookup.ts';
+import { poolTokens } from '../evaluation/classes.ts';
+import { contestants } from '../evaluation/contestants.ts';
+import { askBatches, chanceIn, heldOutImages } from '../evaluation/lookups.ts';
 import {
   alignment,
   DEAD,

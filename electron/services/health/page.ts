@@ -1,10 +1,10 @@
 import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
 import { runConfigSchema } from '../../../shared/config.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
+import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
-import { differences } from '../configuration.ts';
 import { curveSvg } from '../export/curve.ts';
-import { VERSION } from '../version.ts';
+import { differences } from '../recipes/configuration.ts';
 import type { HealthReport, NetworkHealth } from './health.ts';
 import { findingsOf } from './verdict.ts';
 

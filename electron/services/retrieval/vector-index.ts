@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { AppError } from '../../../shared/errors.ts';
 import { MappedFile } from '../../data/mapped-file.ts';
-import { makeFolder } from '../../store/folders.ts';
+import { makeFolder } from '../../files/folders.ts';
 import { paddedWidth, Scanner } from './scan.ts';
 
 /** Fewer rows than this are all compared, exactly: it takes no longer. */

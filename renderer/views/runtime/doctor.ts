@@ -1,4 +1,4 @@
-/** What electron/services/runtime.ts finds, as far as it is shown. Sizes are bytes. */
+/** What electron/services/machine/doctor.ts finds, as far as it is shown. Sizes are bytes. */
 export interface DoctorFacts {
   versions: Record<string, string>;
   platform: string;

@@ -1,0 +1,181 @@
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Dataset, ImageRow, PreparedSet } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { PreparePlan } from '../../../shared/ipc.ts';
+import { BATCH, prepareFiles, THREADS } from '../../data/prepare-pool.ts';
+import { downsizedSides, pixelBytes } from '../../data/prepared.ts';
+import { fileOf } from '../../store/image-file.ts';
+import type { Store } from '../../store/store.ts';
+import { datasetFolderMissing } from './datasets.ts';
+import {
+  claimSet,
+  forgetDamaged,
+  forgetLost,
+  PreparedWriter,
+  sweepPrepared,
+  tidyFiles,
+  type WriterLimits,
+} from './prepared-files.ts';
+
+/** Free space that is left to others, bytes. */
+const RESERVE = 500e6;
+/** Batches that `measurePrepare` has each thread decode. */
+const MEASURED = 4;
+/** Words for what was wrong with files are kept of so many. */
+const KEPT_FAULTS = 20;
+
+export interface PrepareOptions extends WriterLimits {
+  dataset: number | string;
+  /** Shorter side at most, pixels. */
+  size: number;
+  /** Images of those that are prepared, and then of those that are moved to give back space. */
+  onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
+  /** Ends it; what was prepared stays, and the next call goes on from there. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface PrepareSummary {
+  set: PreparedSet;
+  /** Images that were prepared now. */
+  added: number;
+  /** Files that could not be: read, or found as the dataset knows them. */
+  failed: { path: string; why: string }[];
+  failures: number;
+  /** Images whose pixels were not what was written, and that were prepared again. */
+  damaged: number;
+  /** Bytes of images that changed or went, given back. */
+  freed: number;
+  seconds: number;
+}
+
+type FileToPrepare = { path: string; bytes: number; mtime: number; row: ImageRow };
+
+/** What preparing a dataset would take, by the sizes that its images have. @throws AppError not-found */
+export function planPrepare(store: Store, { dataset, size }: Pick<PrepareOptions, 'dataset' | 'size'>): PreparePlan {
+  const { id, name } = store.datasets.get(dataset);
+  const set = store.prepared.find(id, size);
+  const missing = store.prepared.missingSizes(id, set?.id ?? null);
+  const bytesOf = (image: { width: number; height: number }) =>
+    pixelBytes(downsizedSides(image.width, image.height, size));
+  const { bavail, bsize } = statfsSync(dirname(store.path));
+  return {
+    ...{ dataset: name, size, ready: set?.images ?? 0 },
+    images: missing.reduce((sum, { count }) => sum + count, 0),
+    bytes: missing.reduce((sum, { count, ...image }) => sum + count * bytesOf(image), 0),
+    free: bavail * bsize,
+  };
+}
+
+/**
+ * Images a second that this machine prepares, measured on some that lack, spread evenly; null where none do. Of few
+ * images it is with the time in which threads start, as preparing them is.
+ */
+export async function measurePrepare(
+  store: Store,
+  { dataset, size, signal }: Pick<PrepareOptions, 'dataset' | 'size' | 'signal'>,
+): Promise<number | null> {
+  const found = store.datasets.get(dataset);
+  const missing = missingImages(store, found.id, store.prepared.find(found.id, size));
+  const most = Math.min(missing.length, MEASURED * THREADS * BATCH);
+  const rows = Array.from({ length: most }, (_, i) => missing[Math.floor((i * missing.length) / most)]!);
+  const starting = most >= 2 * THREADS * BATCH ? THREADS : 0;
+  let [began, done, batches] = [performance.now(), 0, 0];
+  for await (const batch of prepareFiles(filesToPrepare(found, rows), { size, signal })) {
+    // Threads take a while to start, once.
+    if (++batches <= starting) began = performance.now();
+    else done += batch.length;
+  }
+  if (signal?.aborted) throw new AppError('canceled', 'The estimate was canceled.');
+  return done > 0 ? (1000 * done) / (performance.now() - began) : null;
+}
+
+/**
+ * Keeps a dataset's images decoded and downsized in files of the home folder; those that are kept already are left, so
+ * that one that was killed goes on after the last whole chunk.
+ * @throws AppError not-found, conflict (another process prepares it), bad-input (no room on the disk), data-vanished (its
+ * folder is gone), bad-file (the disk cannot be written), canceled
+ */
+export async function prepareDataset(store: Store, options: PrepareOptions): Promise<PrepareSummary> {
+  const dataset = store.datasets.get(options.dataset);
+  const began = performance.now();
+  requireFolders(dataset);
+  requireRoom(planPrepare(store, options));
+  sweepPrepared(store);
+  const { id } = store.prepared.ensure(dataset.id, options.size);
+  const release = claimSet(store, id);
+  const filled = await fill(store, dataset, store.prepared.get(id), options).finally(release);
+  return { set: store.prepared.get(id), ...filled, seconds: (performance.now() - began) / 1000 };
+}
+
+/** Prepares what a set lacks, and gives back what is wasted. */
+async function fill(
+  store: Store,
+  dataset: Dataset,
+  set: PreparedSet,
+  { signal, onProgress, ...limits }: PrepareOptions,
+): Promise<Omit<PrepareSummary, 'set' | 'seconds'>> {
+  const writer = new PreparedWriter(store, set, limits);
+  forgetLost(store, set.id);
+  const damaged = await forgetDamaged(store, set.id, { onProgress, signal });
+  const files = filesToPrepare(dataset, missingImages(store, dataset.id, set));
+  const failed: PrepareSummary['failed'] = [];
+  let [done, failures] = [0, 0];
+  onProgress?.(0, files.length, 'preparing');
+  try {
+    for await (const batch of prepareFiles(files, { size: set.size, signal })) {
+      for (const { file, result } of batch) {
+        if ('data' in result) {
+          await writer.append(file.row.id, file.row.hash, result);
+          continue;
+        }
+        if (result.fault === 'gone') requireFolders(dataset);
+        failures++;
+        if (failed.length < KEPT_FAULTS) failed.push({ path: file.row.path, why: result.why });
+      }
+      done += batch.length;
+      onProgress?.(done, files.length, 'preparing');
+    }
+    if (done < files.length) throw canceled(done - failures, files.length);
+    const freed = await tidyFiles(store, set.id, writer, { onProgress, signal });
+    return { added: done - failures, failed, failures, damaged, freed };
+  } finally {
+    await writer.close();
+  }
+}
+
+const canceled = (done: number, total: number) =>
+  new AppError(
+    'canceled',
+    `Preparing was canceled after ${done} of ${total} images.`,
+    '',
+    'Prepare again to go on from there.',
+  );
+
+/** Usable images that are not in the set, or have changed since. */
+function missingImages(store: Store, datasetId: number, set: PreparedSet | null): ImageRow[] {
+  const there = new Set(set ? store.prepared.images(set.id).map(({ image_id }) => image_id) : []);
+  const missing: ImageRow[] = [];
+  for (const row of store.images.iterate(datasetId, { status: 'ok' })) if (!there.has(row.id)) missing.push(row);
+  return missing;
+}
+
+const filesToPrepare = ({ folders }: Dataset, rows: ImageRow[]): FileToPrepare[] =>
+  rows.map((row) => ({ path: fileOf({ folders }, row), bytes: row.bytes, mtime: row.mtime, row }));
+
+function requireFolders(dataset: Dataset): void {
+  const gone = datasetFolderMissing(dataset);
+  if (gone === null) return;
+  throw new AppError('data-vanished', `The folder ${gone} is not there.`, '', 'Connect its disk, and prepare again.');
+}
+
+function requireRoom({ bytes, free }: PreparePlan): void {
+  if (bytes + RESERVE <= free || bytes === 0) return;
+  const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
+  throw new AppError(
+    'bad-input',
+    'There is not enough room on the disk.',
+    `The images take ${gb(bytes)}, and ${gb(free)} are free, of which ${gb(RESERVE)} are left to others.`,
+    'Free some, name a smaller --size, or a home folder on another disk.',
+  );
+}

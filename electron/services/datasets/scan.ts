@@ -1,0 +1,241 @@
+import { sep } from 'node:path';
+import type { Dataset, ImageRow, NotImported, SkipReason } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { ProbeLimits, ProbeResult } from '../../data/probe.ts';
+import { probeFiles } from '../../data/probe-pool.ts';
+import { byPath, type FoundFile, labelOf, type Walk } from '../../data/scan.ts';
+import { fileOf } from '../../store/image-file.ts';
+import type { Store } from '../../store/store.ts';
+
+export interface ImportProgress {
+  /** `finding` lists the folders, `reading` opens what is new or changed. */
+  phase: 'finding' | 'reading';
+  /** Image files found. */
+  found: number;
+  /** Of `total` files that must be opened, how many are done. */
+  done: number;
+  total: number;
+  perSecond: number;
+  /** Folder or file at hand. */
+  current: string;
+}
+
+export interface ScanOptions extends ProbeLimits {
+  /** At most ten times a second. */
+  onProgress?: ((progress: ImportProgress) => void) | undefined;
+  /** Ends the import; what was read stays, and the next import continues from there. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface ImportSummary {
+  dataset: Dataset;
+  added: number;
+  /** Files whose content changed. */
+  changed: number;
+  vanished: number;
+  unchanged: number;
+  /** All images of the dataset that are skipped, duplicates too. */
+  skipped: { reason: SkipReason; count: number }[];
+  duplicates: number;
+  classes: { label: string; count: number }[];
+  /** Files that are no images, by their extension or content. */
+  ignored: number;
+  /** Folders that could not be listed. */
+  closed: string[];
+  /** All that was found and left out, by why. */
+  left_out: NotImported;
+  /** What of usable files is not seen, in words, with the number of files. */
+  notes: { note: string; count: number }[];
+  ms: number;
+  /** Files opened per second of reading; 0 where none had to be. */
+  filesPerSecond: number;
+}
+
+type NewRow = Omit<ImageRow, 'id' | 'dataset_id'>;
+
+/**
+ * The rules by which files are judged here. A higher number has the next import open files again that an older program may
+ * have judged otherwise.
+ */
+const RULES = 1;
+/** What rules 1 judge otherwise than what was before them: bands of TIFFs, and why a file cannot be read. */
+const isJudgedAnew = ({ rules, format, reason, hash }: ImageRow) =>
+  rules < RULES &&
+  (format === 'tiff' ||
+    ((reason === 'unreadable' || reason === 'truncated' || reason === 'unsupported') && hash !== ''));
+
+/** Rows of one transaction. */
+const WRITE = 1000;
+
+/**
+ * Brings the store to what a walk of the dataset's folders found: opens what is added or changed, writes as it goes, marks
+ * what vanished, and settles duplicates. Throws `AppError('canceled')` after `signal`, with what was read written.
+ */
+export async function reconcile(
+  store: Store,
+  dataset: Dataset,
+  walk: Walk,
+  options: ScanOptions,
+): Promise<ImportSummary> {
+  const started = performance.now();
+  const { signal, minSide, maxPixels } = options;
+  const known = new Map<string, ImageRow>();
+  for (const row of store.images.iterate(dataset.id)) known.set(keyOf(row), row);
+
+  const toRead: FoundFile[] = [];
+  const rows: NewRow[] = [];
+  const count = { added: 0, changed: 0, vanished: 0, unchanged: 0 };
+  const labelFor = (path: string) => (dataset.labels === 'folders' ? labelOf(path) : null);
+  const flush = (above = 0) => {
+    while (rows.length > above) store.images.upsertMany(dataset.id, rows.splice(0, WRITE));
+  };
+  const put = (file: FoundFile, result: ProbeResult) => {
+    const before = known.get(keyOf(file));
+    if (!before || before.status === 'vanished') count.added++;
+    else if (before.hash !== result.hash) count.changed++;
+    else count.unchanged++;
+    const { folder, path, bytes, mtime } = file;
+    rows.push({
+      folder,
+      path,
+      bytes,
+      mtime,
+      label: labelFor(path),
+      ...result,
+      rules: RULES,
+      status: result.reason ? 'skipped' : 'ok',
+    });
+    flush(WRITE - 1);
+  };
+
+  for (const file of walk.files) {
+    const before = known.get(keyOf(file));
+    if (before && isUnchanged(file, before, options)) count.unchanged++;
+    else if (file.unsupported) put(file, UNSUPPORTED);
+    else toRead.push(file);
+  }
+  flush();
+
+  const say = throttle(options.onProgress);
+  const reading = performance.now();
+  const perSecond = (done: number) => Math.round((1000 * done) / Math.max(1, performance.now() - reading));
+  let done = 0;
+  const limits: ProbeLimits = { ...(minSide && { minSide }), ...(maxPixels && { maxPixels }) };
+  for await (const batch of probeFiles(toRead, { limits, signal })) {
+    for (const { file, result } of batch) put(file, result);
+    done += batch.length;
+    const current = batch.at(-1)!.file.absolute;
+    say({
+      phase: 'reading',
+      found: walk.files.length,
+      done,
+      total: toRead.length,
+      perSecond: perSecond(done),
+      current,
+    });
+  }
+  flush();
+  const filesPerSecond = done === 0 ? 0 : perSecond(done);
+
+  if (done < toRead.length) {
+    settleDuplicates(store, dataset);
+    throw canceled(`after ${done} of ${toRead.length} files`);
+  }
+  for (const file of walk.files) known.delete(keyOf(file));
+  const gone = [...known.values()].filter((row) => row.status !== 'vanished' && !isClosed(dataset, walk, row));
+  count.vanished = gone.length;
+  store.images.markVanished(gone.map((row) => row.id));
+  settleDuplicates(store, dataset);
+  store.datasets.markScanned(dataset.id, walk.leftOut);
+
+  const skipped = store.images.skipSummary(dataset.id);
+  return {
+    dataset: store.datasets.get(dataset.id),
+    ...count,
+    skipped,
+    duplicates: skipped.find((s) => s.reason === 'duplicate')?.count ?? 0,
+    classes: store.images.labels(dataset.id),
+    ignored: ignoredFiles(walk),
+    closed: walk.closed,
+    left_out: walk.leftOut,
+    notes: store.images.notes(dataset.id),
+    ms: Math.round(performance.now() - started),
+    filesPerSecond,
+  };
+}
+
+export const ignoredFiles = ({ leftOut }: Walk) => leftOut.kinds.reduce((sum, { count }) => sum + count, 0);
+
+const UNSUPPORTED = {
+  hash: '',
+  note: null,
+  width: 0,
+  height: 0,
+  format: '',
+  reason: 'unsupported',
+  detail: 'this kind of image is not read; convert it to JPEG, PNG, WebP, AVIF or TIFF',
+} as const;
+
+/** Whether what the store knows of a file still holds: same size and time, it could be read, and the limits agree. */
+function isUnchanged(file: FoundFile, row: ImageRow, { minSide, maxPixels }: ProbeLimits): boolean {
+  if (row.status === 'vanished' || row.bytes !== file.bytes || row.mtime !== file.mtime) return false;
+  if (file.unsupported && row.reason === 'unsupported') return true;
+  if (row.hash === '' || isJudgedAnew(row)) return false;
+  const usable = row.reason === null || row.reason === 'duplicate';
+  const tiny = minSide !== undefined && Math.min(row.width, row.height) < minSide;
+  const huge = maxPixels !== undefined && row.width * row.height > maxPixels;
+  if (usable) return !tiny && !huge;
+  if (row.reason === 'too-small') return minSide === undefined || tiny;
+  if (row.reason === 'too-large') return maxPixels === undefined || huge;
+  return true;
+}
+
+/**
+ * Of files with equal content the first by path is `ok`, the others are skipped as duplicates of it. Settled once all
+ * rows are written, so neither the order of the workers nor that of the imports shows.
+ */
+function settleDuplicates(store: Store, dataset: Dataset) {
+  const first = new Map<string, { folder: number; path: string }>();
+  const candidate = (row: ImageRow) => row.status === 'ok' || row.reason === 'duplicate';
+  const live = (row: ImageRow) => row.status !== 'vanished' && candidate(row);
+  for (const row of store.images.iterate(dataset.id)) {
+    if (!live(row)) continue;
+    const seen = first.get(row.hash);
+    if (!seen || byPath(row, seen) < 0) first.set(row.hash, { folder: row.folder, path: row.path });
+  }
+  const wrong: NewRow[] = [];
+  for (const row of store.images.iterate(dataset.id)) {
+    if (!live(row)) continue;
+    const original = first.get(row.hash)!;
+    const single = byPath(row, original) === 0;
+    const place = original.folder === row.folder ? original.path : fileOf(dataset, original);
+    const detail = single ? null : `same content as ${place}`;
+    if (row.detail === detail && (row.status === 'ok') === single) continue;
+    const { id: _id, dataset_id: _dataset, ...rest } = row;
+    wrong.push({ ...rest, status: single ? 'ok' : 'skipped', reason: single ? null : 'duplicate', detail });
+  }
+  while (wrong.length > 0) store.images.upsertMany(dataset.id, wrong.splice(0, WRITE));
+}
+
+/** Whether an image lies in a folder that could not be listed, so that nobody knows whether it vanished. */
+function isClosed(dataset: Dataset, walk: Walk, row: ImageRow): boolean {
+  const absolute = fileOf(dataset, row);
+  return walk.closed.some((folder) => absolute.startsWith(folder + sep));
+}
+
+const keyOf = (file: { folder: number; path: string }) => `${file.folder}/${file.path}`;
+
+export const canceled = (when: string) =>
+  new AppError('canceled', `The import was canceled ${when}.`, '', 'Import the same folders again to continue.');
+
+/** Calls at most ten times a second, and always for the last file. */
+export function throttle(onProgress: ScanOptions['onProgress']): (progress: ImportProgress) => void {
+  let last = 0;
+  return (progress) => {
+    const now = performance.now();
+    const finished = progress.total > 0 && progress.done === progress.total;
+    if (now - last < 100 && !finished) return;
+    last = now;
+    onProgress?.(progress);
+  };
+}

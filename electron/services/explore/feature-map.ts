@@ -1,0 +1,215 @@
+import { createHash } from 'node:crypto';
+import { UMAP } from 'umap-js';
+import { patchesOf } from '../../../shared/config.ts';
+import type { Checkpoint, ImageRow } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { Input, MapFigures, MapView } from '../../../shared/ipc.ts';
+import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import { stream } from '../../data/random.ts';
+import { ImageReader } from '../../data/readable.ts';
+import { FrozenNetwork } from '../../engine/inference.ts';
+import type { MapKey } from '../../store/feature-maps.ts';
+import { fileOf } from '../../store/image-file.ts';
+import type { Store } from '../../store/store.ts';
+import { untrainedState } from '../../trainer/training.ts';
+import { centreImage, stack } from '../ground/pictures.ts';
+import { mapFigures, nearestRows, normaliseRows } from './neighbours.ts';
+import { principalComponents, projectRows } from './principal.ts';
+
+/** Images on a map; of more, so many are taken evenly. */
+export const MAP_LIMIT = 20_000;
+const LEAST = 5;
+const BATCH = 32;
+/** Features are kept after so many images: a map that is canceled goes on from there. */
+const PART = 512;
+/** UMAP's own defaults (arXiv 1802.03426), and a fixed seed. */
+const NEIGHBOURS = 15;
+const MIN_DISTANCE = 0.1;
+const SEED = 20180209;
+/** Images that could not be read of which the names are kept. */
+const NAMED = 20;
+/** Figures are of so many images against all. */
+const SAMPLE = 2000;
+
+type Ask = Input<'explore.map'>;
+interface Kept {
+  total: number;
+  unreadable: number;
+  /** The first of them; a map of an older program names none. */
+  left_out?: LeftOut[];
+  figures: MapFigures;
+}
+
+/** The images of a map and its name in the store. @throws AppError not-found */
+export function mapSubject(
+  store: Store,
+  { checkpoint: id, dataset, part, untrained, pool }: Ask,
+): { checkpoint: Checkpoint; rows: ImageRow[]; total: number; key: MapKey } {
+  const checkpoint = store.checkpoints.get(id);
+  const total = store.datasets.get(dataset).image_count;
+  const rows = store.images.sample(dataset, MAP_LIMIT);
+  const images = createHash('sha256')
+    .update(`${untrained ? '' : checkpoint.created_at} ${rows.map((row) => `${row.id} ${row.hash}`)}`)
+    .digest('hex');
+  const key: MapKey = {
+    ...{ run_id: checkpoint.run_id, checkpoint_id: untrained ? null : id, dataset_id: dataset, pool, images },
+    network: untrained ? 'untrained' : part,
+  };
+  return { checkpoint, rows, total, key };
+}
+
+/** The map that was computed of these images, or null. Needs no engine. @throws AppError not-found */
+export function storedMap(store: Store, ask: Ask): MapView | null {
+  const { checkpoint, rows, key } = mapSubject(store, ask);
+  const map = store.featureMaps.get<Kept>(key);
+  if (!map) return null;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const shown = [...map.ids].map((id) => byId.get(id)!);
+  const labels = [...new Set(shown.flatMap(({ label }) => label ?? []))].sort();
+  const place = new Map(labels.map((label, i) => [label, i]));
+  const round = (value: number) => Math.round(value * 1000) / 1000;
+  return {
+    ...map.result,
+    left_out: map.result.left_out ?? [],
+    step: ask.untrained ? 0 : checkpoint.step,
+    created_at: map.created_at,
+    ids: [...map.ids],
+    hashes: shown.map(({ hash }) => hash.slice(0, 16)),
+    paths: shown.map(({ path }) => path),
+    x: Array.from(map.ids, (_, i) => round(map.places[2 * i]!)),
+    y: Array.from(map.ids, (_, i) => round(map.places[2 * i + 1]!)),
+    labels,
+    label: shown.map(({ label }) => (label === null ? -1 : place.get(label)!)),
+  };
+}
+
+/**
+ * Features of a dataset's images, brought to two dimensions by UMAP, and kept. Needs a backend to be set.
+ * @throws AppError not-found; bad-input where there are too few images
+ */
+export async function computeMap(
+  store: Store,
+  ask: Ask,
+  onProgress: (done: number, total: number, phase: string) => void,
+): Promise<{ images: number; figures: MapFigures }> {
+  const { checkpoint, rows, total, key } = mapSubject(store, ask);
+  const dim = checkpoint.config.model.embed_dim;
+  const reader = new ImageReader();
+  const all = await pooledFeatures(store, checkpoint, ask, rows, key, reader, (done) =>
+    onProgress(done, rows.length, 'features'),
+  );
+  const readable = rows.flatMap((_, i) => (Number.isNaN(all[i * dim]!) ? [] : [i]));
+  if (readable.length < LEAST) {
+    const why = leftOutWords(reader.leftOut, rows.length) || `${readable.length} of its images can be read.`;
+    throw new AppError('bad-input', `A map needs ${LEAST} images at least.`, why, 'Choose a dataset with more.');
+  }
+  const features = new Float32Array(readable.length * dim);
+  readable.forEach((row, i) => {
+    features.set(all.subarray(row * dim, (row + 1) * dim), i * dim);
+  });
+  normaliseRows(features, dim);
+  const places = layOut(features, dim, onProgress);
+  onProgress(0, 0, 'how far the map can be trusted');
+  const figures = mapFigures(features, dim, places, NEIGHBOURS, SAMPLE);
+  store.featureMaps.save(key, {
+    places,
+    ids: Int32Array.from(readable, (row) => rows[row]!.id),
+    result: {
+      ...{ total, unreadable: rows.length - readable.length, figures },
+      left_out: reader.leftOut.slice(0, NAMED),
+    } satisfies Kept,
+  });
+  return { images: readable.length, figures };
+}
+
+/** `[n, dim]`: the mean of each image's patch tokens, or its CLS token; NaN where it cannot be read. */
+async function pooledFeatures(
+  store: Store,
+  { id, config }: Checkpoint,
+  { part, untrained, pool }: Ask,
+  rows: ImageRow[],
+  key: MapKey,
+  reader: ImageReader,
+  onDone: (done: number) => void,
+): Promise<Float32Array> {
+  const { model, projector, augment } = config;
+  const [dim, K] = [model.embed_dim, patchesOf(model)];
+  const out = new Float32Array(rows.length * dim).fill(Number.NaN);
+  const { folders } = store.datasets.get(key.dataset_id);
+  const withFile = (row: ImageRow) => ({ ...row, file: fileOf({ folders }, row) });
+  let begin = 0;
+  for (const { start, features } of store.featureMaps.parts(key)) {
+    if (start !== begin) break;
+    out.set(features, start * dim);
+    begin = start + features.length / dim;
+  }
+  for (let i = 0; i < begin; i++)
+    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(withFile(rows[i]!), 'when it was first looked at');
+  const network = new FrozenNetwork(
+    model,
+    projector,
+    untrained ? untrainedState(config) : store.checkpoints.load(id, part),
+  );
+  let saved = begin;
+  for (let at = begin; at < rows.length; at += BATCH) {
+    const some = rows.slice(at, at + BATCH);
+    const places = new Map(some.map(({ id }, i) => [id, at + i]));
+    const read = await reader.read(some.map(withFile), (file) => centreImage(file, model.image_size, augment));
+    if (read.length > 0) {
+      const tokens = network.tokens(stack(read.map(({ value }) => value)));
+      read.forEach(({ image }, n) => {
+        const place = places.get(image.id)!;
+        const feature = out.subarray(place * dim, (place + 1) * dim);
+        const own = tokens.subarray(n * (K + 1) * dim, (n + 1) * (K + 1) * dim);
+        if (pool === 'cls') feature.set(own.subarray(0, dim));
+        else for (let d = 0; d < dim; d++) feature[d] = meanOf(own, d, dim, K);
+      });
+    }
+    const done = at + some.length;
+    if (done - saved >= PART) {
+      store.featureMaps.savePart(key, saved, out.subarray(saved * dim, done * dim));
+      saved = done;
+    }
+    onDone(done);
+  }
+  network.dispose();
+  return out;
+}
+
+/** One dimension over the K patches behind CLS. */
+function meanOf(tokens: Float32Array, d: number, dim: number, K: number): number {
+  let sum = 0;
+  for (let patch = 1; patch <= K; patch++) sum += tokens[patch * dim + d]!;
+  return sum / K;
+}
+
+/**
+ * UMAP (McInnes, Healy and Melville, arXiv 1802.03426) on exact neighbours, begun from the first two principal
+ * components: a random beginning tears apart what lies together. The same features give the same map.
+ * @param features `[n, dim]`, of length one @returns `[n, 2]`
+ */
+export function layOut(
+  features: Float32Array,
+  dim: number,
+  onProgress: (done: number, total: number, phase: string) => void,
+): Float32Array {
+  const n = features.length / dim;
+  const k = Math.min(NEIGHBOURS, n - 1);
+  const { indices, distances } = nearestRows(features, dim, k, (done) => onProgress(done, n, 'neighbours'));
+  const random = stream(SEED, 0, 0, 'map');
+  const umap = new UMAP({ nNeighbors: k, minDist: MIN_DISTANCE, random: () => random.next() });
+  umap.setPrecomputedKNN(indices, distances);
+  // With neighbours given it asks the rows for nothing but their number.
+  const epochs = umap.initializeFit(indices);
+  const start = projectRows(features, principalComponents(features, dim, 2));
+  const widest = start.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-9);
+  const places = umap.getEmbedding(); // what it works on, not a copy
+  places.forEach((place, i) => {
+    for (const c of [0, 1]) place[c] = (10 * start[2 * i + c]!) / widest + random.uniform(-1e-3, 1e-3);
+  });
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    umap.step();
+    onProgress(epoch + 1, epochs, 'map');
+  }
+  return Float32Array.from(umap.getEmbedding().flat());
+}

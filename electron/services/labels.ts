@@ -1,1 +1,0 @@
-export { labelNotices } from '../trainer/labelled.ts';

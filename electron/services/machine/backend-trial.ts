@@ -1,0 +1,91 @@
+import { fork } from 'node:child_process';
+import type { BackendName, Trial, TrialResult } from '../../../shared/backends.ts';
+import { AppError } from '../../../shared/errors.ts';
+import { workerFile } from '../../files/project.ts';
+import { storeTrial } from '../../runtime/choice.ts';
+import { machineFacts } from '../../runtime/machine.ts';
+import type { TaskControl } from '../ground/tasks.ts';
+
+export { backendChoice, chooseBackend } from '../../runtime/choice.ts';
+
+/** What is tried, the likely fastest first; plain JavaScript is for tests alone. */
+const TRIED: readonly BackendName[] = ['tensorflow', 'webgpu', 'wasm'];
+/** A backend that has said nothing for so long hangs, or is of no use, s. A busy machine may take half of it to load one. */
+const PATIENCE = 60;
+
+/** What the process of one backend says; its last word before it ends counts. */
+export type TrialMessage =
+  | { type: 'figures'; value: Omit<TrialResult, 'name'> }
+  | { type: 'fault'; why: string }
+  | { type: 'end' };
+
+export interface TrialOptions extends Partial<TaskControl> {
+  /** The program that tries one backend. */
+  worker?: string;
+}
+
+/**
+ * Trains with each backend for a few seconds, each in a process of its own, so that one that crashes or hangs ends
+ * nothing but itself. Keeps what came out for this machine; `auto` uses the fastest from then on.
+ * @throws AppError canceled, with nothing kept; bad-file where the choice cannot be kept
+ */
+export async function tryBackends(options: TrialOptions = {}): Promise<Trial> {
+  const machine = machineFacts();
+  const results: TrialResult[] = [];
+  for (const [i, name] of TRIED.entries()) {
+    options.progress?.(i, TRIED.length, name);
+    results.push(await tryOne(name, options));
+  }
+  const works = results.filter((one) => one.images_per_s !== null);
+  const pick = works.sort((a, b) => b.images_per_s! - a.images_per_s!)[0]?.name ?? null;
+  const trial = { at: Date.now(), machine, results, pick };
+  storeTrial(trial);
+  return trial;
+}
+
+const NOTHING = { device: null, images_per_s: null, load_s: null, first_step_s: null, steps: 0 };
+
+function tryOne(name: BackendName, { signal, worker }: TrialOptions): Promise<TrialResult> {
+  const program = worker ?? workerFile('trial');
+  let result: TrialResult = { name, ...NOTHING, why: '' };
+  let isWhole = false;
+  let isLate = false;
+  const child = fork(program, [name], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const end = () => child.kill('SIGKILL');
+  const late = () => {
+    isLate = true;
+    end();
+  };
+  let timer = setTimeout(late, PATIENCE * 1000);
+  signal?.addEventListener('abort', end);
+  if (signal?.aborted) end();
+  process.once('exit', end); // one that hangs would outlive this process
+  return new Promise<TrialResult>((resolve, reject) => {
+    child.on('message', (message: TrialMessage) => {
+      clearTimeout(timer);
+      timer = setTimeout(late, PATIENCE * 1000);
+      if (message.type === 'figures') result = { name, ...message.value };
+      else isWhole = true;
+      if (message.type === 'fault') result = { name, ...NOTHING, why: message.why };
+    });
+    child.once('error', reject);
+    child.once('close', (code, killed) => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      process.removeListener('exit', end);
+      if (signal?.aborted) return reject(new AppError('canceled', 'The trial was canceled.', '', 'Nothing was kept.'));
+      // One that fails after some steps would fail a run, too: its figures do not count.
+      const why = isLate ? `It hung: no word for ${PATIENCE} s.` : `Its process crashed: ${killed ?? `code ${code}`}.`;
+      resolve(isWhole && !isLate ? result : { name, ...NOTHING, why });
+    });
+  });
+}
+
+/** Images/s of each backend, or why it does not work. */
+export function trialRows({ results, pick }: Trial): string[] {
+  return results.map(({ name, images_per_s, device, load_s, first_step_s, why }) =>
+    images_per_s === null
+      ? `${name}: does not work. ${why}`
+      : `${name}: ${images_per_s.toPrecision(3)} images/s on ${device}, loaded in ${load_s!.toFixed(1)} s, first step after ${first_step_s!.toFixed(1)} s${name === pick ? ' (picked)' : ''}`,
+  );
+}

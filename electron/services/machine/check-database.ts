@@ -1,0 +1,21 @@
+import { damageError, type Findings, notedFindings, noteFindings } from '../../store/check.ts';
+import { runJob } from '../ground/jobs.ts';
+import type { Tasks } from '../ground/tasks.ts';
+
+/**
+ * Shows a window the damage that its database has: what is known of it, or what a check finds, in a process of its own,
+ * where the database was not closed the last time.
+ */
+export function checkDatabase(database: string, tasks: Tasks, isDue: boolean): void {
+  const known = notedFindings(database);
+  if (!isDue && (known === null || known === 'due')) return;
+  tasks.start('check', 'Checking the database', async ({ signal, progress }) => {
+    if (isDue) {
+      progress(0, 0, 'the program was not closed the last time');
+      noteFindings(database, await runJob<Findings>({ kind: 'check', database }, { signal }));
+    }
+    const found = notedFindings(database);
+    if (found !== null && found !== 'due') throw damageError(database, found);
+    return {};
+  });
+}

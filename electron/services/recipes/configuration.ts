@@ -1,0 +1,208 @@
+import { closest } from 'fastest-levenshtein';
+import { z } from 'zod';
+import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { ConfigField, ConfigProblem } from '../../../shared/ipc.ts';
+import { DEFAULT_PRESET, PRESETS, type Preset } from '../../../shared/presets.ts';
+
+type Tree = { [key: string]: unknown };
+
+/** A preset by name, among those of the program and others. @throws AppError bad-input that names the nearest one */
+export function findPreset(name: string, others: readonly Preset[] = []): Preset {
+  const all = [...PRESETS, ...others];
+  const preset = all.find((p) => p.name === name);
+  if (preset) return preset;
+  const names = all.map((p) => p.name);
+  throw new AppError(
+    'bad-input',
+    `There is no preset "${name}".`,
+    `Presets: ${names.join(', ')}.`,
+    `Did you mean "${closest(name, names)}"?`,
+  );
+}
+
+/** Every key that a configuration has, dotted: `train.batch_size`. */
+export function configKeys(): string[] {
+  return Object.entries(runConfigSchema.parse({})).flatMap(([section, fields]) =>
+    Object.keys(fields).map((f) => `${section}.${f}`),
+  );
+}
+
+/** What is known of a key, for help and windows. */
+export function describeKey(key: string): { description: string; default: unknown } {
+  const [section, field] = key.split('.') as [string, string];
+  const sections = runConfigSchema.shape as unknown as Record<
+    string,
+    { unwrap(): { shape: Record<string, z.ZodType> } }
+  >;
+  const description = sections[section]!.unwrap().shape[field]!.description ?? '';
+  const defaults = runConfigSchema.parse({}) as unknown as Record<string, Tree>;
+  return { description, default: defaults[section]![field] };
+}
+
+/** `key=value` as it stands; the value is JSON, or else text. @throws AppError bad-input */
+export function splitSetting(setting: string): { key: string; value: unknown } {
+  const equals = setting.indexOf('=');
+  if (equals < 1) {
+    throw new AppError(
+      'bad-input',
+      `"${setting}" is not a setting.`,
+      'A setting is key=value.',
+      'Write for example --set train.batch_size=32',
+    );
+  }
+  const text = setting.slice(equals + 1).trim();
+  const key = setting.slice(0, equals).trim();
+  try {
+    return { key, value: JSON.parse(text) };
+  } catch {
+    return { key, value: text };
+  }
+}
+
+/** `key=value` with the value as JSON where it is JSON, else as text. @throws AppError bad-input */
+export function parseSetting(setting: string): { key: string; value: unknown } {
+  const split = splitSetting(setting);
+  const { key } = split;
+  const keys = configKeys();
+  if (!keys.includes(key)) {
+    // A field's name alone is enough to say what was meant.
+    const byField = keys.find((k) => k.split('.')[1] === key);
+    const near = byField ?? closest(key, keys);
+    throw new AppError(
+      'bad-input',
+      `There is no setting "${key}".`,
+      '',
+      `Did you mean "${near}"? \`conmim settings\` lists all.`,
+    );
+  }
+  return split;
+}
+
+/** What a preset and settings over it say, as it is written, not checked yet. */
+export function withChanges(preset: Preset, changes: Readonly<Record<string, unknown>>): Tree {
+  const tree = structuredClone(preset.config) as Record<string, Tree>;
+  for (const [key, value] of Object.entries(changes)) {
+    const dot = key.indexOf('.');
+    const [section, field] = [key.slice(0, dot), key.slice(dot + 1)];
+    if (dot < 0)
+      (tree as Tree)[key] = value; // refused below as an unknown key
+    else tree[section] = { ...tree[section], [field]: value };
+  }
+  return tree;
+}
+
+/**
+ * A complete configuration from a preset and settings over it.
+ * @throws AppError bad-input for an unknown preset or key, or an impossible value, with the nearest valid one
+ */
+export function buildConfig(
+  presetName: string | undefined,
+  settings: readonly string[],
+  saved: readonly Preset[] = [],
+): { preset: Preset; config: RunConfig } {
+  const preset = findPreset(presetName ?? DEFAULT_PRESET, saved);
+  const changes = Object.fromEntries(settings.map(parseSetting).map(({ key, value }) => [key, value]));
+  return { preset, config: parseConfig(withChanges(preset, changes)) };
+}
+
+/** A configuration from anything. @throws AppError bad-input with the nearest valid value */
+export function parseConfig(input: unknown): RunConfig {
+  const checked = checkConfig(input);
+  if (checked.config) return checked.config;
+  const { key, message, next } = checked.problems[0]!;
+  throw new AppError('bad-input', `${key || 'The configuration'} cannot be used: ${message}.`, '', next);
+}
+
+/** A configuration from anything, or every problem that it has. */
+export function checkConfig(input: unknown): { config: RunConfig | null; problems: ConfigProblem[] } {
+  const parsed = runConfigSchema.safeParse(input);
+  if (parsed.success) return { config: parsed.data, problems: [] };
+  const problems = parsed.error.issues.map((issue) => {
+    const key = issue.path.join('.');
+    return { key, message: issue.message, next: adviceFor(issue, input, key) };
+  });
+  return { config: null, problems };
+}
+
+/** Where a configuration differs from another, by dotted key. */
+export function differences(preset: RunConfig, config: RunConfig): { key: string; preset: unknown; value: unknown }[] {
+  const at = (tree: RunConfig, key: string) =>
+    key.split('.').reduce<unknown>((node, step) => (node as Tree)[step], tree);
+  return configKeys()
+    .map((key) => ({ key, preset: at(preset, key), value: at(config, key) }))
+    .filter((d) => JSON.stringify(d.preset) !== JSON.stringify(d.value));
+}
+
+/** What JSON Schema says of a field, as far as a form needs it. */
+interface FieldSchema {
+  type?: string;
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  prefixItems?: FieldSchema[];
+  anyOf?: FieldSchema[];
+}
+
+/** Every field of a configuration, as a form needs it: from the schema itself. */
+export function configFields(): ConfigField[] {
+  const schema = z.toJSONSchema(runConfigSchema, { io: 'input' }) as unknown as {
+    properties: Record<string, { properties: Record<string, FieldSchema> }>;
+  };
+  return configKeys().map((key) => {
+    const [section, name] = key.split('.') as [string, string];
+    const whole = schema.properties[section]!.properties[name]!;
+    const field = whole.anyOf?.find((part) => part.type !== 'null') ?? whole;
+    const items = field.prefixItems;
+    const limits = items?.[0] ?? field;
+    const isSafe = (n: number | undefined) => (n !== undefined && Math.abs(n) < Number.MAX_SAFE_INTEGER ? n : null);
+    return {
+      key,
+      kind: field.enum
+        ? 'choice'
+        : items
+          ? items.length === 2 && key.startsWith('augment.')
+            ? 'range'
+            : 'numbers'
+          : (field.type as 'number' | 'integer' | 'boolean'),
+      nullable: whole.anyOf?.some((part) => part.type === 'null') ?? false,
+      choices: field.enum ?? null,
+      min: isSafe(limits.minimum ?? limits.exclusiveMinimum),
+      max: isSafe(limits.maximum ?? limits.exclusiveMaximum),
+      ...describeKey(key),
+    };
+  });
+}
+
+function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string {
+  const given = issue.path.reduce<unknown>((at, step) => (at as Tree | undefined)?.[step as string], input);
+  switch (issue.code) {
+    case 'too_small': {
+      const step = issue.inclusive ? '' : 'just above ';
+      return `The nearest valid value of ${key} is ${step}${issue.minimum}.`;
+    }
+    case 'too_big': {
+      const step = issue.inclusive ? '' : 'just below ';
+      return `The nearest valid value of ${key} is ${step}${issue.maximum}.`;
+    }
+    case 'invalid_value': {
+      const values = issue.values.map(String);
+      return `The nearest valid value of ${key} is "${closest(String(given), values)}"; all: ${values.join(', ')}.`;
+    }
+    case 'unrecognized_keys': {
+      const keys = configKeys();
+      const wrong = [...issue.path, issue.keys[0]].join('.');
+      return `Did you mean "${closest(wrong, keys)}"?`;
+    }
+    case 'invalid_type':
+      if (issue.expected === 'int' && typeof given === 'number')
+        return `The nearest valid value of ${key} is ${Math.round(given)}.`;
+      return key.includes('.')
+        ? `The default of ${key} is ${JSON.stringify(describeKey(key.split('.').slice(0, 2).join('.')).default)}.`
+        : '';
+    default:
+      return key.includes('.') ? `Change ${key} and try again.` : '';
+  }
+}

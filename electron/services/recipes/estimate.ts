@@ -1,0 +1,74 @@
+import { patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { Cost } from '../../../shared/ipc.ts';
+import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
+import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { runJob } from '../ground/jobs.ts';
+import { adviceFor, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
+
+/** What steps on micro-batches of one size cost. */
+export interface SizeCost {
+  batch: number;
+  /** Of the fastest step. */
+  seconds: number;
+  /** Most that the process had resident by then, bytes. */
+  peak: number;
+}
+
+/** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */
+const MOST_PATCHES = 4096;
+
+/**
+ * Time, memory and disk of a run on this machine, from a few measured steps on random images in a process of its own.
+ * @throws AppError out-of-memory where it cannot fit
+ */
+export async function estimateCost(config: RunConfig, images: number, signal?: AbortSignal): Promise<Cost> {
+  requireMemory(config);
+  const { batch_size, accumulation } = config.train;
+  const sizes = sizesFor(config);
+  const measured = await runJob<SizeCost[]>({ kind: 'estimate', config, sizes }, { ...(signal && { signal }) });
+  const largest = measured.at(-1)!;
+  const images_per_s = largest.batch / largest.seconds;
+  const perEpoch = stepsPerEpoch(images, config);
+  const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
+  const size = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
+  const peak_memory = peakOf(measured, config) + loaderMemory(config);
+  const memory = machineMemory();
+  const of = sizes.join(' and ');
+  const memoryHow =
+    largest.batch < batch_size ? `memory of ${batch_size} images extrapolated from ${of}` : `memory measured at ${of}`;
+  return {
+    seconds: (steps * batch_size * accumulation) / images_per_s,
+    images_per_s,
+    peak_memory,
+    checkpoint_bytes: 4 * 4 * size, // student, teacher and two moments, float32
+    steps,
+    how: `estimated from 2 measured steps of ${largest.batch} images after a warm-up step, without the loader; ${memoryHow}, with what the loader holds`,
+    warning:
+      memory !== null && peak_memory > memory
+        ? `It needs about ${gigabytes(peak_memory)} of memory, and there is ${gigabytes(memory)}. ${adviceFor(config, memory)}`
+        : null,
+  };
+}
+
+/** Sizes of micro-batches that are measured: a second one where the run's own is too large. */
+export function sizesFor({ model, train }: RunConfig): number[] {
+  const largest = Math.max(2, Math.min(train.batch_size, Math.floor(MOST_PATCHES / patchesOf(model))));
+  return largest === train.batch_size ? [largest] : [Math.max(1, Math.floor(largest / 2)), largest];
+}
+
+/**
+ * Most memory of steps on the run's own micro-batch: what each further image takes is the same, but for logits of a
+ * dictionary of the whole batch, which grow with its square.
+ */
+export function peakOf(measured: readonly SizeCost[], { model, contrast, train }: RunConfig): number {
+  const K = patchesOf(model);
+  const square = (batch: number) => (contrast.dictionary === 'batch' ? LOGITS * 4 * (batch * K) ** 2 : 0);
+  const linear = measured.map(({ batch, peak }) => ({ batch, peak: peak - square(batch) }));
+  const [first, last] = [linear[0]!, linear.at(-1)!];
+  if (last.batch === train.batch_size) return measured.at(-1)!.peak;
+  const slope = Math.max(0, (last.peak - first.peak) / (last.batch - first.batch));
+  return last.peak + slope * (train.batch_size - last.batch) + square(train.batch_size);
+}
+
+/** Arrays of the size of the logits that a step has at once, as measured: logits, probabilities, and what ranks are made of. */
+const LOGITS = 5;

@@ -1,0 +1,97 @@
+import sharp from 'sharp';
+import type { RunConfig } from '../../../shared/config.ts';
+import { gridOf } from '../../../shared/config.ts';
+import type { ImageRow } from '../../../shared/domain.ts';
+import type { LabPreview } from '../../../shared/ipc.ts';
+import { makeMask } from '../../../shared/masking.ts';
+import { type DecodedImage, decodeImage } from '../../data/decode.ts';
+import { downsized } from '../../data/prepared.ts';
+import { stream } from '../../data/random.ts';
+import { applyViews, drawViews, type StrongDraw, type ViewDraw } from '../../data/views.ts';
+import { fileOf } from '../../store/image-file.ts';
+import type { Store } from '../../store/store.ts';
+
+/** Decoded images that are kept, so that a slider answers at once; the least recently used goes first. */
+const KEPT_BYTES = 400e6;
+const kept = new Map<string, DecodedImage>();
+
+async function decoded(file: string, key: string): Promise<DecodedImage> {
+  const image = kept.get(key) ?? (await decodeImage(file));
+  kept.delete(key);
+  kept.set(key, image);
+  let bytes = [...kept.values()].reduce((sum, { data }) => sum + data.length, 0);
+  for (const [old, { data }] of kept) {
+    if (bytes <= KEPT_BYTES || old === key) break;
+    kept.delete(old);
+    bytes -= data.length;
+  }
+  return image;
+}
+
+/** What the loader makes of images in epoch `draw` of a run: the same draws, operations and mask. */
+export async function labPreview(
+  store: Store,
+  config: RunConfig,
+  { images, draw }: { images: readonly number[]; draw: number },
+): Promise<LabPreview[]> {
+  return Promise.all(images.map((id) => preview(store, config, store.images.get(id), draw)));
+}
+
+async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: number): Promise<LabPreview> {
+  const { model, augment, train } = config;
+  const dataset = store.datasets.get(row.dataset_id);
+  const whole = await decoded(fileOf(dataset, row), `${row.id} ${row.hash}`);
+  const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
+  const side = model.image_size;
+  const random = (purpose: string) => stream(train.seed, epoch, row.hash, `${purpose} 0`);
+  const drawn = drawViews(image.width, image.height, config, random);
+  const { student, teacher } = applyViews(image, drawn, side, augment);
+  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: side };
+  const [studentUrl, teacherUrl] = await Promise.all([student, teacher].map((pixels) => dataUrl(pixels, side)));
+  return {
+    image: row.id,
+    hash: row.hash,
+    path: row.path,
+    width: image.width,
+    height: image.height,
+    grid: shape.grid,
+    mask: [...makeMask(config.mask, shape, random('mask'))].map(Boolean),
+    student: studentUrl!,
+    teacher: teacherUrl!,
+    drawn: words(drawn),
+    crop: cropOf(drawn, image.width),
+  };
+}
+
+/** Where the crop lies in the image as it is: the published code flips first, and draws it in the mirrored one. */
+function cropOf({ crop, flip }: ViewDraw, width: number): LabPreview['crop'] {
+  return { ...crop, left: flip ? width - crop.left - crop.width : crop.left };
+}
+
+async function dataUrl(pixels: Uint8Array, side: number): Promise<string> {
+  const png = await sharp(pixels, { raw: { width: side, height: side, channels: 3 } })
+    .png({ compressionLevel: 1 })
+    .toBuffer();
+  return `data:image/png;base64,${png.toString('base64')}`;
+}
+
+function words({ flip, student, teacher }: ViewDraw): string[] {
+  const strong = (draw: StrongDraw) => [
+    ...draw.jitter.map(({ op, amount }) =>
+      op === 'hue' ? `hue ${amount >= 0 ? '+' : ''}${amount.toFixed(3)}` : `${op} × ${amount.toFixed(2)}`,
+    ),
+    ...(draw.gray ? ['grey'] : []),
+    ...(draw.blur === null ? [] : [`blur ${draw.blur.toFixed(2)} px`]),
+    ...(draw.solarize ? ['solarised'] : []),
+  ];
+  const list = (draw: StrongDraw) => strong(draw).join(', ') || 'nothing drawn';
+  return [
+    ...(flip ? ['both flipped'] : []),
+    ...(student ? [`student: ${list(student)}`] : []),
+    teacher === 'same'
+      ? "teacher: the student's very pixels"
+      : teacher
+        ? `teacher: ${list(teacher)}`
+        : 'teacher: crop alone',
+  ];
+}

@@ -1,0 +1,78 @@
+import { existsSync } from 'node:fs';
+import { availableParallelism, platform, totalmem } from 'node:os';
+import { patchesOf, type RunConfig } from '../../../shared/config.ts';
+import { AppError } from '../../../shared/errors.ts';
+import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
+
+const FLOAT = 4;
+/** Student, teacher, two moments of the optimizer, and the gradients. */
+const COPIES = 5;
+/** Widths of a token that a block keeps for the way back: x, middle, attended, projected, mlp, and qkv (engine/layers/block.ts). */
+const KEPT_WIDTHS = 8;
+/** A thread that decodes: its own heap, its decoder, and an image. */
+const THREAD = 40e6;
+
+/**
+ * Memory of a training step that there is no way around, bytes: weights and their kin, what blocks keep of a micro-batch
+ * for the way back, and the look-ups' logits. A step takes more; where this does not fit, nothing does.
+ */
+export function leastMemory({ model, projector, contrast, train }: RunConfig): number {
+  const parameters = parameterSpecs(model, projector).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const K = patchesOf(model);
+  const value = train.mixed_precision === 'off' ? FLOAT : FLOAT / 2;
+  const widths = train.recompute ? 1 : KEPT_WIDTHS + model.mlp_ratio;
+  const kept = model.depth * (K + 1) * model.embed_dim * widths * value;
+  const keys = contrast.dictionary === 'image' ? K : K * train.batch_size;
+  return COPIES * parameters * FLOAT + train.batch_size * (kept + K * keys * FLOAT);
+}
+
+/** What the loader holds beside a step: micro-batches that wait or are in hand, of both views, and its threads. */
+export function loaderMemory({ model, train, data }: RunConfig): number {
+  const batch = 2 * train.batch_size * model.image_size ** 2 * 3 * FLOAT;
+  const threads = data.workers || Math.max(1, Math.floor(availableParallelism() / 2));
+  return (data.queue + train.accumulation) * batch + threads * THREAD;
+}
+
+/** Of this machine, or of what it lets this process have; null where a graphics card may have more of its own. */
+export function machineMemory(): number | null {
+  const mayHaveCard = platform() === 'win32' || existsSync('/proc/driver/nvidia/version') || existsSync('/dev/kfd');
+  if (mayHaveCard) return null;
+  const limit = process.constrainedMemory?.() ?? 0;
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
+/**
+ * Refuses what cannot fit, before anything is made.
+ * @throws AppError out-of-memory, with the setting that would change it
+ */
+export function requireMemory(config: RunConfig, memory = machineMemory()): void {
+  const least = leastMemory(config);
+  if (memory === null || least <= memory) return;
+  throw new AppError(
+    'out-of-memory',
+    `This run needs ${gigabytes(least)} of memory at least, and there is ${gigabytes(memory)}.`,
+    `A micro-batch is of ${config.train.batch_size} images of ${patchesOf(config.model)} patches each.`,
+    adviceFor(config, memory),
+  );
+}
+
+/** The setting that makes a run fit, as far as can be said without measuring. */
+export function adviceFor(config: RunConfig, memory: number): string {
+  const fits = (train: Partial<RunConfig['train']>) =>
+    leastMemory({ ...config, train: { ...config.train, ...train } }) <= memory;
+  const { recompute, batch_size } = config.train;
+  // Half as much again as can be said is what steps take of it.
+  const batchFor = (train: Partial<RunConfig['train']>) => {
+    let batch = batch_size;
+    while (batch > 2 && !fits({ ...train, batch_size: Math.ceil(1.5 * batch) })) batch = Math.max(2, batch >> 1);
+    return fits({ ...train, batch_size: batch }) ? batch : null;
+  };
+  const batch = batchFor({});
+  if (batch !== null)
+    return `Set train.batch_size to ${batch}${batch < batch_size ? ` (train.accumulation keeps the images of a step)` : ''}${recompute ? '' : ', or train.recompute to true'}.`;
+  const both = recompute ? null : batchFor({ recompute: true });
+  if (both !== null) return `Set train.recompute to true, and train.batch_size to ${both}.`;
+  return 'Even train.batch_size=2 with train.recompute=true does not fit: take a larger model.patch_size, a smaller model.image_size, or a smaller model.';
+}
+
+export const gigabytes = (bytes: number) => `${(bytes / 1e9).toLocaleString('en', { maximumSignificantDigits: 3 })} GB`;

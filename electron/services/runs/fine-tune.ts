@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import type { RunConfig } from '../../../shared/config.ts';
+import type { Run } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../../shared/finetune.ts';
+import type { Store } from '../../store/store.ts';
+import { splitLabelled } from '../../trainer/labelled.ts';
+import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { contestants } from '../evaluation/contestants.ts';
+import { parseConfig } from '../recipes/configuration.ts';
+
+export { labelNotices } from '../../trainer/labelled.ts';
+
+export interface NewFineTuning {
+  checkpoint: number;
+  part: 'student' | 'teacher';
+  dataset: string | number;
+  /** Without it a fixed fifth of each class is the test. */
+  testDataset?: string | number | undefined;
+  /** As `contestants` takes it. */
+  official?: number | null | undefined;
+  /** Over the published recipe. */
+  settings: Record<string, unknown>;
+}
+
+const ENDING: Record<Start, string> = { trained: ', trained', untrained: ', untrained', official: ', imported' };
+
+/**
+ * Puts a fine-tuning of a checkpoint in the store, with that of the untrained network and of imported weights: a run
+ * each, ready to be started, of the same recipe.
+ * @throws AppError not-found, bad-input
+ */
+export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
+  const checkpoint = store.checkpoints.get(asked.checkpoint);
+  const { name, finetune } = store.runs.get(checkpoint.run_id);
+  if (finetune) {
+    const next = 'Choose a checkpoint of the pretraining.';
+    throw new AppError('bad-input', `Run "${name}" is a fine-tuning itself.`, '', next);
+  }
+  const settings = parseFineTune(asked.settings);
+  const dataset = store.datasets.get(asked.dataset);
+  const test = asked.testDataset === undefined ? null : store.datasets.get(asked.testDataset).id;
+  const { train, classes, lone } = splitLabelled(store, dataset.id, test);
+  const group = randomUUID();
+  return contestants(store, checkpoint, asked.official).map((one) => {
+    const config = fineTuneConfig(one.config, settings);
+    const steps_per_epoch = stepsPerEpoch(train.length, config);
+    return store.runs.create({
+      name: store.runs.freeName(`${name}, fine-tuned on ${dataset.name}${ENDING[one.start]}`),
+      dataset_id: dataset.id,
+      preset: null,
+      config,
+      total_steps: stepsOf(settings.epochs, steps_per_epoch),
+      steps_per_epoch,
+      finetune: {
+        group,
+        start: one.start,
+        checkpoint_id: checkpoint.id,
+        run_id: checkpoint.run_id,
+        source_id: one.checkpoint.id,
+        part: asked.part,
+        test_dataset_id: test,
+        lone,
+        classes,
+        settings,
+      },
+    });
+  });
+}
+
+/** The same, at the end of the queue. */
+export function queueFineTunings(store: Store, asked: NewFineTuning): Run[] {
+  return store.atomically(() => {
+    const runs = createFineTunings(store, asked);
+    for (const { id } of runs) store.queue.put({ kind: 'run', id });
+    return runs;
+  });
+}
+
+/** @throws AppError bad-input, with the first thing that is wrong */
+export function parseFineTune(settings: Record<string, unknown>): FineTuneSettings {
+  const parsed = fineTuneSchema.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const at = issue!.path.join('.') || (issue!.code === 'unrecognized_keys' ? issue!.keys[0]! : 'the recipe');
+  const known = Object.keys(fineTuneSchema.shape).join(', ');
+  throw new AppError(
+    'bad-input',
+    `${at} of the fine-tuning cannot be used: ${issue!.message}.`,
+    '',
+    `Settings are ${known}.`,
+  );
+}
+
+/** The configuration that loader and schedule go by: the model's own, with the recipe of the fine-tuning. */
+export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): RunConfig {
+  const warmup_epochs = Math.min(settings.warmup_epochs, settings.epochs / 5);
+  return parseConfig({
+    ...config,
+    views: { student: settings.views, teacher: 'same' },
+    augment: { ...config.augment, crop_scale: settings.crop_scale },
+    optimizer: {
+      lr: peakRate(settings),
+      min_lr: settings.min_lr,
+      warmup_epochs,
+      weight_decay: settings.weight_decay,
+      clip_grad: settings.clip_grad,
+      betas: [0.9, 0.999],
+    },
+    train: { batch_size: settings.batch_size, epochs: settings.epochs, seed: settings.seed },
+    data: { ...config.data, holdout: 0 },
+    checkpoint: { keep_last: 1, keep_best: false, every_epochs: Math.max(1, Math.ceil(settings.epochs / 5)) },
+  });
+}

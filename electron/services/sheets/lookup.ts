@@ -1,0 +1,58 @@
+import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { StateDict } from '../../../shared/domain.ts';
+import { AppError } from '../../../shared/errors.ts';
+import { leftOutWords } from '../../../shared/left-out.ts';
+import { makeMask } from '../../../shared/masking.ts';
+import { stream } from '../../data/random.ts';
+import { ImageReader } from '../../data/readable.ts';
+import type { Target } from '../../files/outputs.ts';
+import { bestOf, LookupPair } from '../explore/lookups.ts';
+import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
+import { type ContactRow, contactSheet } from './contact.ts';
+
+export interface SheetOptions {
+  config: RunConfig;
+  student: StateDict;
+  teacher: StateDict;
+  images: { path: string; title: string }[];
+  /** So many of them are drawn; the others are company for BatchNorm. */
+  rows: number;
+  seed: number;
+  caption: string;
+  out: Target;
+}
+
+/** Draws masked patches of images with the answers that the student's queries found among the teacher's keys. */
+export async function drawLookups(options: SheetOptions): Promise<void> {
+  const { config } = options;
+  const { image_size: side, patch_size } = config.model;
+  const [grid, K] = [gridOf(config.model), patchesOf(config.model)];
+  const reader = new ImageReader();
+  const files = options.images.map(({ path, title }, id) => ({ id, file: path, path: title, title }));
+  const read = await reader.read(files, (file) => centrePixels(file, side));
+  if (read.length === 0)
+    throw new AppError('bad-input', 'No image can be drawn.', leftOutWords(reader.leftOut, files.length), '');
+  const images = read.map(({ image }) => image);
+  const pixels = read.map(({ value }) => value);
+  const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
+  const shape = { grid, patchSize: patch_size, imageSize: side };
+  const masks = images.map(({ id }) => makeMask(config.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
+  const pair = new LookupPair(config, options);
+  const answers = pair.ask(input, masks);
+  pair.dispose();
+  const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
+    title: image.title,
+    student: pixels[i]!,
+    teacher: pixels[i]!,
+    size: side,
+    grid,
+    mask: masks[i]!,
+    answers: [...masks[i]!.keys()].flatMap((patch) => {
+      if (!masks[i]![patch]) return [];
+      const query = i * K + patch;
+      const { patch: answer, probability } = bestOf(answers, query);
+      return [{ patch, answer, probability, rank: 1 + answers.ranks[query]! }];
+    }),
+  }));
+  await contactSheet(rows, options.out, { caption: options.caption });
+}

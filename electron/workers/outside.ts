@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError } from '../../shared/errors.ts';
+import { kept, onDisk } from '../data/on-disk.ts';
+import { IMAGE_EXTENSIONS, namedFolder } from '../data/scan.ts';
+import { type OutputRules, requireOutput } from '../files/outputs.ts';
+import type {
+  Content,
+  Entries,
+  Look,
+  OutsideMessage,
+  OutsideRequest,
+  OutsideWork,
+} from '../services/ground/outside.ts';
+
+/** The process behind `Outside`: whatever hangs, hangs here. */
+
+const WEIGHTS = /\.(safetensors|pth|pt|bin)$/i;
+const MOST = 1000;
+const CHUNK = 2 ** 20;
+
+const isGone = (error: unknown) => ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+async function look(path: string): Promise<Look> {
+  try {
+    const found = await stat(onDisk(path), { bigint: true });
+    const kind = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
+    const mark = `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
+    return { kind, bytes: Number(found.size), mark };
+  } catch (error) {
+    if (isGone(error)) return { kind: 'none', bytes: 0, mark: '' };
+    throw error;
+  }
+}
+
+/** A pipe is opened without waiting for who writes to it, and nothing but a file is read. */
+async function content(path: string): Promise<Content | null> {
+  let file: Awaited<ReturnType<typeof open>>;
+  try {
+    file = await open(onDisk(path), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+  try {
+    if (!(await file.stat()).isFile()) return null;
+    const hash = createHash('sha256');
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, CHUNK);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+    return { hash: hash.digest('hex'), mark: (await look(path)).mark };
+  } finally {
+    await file.close();
+  }
+}
+
+async function list(folder: string): Promise<Entries> {
+  const found: Entries = { folders: [], weights: [], images: 0 };
+  const isImage = (name: string) => IMAGE_EXTENSIONS.has(/\.[^.]+$/.exec(name)?.[0].toLowerCase() ?? '');
+  const listed = await namedFolder(folder);
+  for (const entry of await readdir(onDisk(listed), { withFileTypes: true, encoding: 'buffer' })) {
+    const name = kept(entry.name);
+    const at = join(listed, name);
+    // A link that leads nowhere, or where nobody may look, is no folder.
+    const to = entry.isSymbolicLink() ? await look(at).catch(() => null) : null;
+    const isFolder = entry.isDirectory() || to?.kind === 'folder';
+    if (isFolder && !name.startsWith('.')) found.folders.push({ name, path: at });
+    else if (found.images < MOST && isImage(name)) found.images++;
+    else if (found.weights.length < MOST && WEIGHTS.test(name)) {
+      const file = await look(at).catch(() => null);
+      if (file?.kind === 'file') found.weights.push({ name, path: at, bytes: file.bytes });
+    }
+  }
+  return found;
+}
+
+/** Makes a folder and those above it. Node's own way of it never ends where a file system answers ENOENT to all. */
+async function make(folder: string): Promise<null> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if ((await look(folder)).kind === 'folder') return null;
+    if (code !== 'ENOENT' || dirname(folder) === folder) throw error;
+    await make(dirname(folder));
+    await mkdir(folder).catch(async (again) => {
+      if ((await look(folder)).kind !== 'folder') throw again;
+    });
+  }
+  return null;
+}
+
+const ACTS: { [W in OutsideWork]: (path: string, rules?: OutputRules) => Promise<unknown> } = {
+  ...{ look, content, list, make },
+  output: async (path, rules) => requireOutput(path, rules!),
+};
+
+process.on('message', async ({ id, work, path, rules }: OutsideRequest) => {
+  let message: OutsideMessage;
+  try {
+    message = { id, value: await ACTS[work](path, rules) };
+  } catch (error) {
+    const { code = '', message: text } = error as NodeJS.ErrnoException;
+    message = error instanceof AppError ? { id, error: error.toJSON() } : { id, fault: { code, text } };
+  }
+  process.send!(message, () => {});
+});
+// An ordinary exit would wait for what hangs.
+process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+process.send!({ id: 0, value: 'ready' } satisfies OutsideMessage);
