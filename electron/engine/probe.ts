@@ -1,5 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
+import { AdamW } from './optimizers/adamw.ts';
+import { type ParameterSpec, sizeOf } from './parameters.ts';
+import { Gradients, Weights } from './weights.ts';
 
 /** Features of labelled images: `[n, width]` row-major, and a class index each. */
 export interface LabelledFeatures {
@@ -61,7 +64,7 @@ export interface LinearProbeOptions {
 
 /**
  * A linear classifier on frozen features: each dimension standardised by the training rows (a BatchNorm without scale,
- * as in MAE's linear probe, arXiv 2111.06377), softmax regression by Adam on all rows at once, cosine rate.
+ * as in MAE's linear probe, arXiv 2111.06377), softmax regression by AdamW on all rows at once, cosine rate.
  * @returns the class that is found for each test row
  */
 export function linearPredictions(
@@ -70,45 +73,49 @@ export function linearPredictions(
   classes: number,
   options: LinearProbeOptions,
 ): Int32Array {
-  const answers = tf.tidy(() => {
-    const matrix = (f: LabelledFeatures) => tf.tensor2d(f.features, [f.labels.length, f.width]);
-    const { mean, variance } = tf.moments(matrix(train), 0);
-    const scale = tf.rsqrt(tf.add(variance, 1e-6));
-    const standard = (f: LabelledFeatures): tf.Tensor2D => tf.mul(tf.sub(matrix(f), mean), scale);
-    const x = standard(train);
-    const target = tf.cast(tf.oneHot(tf.tensor1d(train.labels, 'int32'), classes), 'float32');
-    let state = [tf.zeros([train.width, classes]), tf.zeros([classes])].map((p) => ({
-      p,
-      m: tf.zerosLike(p),
-      v: tf.zerosLike(p),
-    }));
+  const parameters: ParameterSpec[] = [
+    { name: 'weight', shape: [train.width, classes], decay: true, init: { kind: 'constant', value: 0 } },
+    { name: 'bias', shape: [classes], decay: false, init: { kind: 'constant', value: 0 } },
+  ];
+  const zeros = { get: (name: string) => zerosOf(parameters.find((spec) => spec.name === name)!) };
+  const weights = new Weights(parameters, zeros);
+  const optimizer = new AdamW({ betas: [0.9, 0.999], eps: 1e-8 }, parameters);
+  const matrix = (f: LabelledFeatures) => tf.tensor2d(f.features, [f.labels.length, f.width]);
+  const [mean, scale] = tf.tidy(() => {
+    const moments = tf.moments(matrix(train), 0);
+    return [moments.mean, tf.rsqrt(tf.add(moments.variance, 1e-6))];
+  }) as [tf.Tensor, tf.Tensor];
+  const standard = (f: LabelledFeatures): tf.Tensor2D => tf.tidy(() => tf.mul(tf.sub(matrix(f), mean), scale));
+  const logits = (x: tf.Tensor2D) => tf.add(tf.matMul(x, weights.get('weight') as tf.Tensor2D), weights.get('bias'));
+  const x = standard(train);
+  const target = tf.tidy(() => tf.cast(tf.oneHot(tf.tensor1d(train.labels, 'int32'), classes), 'float32'));
+  try {
     for (let step = 0; step < options.steps; step++) {
       const rate = 0.5 * options.lr * (1 + Math.cos((Math.PI * step) / options.steps));
-      const next = tf.tidy(() => {
-        const [w, b] = state.map((s) => s.p) as [tf.Tensor2D, tf.Tensor1D];
-        // The gradient of softmax regression, written out: (softmax(x W + b) - y) / n.
-        const residual = tf.div(tf.sub(tf.softmax(tf.add(tf.matMul(x, w), b)), target), train.labels.length);
-        const gradients = [tf.matMul(x, residual as tf.Tensor2D, true), tf.sum(residual, 0)];
-        return state.flatMap(({ p, m, v }, i) => {
-          const g = gradients[i]!;
-          const m2 = tf.add(tf.mul(m, 0.9), tf.mul(g, 0.1));
-          const v2 = tf.add(tf.mul(v, 0.999), tf.mul(tf.square(g), 0.001));
-          const [c1, c2] = [1 - 0.9 ** (step + 1), 1 - 0.999 ** (step + 1)];
-          const move = tf.div(tf.div(m2, c1), tf.add(tf.sqrt(tf.div(v2, c2)), 1e-8));
-          const decay = i === 0 ? rate * options.weightDecay : 0;
-          return [tf.sub(tf.mul(p, 1 - decay), tf.mul(move, rate)), m2, v2];
-        });
-      });
-      tf.dispose(state.flatMap((s) => [s.p, s.m, s.v]));
-      state = state.map((_, i) => ({ p: next[3 * i]!, m: next[3 * i + 1]!, v: next[3 * i + 2]! }));
+      const gradients = new Gradients();
+      // The gradient of softmax regression, written out: (softmax(x W + b) - y) / n.
+      const [ofWeight, ofBias] = tf.tidy(() => {
+        const residual: tf.Tensor2D = tf.div(tf.sub(tf.softmax(logits(x)), target), train.labels.length);
+        return [tf.matMul(x, residual, true), tf.sum(residual, 0)];
+      }) as [tf.Tensor, tf.Tensor];
+      gradients.add('weight', ofWeight);
+      gradients.add('bias', ofBias);
+      optimizer.update(weights, gradients, 1, rate, options.weightDecay);
     }
-    const logits = tf.add(tf.matMul(standard(test), state[0]!.p as tf.Tensor2D), state[1]!.p);
-    return tf.argMax(requireFiniteTensor(logits, 'The answers of the linear probe'), -1);
-  });
-  const found = answers.dataSync() as Int32Array;
-  answers.dispose();
-  return found.slice();
+    const answers = tf.tidy(() =>
+      tf.argMax(requireFiniteTensor(logits(standard(test)), 'The answers of the linear probe'), -1),
+    );
+    const found = answers.dataSync() as Int32Array;
+    answers.dispose();
+    return found.slice();
+  } finally {
+    tf.dispose([mean, scale, x, target]);
+    optimizer.dispose();
+    weights.dispose();
+  }
 }
+
+const zerosOf = ({ shape }: ParameterSpec) => ({ shape, data: new Float32Array(sizeOf(shape)) });
 
 /** Share of rows whose class is found. */
 export function accuracyOf(found: Int32Array, truth: Int32Array): number {

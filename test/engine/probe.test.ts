@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import {
@@ -52,6 +53,12 @@ describe('classes by frozen features', () => {
 
   test.each([1, 5, 1000])('k-NN answers as a plain loop does, k %i', (k) => {
     expect([...knnPredictions(train, held, 3, k)]).toEqual(plainKnn(train, held, Math.min(k, 60)));
+  });
+
+  test('leaves no tensor', () => {
+    const before = tf.memory().numTensors;
+    linearPredictions(train, held, 3, { steps: 3, lr: 0.05, weightDecay: 0.1 });
+    expect(tf.memory().numTensors).toBe(before);
   });
 
   test('misplaced rows are where the confusion says', () => {
