@@ -5,7 +5,7 @@ import type { Gradients, Weights } from './weights.ts';
 
 /** x W^T: `[rows, in]` by the published `[out, in]`; in the storage of `x`, or in another. */
 export const linear = (x: tf.Tensor2D, weights: Weights, name: string, storage?: Storage): tf.Tensor2D =>
-  matMul(x, weights.matrix(name), false, true, storage);
+  matMul(x, weights.matrix(name), { transposeB: true, storage });
 
 /** The gradient of its `x`; `dy` stays the caller's. */
 export const inputGradient = (dy: tf.Tensor2D, weights: Weights, name: string): tf.Tensor2D =>
@@ -22,7 +22,7 @@ export function weightGradient(
   if (!gradients.wants(name)) return;
   gradients.add(
     name,
-    tf.tidy(() => reshape(matMul(dy, x, true, false, 'fp32'), weights.get(name).shape)),
+    tf.tidy(() => reshape(matMul(dy, x, { transposeA: true, storage: 'fp32' }), weights.get(name).shape)),
   );
 }
 

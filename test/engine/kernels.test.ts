@@ -386,6 +386,7 @@ describe.each(holders)('compiled products held in %s', (name) => {
     [true, false],
     [true, true],
   ];
+  const optionsOf = ([transposeA, transposeB]: readonly [boolean, boolean]) => ({ transposeA, transposeB });
   const sizes: [number, number, number, number][] = [
     [1, 1, 1, 1],
     [1, 5, 3, 40],
@@ -405,7 +406,8 @@ describe.each(holders)('compiled products held in %s', (name) => {
       const found = keep(product).dataSync();
       return Math.max(...found.map((x, i) => Math.abs(x - values[i]!) / (lengths[i]! + 1e-30)));
     };
-    const [ours, plain] = [largest(matMul(a, b, ...transposed)), largest(matMulPlain(a, b, ...transposed))];
+    const options = optionsOf(transposed);
+    const [ours, plain] = [largest(matMul(a, b, options)), largest(matMulPlain(a, b, options))];
     expect(ours).toBeLessThan(Math.max(2e-7, 2 * plain));
   });
   test.each([
@@ -416,7 +418,7 @@ describe.each(holders)('compiled products held in %s', (name) => {
   ] as Storage[][])('of %s and %s as %s are those of operands rounded to bf16', (ofA, ofB, storage) => {
     for (const [size, transposed] of cases) {
       const [a, b] = operands(size, transposed);
-      const product = keep(matMul(keep(store(a, ofA!)), keep(store(b, ofB!)), ...transposed, storage));
+      const product = keep(matMul(keep(store(a, ofA!)), keep(store(b, ofB!)), { ...optionsOf(transposed), storage }));
       expect(storageOf(product)).toBe(storage);
       const found = keep(store(product, 'fp32')).dataSync();
       const terms = [a.dataSync(), b.dataSync()].map((x) => x.map(rounded)) as [Float32Array, Float32Array];
@@ -437,8 +439,8 @@ describe.each(holders)('compiled products held in %s', (name) => {
       const [a, b] = [normal(ta ? [k, m] : [m, k], 1), normal(tb ? [n, k] : [k, n], 2)].map((x) =>
         keep(store(x, 'bf16')),
       );
-      const ours = keep(matMul(a!, b!, ta, tb, 'fp32'));
-      const exact = keep(matMulPlain(keep(store(a!, 'fp32')), keep(store(b!, 'fp32')), ta, tb));
+      const ours = keep(matMul(a!, b!, { ...optionsOf([ta, tb]), storage: 'fp32' }));
+      const exact = keep(matMulPlain(keep(store(a!, 'fp32')), keep(store(b!, 'fp32')), optionsOf([ta, tb])));
       expect(off(ours, exact)).toBeLessThan(2e-6 * k); // a slab of k adds some 20
     }
   });
@@ -467,7 +469,7 @@ test.skipIf(backend.name !== 'tensorflow').each([
   widenProducts(widen);
   const [a, b] = [normal<tf.Tensor2D>([6, 40], 1), normal<tf.Tensor2D>([5, 40], 2)];
   const [x, y] = [a.dataSync(), b.dataSync()];
-  const product = keep(matMulPlain(keep(store(a, 'bf16')), keep(store(b, 'bf16')), false, true));
+  const product = keep(matMulPlain(keep(store(a, 'bf16')), keep(store(b, 'bf16')), { transposeB: true }));
   expect(storageOf(product)).toBe('bf16');
   const found = keep(store(product, 'fp32')).dataSync();
   for (let i = 0; i < 6; i++)

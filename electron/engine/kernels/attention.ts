@@ -30,7 +30,7 @@ const split = ({ qkv, qBias, vBias, heads, n }: AttentionInputs): Heads => split
 
 const attributes = ({ heads, n }: AttentionInputs) => [int('heads', heads), int('tokens', n)];
 
-const weigh = ({ q, k }: Heads, bias: tf.Tensor3D | null) => softmax(matMul(q, k, false, true), bias);
+const weigh = ({ q, k }: Heads, bias: tf.Tensor3D | null) => softmax(matMul(q, k, { transposeB: true }), bias);
 
 /** Who looks at whom: `[batch, heads, n, n]`, query by key, each row summing to one; in the storage of `qkv`. */
 export function attentionProbabilities(inputs: AttentionInputs): tf.Tensor4D {
@@ -76,13 +76,13 @@ export function attentionGradientPlain(dout: tf.Tensor2D, inputs: AttentionInput
   const { q, k, v } = split(inputs);
   const probabilities = weigh({ q, k, v }, bias); // [batch, heads, n, n]
   const dmixed = unmergeHeads(dout, heads, n);
-  const dv = matMul(probabilities, dmixed, true);
-  const dprobabilities = matMul(dmixed, v, false, true);
+  const dv = matMul(probabilities, dmixed, { transposeA: true });
+  const dprobabilities = matMul(dmixed, v, { transposeB: true });
   tf.dispose([dmixed, v]);
   const { dlogits, dbias } = softmaxGradient(dprobabilities, probabilities, bias !== null);
   probabilities.dispose();
   const dq = matMul(dlogits, k);
-  const dk = matMul(dlogits, q, true);
+  const dk = matMul(dlogits, q, { transposeA: true });
   tf.dispose([dlogits, q, k]);
   return { ...joinHeads({ q: dq, k: dk, v: dv }), dbias };
 }

@@ -30,34 +30,32 @@ export function multiplyFloats(yes: boolean): void {
   own = yes;
 }
 
+export interface ProductOptions {
+  /** Whether the last two axes of an operand are exchanged first. */
+  transposeA?: boolean;
+  transposeB?: boolean;
+  /** Of the product; left out, that of `a`. */
+  storage?: Storage | undefined;
+}
+
 /**
  * A product of matrices, or of as many in two stacks. Where an operand is of 16 bits, so is what the other is rounded
  * to; sums are of floats.
  * @param a `[…, m, k]` @param b `[…, k, n]`, or each with its last two axes exchanged
- * @param storage of the product, `[…, m, n]`
+ * @returns `[…, m, n]`
  */
-export function matMul<T extends tf.Tensor>(
-  a: T,
-  b: T,
-  transposeA = false,
-  transposeB = false,
-  storage: Storage = storageOf(a),
-): T {
+export function matMul<T extends tf.Tensor>(a: T, b: T, options: ProductOptions = {}): T {
+  const { transposeA = false, transposeB = false, storage = storageOf(a) } = options;
   const [ofA, ofB] = [storageOf(a), storageOf(b)];
   const isOurs = own || [ofA, ofB].includes('bf16');
-  if (!isOurs || ![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, transposeA, transposeB, storage);
+  if (!isOurs || ![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, options);
   const attributes = [type('A', ofA), type('B', ofB), int('flag', +transposeA), int('flag_b', +transposeB)];
   return compiledKernel('MatMul', storage, attributes, [a, b], 1)[0] as T;
 }
 
 /** The same by TensorFlow's operations, whose operands and product are of one storage. */
-export function matMulPlain<T extends tf.Tensor>(
-  a: T,
-  b: T,
-  transposeA = false,
-  transposeB = false,
-  storage: Storage = storageOf(a),
-): T {
+export function matMulPlain<T extends tf.Tensor>(a: T, b: T, options: ProductOptions = {}): T {
+  const { transposeA = false, transposeB = false, storage = storageOf(a) } = options;
   if (!isTensorFlow()) return tf.matMul(a, b, transposeA, transposeB);
   const common = [a, b].map(storageOf).find((of) => of !== 'fp32') ?? 'fp32';
   const by = widens ? 'fp32' : common;
