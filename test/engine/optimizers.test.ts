@@ -5,7 +5,7 @@ import { makeOptimizer, type OptimizerSettings } from '../../electron/engine/opt
 import { freeze, type ParameterSpec, startOf } from '../../electron/engine/parameters.ts';
 import { type EngineState, Trainer } from '../../electron/engine/trainer.ts';
 import { Gradients, Weights } from '../../electron/engine/weights.ts';
-import { loadBackend } from '../../electron/trainer/backend.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import { runConfigSchema } from '../../shared/config.ts';
