@@ -7,7 +7,7 @@ export interface SvgLine {
   label: string;
   x: readonly number[];
   y: readonly (number | null)[];
-  /** By its place among the lines where it is not given. */
+  /** Default: by the line's place among the lines. */
   style?: LineStyle;
 }
 

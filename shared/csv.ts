@@ -10,8 +10,8 @@ export function csvLine(row: readonly unknown[]): string {
 const FIGURE = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 /**
- * Text that a spreadsheet would take for a formula, and carry out, begins with an apostrophe (as OWASP advises for CSV
- * injection): names of runs and files are whatever somebody called them. Figures stay as they are.
+ * Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP's advice on CSV injection): names of
+ * runs and files can be anything. Numbers stay as they are.
  */
 const asText = (value: unknown): unknown =>
   typeof value === 'string' && /^[=+\-@\t\r\n]/.test(value) && !FIGURE.test(value) ? `'${value}` : value;

@@ -19,7 +19,7 @@ export interface Dataset {
   left_out: NotImported | null;
 }
 
-/** What a walk of a dataset's folders came upon and left out. Paths are as the store keeps them; of many the first. */
+/** What a scan of a dataset's folders left out. Paths are in the store's form; of many only the first are kept. */
 export interface NotImported {
   /** Files that are no images, by what they are: an extension in lower case, or what their content is. */
   kinds: { kind: string; count: number }[];
@@ -66,7 +66,7 @@ export interface ImageRow {
   detail: string | null;
   /** What of a usable file is not seen, in words: bands, pages, bits that are left out. */
   note: string | null;
-  /** The rules of import by which it was judged: a file that others would judge otherwise is opened again. */
+  /** Version of the import rules by which it was judged: an import with other rules opens the file again. */
   rules: number;
 }
 
@@ -83,12 +83,12 @@ export interface Run {
   /** Step that was finished last. */
   step: number;
   total_steps: number;
-  /** As many as see every image once: seldom a whole number. */
+  /** Steps in which every image is seen once: seldom a whole number. */
   steps_per_epoch: number;
   created_at: number;
   started_at: number | null;
   ended_at: number | null;
-  /** Process that trains it, and when it last said so. */
+  /** Process that trains it, and its last heartbeat. */
   pid: number | null;
   heartbeat: number | null;
   /** What another process asks of the trainer. */
@@ -98,7 +98,7 @@ export interface Run {
   runtime: Record<string, unknown> | null;
   notes: string;
   tags: string[];
-  /** Runs in the queue are started one after the other, the least first; null where it is not in it. */
+  /** Place in the queue, whose runs are started one after the other, the least first; null for a run that is not queued. */
   queue_position: number | null;
   /** Of a run that fine-tunes; null for a pretraining. */
   finetune: FineTune | null;
@@ -205,7 +205,7 @@ export interface QueuedEvaluation {
   queue_position: number | null;
   pid: number | null;
   heartbeat: number | null;
-  /** How often it was begun, and how often the process ended without a word. */
+  /** How often it was begun, and how often its process died. */
   begun: number;
   deaths: number;
   is_canceled: boolean;

@@ -24,7 +24,7 @@ export class AppError extends Error {
   readonly why: string;
   /** What the user can do, one sentence. */
   readonly next: string;
-  /** What is there already under the name that was asked for, and would be written over. */
+  /** What has the requested name already, and would be overwritten. */
   readonly exists: string | undefined;
 
   constructor(kind: ErrorKind, what: string, why = '', next = '', options?: ErrorOptions & { exists?: string }) {
@@ -47,7 +47,7 @@ export interface ErrorReport {
   what: string;
   why: string;
   next: string;
-  /** What a person may want to be written over: ask, and ask again with `replace`. */
+  /** Something with this name exists and may be overwritten: ask the user, then call again with `replace`. */
   exists?: string;
 }
 

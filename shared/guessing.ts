@@ -1,6 +1,6 @@
 import { patchesOf, type RunConfig } from './config.ts';
 
-/** What guessing gives, for figures to be held against. */
+/** What guessing gives, to compare figures with. */
 export interface Guessing {
   /** Keys that a query chooses among, or classes of a fine-tuning. */
   among: number;

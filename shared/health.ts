@@ -28,9 +28,9 @@ const [LOW_RANK, LEAST_RANK] = [0.05, 2];
 export const HIGH_COSINE = 0.9;
 /** Share of the loss of guessing above which a loss is worse than guessing: batches vary. */
 const ABOVE = 1.02;
-/** The last so many points are taken together. */
+/** Points at the end of a curve that are averaged. */
 const LAST = 10;
-/** A run is given so many steps before it is said that it does not learn. */
+/** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -162,7 +162,7 @@ function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: 
 const greatest = (values: readonly number[]) =>
   values.reduce((most, value) => (value > most ? value : most), -Infinity);
 
-/** Settings beyond which training is known to become unsteady, with what would be steadier; the likeliest cause first. */
+/** Settings that are known to make training unsteady, with steadier values; the likeliest cause first. */
 function unsteady({ momentum, views, contrast, optimizer, train }: RunConfig): string[] {
   return [
     momentum.schedule === 'none'

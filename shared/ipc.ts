@@ -31,10 +31,10 @@ import type { Place } from './travel.ts';
 const id = z.number().int().positive();
 const text = z.string().max(10_000);
 const name = nameSchema;
-/** Of what has a name already, whatever it was allowed to be then. */
+/** The name of something that exists. Older names are accepted too: the rules for new ones are stricter. */
 const known = z.string().min(1).max(10_000);
 const path = z.string().min(1).max(4096);
-/** Writes over what is there under this name; without it that is refused, with `exists` in the error. */
+/** Overwrites what has this name; without it that is refused, with `exists` in the error. */
 const replace = z.boolean().default(false);
 const nothing = z.strictObject({});
 const byId = z.strictObject({ id });
@@ -51,7 +51,7 @@ const annotation = {
   notes: text.optional(),
   tags: z.array(tagSchema).max(50).optional(),
 };
-/** The same as it was, whatever was allowed then. */
+/** The same, as it was before: older values need not meet today's rules. */
 const annotated = {
   name: known.optional(),
   notes: text.optional(),
@@ -186,7 +186,7 @@ export const CHANNELS = {
   ),
   'runs.delete': channel<Undo>()(z.strictObject({ ids: z.array(id).min(1).max(1000) })),
   'checkpoints.delete': channel<{ bytes: number }>()(byId),
-  /** The encoder for other programs. An ending that lacks is added; a file that is there is kept (`conflict`). */
+  /** The encoder for other programs. A missing file ending is added; an existing file is refused (`conflict`). */
   'checkpoints.export': channel<Exported>()(
     z.strictObject({
       checkpoint: id,
@@ -413,7 +413,7 @@ export type AppEvent =
   | { type: 'presets' }
   | { type: 'usage'; usage: Usage }
   | { type: 'notice'; text: string; run: number | null }
-  /** What a window asked for has failed when nobody waited for the answer any more. */
+  /** A request of a window has failed after the window had stopped waiting for its answer. */
   | { type: 'failure'; error: ErrorReport }
   /** A command of the application menu. */
   | { type: 'menu'; action: string }
@@ -543,7 +543,7 @@ export interface ConfigCheck {
     /** Patches of an image: keys of its dictionary. */
     K: number;
     masked: number;
-    /** What follows from settings otherwise than they say, and what does not fit; each with the setting that changes it. */
+    /** Where settings work out differently from what they say, or do not fit together; each with the setting to change. */
     notices: string[];
     parameters: number;
     checkpoint_bytes: number;
@@ -559,9 +559,9 @@ export interface Cost {
   peak_memory: number;
   checkpoint_bytes: number;
   steps: number;
-  /** How each figure was come by. */
+  /** How each figure was obtained. */
   how: string;
-  /** Where it will not fit into memory: that, and the setting that would change it. */
+  /** A warning where it will not fit into memory, with the setting that would change that. */
   warning: string | null;
 }
 
@@ -606,7 +606,7 @@ export interface RunDetail extends RunRow {
 
 export interface ImportedWeights {
   run: number;
-  /** What the file does not say, and what was taken for it. */
+  /** What the file does not say, and which value was assumed. */
   notes: string[];
   /** Tensors of the file that a ConMIM model does not have. */
   ignored: string[];
@@ -664,7 +664,7 @@ export interface TravelStation {
   results: TravelAnswer[] | null;
   /** Share of the results that the station before, of the same run, had too. */
   overlap: number | null;
-  /** Another run's station beside that of the first run which is nearest in steps; null for the first run's own. */
+  /** For another run: the first run's station nearest to it in steps, beside which it is shown. Null for the first run's own. */
   beside: {
     checkpoint: number;
     step: number;

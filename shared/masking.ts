@@ -10,7 +10,7 @@ export interface MaskShape {
   imageSize: number;
 }
 
-/** Which patches are hidden from the student: `[K]`, 1 = masked; at least one is, and at least one is not. */
+/** Which patches are hidden from the student: `[K]`, 1 = masked. At least one is masked, and at least one is not. */
 export function makeMask(config: MaskConfig, shape: MaskShape, random: Uniform): Uint8Array {
   const K = shape.grid ** 2;
   const mask =

@@ -1,4 +1,4 @@
-/** So many names are said; of the others, how many they are. */
+/** At most this many names are given; of the rest only their number. */
 const MOST = 3;
 
 /** Names in a sentence: `"a", "b"`, and of many the first: `"a", "b", "c" and 4 more`. */

@@ -1,6 +1,6 @@
 import type { NotImported } from './domain.ts';
 
-/** Kinds and paths that are named; of the others the number is said. */
+/** At most this many kinds and paths are named; of the rest only their number is given. */
 const NAMED = 5;
 
 /** Parts of a sentence on what an import left out, each with a count: "40 files of kinds that are not read (40 .txt)". */

@@ -1,6 +1,6 @@
 import type { Metric } from './domain.ts';
 
-/** Steps that a pace is the mean of: single steps differ by several times on a machine that does other things too. */
+/** Steps over which a pace is averaged: on a busy machine single steps differ several times over. */
 export const PACE_STEPS = 50;
 
 const secondsOf = (imagesPerSecond: number): number | null =>

@@ -41,8 +41,8 @@ export const lineColour = ({ colour }: LineStyle, ground: Ground): string => COL
 export const lineDash = ({ dash }: LineStyle): readonly number[] => DASHES[dash % DASHES.length]!;
 
 /**
- * Styles of runs that are shown together: by their ids, so that a run looks the same whatever stands beside it. Only where
- * two would look alike the later one takes the next style that is free. Beyond `STYLES` runs styles are used again.
+ * Styles of runs that are shown together. A run's id decides, so that it looks the same in any company; where two would look
+ * alike, the later one takes the next free style. Beyond `STYLES` runs styles repeat.
  */
 export function stylesOf(ids: readonly number[]): Map<number, LineStyle> {
   const taken = new Set<number>();

@@ -1,7 +1,7 @@
 /**
- * Text of others (names of files, classes, tensors, runs; words of libraries) as it can be shown: what would steer a
- * terminal, turn the direction of what follows, break a line or a table, or be no character at all stands there as an
- * escape that can be seen. All else, letters and signs of any script, stays as it is.
+ * Makes foreign text (names of files, classes, tensors, runs; messages of libraries) safe to show. Whatever would control a
+ * terminal, change the direction of text, break a line or a table, or is no valid character becomes a visible escape.
+ * Letters and signs of any script stay as they are.
  */
 
 /**

@@ -23,7 +23,7 @@ export function compareAnswers(reference: readonly Place[] | null, answers: read
   return { ranks, overlap };
 }
 
-/** The network nearest in steps to another one; of two as near, the one that is as untrained. */
+/** The network nearest to another one in steps; of two equally near, the one that is untrained if the other is too. */
 export function nearestStop<T extends { step: number; is_untrained: boolean }>(
   stops: readonly T[],
   { step, is_untrained }: { step: number; is_untrained: boolean },

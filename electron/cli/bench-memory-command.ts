@@ -16,8 +16,8 @@ export function addMemoryBench(bench: Command): void {
     .description('tensors and memory of a whole run, step after step, on made-up photographs')
     .option('--preset <name>', 'recipe that is run', DEFAULT_PRESET)
     .option('--set <key=value>', 'change a setting; may be given again', collect, [])
-    .option('--steps <n>', 'so many', wholeNumber('--steps', 4), 2000)
-    .option('--every <n>', 'look after so many steps each', wholeNumber('--every', 1), 50)
+    .option('--steps <n>', 'training steps', wholeNumber('--steps', 4), 2000)
+    .option('--every <n>', 'steps between two measurements', wholeNumber('--every', 1), 50)
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'not needed here')
     .action(

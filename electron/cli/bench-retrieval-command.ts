@@ -17,10 +17,10 @@ export function addRetrievalBench(bench: Command): void {
   bench
     .command('retrieval')
     .description('recall, speed and memory of a patch index: of made-up features, or of an index that is there')
-    .option('--rows <n>', 'so many made-up features', wholeNumber('--rows', 100), 2_000_000)
-    .option('--width <n>', 'of so many values', wholeNumber('--width', 2), 384)
+    .option('--rows <n>', 'number of made-up features', wholeNumber('--rows', 100), 2_000_000)
+    .option('--width <n>', 'values of each', wholeNumber('--width', 2), 384)
     .option('--index <n>', 'measure this index instead', wholeNumber('--index', 1))
-    .option('--queries <n>', 'so many', wholeNumber('--queries', 20), 200)
+    .option('--queries <n>', 'number of queries', wholeNumber('--queries', 20), 200)
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'where everything is kept')
     .action(

@@ -16,7 +16,7 @@ export function addStartBench(bench: Command): void {
     .description('time from `conmim pretrain` to the first step, part by part')
     .option('--dataset <name>', `start on this dataset, in place of ${IMAGES} made-up photographs; runs are removed`)
     .option('--preset <name>', 'recipe that is started', DEFAULT_PRESET)
-    .option('--starts <n>', 'so many', wholeNumber('--starts', 1), 5)
+    .option('--starts <n>', 'starts that are timed', wholeNumber('--starts', 1), 5)
     .option('--json', 'print one JSON document on standard output and nothing else')
     .option('--home <folder>', 'where the dataset is')
     .action(

@@ -48,8 +48,8 @@ export const COMMAND_FILES: readonly CommandFile[] = [
 ];
 
 /**
- * Adds the commands that these arguments can ask for: those that stand with a command which is named first; all of them
- * for a help, or for an unknown one that the nearest is to be named for.
+ * Adds the commands that these arguments need: those of the file that has the named command, or all of them for `--help`
+ * and for an unknown name, whose nearest match is then suggested.
  */
 export async function addCommands(program: Command, args: readonly string[]): Promise<void> {
   const named = COMMAND_FILES.find(({ names }) => names.includes(firstWord(args)));
@@ -57,7 +57,7 @@ export async function addCommands(program: Command, args: readonly string[]): Pr
   addForce(program);
 }
 
-/** The first argument that is no option of the program itself, of which `--home` takes a value. */
+/** The command's name: the first argument that is neither an option nor the value of `--home`. */
 function firstWord(args: readonly string[]): string {
   const at = args.findIndex((arg, i) => !arg.startsWith('-') && args[i - 1] !== '--home');
   return args[at] ?? '';

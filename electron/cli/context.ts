@@ -24,7 +24,7 @@ export function homeFolder(command: Command): string {
   return defaultHome(home);
 }
 
-/** Runs a command over an open store; errors become words and an exit code, Ctrl-C and its like become an abort. */
+/** Runs a command over an open store. Errors are printed and give an exit code; Ctrl-C and the like abort a signal. */
 export function withStore<A extends unknown[]>(
   action: (context: Context, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
 ) {
@@ -45,10 +45,10 @@ export function withStore<A extends unknown[]>(
   });
 }
 
-/** Runs what Ctrl-C aborts. */
+/** Runs work that Ctrl-C aborts. */
 export const withAbort = <T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> => act(interruption.signal);
 
-/** Runs what must end by itself after Ctrl-C, however long that takes: a run saves itself first. */
+/** Runs work that must end by itself after Ctrl-C, however long that takes: a run saves a checkpoint first. */
 export async function unhurried<T>(act: () => Promise<T>): Promise<T> {
   interruption.wait();
   try {
@@ -58,7 +58,7 @@ export async function unhurried<T>(act: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs a command that needs no store. What it is to write is looked at first: each place is a `Target` from here on. */
+/** Runs a command that needs no store. Its output paths are checked first, and become `Target`s. */
 export function withOutput<A extends unknown[]>(
   action: (out: Output, command: Command, options: Record<string, unknown>, ...args: A) => Promise<void> | void,
 ) {

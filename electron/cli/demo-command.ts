@@ -85,7 +85,7 @@ export function addDemoCommand(program: Command): void {
           `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)})`,
           `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
           '',
-          'On the whole photographs, which it was trained on crops of:',
+          'On the whole photographs (in training it saw crops of them):',
           evaluationWords(lookup),
           '',
           `Masked patches with their answers: ${sheet}`,
@@ -96,7 +96,7 @@ export function addDemoCommand(program: Command): void {
     );
 }
 
-/** The sheet's place: beside those of demos before, so that the demo can be run again and takes nothing away. */
+/** Path of the contact sheet: numbered, so that a demo that is run again keeps the sheets of those before. */
 function sheetIn({ path: folder, replace }: { path: string } & Replace): string {
   makeFolder(folder);
   for (let i = 1; ; i++) {
@@ -110,7 +110,7 @@ function meanOfLast(metrics: Metric[]): Pick<Metric, 'loss' | 'top1' | 'top1_con
   return { loss: mean((m) => m.loss), top1: mean((m) => m.top1), top1_control: mean((m) => m.top1_control ?? 0) };
 }
 
-/** The demo says its own result: that of the training inside is left out. */
+/** Leaves out the result of the training inside the demo, which prints a result of its own. */
 class Quiet extends Output {
   readonly #to: Output;
   constructor(to: Output) {

@@ -28,7 +28,7 @@ export function addExploreCommands(program: Command): void {
     .description('where, and on what, look-ups of masked patches are right; of one image, every answer')
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
-    .option('--images <n>', 'so many images are asked', wholeNumber('--images', 2), 128)
+    .option('--images <n>', 'number of images that are asked', wholeNumber('--images', 2), 128)
     .option('--image <path>', 'one image of the dataset, by its path in its folder')
     .option(
       '--draw <n>',
@@ -93,8 +93,8 @@ function maskFrom(texts: readonly string[], model: ModelConfig): boolean[] {
 }
 
 /**
- * A usable image by its path in its folder, as it is or as it is shown; else the first with this in its path, which is said
- * where several have it.
+ * The usable image with this path in its folder, exact or as it is displayed. Failing that, the first whose path contains
+ * it; a note says so where there are several.
  * @throws AppError not-found
  */
 export function findImage({ store, out }: Pick<Context, 'store' | 'out'>, dataset: number, path: string): number {

@@ -68,8 +68,13 @@ export function addFeatureCommands(program: Command): void {
     .addOption(new Option('--network <which>').choices(['student', 'teacher']).default('student'))
     .option('--untrained', 'the network as it was before training (colours show it beside in any case)')
     .option('--image <path>', 'one image of the dataset, by its path in its folder (attention, colours: the first)')
-    .option('--images <n>', 'so many images are coloured, on one basis (at most 64)', wholeNumber('--images', 1), 16)
-    .option('--block <n>', 'tokens after so many blocks (colours)', wholeNumber('--block', 1))
+    .option(
+      '--images <n>',
+      'number of images that are coloured, on one basis (at most 64)',
+      wholeNumber('--images', 1),
+      16,
+    )
+    .option('--block <n>', 'tokens after this block, from 1 (colours; else after the last)', wholeNumber('--block', 1))
     .addOption(
       new Option(
         '--foreground <side>',
@@ -186,7 +191,7 @@ async function map({ store, out, signal, checkpoint, dataset, options, target, f
   const ask = { checkpoint, dataset, part: options.network, untrained: options.untrained === true, pool: options.pool };
   const onProgress = (done: number, total: number, phase: string) =>
     out.progress(total > 0 ? `${phase}: ${done} of ${total}` : `${phase} …`);
-  // In a process of its own: laying it out takes long, and hears of nothing meanwhile.
+  // In a process of its own: laying the map out blocks its process for long.
   if (!storedMap(store, ask)) await runJob({ kind: 'map', database: store.path, input: ask }, { onProgress, signal });
   const view: MapView = storedMap(store, ask)!;
   const { folders } = store.datasets.get(dataset);

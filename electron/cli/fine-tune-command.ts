@@ -77,7 +77,7 @@ export function addFineTuneCommand(program: Command): void {
     );
 }
 
-/** Those whose turn has not come wait for a person: nobody starts them by itself. */
+/** Pauses the runs that have not begun: a person resumes them, no queue starts them. */
 function pauseRest(store: Store, runs: readonly Run[]): void {
   for (const { id } of runs)
     if (store.runs.get(id).status === 'queued') store.runs.update(id, { status: 'paused', ended_at: Date.now() });

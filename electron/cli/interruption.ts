@@ -10,8 +10,8 @@ const GRACE = 3000;
 const SAME = 300;
 
 /**
- * The end of a command by a signal: its `AbortSignal` first, then, where it does not hear that, force. As the first
- * process of a container nothing but this ends it, for there a signal without a listener does nothing.
+ * Ends a command when a signal asks for it: by its `AbortSignal` at first, then by force if it does not react. In a
+ * container, where it is process 1, nothing else would: there a signal without a listener does nothing.
  */
 class Interruption {
   readonly #controller = new AbortController();
@@ -25,7 +25,7 @@ class Interruption {
     return this.#controller.signal;
   }
 
-  /** As a shell says that a signal ended a program. */
+  /** The exit code by which shells tell that a signal ended a program. */
   get exitCode(): number {
     return 128 + constants.signals[this.#by];
   }
@@ -33,7 +33,7 @@ class Interruption {
   listen(out: Output): void {
     this.#out = out;
     for (const signal of SIGNALS) {
-      // Never taken off and put on again: a signal that came meanwhile would be lost.
+      // The listener is never removed and added again: a signal in between would be lost.
       if (!process.listeners(signal).includes(this.#hear)) process.on(signal, this.#hear);
     }
   }

@@ -66,7 +66,7 @@ export function addModelCommands(program: Command): void {
         });
         out.result(result, evaluationWords(result));
         if (result.not_stored !== undefined) {
-          out.note(`These figures are said here alone, and not kept with the checkpoint: ${result.not_stored}`);
+          out.note(`These figures are only printed here, and not stored with the checkpoint: ${result.not_stored}`);
           process.exitCode = 1;
         }
       }),
@@ -75,7 +75,7 @@ export function addModelCommands(program: Command): void {
   program
     .command('embeddings')
     .description(
-      "write a dataset's embeddings, of images or of all their patches, to Parquet, NPY or CSV; cut short, the same command goes on",
+      "write a dataset's embeddings, of images or of all their patches, to Parquet, NPY or CSV; after a stop the same command goes on",
     )
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')

@@ -2,17 +2,17 @@ import { Argument, type Command, Option } from 'commander';
 import { type OutputRules, requireOutput, requireOutputFolder, type Target } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
 
-/** What a command writes where it was told to. */
+/** An output of a command whose path the user gives. */
 export interface Written {
   /** Of a file: how its name ends. */
   endings?: readonly string[];
   /** Of a file: whether its folder is made where it is missing. */
   makesFolder?: boolean;
-  /** Files beside it, or in the folder that it is. Whatever the service itself says of them, these are looked at first. */
+  /** Other files that are written, beside it or in the folder that it is: checked with it, before the service checks them. */
   also?: (path: string, options: Record<string, unknown>) => readonly string[];
 }
 
-/** An option that names a file, or without endings a folder, that is written. Its value is looked at before the command begins. */
+/** An option that names an output file, or without `endings` a folder. Its value is checked before the command begins. */
 export class OutputOption extends Option {
   readonly output: Written;
   constructor(flags: string, description: string, output: Written) {

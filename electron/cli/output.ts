@@ -60,7 +60,7 @@ export class Output {
 
 const styled = (style: 'red' | 'dim', text: string) => styleText(style, text, { stream: process.stderr });
 
-/** Each is a line; only a reason may have more, as those of other programs do. */
+/** One line each; only the reason may have more, as it may be the message of another program. */
 function errorWords({ what, why, next }: ErrorReport): string {
   return [styled('red', printable(what)), printableLines(why), printable(next)].filter(Boolean).join('\n');
 }
@@ -78,7 +78,7 @@ export function watchOutput(): void {
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     if (GONE.has(code ?? '')) return;
     if (!isSaid) {
-      const next = 'What the command did is done; give it again with room for what it says.';
+      const next = 'The command itself was carried out; only its output is lost. Free some room, and ask for it again.';
       process.stderr.write(`Standard output cannot be written to.\n${printable(message)}\n${next}\n`);
     }
     isSaid = true;

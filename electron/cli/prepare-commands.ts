@@ -13,8 +13,8 @@ import { wholeNumber } from './output.ts';
 import { bytes, duration, table } from './words.ts';
 
 const HELP = `
-A run that is told so reads them in place of decoding its images. The larger
-these are, the more that saves:
+A run with data.prepared set reads them instead of decoding its images. The
+larger the images are, the more time that saves:
 
   conmim prepare photos --size 256
   conmim pretrain photos --set data.prepared=256

@@ -78,9 +78,9 @@ export function addRetrievalCommands(program: Command): void {
     .option('--from <dataset>', 'dataset of that image, where it is another')
     .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
     .option('--within', 'search that image alone')
-    .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 10)
-    .option('--label <class>', 'answers of this class alone')
-    .option('--folder <start>', 'answers whose path begins with this alone')
+    .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 10)
+    .option('--label <class>', 'only answers of this class')
+    .option('--folder <start>', 'only answers whose path begins with this')
     .option('--other-images', 'no answers from the image itself')
     .option('--no-duplicates', 'no copies: equal files, and patches that look the same to the network')
     .addOption(
@@ -128,8 +128,8 @@ export function addRetrievalCommands(program: Command): void {
     .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
     .option('--part <part>', 'whose features: student or teacher', 'teacher')
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
-    .option('--max-images <n>', 'so many images are compared, spread evenly', wholeNumber('--max-images', 1), 200)
-    .option('-k, --neighbours <n>', 'so many answers', wholeNumber('--neighbours', 1), 6)
+    .option('--max-images <n>', 'images that are compared, at most, spread evenly', wholeNumber('--max-images', 1), 200)
+    .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 6)
     .addOption(
       new OutputOption('--png <file>', 'also draw a contact sheet: a row for each checkpoint', {
         endings: ['.png'],
@@ -195,7 +195,12 @@ const features = (command: Command) =>
     .requiredOption('--dataset <name>', 'dataset that is searched')
     .option('--part <part>', 'whose features: student, teacher, or untrained', 'teacher')
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
-    .option('--max-images <n>', 'so many images, spread evenly; 0 for all', wholeNumber('--max-images', 0), 0);
+    .option(
+      '--max-images <n>',
+      'images in the index, at most, spread evenly; 0 for all',
+      wholeNumber('--max-images', 0),
+      0,
+    );
 
 function specOf(store: Store, options: Record<string, unknown>, checkpoint: string): RetrievalSpec {
   const part = options.part as RetrievalSpec['part'];

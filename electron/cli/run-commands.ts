@@ -190,8 +190,8 @@ export function addRunCommands(program: Command): void {
           if (run.status === 'running')
             throw new AppError(
               'conflict',
-              `Run ${run.id} has been asked to ${order}, and has not yet.`,
-              'It does so after the step that it is in.',
+              `Run ${run.id} has been asked to ${order}, and has not done so yet.`,
+              'It will, after the step that it is in.',
               `\`conmim show ${run.id}\` says how it stands.`,
             );
           out.result(run, `Run ${run.id} is ${run.status} at step ${run.step}.`);
@@ -217,7 +217,7 @@ export function addRunCommands(program: Command): void {
 
   program
     .command('delete-checkpoint')
-    .description('delete one checkpoint, as one that is damaged; its run goes on from the one before')
+    .description('delete one checkpoint, for example a damaged one; its run goes on from the one before')
     .argument('<checkpoint>', 'its number, as `conmim show` lists it', wholeNumber('checkpoint', 1))
     .action(
       withStore<[number]>(({ out, store }, _, id) => {
@@ -295,7 +295,7 @@ export function addRunCommands(program: Command): void {
 const waitingEvaluations = (store: Store, runs: readonly Run[]) =>
   store.queuedEvaluations.list().filter((one) => one.error === null && runs.some(({ id }) => id === one.run_id));
 
-/** Deletes runs, each once. What was deleted before one that cannot be is said. @returns bytes freed */
+/** Deletes runs, each once. If one cannot be deleted, the error says which were before it. @returns bytes freed */
 function deleteAll(store: Store, runs: readonly Run[]): number {
   requireDeletable(
     store,
@@ -325,7 +325,7 @@ function findRun({ store }: Context, idOrName: string): Run {
   return store.runs.get(/^\d+$/.test(idOrName) ? Number(idOrName) : idOrName);
 }
 
-/** The latest figures with what to hold them against. */
+/** The latest figures, with what to compare them with. */
 export function figures(run: Run, last: Metric | null): string[] {
   if (!last) return [];
   const guessing = guessingOf(run);

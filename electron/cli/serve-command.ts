@@ -19,8 +19,8 @@ export function addServeCommand(program: Command): void {
     .description('show the window in a browser, on this machine or through a tunnel; Ctrl-C pauses runs and ends it')
     .option('--port <n>', 'port of 127.0.0.1; 0 takes any', wholeNumber('--port', 0), PORT)
     .option('--open', 'open the browser of this machine')
-    .option('--new-token', 'let in nobody who has the address of before')
-    .option('--keep-training', 'when it ends, the run that is going on goes on alone')
+    .option('--new-token', 'make a new address; browsers that know the old one are locked out')
+    .option('--keep-training', 'leave the current run training when this command ends')
     .action(
       withOutput(async (out, command, options) => {
         const files = join(ROOT, 'out', 'renderer');

@@ -43,7 +43,7 @@ export function cutTo(text: string, width: number): string {
   return out;
 }
 
-/** Rows in columns; figures to the right. What is hidden in a cell is shown, so that each row is a line. */
+/** Rows in columns, numbers to the right. Line breaks and hidden characters in a cell are escaped: each row is one line. */
 export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [header, ...rows].map((row) => row.map((cell) => printable(String(cell))));
   const widths = header.map((_, c) => Math.max(...cells.map((row) => widthOf(row[c]!))));

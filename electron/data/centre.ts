@@ -26,7 +26,7 @@ export async function centrePixels(path: string, side: number): Promise<Uint8Arr
   return new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.length);
 }
 
-/** Bytes as a network's input: over 255, less the mean, over the standard deviation. */
+/** Bytes as a network's input: byte / 255, minus the channel's mean, over its standard deviation. */
 export function normalisePixels(pixels: Uint8Array, { mean, std }: Pick<AugmentConfig, 'mean' | 'std'>): Float32Array {
   const out = new Float32Array(pixels.length);
   for (let i = 0; i < pixels.length; i++) {

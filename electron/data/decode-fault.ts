@@ -6,8 +6,8 @@ import { codingOf, readPages } from './tiff.ts';
 let isAlone = false;
 
 /**
- * This process decodes one image at a time, so what libvips says is of that image: it keeps one text of errors for a whole
- * process. Elsewhere only what a file itself tells is said of it.
+ * Says that this process decodes one image at a time. Only then do libvips' words (one error text for a whole process)
+ * belong to that image and are quoted; elsewhere only what the file itself shows is said.
  */
 export function decodesOneAtATime(): void {
   isAlone = true;

@@ -66,7 +66,7 @@ export function sniffFormat(head: Buffer): ImageFormat | 'heif' | null {
   return null;
 }
 
-/** What content that is no image that is read is, where its first bytes tell. */
+/** What a file that is not read as an image contains instead, where its first bytes tell. */
 export function contentKind(head: Buffer): string | null {
   const ascii = head.toString('latin1', 0, 160);
   if (ascii.slice(128, 132) === 'DICM') return 'DICOM';
@@ -135,9 +135,9 @@ export async function decodeImage(source: string | Buffer, options: DecodeOption
 }
 
 /**
- * The same as `decodeImage` of a file, for threads that are there to decode: reads it, and begins to decode it in another
- * thread, or, where that is quicker, leaves that to the call of what it returns, which then keeps this thread busy.
- * @returns the image; in `room`, where one is given and its memory could be used
+ * `decodeImage` of a file in two parts, for worker threads: reads the file, and starts decoding it in another thread. Where
+ * decoding in this thread is quicker, it waits for the call of the function that is returned, which then blocks.
+ * @returns a function that gives the image, in `room` where one is given and its memory could be used
  */
 export async function openImage(path: string): Promise<(room?: Scratch) => Promise<DecodedImage>> {
   try {
@@ -279,14 +279,14 @@ async function rendered(
   return pixelsOf(image, 3);
 }
 
-/** Three numbers that are no RGB, as an ICC profile says what it is of. */
+/** Colour spaces with three channels that are not RGB, as an ICC profile names them. */
 const OTHER_TRIPLES = new Set(['Lab ', 'XYZ ', 'Luv ', 'YCbr', 'Yxy ', 'HSV ', 'HLS ', 'CMY ', '3CLR']);
 
-/** A profile that takes RGB for something else, which it is not; libvips would only count the bands. */
+/** Whether a profile is for another space than the image's RGB. libvips would apply it, as it only counts the bands. */
 const isOfOtherColours = ({ icc, space }: Metadata) =>
   icc !== undefined && space !== 'lab' && OTHER_TRIPLES.has(icc.toString('latin1', 16, 20));
 
-/** A TIFF whose bands are not what libvips takes them for: all of them are read, and made to colours here. */
+/** A TIFF whose bands libvips misinterprets: all are read as they are, and converted to colours here. */
 async function oddTiff({ bytes, page, read, samples }: TiffPlan, input: SharpOptions): Promise<DecodedImage> {
   const isYcbcr = read.as === 'ycbcr';
   const image = sharp(bytes, { ...input, page, ...(isYcbcr && { ignoreIcc: true }) }).autoOrient();
@@ -337,7 +337,7 @@ function memoryOf(format: ImageFormat, pixels: number, meta: Metadata, tiff: Tif
   return pixels * (meta.isProgressive ? stored + 4 : 4);
 }
 
-/** The format, or `ImageFault` for content that is none of those that are read. */
+/** The format. Throws `ImageFault` for content of any that is not read. */
 export function requireFormat(head: Buffer): ImageFormat {
   const format = sniffFormat(head);
   if (format === 'heif') throw new ImageFault('unsupported', 'HEIC images cannot be read; convert it to JPEG or AVIF');

@@ -22,7 +22,7 @@ interface Decoder {
   child: ChildProcess;
   /** By the number of the job. */
   open: Map<number, Pending>;
-  /** What gives back memory, by the number of the request for it. */
+  /** Functions that give memory back, by the number of the request for it. */
   taken: Map<number, () => void>;
 }
 
@@ -94,7 +94,7 @@ export class DecoderPool {
     if (least && least.open.size === 0) return least;
     if (this.#decoders.size < this.#processes) {
       const decoder = this.#start((lost, why) => {
-        // Which of them ended the process is not known: each is tried alone.
+        // It is not known which image killed the process: each is tried alone.
         for (const pending of lost) this.#suspects = this.#suspects.then(() => this.#alone(pending, why));
         this.#dispatch();
       });

@@ -22,15 +22,15 @@ export type DecoderMessage =
   | { type: 'take'; ask: number; need: number }
   | { type: 'give'; ask: number };
 
-// One image at a time: libvips keeps one text of errors for a process, and so what it says is of that image.
+// One image at a time: libvips has one error text for the whole process, which then belongs to that image.
 decodesOneAtATime();
 sharp.cache(false);
 sharp.concurrency(1);
 try {
-  // Where memory runs out, this process is to be ended, and not the one that asked.
+  // If memory runs out, the system should kill this process, and not the program.
   if (process.platform === 'linux') writeFileSync('/proc/self/oom_score_adj', '1000');
 } catch {
-  // A system that does not allow it ends whom it likes.
+  // Not allowed here: then the system chooses.
 }
 
 const say = (message: DecoderMessage) => process.send!(message, () => {});

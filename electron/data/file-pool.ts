@@ -24,9 +24,9 @@ export interface FilePoolOptions<T> {
 }
 
 /**
- * Has worker threads answer for files, and yields these with their results, in batches as they are done (so in no fixed
- * order). No thread is more than two batches ahead of who takes them. After `signal` no new batch starts; those under way
- * are still yielded, and the generator ends. A worker that dies makes it throw.
+ * Runs a worker's function over files in threads, and yields the files with their results, in batches as these are done (so
+ * in no fixed order). No thread gets more than two batches ahead of the consumer. After `signal` no new batch starts; those
+ * under way are still yielded, and the generator ends. It throws where a worker dies.
  */
 export async function* overFiles<T, R>(
   files: T[],

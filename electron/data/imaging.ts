@@ -53,7 +53,7 @@ function load(): Imaging | null {
 const built = load();
 let plain = process.env.CONMIM_IMAGING === 'plain';
 
-/** Whether only what every machine has is to be used: this program's own JavaScript, and sharp. */
+/** Whether to use only what runs on every machine: this program's own JavaScript, and sharp. */
 export const isPlain = () => plain;
 /** For tests; `CONMIM_IMAGING=plain` is the same for a process. */
 export function usePlainImaging(use: boolean): void {

@@ -64,7 +64,7 @@ function load(): Turbo | null {
   }
 }
 
-/** What `act` gives for the first thing where it does not throw. */
+/** The result of `act` for the first thing for which it does not throw. */
 function first<T, R>(things: T[], act: (thing: T) => R): R {
   try {
     return act(things[0]!);
@@ -86,8 +86,8 @@ export const isJpegHere = (bytes: Buffer): boolean => plainJpeg(bytes) !== null 
 
 /**
  * A JPEG by libjpeg-turbo, in this thread and before it returns: the bytes that sharp gives, in a quarter of its time.
- * Null for a file that needs more than that (a profile, rotation, CMYK), that is above `maxPixels`, or that is not
- * wholly sound, and where there is no such library: sharp decodes those, or says what is wrong with them.
+ * Null where the library is missing, and for files that need more (a profile, rotation, CMYK), are above `maxPixels` or have
+ * any fault: sharp decodes those, or says what is wrong.
  */
 export function decodePlainJpeg(bytes: Buffer, maxPixels: number, room?: Scratch): DecodedImage | null {
   const size = plainJpeg(bytes);

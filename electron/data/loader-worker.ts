@@ -32,7 +32,7 @@ export interface WorkerRequest {
   config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
   /** Shorter side that images are brought to; null for as they are. */
   size: number | null;
-  /** What the student's view goes through at last; null for nothing. */
+  /** The last change to the student's view; null for none. */
   randAugment: RandAugment | null;
   tasks: ViewTask[];
   /** Shared `[batch, side, side, 3]` float32, each. */
@@ -113,7 +113,7 @@ async function opened(
   async function decodedNow(): Promise<Source> {
     return (await opened({ path, prepared: null }, size, keep))();
   }
-  // Not prepared, or its file is gone: what is decoded has the same pixels.
+  // Not prepared, or its file is gone: decoding gives the same pixels.
   const hit = cache.get(path);
   if (hit) {
     cache.delete(path); // to the end: least recently used first

@@ -88,7 +88,7 @@ export class Loader {
   readonly #files = new PreparedFiles();
   readonly #damaged = new Set<string>();
   #position: Position;
-  /** Of the two epochs that were asked for last, for a batch may have images of both: a million take a while to shuffle. */
+  /** Orders of the two latest epochs, cached: a batch may have images of both, and shuffling a million takes a while. */
   readonly #orders = new Map<number, Uint32Array>();
 
   constructor(options: LoaderOptions) {
@@ -144,7 +144,7 @@ export class Loader {
       const end = from.sample + this.#options.config.train.batch_size;
       this.#position = { epoch: from.epoch + Math.floor(end / samples), sample: end % samples, samples };
       const batch = this.#prepare(from, this.#position);
-      batch.catch(() => {}); // said by the `next` that comes to it
+      batch.catch(() => {}); // reported by the `next` that awaits this batch
       this.#queue.push(batch);
     }
   }

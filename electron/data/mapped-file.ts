@@ -45,7 +45,7 @@ export interface MappedBytes {
   /** Copies `to.byteLength` bytes from `at`. @throws RangeError past the end; the file must not have been cut since */
   copy(at: number, to: Uint8Array): void;
   /**
-   * Has the system read a part from the disk, where it is not in memory yet, while the caller does something else.
+   * Asks the system to read a part from the disk in the background, where it is not in memory yet.
    * @throws RangeError as `copy` would
    */
   willNeed(at: number, bytes: number): void;

@@ -2,7 +2,7 @@ import { totalmem } from 'node:os';
 import { ImageFault } from './image-fault.ts';
 
 const MIB = 2 ** 20;
-/** What needs less is decoded at once, bytes: threads that each hold so much fit anywhere. */
+/** An image that needs less memory than this, bytes, is decoded without asking: all threads together fit anywhere. */
 export const SMALL = 64 * MIB;
 
 /** MiB that decoding may take at a time: half of what this process may use, or what CONMIM_DECODE_MEMORY_MB says. */
@@ -28,7 +28,7 @@ export function requireMemory(need: number): void {
   );
 }
 
-/** Memory for decoding, shared by all threads that are given the same. Who takes waits until there is enough. */
+/** A budget of memory for decoding, shared by all threads that get it. `take` waits until there is enough. */
 export class DecodeMemory {
   readonly shared: SharedArrayBuffer;
   readonly #free: Int32Array;
@@ -61,12 +61,12 @@ export class DecodeMemory {
 type Gate = (need: number) => Promise<() => void>;
 let gate: Gate | undefined;
 
-/** Another place where this thread asks for memory: a budget that is shared, or the process that has it. */
+/** Where this thread asks for memory instead: a shared budget, or the process that has one. */
 export function askForMemoryAt(other: Gate): void {
   gate = other;
 }
 
-/** Has this thread share memory for decoding with all others that are given the same. */
+/** Makes this thread use a budget that it shares with the others that get it. */
 export function shareMemory(shared: SharedArrayBuffer): void {
   const memory = new DecodeMemory(shared);
   askForMemoryAt((need) => memory.take(need));

@@ -1,7 +1,7 @@
 import type { AugmentConfig } from '../../shared/config.ts';
 import { compiledImaging } from './imaging.ts';
 
-/** What each of 256 values of each channel is as a network's input: over 255, less the mean, over the deviation. `[3, 256]` */
+/** A table of network inputs for each byte of each channel, `[3, 256]`: byte / 255, minus mean, over standard deviation. */
 export function normaliseTables({ mean, std }: Pick<AugmentConfig, 'mean' | 'std'>): Float32Array {
   return Float32Array.from({ length: 3 * 256 }, (_, i) => ((i & 255) / 255 - mean[i >> 8]!) / std[i >> 8]!);
 }

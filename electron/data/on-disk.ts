@@ -15,8 +15,8 @@ export const kept = (name: Buffer): string => (areBytes ? textOfName(name) : nam
 export const keptPath = (path: string): string => (areBytes ? escaped(path) : path);
 
 /**
- * What the system said of a file, without the path: that stands beside it, and as the system has it, it may be torn by a
- * line break or have lost bytes.
+ * The system's error message for a file, without the path. Messages name the path themselves, and the system's form of it
+ * may contain line breaks or have lost bytes.
  */
 export const withoutPath = (message: string): string =>
   message.replace(/^([A-Z][A-Z0-9]+: [^,]*), \w+ '[\s\S]*$/, '$1');

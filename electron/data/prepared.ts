@@ -34,7 +34,7 @@ export function downsized(image: Pixels, size: number, room?: Scratch): Pixels {
   return { ...sides, data: resized(image, all, sides, 'bicubic', into) };
 }
 
-/** A place with the file that another thread mapped; null where this thread is to open it. */
+/** A place, with the mapping that another thread made of its file; null where this thread opens it itself. */
 export type MappedPlace = PreparedPlace & { mapping: Mapping | null };
 
 /** Files of prepared images, each opened when it is first asked for. */
@@ -59,7 +59,7 @@ export class PreparedFiles {
     }
   }
 
-  /** From then on there is no file. */
+  /** Closes all files; from then on none is found. */
   close(): void {
     this.#isClosed = true;
     for (const file of this.#files.values()) file?.close();

@@ -37,8 +37,8 @@ export type ImageProbe =
   | { reason: SkipReason; detail: string; width?: number; height?: number; format?: ImageFormat };
 
 /**
- * Whether the bytes of an image file can be trained on: the header, the limits, and the very function by which the loader
- * reads it, at full size; so what is usable is what it reads. Pixels are after EXIF rotation. Never throws.
+ * Whether the bytes of an image file can be trained on. It checks header and limits, then decodes the image at full size by
+ * the loader's own function, so that "usable" means that the loader can read it. Pixels are after EXIF rotation. Never throws.
  */
 export async function probeImage(bytes: Buffer, limits: ProbeLimits = {}): Promise<ImageProbe> {
   const { minSide = DEFAULT_MIN_SIDE } = limits;

@@ -74,9 +74,9 @@ function textWords(text: string): number[] {
 const END = -1;
 
 /**
- * Everything random is a pure function of these four: no worker's timing can change it. An image goes by its key, which
- * is of its content (`ImageRow.hash`): a row's number depends on what else a database holds, and on the order in which
- * threads looked at files, so the same folder would be another run in another home.
+ * Everything random is a pure function of these four, so that no worker's timing can change it. The key of an image comes
+ * from its content (`ImageRow.hash`). Its row number would not do: it depends on what else the database holds and on the
+ * order in which threads read files, so the same folder would give another run in another data folder.
  * @param image an image's key; a place in a list, or 0, for what belongs to no image
  */
 export function stream(seed: number, epoch: number, image: number | string, purpose: string): Random {

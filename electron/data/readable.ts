@@ -2,7 +2,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { LeftOut } from '../../shared/left-out.ts';
 import { withoutPath } from './on-disk.ts';
 
-/** A file of a dataset, as a work reads it. */
+/** A file of a dataset, as a computation reads it. */
 export interface Readable {
   id: number;
   /** Absolute. */
@@ -11,15 +11,15 @@ export interface Readable {
   path: string;
 }
 
-/** So often a work begins anew because images went away while it was done. */
+/** How often a computation restarts because images disappeared while it ran. */
 const TURNS = 4;
 
-/** An image went away after the images of a work were settled. */
+/** An image disappeared after the images of a computation were fixed. */
 class Gone extends Error {}
 
 /**
- * Reads images for a work, and leaves out what cannot be read: one image is never the end of a work. `onReadable` makes
- * one.
+ * Reads images for a computation, and leaves out those that cannot be read: one bad image never ends it. `onReadable`
+ * makes one.
  */
 export class ImageReader {
   readonly #leftOut = new Map<number, LeftOut>();
@@ -40,7 +40,7 @@ export class ImageReader {
     if (this.#isSettled) throw new Gone();
   }
 
-  /** From here on the same images are asked for again: one that is missing then makes the work begin anew, without it. */
+  /** From here on the same images are read again: one that is missing then restarts the computation without it. */
   settle(): void {
     this.#isSettled = true;
   }
@@ -65,7 +65,7 @@ export class ImageReader {
   }
 }
 
-/** Why an image could not be read, without the name that stands beside it. @throws what is no fault of the image */
+/** Why an image could not be read, without its name. @throws errors that are no fault of the image */
 export function whyUnread(error: unknown, { file }: Pick<Readable, 'file'>): string {
   if (error instanceof AppError && error.kind === 'canceled') throw error;
   const { message } = error as Error;
@@ -74,9 +74,9 @@ export function whyUnread(error: unknown, { file }: Pick<Readable, 'file'>): str
 }
 
 /**
- * Does a work whose networks are to be asked the same images: where one goes away after they were settled, all begin
- * anew without it, for figures of other images could not be compared.
- * @throws AppError data-vanished where images go on going away
+ * Runs a computation that shows several networks the same images. Where an image disappears after they were fixed, it
+ * restarts without that image: figures of different images could not be compared.
+ * @throws AppError data-vanished where images keep disappearing
  */
 export async function onReadable<T>(
   work: (reader: ImageReader) => Promise<T>,
@@ -91,7 +91,7 @@ export async function onReadable<T>(
       if (turn < TURNS) continue;
       throw new AppError(
         'data-vanished',
-        'Images go away while they are being looked at.',
+        'Images keep disappearing while they are being read.',
         `${reader.leftOut.length} cannot be read by now; the last is ${reader.leftOut.at(-1)!.path}.`,
         'Check the folder and its disk, and try again.',
       );

@@ -49,7 +49,7 @@ const isSystemFolder = (name: string) => {
 /** What this program keeps in its data folder, where pictures may be: a data folder that is imported itself may hold others. */
 const OWN_FOLDERS: ReadonlySet<string> = new Set('thumbnails prepared desktop indexes'.split(' '));
 
-/** The data folder of this program that a folder is a part of which the program made, or null. */
+/** The data folder of this program, where `folder` is a part of it that the program made; else null. */
 export async function ownFolderAround(folder: string, ownFile: string): Promise<string | null> {
   const parts = (await realOf(folder)).split(sep);
   for (let i = parts.length - 1; i > 0; i--) {
@@ -297,7 +297,7 @@ export async function namedFolder(path: string): Promise<string> {
   return (literal.includes(LOST) && (await withLostBytes(literal))) || literal;
 }
 
-/** What stands for bytes that are no UTF-8 where a shell's words have become text. */
+/** The character that replaces bytes that are no UTF-8 in arguments from a shell. */
 const LOST = '\ufffd';
 
 /** The one folder whose path becomes this text where its bytes are lost; null for none, or several. */

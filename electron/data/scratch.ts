@@ -1,7 +1,7 @@
-/** Above this, memory is taken anew each time and given back, bytes. */
+/** Requests above this, bytes, get fresh memory each time, which is not kept. */
 const MOST = 64 * 2 ** 20;
 
-/** Memory that is used again and again: what it gives holds until it is asked the next time. */
+/** Memory that is reused: what it gives is valid until the next request. */
 export class Scratch {
   #bytes = new Uint8Array(0);
 

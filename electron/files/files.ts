@@ -72,7 +72,7 @@ export function openSource(file: string | Buffer): Source {
   };
 }
 
-/** Whether a file that is there is written over. What a person named is not, unless they said so. */
+/** Whether an existing file is overwritten. One that a user named is not, unless they said so. */
 export interface Replace {
   replace: boolean;
 }
@@ -89,9 +89,9 @@ export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: Repl
 }
 
 /**
- * Writes files of which the last refers to those before it, each as `writeWhole` does. All are complete beside their
- * places before the first takes its own, and a last one that is there goes away before that: cut short at any point,
- * no file refers to others than it was written with.
+ * Writes files of which the last refers to those before it, each as `writeWhole` does. All are complete under temporary
+ * names before the first gets its own, and an existing last file is removed before that. So even after a crash no file
+ * refers to others than those it was written with.
  * @throws AppError as `writeWhole`; the files that it has put in place are taken away
  */
 export function writeTogether(
@@ -133,7 +133,7 @@ export function cannotWrite(path: string, error: unknown): AppError {
   return new AppError('bad-input', `${path} cannot be written.`, why, next, { cause: error });
 }
 
-/** Taking away what was half written must not hide why it was. */
+/** Removes a half-written file; a failure to do so must not hide the first error. */
 function removeQuietly(path: string): void {
   try {
     rmSync(path, { force: true });

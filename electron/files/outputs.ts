@@ -5,8 +5,8 @@ import { isThere, MOST_NAME_BYTES, type Replace } from './files.ts';
 import { typedPath } from './typed-path.ts';
 
 /**
- * Files that a person has named to be written. Whatever writes one asks here before it computes anything: on the command
- * line, in the window, in the program behind it.
+ * Checks of output files that a user has named. Command line, window and services all check here before they compute
+ * anything.
  */
 
 /** Where to write. A path alone must be free. */
@@ -54,7 +54,7 @@ function nearestAbove(path: string): string {
   return above;
 }
 
-/** Makes a folder, and those above that are missing. Some file systems say that what was just made is not there: that ends it. */
+/** Makes a folder, and those above that are missing. Fails where a file system denies what was just made, as /proc does. */
 export function makeFolder(path: string): void {
   if (look(path)) return;
   if (dirname(path) !== path) makeFolder(dirname(path));
@@ -96,7 +96,7 @@ function requireFree(path: string, replace: boolean): void {
 const cannot = (path: string, why: string, next = 'Choose another name.', cause?: unknown) =>
   new AppError('bad-input', `${path} cannot be written.`, why, next, { cause });
 
-/** What is at a path, a link that leads nowhere included. */
+/** What is at a path; a broken link counts too. */
 const look = (path: string) => ask(path, () => lstatSync(path, { throwIfNoEntry: false }));
 
 function ask(path: string, act: () => Stats | undefined): Stats | undefined {

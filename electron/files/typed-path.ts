@@ -6,8 +6,8 @@ import { AppError } from '../../shared/errors.ts';
 export const userFolder = (): string => homedir() || userInfo().homedir;
 
 /**
- * A path as a person typed it. No shell has replaced the `~` of what is typed in a window, or stands behind an `=`; and an
- * empty one, as a variable that is not set leaves behind, would be the folder that the program happens to be in.
+ * A path as a person typed it. No shell expands `~` in a window's field, or after an `=`, so this does. An empty path, as an
+ * unset variable gives, is refused: it would mean the folder that the program happens to be in.
  * @param what the path is of, for the message
  * @throws AppError bad-input for an empty one, or one with a NUL
  */

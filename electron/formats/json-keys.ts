@@ -5,9 +5,9 @@ const [QUOTE, BACKSLASH, COLON, OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = Buffer.fro
 const SPACES = new Set(Buffer.from(' \t\n\r'));
 
 /**
- * The first key that an object of a JSON text has twice, or that there are more keys or levels than `most` allows; null
- * where there is neither. `JSON.parse` silently keeps the last of two, so two readers could see different tensors in one
- * file, and makes an object of each of millions. Of a text that is no JSON it says something or nothing.
+ * The first key that occurs twice in one object of a JSON text, or that there are more keys or levels than `most` allows;
+ * null where neither is so. `JSON.parse` silently keeps the last of two equal keys, so two readers could see different
+ * tensors in one file; and it would build an object of millions of keys. For text that is no JSON the answer means nothing.
  */
 export function keyFault(text: string, most: { keys: number; depth: number }): KeyFault | null {
   const open: (Set<string> | null)[] = [];

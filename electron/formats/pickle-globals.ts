@@ -15,7 +15,7 @@ export type Pickled =
   | Tensor
   | Global;
 
-/** An object of which only the presence is kept. */
+/** Stands for an object whose content is not needed, such as the attributes of an OrderedDict: only its type is kept. */
 export class Inert {
   readonly of: string;
 
@@ -53,7 +53,7 @@ export class Tensor {
   }
 }
 
-/** A name that a pickle may ask for: what calling it with arguments gives, or the storage type that it is. */
+/** A Python name that a pickle may refer to: a function, by what calling it gives, or a type of storage. */
 export class Global {
   readonly name: string;
   readonly dtype: Dtype | null;
@@ -79,7 +79,7 @@ const STORAGES: Record<string, Dtype> = {
   BoolStorage: 'BOOL',
 };
 
-/** Everything that a pickle may name. The numpy ones hold learning rates in published optimizer states. */
+/** All Python names that a pickle may refer to. Those of numpy hold learning rates in published optimizer states. */
 export const GLOBALS: ReadonlyMap<string, Global> = new Map(
   [
     ...Object.entries(STORAGES).map(([name, dtype]) => new Global(`torch.${name}`, { dtype })),

@@ -37,7 +37,7 @@ export function parsePickle(bytes: Buffer): Pickled {
   };
   const pop = (): Pickled => (stack.length > 0 ? stack.pop()! : refuse('Its stack runs empty.'));
   const peek = (): Pickled => (stack.length > 0 ? stack.at(-1)! : refuse('Its stack runs empty.'));
-  /** What was put since the last mark. */
+  /** Items pushed since the last mark, which is removed. */
   const sinceMark = (): Pickled[] => {
     const items = stack;
     stack = marked.pop() ?? refuse('It lacks a mark.');
@@ -81,7 +81,8 @@ export function parsePickle(bytes: Buffer): Pickled {
     pop();
     const target = peek();
     // An OrderedDict's attributes (a state dict's version numbers) are not needed; an inert object keeps nothing.
-    if (!(target instanceof Map || target instanceof Inert)) refuse('It builds what is neither a container nor inert.');
+    if (!(target instanceof Map || target instanceof Inert))
+      refuse('It sets attributes of an object that is no container.');
   };
 
   for (let steps = 1; ; steps++) {

@@ -17,8 +17,8 @@ export interface Findings {
 const noteOf = (database: string) => `${database}.check`;
 
 /**
- * Whether whoever had a database last ended without closing it, and nobody has it now: its log is there, and is left
- * by who closes it last. Call it before opening.
+ * Whether a database was not closed properly, and nobody has it open now. The last process to close one removes its
+ * write-ahead log, so a log that is still there tells of a crash. Call it before opening.
  */
 export function endedUncleanly(database: string): boolean {
   if ((statSync(`${database}-wal`, { throwIfNoEntry: false })?.size ?? 0) === 0) return false;
@@ -35,7 +35,7 @@ export function endedUncleanly(database: string): boolean {
   }
 }
 
-/** Looks at the structure of the whole database: about five gigabytes a second where it is in memory, else what its disk reads. */
+/** Checks the structure of the whole database, at about 5 GB/s where it is cached in memory, else at the speed of its disk. */
 export function quickCheck(database: string): Findings {
   let problems: string[];
   try {
@@ -99,7 +99,7 @@ export function checkBeforeOpening(database: string, say: (bytes: number) => voi
   return noted !== null && noted !== 'due' ? damageError(database, noted) : null;
 }
 
-/** Whether a database is to be checked; remembered until it was. */
+/** Whether a database must be checked before use. The answer is kept in a file until a check has been made. */
 export function isCheckDue(database: string): boolean {
   if (!existsSync(database)) return false;
   if (notedFindings(database) === 'due') return true;

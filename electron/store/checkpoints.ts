@@ -95,8 +95,8 @@ export class Checkpoints {
 
   /**
    * Writes a checkpoint, the metrics given, and the run's step in one transaction, so that no half of it can exist; it
-   * is on the disk when this returns. A checkpoint of the same step is replaced and keeps its id. Tensors are come to one at
-   * a time, and none is held on to.
+   * is on the disk when this returns. A checkpoint of the same step is replaced and keeps its id. Tensors are
+   * made and written one at a time; none stays in memory.
    * @throws AppError not-found, bad-input for a tensor that does not fit its shape
    */
   save(runId: number, checkpoint: NewCheckpoint, parts: Partial<Record<TensorPart, TensorSequence>>): Checkpoint {
@@ -226,7 +226,7 @@ export class Checkpoints {
     return { shape: JSON.parse(row.shape), data: floatsOf(row.data) };
   }
 
-  /** What is wrong with a checkpoint, its tensors and settings; null where it is as it was written, as far as that is known. */
+  /** What is wrong with a checkpoint's tensors or settings; null where no damage was found (older ones have no checksums). */
   fault(id: number): string | null {
     return this.#look(id).why;
   }
@@ -271,7 +271,7 @@ export class Checkpoints {
     }
   }
 
-  /** Names an older checkpoint of the run that is sound: what is left to go on from. */
+  /** The error for a damaged checkpoint. It names an older one of the run that is sound, from which the run can resume. */
   #damaged(id: number, why: string): AppError {
     const row = this.#db.prepare('SELECT run_id, step, has_optimizer FROM checkpoints WHERE id = ?').get(id);
     if (!row) return withoutCheckpoint(id);
@@ -325,9 +325,9 @@ export class Checkpoints {
   }
 
   /**
-   * Deletes checkpoints that the policy does not keep, and the optimizer state of those that it keeps without
-   * (`sortOut` says which), but for those that an evaluation of the queue or a fine-tuning waits for. Space of one checkpoint stays in the
-   * file, as the next one will take it; the rest is given back to the disk.
+   * Deletes the checkpoints that the policy does not keep, and the optimizer state of those that it keeps without one
+   * (`sortOut` decides). Checkpoints that a queued evaluation or a fine-tuning needs stay. Space for one checkpoint stays
+   * in the file, because the next one will take it; the rest is given back to the disk.
    */
   applyKeepPolicy(runId: number, policy: KeepPolicy): { deleted: number[]; stripped: number[] } {
     const { remove, strip } = write(this.#db, () => {
@@ -379,7 +379,7 @@ const isSettingsSound = ({ crc32, ...kept }: Settings) => crc32 === null || crc3
 const unreadable = (part: TensorPart | null, error: unknown) =>
   `Its ${part ? `${part} ` : ''}tensors cannot be read: ${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message}.`;
 
-/** What is wrong with a tensor that was read; null where nothing is known to be. */
+/** What is wrong with a tensor that was read; null where no damage was found. */
 function faultOf(part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {
   const tensor = `Tensor "${row.name}" of its ${part}`;
   if (has_checksums === 0) return isShapeOf(row) ? null : `${tensor} does not fit its shape.`;

@@ -25,7 +25,7 @@ export class Evaluations {
   }
 
   /**
-   * Adds what one of several runs found to the evaluation of their comparison, which the first of them makes.
+   * Adds one run's result to the evaluation that all runs of a comparison share; the first result creates it.
    * @param group names the comparison
    */
   addToComparison(

@@ -8,7 +8,7 @@ export interface FeaturePart {
   features: Float32Array;
 }
 
-/** Tables of what was computed of something that is still being made, so that it goes on where it ended. */
+/** Tables of features for unfinished work (a map, an evaluation), which resumes with them; and their owner's column. */
 const OWNERS = { feature_parts: 'run_id', evaluation_features: 'evaluation_id' } as const;
 
 /** Features by owner and key, kept by parts. */
@@ -21,14 +21,14 @@ export class FeatureParts {
     this.#table = table;
   }
 
-  /** In the place of one with the same start; within a transaction of the caller's. */
+  /** Replaces a part with the same start. The caller opens the transaction. */
   save(owner: number, key: string, { start, features }: FeaturePart): void {
     this.#db
       .prepare(`INSERT OR REPLACE INTO ${this.#table} VALUES (?, ?, ?, ?, ?)`)
       .run(owner, key, start, toBlob(features), crc32(toBlob(features)));
   }
 
-  /** What was kept, in order, up to the first that is not as it was written: from there it is computed again. */
+  /** The parts in order, up to the first whose checksum does not match: from there features are computed again. */
   list(owner: number, key: string): FeaturePart[] {
     const rows = this.#db
       .prepare(

@@ -10,13 +10,13 @@ export interface FileLock {
   remove(): void;
 }
 
-/** Who looks at a lock has it for a moment; so long, ms, is waited for that one to be gone. */
+/** Looking at a lock takes it for a moment: how long to wait for such a look to be over, ms. */
 const WAIT = 3000;
 
 /**
- * Takes a file, made with its folder where it is not there, as a lock that one holder at a time has. The system lets go
- * of it with the process that holds it, however that ends, so none is ever left behind. It is the lock of an SQLite
- * database without content: nothing else in this process may open the file (https://sqlite.org/howtocorrupt.html, 2.2).
+ * Locks a file for one holder at a time; the file and its folder are created where they are missing. The system releases
+ * the lock when the process ends, however it ends, so no lock is left behind. The file is an empty SQLite database, locked
+ * by SQLite: nothing else in this process may open it (https://sqlite.org/howtocorrupt.html, 2.2).
  * @returns null while another holds it
  * @throws what SQLite or the file system say where the file cannot be made or locked
  */
@@ -34,7 +34,7 @@ export function lockFile(path: string): FileLock | null {
       if (codeOf(error).startsWith('SQLITE_BUSY')) return null;
       throw error;
     }
-    // Who had it may have removed the file meanwhile: others would lock a new one, and not see this lock.
+    // The holder before may have removed the file meanwhile: others would then lock a new file, and not see this lock.
     if (before !== null && identity(path) === before) {
       return { release: () => void db.close(), remove: () => remove(db, path) };
     }
@@ -42,7 +42,7 @@ export function lockFile(path: string): FileLock | null {
   }
 }
 
-/** Whether somebody holds it, in this process or another; in another container too, where the number of a process says nothing. */
+/** Whether somebody holds it: in this process, in another, or in another container, where process ids mean nothing. */
 export function isLocked(path: string): boolean {
   if (!existsSync(path)) return false;
   let db: Database.Database | null = null;

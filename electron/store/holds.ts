@@ -5,17 +5,16 @@ import { type FileLock, isLocked, lockFile } from './file-lock.ts';
 import type { Db } from './open.ts';
 
 /**
- * What one process has for as long as it lives: the training of a run; a run that it is about to start; an evaluation;
- * a set of prepared images that it writes.
+ * What only one process at a time may do: train a run, start one, work at an evaluation, write a set of prepared images.
  */
 export type HoldKind = 'run' | 'start' | 'evaluation' | 'prepared';
 
-/** Locks of this process. Kept from the garbage collector, which would let go of them. */
+/** Locks of this process: referenced here, because a lock that is garbage-collected is released. */
 const held = new Set<FileLock>();
 
 /**
- * Who works at what. The system knows it: neither the number of a process, which another may have by now or in another
- * container, nor any clock decides. The files lie beside the database, so that all who share it see them.
+ * Which process works at what, by file locks. Process ids cannot tell: they are reused, and differ between containers. Nor
+ * can a heartbeat: a process may be slow. The lock files lie beside the database, so that all who share it see them.
  */
 export class Holds {
   readonly #folder: string;
@@ -24,7 +23,7 @@ export class Holds {
     this.#folder = `${db.name}.locks`;
   }
 
-  /** Until it is let go of, or the process ends. @returns null while anybody has it */
+  /** Held until it is released, or the process ends. @returns null while anybody has it */
   take(kind: HoldKind, id: number): FileLock | null {
     const path = this.#path(kind, id);
     makeFolder(dirname(path), 0o700);
@@ -42,12 +41,12 @@ export class Holds {
     return isLocked(this.#path(kind, id));
   }
 
-  /** Whether one who had it ended without letting go. */
+  /** Whether a process that had it died without releasing it. */
   wasLeft(kind: HoldKind, id: number): boolean {
     return existsSync(this.#path(kind, id)) && !this.isHeld(kind, id);
   }
 
-  /** Removes what one who ended left behind. */
+  /** Removes the lock file of a process that died. */
   forget(kind: HoldKind, id: number): void {
     if (existsSync(this.#path(kind, id))) this.take(kind, id)?.remove();
   }

@@ -14,7 +14,7 @@ export function defaultHome(
   platform = process.platform,
 ): string {
   if (override !== undefined) return typedPath(override, 'the home folder');
-  // A variable that is set to nothing is none, here as for XDG's own, which must be whole paths besides.
+  // An empty variable counts as unset, also for those of XDG, which must be absolute paths as well.
   if (env.CONMIM_HOME) return typedPath(env.CONMIM_HOME, 'the home folder');
   if (platform === 'win32') return join(env.APPDATA || join(userFolder(), 'AppData', 'Roaming'), FOLDER);
   if (platform === 'darwin') return join(userFolder(), 'Library', 'Application Support', FOLDER);

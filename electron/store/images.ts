@@ -33,7 +33,7 @@ const UPSERT = `
       .map((c) => `${c} = excluded.${c}`)
       .join(', ')}`;
 
-/** A row to be written; what it does not say is that there is no note, and that no rules are known. */
+/** A row to be written. Without `note` there is none; without `rules` it is not known which ones it was judged by. */
 export type NewImage = Omit<ImageRow, 'id' | 'dataset_id' | 'note' | 'rules'> &
   Partial<Pick<ImageRow, 'note' | 'rules'>>;
 type Status = ImageRow['status'];
@@ -142,7 +142,7 @@ export class Images {
     );
   }
 
-  /** A shell's words become text, in which U+FFFD stands for bytes that are no UTF-8; null where several names become it. */
+  /** Finds a name typed in a shell, where U+FFFD stands for bytes that are no UTF-8; null where several names look like it. */
   #namedWithLostBytes(datasetId: number, path: string): number | null {
     if (!path.includes('\ufffd')) return null;
     const rows = this.#db

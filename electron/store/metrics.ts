@@ -1,7 +1,7 @@
 import type { Metric } from '../../shared/domain.ts';
 import { type Db, write } from './open.ts';
 
-/** Columns that a metric may lack, and those that are null in the file only where they were not a number. */
+/** Columns that may be null: not measured at this step. In `MEASURED` a null stands for NaN. */
 const OPTIONAL = ['top1_control', 'rank_student', 'rank_teacher', 'cosine_student', 'cosine_teacher'] as const;
 const MEASURED = [
   'loss',

@@ -61,14 +61,14 @@ export function requireFreeName(db: Db, kind: Kind, text: string): string {
   return parsed.data;
 }
 
-/** An edit that began from what is not there any more: writing it would undo somebody else's. */
+/** The error for an edit whose starting point has changed: writing it would undo somebody else's edit. */
 export const changedElsewhere = (what: string): AppError =>
   new AppError('changed', `${what} changed elsewhere meanwhile.`, '', 'Look at it, and say which one counts.');
 
 /** Letters of a name that is refused. */
 const MOST_SHOWN = 60;
 
-/** `base`, made of other names, or `base 2`, `base 3`, …: the first that no other has; shortened where it is too long. */
+/** The first of `base`, `base 2`, `base 3`, … that is free; `base` is shortened where the name would be too long. */
 export function freeName(db: Db, kind: Kind, base: string): string {
   const shown = printable(base).normalize('NFC').trim();
   for (let i = 1; ; i++) {

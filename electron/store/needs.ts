@@ -1,12 +1,12 @@
 import { AppError } from '../../shared/errors.ts';
 import type { Db } from './open.ts';
 
-/** A fine-tuning that waits, goes on, or may be gone on with as it is. */
+/** A fine-tuning that waits, runs, or can be resumed. */
 const OPEN = `status IN ('queued', 'running', 'paused', 'interrupted') AND finetune IS NOT NULL`;
 
 /**
- * Refuses to delete what work that waits or goes on cannot do without: the images that a fine-tuning is tested on, the
- * weights that it starts from, what an evaluation of the queue is of.
+ * Refuses to delete what unfinished work needs: the test images of a fine-tuning, the weights that it starts from, the
+ * checkpoint and the datasets of a queued evaluation.
  */
 export class Needs {
   readonly #db: Db;
@@ -48,7 +48,7 @@ export class Needs {
     ]);
   }
 
-  /** Checkpoints of a run that something waits for. */
+  /** Checkpoints of a run that unfinished work needs. */
   checkpointsOf(runId: number): Set<number> {
     const rows = this.#db
       .prepare(`
@@ -88,7 +88,7 @@ export class Needs {
       'conflict',
       `${what} is needed.`,
       `By ${named}${more}.`,
-      'Let that end, or stop or cancel it first: `conmim stop RUN`, or in the queue of the window.',
+      'Wait until it has ended, or end it first: `conmim stop RUN` for a run, or the queue of the window.',
     );
   }
 }

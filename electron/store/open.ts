@@ -146,12 +146,12 @@ export function migrate(db: Db, target = MIGRATIONS.length): void {
   }
 }
 
-/** Tables are there that the format lacks, or the other way round: the number of the format was changed. */
+/** The error for a database whose tables are not those of its format number. */
 const notWhatItSays = (path: string, version: number, cause: unknown) =>
   new AppError(
     'bad-file',
     `${path} is damaged, or was written by a trial version.`,
-    `It calls itself of format ${version - 1}, and is not: ${(cause as Error).message}.`,
+    `Its format number is ${version - 1}, but its tables are not those of that format: ${(cause as Error).message}.`,
     'Restore it from a copy, or name another home folder with --home.',
     { cause },
   );
@@ -209,7 +209,7 @@ export function explain(error: unknown, path: string): unknown {
       return wrap(
         'bad-file',
         `${path} is damaged.`,
-        '`conmim doctor` says what of it. Restore it from a copy; what can still be read can be exported before.',
+        '`conmim doctor` lists what is damaged. Restore it from a copy; what can still be read can be exported before.',
       );
     }
     // A disk without room shows itself in several ways, as the files beside the database cannot be made either.

@@ -54,8 +54,8 @@ export class Prepared {
   }
 
   /**
-   * Makes a process the one that writes, until it lets go of the lock, which the system does where it ends. One that is
-   * gone can write no more, so that its file is gone on with.
+   * Makes a process the owner, which alone may write, until it releases the lock or ends. Its file is then continued by the
+   * next owner: a process that has ended writes no more.
    * @returns null while another has it
    */
   claim(id: number, pid: number): FileLock | null {
@@ -93,15 +93,15 @@ export class Prepared {
     });
   }
 
-  /** Notes that the owner works, in a transaction with what only it may do. */
+  /** Checks, within the caller's transaction, that this process is still the owner, and renews its heartbeat. */
   #own({ id, pid }: SetOwner): void {
     const mark = this.#db.prepare('UPDATE prepared_sets SET heartbeat = ? WHERE id = ? AND pid = ?');
     if (mark.run(Date.now(), id, pid).changes > 0) return;
     const other = this.get(id).pid;
     throw new AppError(
       'conflict',
-      "These images are not this process's to prepare.",
-      other === null ? 'It has let go of them.' : `Process ${other} prepares them.`,
+      'This process may not prepare these images.',
+      other === null ? 'It has given them up.' : `Process ${other} prepares them.`,
       'Prepare again: it goes on with what is there.',
     );
   }

@@ -94,7 +94,7 @@ export class QueuedEvaluations {
     });
   }
 
-  /** Stores what was found, and takes it out of the queue, both or neither. @throws AppError canceled where it is gone */
+  /** Stores the result and removes it from the queue, in one transaction. @throws AppError canceled where it was canceled */
   finish(id: number, found: Pick<Evaluation, 'checkpoint_id' | 'dataset_id' | 'task' | 'result'>): Evaluation {
     return write(this.#db, () => {
       if (this.get(id).is_canceled) throw new AppError('canceled', 'It was canceled.');
@@ -103,7 +103,7 @@ export class QueuedEvaluations {
     });
   }
 
-  /** Before everything else that waits: it was begun already. */
+  /** Puts it at the front of the queue: it was begun already. */
   putBack(id: number): void {
     write(this.#db, () => {
       this.#db.prepare('UPDATE queued_evaluations SET pid = NULL, heartbeat = NULL WHERE id = ?').run(id);
@@ -111,7 +111,7 @@ export class QueuedEvaluations {
     });
   }
 
-  /** It stays, with why, until it is dismissed; what it had computed goes. */
+  /** Marks it as failed: it stays, with the error, until it is dismissed. Its features so far are deleted. */
   fail(id: number, error: ErrorReport): void {
     write(this.#db, () => {
       this.#db
@@ -121,7 +121,7 @@ export class QueuedEvaluations {
     });
   }
 
-  /** Out of the queue. What another process works at is marked, for that process to end it. */
+  /** Removes it from the queue. One that a process works at is only marked; that process then ends it. */
   cancel(id: number): void {
     write(this.#db, () => {
       const row = this.list().find((one) => one.id === id);
@@ -136,8 +136,8 @@ export class QueuedEvaluations {
   }
 
   /**
-   * Those whose process ended without a word go back to the front of the queue.
-   * @param most of one that ends its process so often, that is said instead
+   * Evaluations whose process died go back to the front of the queue.
+   * @param most one whose process died this often fails instead, with the report of `gaveUp`
    */
   reconcile(most: number, gaveUp: (row: QueuedEvaluation) => ErrorReport): void {
     if (!this.list().some((row) => row.pid !== null && !this.isHeld(row.id))) return;

@@ -211,9 +211,9 @@ export class Runs {
   }
 
   /**
-   * Brings rows up to what is so. Runs whose process is gone are interrupted: they can be resumed. Those that somebody
-   * was about to start who is gone are put back in the queue.
-   * @param first also those of which nothing tells who made them, as a program says that starts
+   * Makes the rows agree with what is really running. A run whose process is gone becomes interrupted and can be resumed.
+   * A run whose starter died before the trainer claimed it goes back into the queue.
+   * @param first also queues runs of which no trace of a starter is left; a program sets it when it starts
    */
   reconcile({ first = false } = {}): void {
     const isGone = ({ id, status, queue_position, dataset_id }: Run) =>
@@ -225,7 +225,7 @@ export class Runs {
           (first ? !this.isHeld(id) : this.#holds.wasLeft('start', id) && !this.isTrained(id));
     const looked = this.#unplaced();
     if (!looked.some(isGone)) return;
-    // Again, where nobody claims or ends a run meanwhile.
+    // Looked up again inside the transaction, in which nobody can claim or end a run.
     write(this.#db, () => {
       for (const run of this.#unplaced().filter(isGone)) {
         if (run.status === 'running')
@@ -236,7 +236,7 @@ export class Runs {
     });
   }
 
-  /** Runs that should be in the hands of a process. */
+  /** Runs that a process should be training or starting. */
   #unplaced(): Run[] {
     const rows = this.#db
       .prepare(`SELECT * FROM runs WHERE status = 'running' OR (status = 'queued' AND queue_position IS NULL)`)

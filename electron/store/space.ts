@@ -18,7 +18,7 @@ export function giveBack(db: Db, keepBytes = 0): number {
     try {
       db.pragma(`incremental_vacuum(${Math.min(step, free - keepPages)})`);
     } catch (error) {
-      // On a disk without room the log of a smaller step may still fit; if not, the next deletion gives it back.
+      // On a full disk the log of a smaller step may still fit. If not, the next deletion tries again.
       if (!isNoRoom(error)) throw error;
       if (step === 1) break;
       step = Math.ceil(step / 8);
@@ -37,7 +37,7 @@ export function giveBack(db: Db, keepBytes = 0): number {
 /** A disk without room fails as FULL, or where the log or its index is made longer. */
 const isNoRoom = (error: unknown): boolean => /FULL|IOERR_(WRITE|SHMSIZE|TRUNCATE)/.test(codeOf(error));
 
-/** The log is emptied only if nobody reads at the moment; a later commit does it otherwise. */
+/** Empties the log if nobody is reading; otherwise a later commit does it. */
 function emptyLog(db: Db): void {
   db.pragma('busy_timeout = 1000');
   try {

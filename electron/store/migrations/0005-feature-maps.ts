@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 
-/** Maps of datasets by features, and the features of one that is being made, so that it goes on where it ended. */
+/** Maps of datasets by features, and the features of an unfinished one, so that it can resume. */
 export function featureMaps(db: Database): void {
   db.exec(`
     CREATE TABLE feature_maps (

@@ -1,9 +1,9 @@
 import type { Database } from 'better-sqlite3';
 
 /**
- * Checksums of checkpoints, so that what a disk changed is noticed when it is read. Rows that are there keep none: one
- * that is made now would call sound what may be damaged already. A table of its own, as a column would come after the
- * values, and filling it write them all again.
+ * Checksums of checkpoints, so that damage on the disk is noticed when one is read. Older rows get none: they may be
+ * damaged already, and a checksum made now would call them sound. It is a table of its own because filling a column would
+ * write all tensors again.
  */
 export function checksums(db: Database): void {
   db.exec(`

@@ -1,8 +1,8 @@
 import type { Database } from 'better-sqlite3';
 
 /**
- * What a person should know of a run is kept with it. What was found on a dataset outlives it, as it outlives a
- * checkpoint: the result names it. Only what is queued has a place in the queue.
+ * Notices of a run are kept with it. An evaluation outlives its dataset, as it outlives its checkpoint: the result has
+ * their names. Only what is queued has a place in the queue.
  */
 export function notices(db: Database): void {
   db.exec(`
