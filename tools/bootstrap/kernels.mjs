@@ -44,7 +44,11 @@ async function compile(node, name, { title, without, depends = '', flags, link =
     const args = [
       ...['-shared', '-fPIC', '-std=c++17', '-O3', '-march=native', '-fopenmp-simd', '-pthread', '-DNAPI_VERSION=8'],
       ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
-      ...['-fno-math-errno', '-fno-trapping-math', ...flags, `-I${headers}`, join(sources, `${name}.cc`)],
+      ...['-fno-math-errno', '-fno-trapping-math', ...flags, `-I${headers}`],
+      ...readdirSync(sources)
+        .filter((file) => file.endsWith('.cc'))
+        .sort()
+        .map((file) => join(sources, file)),
       ...[...link, '-o', part],
     ];
     const { code, output } = await work(title, compiler, args);

@@ -1,88 +1,22 @@
 // Products of matrices (products.h), attention (attention.h), and kernels that take one pass over memory where
-// TensorFlow's own operations take many: LayerNorm, GELU, residual sum, BatchNorm, AdamW. Registered as TensorFlow operations of the CPU when this addon is loaded; what each
-// computes is said, in plain operations, by its twin in electron/engine/kernels, which it is tested against.
+// TensorFlow's own operations take many: LayerNorm, GELU, residual sum, BatchNorm, AdamW. What each computes is said, in
+// plain operations, by its twin in electron/engine/kernels, which it is tested against.
 // An input that is said to be overwritten is written to where it lies: its owner may share it with nobody.
-#include <node_api.h>
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <vector>
 
-#include <string>
-
-#include "arena.h"
 #include "attention.h"
+#include "call.h"
 #include "math.h"
 #include "parallel.h"
 #include "products.h"
-#include "resident.h"
-#include "tensorflow.h"
 
 namespace conmim {
-namespace {
-
-template <class T>
-constexpr TF_DataType typeOf() {
-  return sizeof(T) == 4 ? TF_FLOAT : TF_BFLOAT16;
-}
-
-struct Attributes {
-  float eps = 0;
-  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0, count = 1, offset = 0;
-  TF_DataType type = TF_FLOAT;
-};
-
-/** One execution of a kernel: its inputs and outputs, released at its end. */
-class Call {
- public:
-  Call(TF_OpKernelContext* context, const Attributes& attributes) : at(attributes), context_(context) {}
-  ~Call() {
-    for (TF_Tensor* t : held_) TF_DeleteTensor(t);
-    TF_DeleteStatus(status_);
-  }
-  TF_Tensor* tensor(int i) {
-    TF_Tensor* t = nullptr;
-    TF_GetInput(context_, i, &t, status_);
-    held_.push_back(t);
-    return t;
-  }
-  template <class T>
-  T* in(int i) {
-    return static_cast<T*>(TF_TensorData(tensor(i)));
-  }
-  /** Null for an input without values: what is optional is left out so. */
-  const float* optional(int i) {
-    TF_Tensor* t = tensor(i);
-    return TF_TensorElementCount(t) == 0 ? nullptr : static_cast<const float*>(TF_TensorData(t));
-  }
-  template <class T>
-  T* out(int i, const std::vector<int64_t>& shape) {
-    int64_t count = 1;
-    for (int64_t d : shape) count *= d;
-    const size_t bytes = count * sizeof(T);
-    const int rank = static_cast<int>(shape.size());
-    void* memory = bytes < Arena::SMALLEST ? nullptr : Arena::get().allocate(bytes);
-    TF_Tensor* t;
-    if (memory) {
-      const auto give_back = [](void* data, size_t size, void*) { Arena::get().release(data, size); };
-      t = TF_NewTensor(typeOf<T>(), shape.data(), rank, memory, bytes, give_back, nullptr);
-      TF_SetOutput(context_, i, t, status_);
-    } else {
-      t = TF_AllocateOutput(context_, i, typeOf<T>(), shape.data(), rank, bytes, status_);
-    }
-    held_.push_back(t);
-    return static_cast<T*>(TF_TensorData(t));
-  }
-  /** The operation fails, and says so. */
-  void fail(const char* why) {
-    TF_SetStatus(status_, TF_INVALID_ARGUMENT, why);
-    TF_OpKernelContext_Failure(context_, status_);
-  }
-  int64_t size(int i) { return TF_TensorElementCount(tensor(i)); }
-  int64_t dim(int i, int axis) { return TF_Dim(tensor(i), axis); }
-  const Attributes& at;
-
- private:
-  TF_OpKernelContext* context_;
-  TF_Status* status_ = TF_NewStatus();
-  std::vector<TF_Tensor*> held_;
-};
 
 template <class T>
 void layerNorm(Call& call) {
@@ -191,7 +125,7 @@ struct Factors {
   float of(int64_t row) const { return values ? values[row / rows_each] : 1.f; }
 };
 
-Factors factorsOf(Call& call, int i, int64_t rows) {
+inline Factors factorsOf(Call& call, int i, int64_t rows) {
   const int64_t samples = call.size(i);
   return {call.optional(i), samples == 0 ? rows : rows / samples};
 }
@@ -417,7 +351,7 @@ void matMulOf(Call& call, TF_Tensor* a, TF_Tensor* b) {
 }
 
 /** Of two matrices, or of two stacks of as many; in the types that they have. */
-void matMul(Call& call) {
+inline void matMul(Call& call) {
   TF_Tensor *a = call.tensor(0), *b = call.tensor(1);
   const bool wide_a = TF_TensorType(a) == TF_FLOAT, wide_b = TF_TensorType(b) == TF_FLOAT, wide = call.at.type == TF_FLOAT;
   if (wide_a && wide_b) return wide ? matMulOf<float, float, float>(call, a, b) : matMulOf<float, float, bf16>(call, a, b);
@@ -451,13 +385,13 @@ class Parts {
 };
 
 /** The `count` inputs from the one that is `which * count`th on. */
-std::vector<float*> listOf(Call& call, int64_t which) {
+inline std::vector<float*> listOf(Call& call, int64_t which) {
   std::vector<float*> found;
   for (int64_t i = 0; i < call.at.count; i++) found.push_back(call.in<float>(static_cast<int>(which * call.at.count + i)));
   return found;
 }
 
-void sumSquares(Call& call) {
+inline void sumSquares(Call& call) {
   const Parts vectors(call);
   const std::vector<float*> xs = listOf(call, 0);
   std::vector<double> parts(vectors.parts(), 0.);
@@ -478,7 +412,7 @@ void sumSquares(Call& call) {
   *call.out<float>(0, {}) = static_cast<float>(total);
 }
 
-void adamW(Call& call) {
+inline void adamW(Call& call) {
   const Parts vectors(call);
   const std::vector<float*> ps = listOf(call, 0), gs = listOf(call, 1), ms = listOf(call, 2), vs = listOf(call, 3);
   const float* numbers = call.in<float>(static_cast<int>(4 * call.at.count));
@@ -496,7 +430,7 @@ void adamW(Call& call) {
   });
 }
 
-void average(Call& call) {
+inline void average(Call& call) {
   const Parts vectors(call);
   const std::vector<float*> teachers = listOf(call, 0), students = listOf(call, 1);
   const float momentum = *call.in<float>(static_cast<int>(2 * call.at.count));
@@ -509,14 +443,14 @@ void average(Call& call) {
 }
 
 /** Values into a tensor, from its `offset`th on. */
-void write(Call& call) {
+inline void write(Call& call) {
   const int64_t offset = call.at.offset, count = call.size(1);
   if (offset < 0 || offset + count > call.size(0)) return call.fail("ConmimWrite: there is no room for so many values");
   std::memcpy(call.in<float>(0) + offset, call.in<float>(1), count * sizeof(float));
 }
 
 /** Of this shape. */
-void zeros(Call& call) {
+inline void zeros(Call& call) {
   const int32_t* dims = call.in<int32_t>(0);
   const std::vector<int64_t> shape(dims, dims + call.size(0));
   int64_t count = 1;
@@ -524,169 +458,4 @@ void zeros(Call& call) {
   std::memset(call.out<float>(0, shape), 0, count * sizeof(float));
 }
 
-void* create(TF_OpKernelConstruction* construction) {
-  auto* attributes = new Attributes;
-  TF_Status* status = TF_NewStatus();
-  TF_OpKernelConstruction_GetAttrFloat(construction, "eps", &attributes->eps, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "heads", &attributes->heads, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "tokens", &attributes->tokens, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "flag", &attributes->flag, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "flag_b", &attributes->flag_b, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "N", &attributes->count, status);
-  TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &attributes->offset, status);
-  TF_OpKernelConstruction_GetAttrType(construction, "T", &attributes->type, status);
-  if (TF_GetCode(status) != TF_OK) TF_OpKernelConstruction_Failure(construction, status);
-  TF_DeleteStatus(status);
-  return attributes;
-}
-
-template <void (*kernel)(Call&)>
-void compute(void* attributes, TF_OpKernelContext* context) {
-  Call call(context, *static_cast<Attributes*>(attributes));
-  kernel(call);
-}
-
-void remove(void* attributes) { delete static_cast<Attributes*>(attributes); }
-
-std::string failure;
-
-void note(TF_Status* status, const std::string& what) {
-  if (TF_GetCode(status) != TF_OK && failure.empty()) failure = what + ": " + TF_Message(status);
-}
-
-void define(const char* name, std::initializer_list<const char*> inputs, std::initializer_list<const char*> outputs) {
-  TF_Status* status = TF_NewStatus();
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
-  for (const char* spec : inputs) TF_OpDefinitionBuilderAddInput(op, spec);
-  for (const char* spec : outputs) TF_OpDefinitionBuilderAddOutput(op, spec);
-  for (const char* spec : {"T: {float, bfloat16} = DT_FLOAT", "eps: float = 0.0", "heads: int = 1", "tokens: int = 1",
-                           "flag: int = 0", "flag_b: int = 0", "offset: int = 0", "N: int >= 1 = 1",
-                           "A: {float, bfloat16} = DT_FLOAT", "B: {float, bfloat16} = DT_FLOAT"})
-    TF_OpDefinitionBuilderAddAttr(op, spec);
-  TF_OpDefinitionBuilderSetIsStateful(op, true); // some write to their inputs: none may be left out or done twice
-  TF_OpDefinitionBuilderSetShapeInferenceFunction(op, TF_ShapeInferenceContextSetUnknownShape);
-  TF_RegisterOpDefinition(op, status);
-  note(status, name);
-  TF_DeleteStatus(status);
-}
-
-template <void (*kernel)(Call&)>
-void implement(const char* name, TF_DataType type) {
-  TF_Status* status = TF_NewStatus();
-  TF_KernelBuilder* builder = TF_NewKernelBuilder(name, "CPU", create, compute<kernel>, remove);
-  TF_KernelBuilder_TypeConstraint(builder, "T", type, status);
-  note(status, name);
-  TF_RegisterKernelBuilder(name, builder, status);
-  note(status, name);
-  TF_DeleteStatus(status);
-}
-
-#define BOTH(name, kernel)                         \
-  implement<kernel<float>>(name, TF_FLOAT);        \
-  implement<kernel<bf16>>(name, TF_BFLOAT16);
-
-void registerAll() {
-  define("ConmimLayerNorm", {"x: float", "w: float", "b: float"}, {"y: T", "stats: float"});
-  BOTH("ConmimLayerNorm", layerNorm)
-  define("ConmimLayerNormGrad", {"dy: T", "x: float", "w: float", "stats: float", "into: float"},
-         {"dw: float", "db: float"});
-  BOTH("ConmimLayerNormGrad", layerNormGrad)
-  define("ConmimGelu", {"h: T", "bias: float"}, {"y: T"});
-  BOTH("ConmimGelu", gelu)
-  define("ConmimGeluGrad", {"dy: T", "h: T", "bias: float"}, {"db: float"});
-  BOTH("ConmimGeluGrad", geluGrad)
-  define("ConmimResidual", {"t: float", "branch: T", "bias: float", "gamma: float", "factors: float"}, {"y: float"});
-  BOTH("ConmimResidual", residual)
-  define("ConmimResidualGrad", {"dt: float", "branch: T", "bias: float", "gamma: float", "factors: float"},
-         {"dbranch: T", "dgamma: float", "dbias: float"});
-  BOTH("ConmimResidualGrad", residualGrad)
-  define("ConmimAttention", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float"}, {"out: T"});
-  BOTH("ConmimAttention", attend)
-  define("ConmimAttentionGrad", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float", "dout: T"},
-         {"dqkv: T", "dq_bias: float", "dv_bias: float", "dbias: float"});
-  BOTH("ConmimAttentionGrad", attendGrad)
-  define("ConmimBatchNorm", {"x: T", "gamma: float", "beta: float"}, {"y: T", "stats: float"});
-  BOTH("ConmimBatchNorm", batchNorm)
-  define("ConmimBatchNormGrad", {"dy: T", "x: T", "stats: float", "gamma: float", "beta: float"},
-         {"dgamma: float", "dbeta: float"});
-  BOTH("ConmimBatchNormGrad", batchNormGrad)
-  define("ConmimColumnSum", {"x: T"}, {"sum: float"});
-  BOTH("ConmimColumnSum", columnSum)
-  define("ConmimMatMul", {"a: A", "b: B"}, {"c: T"});
-  implement<matMul>("ConmimMatMul", TF_FLOAT);
-  implement<matMul>("ConmimMatMul", TF_BFLOAT16);
-  define("ConmimSumSquares", {"x: N * float"}, {"sum: float"});
-  implement<sumSquares>("ConmimSumSquares", TF_FLOAT);
-  define("ConmimAdamW", {"p: N * float", "g: N * float", "m: N * float", "v: N * float", "scalars: float"}, {});
-  implement<adamW>("ConmimAdamW", TF_FLOAT);
-  define("ConmimWrite", {"into: float", "values: float"}, {});
-  implement<write>("ConmimWrite", TF_FLOAT);
-  define("ConmimZeros", {"shape: int32"}, {"y: float"});
-  implement<zeros>("ConmimZeros", TF_FLOAT);
-  define("ConmimAverage", {"teacher: N * float", "student: N * float", "momentum: float"}, {});
-  implement<average>("ConmimAverage", TF_FLOAT);
-}
-
-/** holdProductsIn("automatic" | "tiles" | "pairs" | "vectors"): whether this processor can; where it cannot, nothing changes. */
-napi_value holdProductsIn(napi_env env, napi_callback_info info) {
-  size_t count = 1;
-  napi_value name, answer;
-  char given[16] = "";
-  napi_get_cb_info(env, info, &count, &name, nullptr, nullptr);
-  napi_get_value_string_utf8(env, name, given, sizeof given, nullptr);
-  bool can = false;
-  const char* const NAMES[] = {"automatic", "tiles", "pairs", "vectors"};
-  for (int i = 0; i < 4; i++) {
-    if (std::strcmp(given, NAMES[i]) != 0 || !canHold(static_cast<Holder>(i))) continue;
-    holder = static_cast<Holder>(i);
-    can = true;
-  }
-  napi_get_boolean(env, can, &answer);
-  return answer;
-}
-
-/** memory(): bytes that tensors hold in the arena, and those that are kept for them, gaps and all. */
-napi_value memory(napi_env env, napi_callback_info) {
-  napi_value answer, live, used;
-  napi_create_object(env, &answer);
-  napi_create_double(env, static_cast<double>(Arena::get().live()), &live);
-  napi_create_double(env, static_cast<double>(Arena::get().used()), &used);
-  napi_set_named_property(env, answer, "live", live);
-  napi_set_named_property(env, answer, "used", used);
-  return answer;
-}
-
-/** forgetLoading(): what is there only to load TensorFlow. */
-napi_value forget(napi_env, napi_callback_info) {
-  forgetLoading();
-  return nullptr;
-}
-
-/** returnFreed(): memory that was freed, and is kept for later by the arena or the C library, goes back to the system. */
-napi_value giveBack(napi_env, napi_callback_info) {
-  Arena::get().trim();
-  returnFreed();
-  return nullptr;
-}
-
-}  // namespace
 }  // namespace conmim
-
-NAPI_MODULE_INIT() {
-  static const bool once = (conmim::registerAll(), true);
-  (void)once;
-  if (!conmim::failure.empty()) napi_throw_error(env, nullptr, conmim::failure.c_str());
-  const auto add = [&](const char* name, napi_callback act) {
-    napi_value function;
-    napi_create_function(env, nullptr, 0, act, nullptr, &function);
-    napi_set_named_property(env, exports, name, function);
-  };
-  add("holdProductsIn", conmim::holdProductsIn);
-  add("memory", conmim::memory);
-  add("forgetLoading", conmim::forget);
-  add("returnFreed", conmim::giveBack);
-  napi_value tiles;
-  napi_get_boolean(env, conmim::canHold(conmim::Holder::tiles), &tiles);
-  napi_set_named_property(env, exports, "hasTiles", tiles);
-  return exports;
-}
