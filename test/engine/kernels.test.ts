@@ -268,6 +268,19 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
       expect(Math.abs(variance![column]! - square)).toBeLessThan(1e-4 * square + 1e-12);
     }
   });
+  test('BatchNorm of what is not a number is not a number, in its column alone', () => {
+    const x = new Float32Array(many * 3).map((_, i) => i % 7);
+    x[5 * 3 + 1] = Number.NaN;
+    const affine = { gamma: keep(tf.ones([3])), beta: keep(tf.ones([3])) };
+    const { y, stats } = batch.batchNorm(keep(tf.tensor2d(x, [many, 3])), affine, 1e-5);
+    const isNumber = [...keep(stats).dataSync()].map(Number.isFinite);
+    expect(isNumber).toEqual([true, false, true, true, false, true]);
+    expect(
+      keep(y)
+        .dataSync()
+        .every((value, i) => Number.isNaN(value) === (i % 3 === 1)),
+    ).toBe(true);
+  });
   test('sum of squares, AdamW and average, in place', () => {
     const size = [211, 701]; // more than two chunks
     const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];

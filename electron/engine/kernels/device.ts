@@ -101,17 +101,18 @@ export const floats = <T extends tf.Tensor>(tensor: T): T => store(tensor, 'fp32
 
 /**
  * A compiled kernel. `optional` inputs may be null.
- * @param storage of the inputs and outputs that may be of 16 bits
+ * @param storage of the inputs and outputs that may be of 16 bits; null for a kernel of floats alone
  */
 export function compiledKernel(
   name: string,
-  storage: Storage,
+  storage: Storage | null,
   attributes: Attribute[],
   inputs: readonly (tf.Tensor | null | undefined)[],
   outputs: number,
 ): tf.Tensor[] {
   const given = inputs.map((input) => input ?? tf.zeros([0]));
-  const found = execute(`Conmim${name}`, [type('T', storage), ...attributes], given, outputs);
+  const all = storage ? [type('T', storage), ...attributes] : attributes;
+  const found = execute(`Conmim${name}`, all, given, outputs);
   given.forEach((tensor, i) => {
     if (!inputs[i]) tensor.dispose();
   });

@@ -3,7 +3,6 @@ import {
   bool,
   compiledKernel,
   execute,
-  int,
   isCompiled,
   isTensorFlow,
   type Storage,
@@ -49,7 +48,8 @@ export function matMul<T extends tf.Tensor>(a: T, b: T, options: ProductOptions 
   const [ofA, ofB] = [storageOf(a), storageOf(b)];
   const isOurs = own || [ofA, ofB].includes('bf16');
   if (!isOurs || ![ofA, ofB, storage].every(isCompiled)) return matMulPlain(a, b, options);
-  const attributes = [type('A', ofA), type('B', ofB), int('flag', +transposeA), int('flag_b', +transposeB)];
+  const transposed = [bool('transpose_a', transposeA), bool('transpose_b', transposeB)];
+  const attributes = [type('Ta', ofA), type('Tb', ofB), ...transposed];
   return compiledKernel('MatMul', storage, attributes, [a, b], 1)[0] as T;
 }
 

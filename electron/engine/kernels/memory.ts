@@ -13,7 +13,7 @@ export function ownTensor(data: Float32Array, shape: number[]): tf.Tensor {
   const tensor = ownZeros(shape);
   for (let offset = 0; offset < data.length; offset += PIECE) {
     const piece = tf.tensor1d(data.subarray(offset, offset + PIECE));
-    compiledKernel('Write', 'fp32', [int('offset', offset)], [tensor, piece], 0);
+    compiledKernel('Write', null, [int('offset', offset)], [tensor, piece], 0);
     piece.dispose();
   }
   return tensor;
@@ -23,7 +23,7 @@ export function ownTensor(data: Float32Array, shape: number[]): tf.Tensor {
 export function ownZeros(shape: number[]): tf.Tensor {
   if (!isCompiled()) return tf.fill(shape, 0);
   const dims = tf.tensor1d(shape, 'int32');
-  const [zeros] = compiledKernel('Zeros', 'fp32', [], [dims], 1);
+  const [zeros] = compiledKernel('Zeros', null, [], [dims], 1);
   dims.dispose();
   return zeros!;
 }

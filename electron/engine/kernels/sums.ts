@@ -14,7 +14,7 @@ export const columnSumPlain = (x: tf.Tensor2D): tf.Tensor1D => tf.tidy(() => tf.
 /** Sum of the squares of all values of one tensor of floats or more: a scalar. */
 export function sumSquares(xs: readonly tf.Tensor[]): tf.Scalar {
   if (!isCompiled()) return sumSquaresPlain(xs);
-  return compiledKernel('SumSquares', 'fp32', [int('N', xs.length)], xs, 1)[0] as tf.Scalar;
+  return compiledKernel('SumSquares', null, [int('count', xs.length)], xs, 1)[0] as tf.Scalar;
 }
 
 /** The same, operation by operation. */

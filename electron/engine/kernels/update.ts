@@ -38,7 +38,7 @@ export function adamW(updates: readonly Update[]): Moments[] {
   const rows = updates.map(({ numbers: n }) => [n.clip, n.keep, ...n.betas, n.correction, n.eps, n.rate]);
   const numbers = tf.tensor2d(rows);
   const lists = (['p', 'gradient', 'm', 'v'] as const).flatMap((key) => updates.map((update) => update[key]));
-  compiledKernel('AdamW', 'fp32', [int('N', updates.length)], [...lists, numbers], 0);
+  compiledKernel('AdamW', null, [int('count', updates.length)], [...lists, numbers], 0);
   numbers.dispose();
   return updates.map(({ p, m, v }) => ({ p, m, v }));
 }
@@ -65,7 +65,7 @@ export function average(
 ): readonly tf.Tensor[] {
   if (!isCompiled()) return averagePlain(teachers, students, momentum);
   const number = tf.tensor1d([momentum]);
-  compiledKernel('Average', 'fp32', [int('N', teachers.length)], [...teachers, ...students, number], 0);
+  compiledKernel('Average', null, [int('count', teachers.length)], [...teachers, ...students, number], 0);
   number.dispose();
   return teachers;
 }

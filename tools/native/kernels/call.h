@@ -14,16 +14,35 @@ constexpr TF_DataType typeOf() {
   return sizeof(T) == 4 ? TF_FLOAT : TF_BFLOAT16;
 }
 
-struct Attributes {
-  float eps = 0;
-  int64_t heads = 1, tokens = 1, flag = 0, flag_b = 0, count = 1, offset = 0;
-  TF_DataType type = TF_FLOAT;
+/** The attributes of an operation, as its kernel reads them when it is made. */
+class Construction {
+ public:
+  explicit Construction(TF_OpKernelConstruction* construction) : construction_(construction) {}
+  ~Construction() {
+    if (TF_GetCode(status_) != TF_OK) TF_OpKernelConstruction_Failure(construction_, status_);
+    TF_DeleteStatus(status_);
+  }
+  float number(const char* name) { return read<float>(TF_OpKernelConstruction_GetAttrFloat, name); }
+  int64_t integer(const char* name) { return read<int64_t>(TF_OpKernelConstruction_GetAttrInt64, name); }
+  bool flag(const char* name) { return read<unsigned char>(TF_OpKernelConstruction_GetAttrBool, name) != 0; }
+  TF_DataType type(const char* name) { return read<TF_DataType>(TF_OpKernelConstruction_GetAttrType, name); }
+
+ private:
+  /** Nothing is read after a failure: the first is what TensorFlow says. */
+  template <class T>
+  T read(void (*get)(TF_OpKernelConstruction*, const char*, T*, TF_Status*), const char* name) {
+    T value{};
+    if (TF_GetCode(status_) == TF_OK) get(construction_, name, &value, status_);
+    return value;
+  }
+  TF_OpKernelConstruction* construction_;
+  TF_Status* status_ = TF_NewStatus();
 };
 
 /** One execution of a kernel: its inputs and outputs, released at its end. */
 class Call {
  public:
-  Call(TF_OpKernelContext* context, const Attributes& attributes) : at(attributes), context_(context) {}
+  explicit Call(TF_OpKernelContext* context) : context_(context) {}
   ~Call() {
     for (TF_Tensor* t : held_) TF_DeleteTensor(t);
     TF_DeleteStatus(status_);
@@ -68,7 +87,6 @@ class Call {
   }
   int64_t size(int i) { return TF_TensorElementCount(tensor(i)); }
   int64_t dim(int i, int axis) { return TF_Dim(tensor(i), axis); }
-  const Attributes& at;
 
  private:
   TF_OpKernelContext* context_;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <type_traits>
 #include <vector>
 
@@ -18,13 +19,53 @@
 
 namespace conmim {
 
+// Attributes: what an operation is told beside its inputs. Each has those that it uses; SPECS declares them to TensorFlow.
+
+/** Of LayerNorm and BatchNorm: what is added to a variance. */
+struct Epsilon {
+  static constexpr std::initializer_list<const char*> SPECS = {"eps: float"};
+  explicit Epsilon(Construction& from) : eps(from.number("eps")) {}
+  float eps;
+};
+
+/** Of attention: in how many heads, and of how many tokens an image is. */
+struct Heads {
+  static constexpr std::initializer_list<const char*> SPECS = {"heads: int >= 1", "tokens: int >= 1"};
+  explicit Heads(Construction& from) : heads(from.integer("heads")), tokens(from.integer("tokens")) {}
+  int64_t heads, tokens;
+};
+
+/** Of a product: which of its factors is transposed, and the type of the result. */
+struct Factored {
+  static constexpr std::initializer_list<const char*> SPECS = {"transpose_a: bool", "transpose_b: bool", "Ta: {float, bfloat16}",
+                                                               "Tb: {float, bfloat16}", "T: {float, bfloat16}"};
+  explicit Factored(Construction& from)
+      : transpose_a(from.flag("transpose_a")), transpose_b(from.flag("transpose_b")), type(from.type("T")) {}
+  bool transpose_a, transpose_b;
+  TF_DataType type;
+};
+
+/** Of what works on lists of tensors: how many are in each. */
+struct Count {
+  static constexpr std::initializer_list<const char*> SPECS = {"count: int >= 1"};
+  explicit Count(Construction& from) : count(from.integer("count")) {}
+  int64_t count;
+};
+
+/** Of what is written into a tensor: from which value of the tensor on. */
+struct Offset {
+  static constexpr std::initializer_list<const char*> SPECS = {"offset: int"};
+  explicit Offset(Construction& from) : offset(from.integer("offset")) {}
+  int64_t offset;
+};
+
 template <class T>
-void layerNorm(Call& call) {
+void layerNorm(Call& call, const Epsilon& at) {
   const int64_t rows = call.dim(0, 0), d = call.dim(0, 1);
   const float *x = call.in<float>(0), *w = call.in<float>(1), *b = call.in<float>(2);
   T* y = call.out<T>(0, {rows, d});
   float* stats = call.out<float>(1, {rows, 2});
-  const float eps = call.at.eps;
+  const float eps = at.eps;
   parallelRows(rows, [=](int64_t from, int64_t to, int64_t) {
     for (int64_t r = from; r < to; r++) {
       const float* row = x + r * d;
@@ -183,21 +224,21 @@ void residualGrad(Call& call) {
 }
 
 template <class T>
-Attention<T> attentionOf(Call& call) {
-  const int64_t rows = call.dim(0, 0), n = call.at.tokens, heads = call.at.heads;
+Attention<T> attentionOf(Call& call, const Heads& at) {
+  const int64_t rows = call.dim(0, 0), n = at.tokens, heads = at.heads;
   return {call.in<T>(0), call.in<float>(1), call.in<float>(2), call.optional(3), rows / n, n, heads, call.dim(0, 1) / 3 / heads};
 }
 
 template <class T>
-void attend(Call& call) {
-  const Attention<T> of = attentionOf<T>(call);
+void attend(Call& call, const Heads& at) {
+  const Attention<T> of = attentionOf<T>(call, at);
   T* out = call.out<T>(0, {of.batch * of.n, of.dim()});
   withHolder<partsOf<T, T>()>([&](auto* unit) { attention<std::remove_pointer_t<decltype(unit)>>(of, out); });
 }
 
 template <class T>
-void attendGrad(Call& call) {
-  const Attention<T> of = attentionOf<T>(call);
+void attendGrad(Call& call, const Heads& at) {
+  const Attention<T> of = attentionOf<T>(call, at);
   const T* dout = call.in<T>(4);
   T* dqkv = call.out<T>(0, {of.batch * of.n, 3 * of.dim()});
   float *dq_bias = call.out<float>(1, {of.dim()}), *dv_bias = call.out<float>(2, {of.dim()});
@@ -211,7 +252,7 @@ void attendGrad(Call& call) {
 constexpr int64_t RUN = 64;
 
 template <class T>
-void batchNorm(Call& call) {
+void batchNorm(Call& call, const Epsilon& at) {
   const int64_t rows = call.dim(0, 0), width = call.dim(0, 1);
   const T* x = call.in<T>(0);
   const float *gamma = call.optional(1), *beta = call.optional(2);
@@ -243,9 +284,12 @@ void batchNorm(Call& call) {
   });
   sums.total(0, mean.data());
   sums.total(1, square.data());
-  const float eps = call.at.eps;
+  const float eps = at.eps;
   for (int64_t i = 0; i < width; i++) {
-    const float d = mean[i] / rows, variance = std::max(square[i] / rows - d * d, square[i] * 0);
+    const float d = mean[i] / rows;
+    // In this order: where a comparison with NaN fails, std::max gives its first argument back, and what is not a number
+    // stays so.
+    const float variance = std::max(square[i] / rows - d * d, 0.f);
     stats[i] = origin[i] + d;
     stats[width + i] = variance;
     scale[i] = (gamma ? gamma[i] : 1.f) / std::sqrt(variance + eps);
@@ -264,7 +308,7 @@ void batchNorm(Call& call) {
 }
 
 template <class T>
-void batchNormGrad(Call& call) {
+void batchNormGrad(Call& call, const Epsilon& at) {
   const int64_t rows = call.dim(0, 0), width = call.dim(0, 1);
   T* dy = call.in<T>(0);
   const T* x = call.in<T>(1);
@@ -272,7 +316,7 @@ void batchNormGrad(Call& call) {
   float *dgamma = call.out<float>(0, {gamma ? width : 0}), *dbeta = call.out<float>(1, {gamma ? width : 0});
   std::vector<float> rstd(width), g_(width, 1.f), b_(width, 0.f), sum(width), dot(width);
   for (int64_t i = 0; i < width; i++) {
-    rstd[i] = 1.f / std::sqrt(stats[width + i] + call.at.eps);
+    rstd[i] = 1.f / std::sqrt(stats[width + i] + at.eps);
     if (gamma) {
       g_[i] = gamma[i];
       b_[i] = beta[i];
@@ -328,13 +372,12 @@ void columnSum(Call& call) {
 }
 
 template <class A, class B, class C>
-void matMulOf(Call& call, TF_Tensor* a, TF_Tensor* b) {
+void matMulOf(Call& call, const Factored& at, TF_Tensor* a, TF_Tensor* b) {
   const int rank = TF_NumDims(a);
-  const bool transposed_a = call.at.flag != 0, transposed_b = call.at.flag_b != 0;
   const int64_t rows = TF_Dim(a, rank - 2), width = TF_Dim(a, rank - 1);
   const int64_t b_rows = TF_Dim(b, rank - 2), b_width = TF_Dim(b, rank - 1);
-  const int64_t m = transposed_a ? width : rows, k = transposed_a ? rows : width;
-  const int64_t n = transposed_b ? b_rows : b_width, k_of_b = transposed_b ? b_width : b_rows;
+  const int64_t m = at.transpose_a ? width : rows, k = at.transpose_a ? rows : width;
+  const int64_t n = at.transpose_b ? b_rows : b_width, k_of_b = at.transpose_b ? b_width : b_rows;
   bool fits = TF_NumDims(b) == rank && k == k_of_b;
   std::vector<int64_t> shape;
   Stack stack{1, rows * width, b_rows * b_width, m * n};
@@ -346,25 +389,25 @@ void matMulOf(Call& call, TF_Tensor* a, TF_Tensor* b) {
   if (!fits) return call.fail("ConmimMatMul: these shapes have no product");
   shape.insert(shape.end(), {m, n});
   C* c = call.out<C>(0, shape);
-  product(Operand<A>{static_cast<const A*>(TF_TensorData(a)), width, !transposed_a},
-          Operand<B>{static_cast<const B*>(TF_TensorData(b)), b_width, transposed_b}, c, n, m, n, k, stack);
+  product(Operand<A>{static_cast<const A*>(TF_TensorData(a)), width, !at.transpose_a},
+          Operand<B>{static_cast<const B*>(TF_TensorData(b)), b_width, at.transpose_b}, c, n, m, n, k, stack);
 }
 
 /** Of two matrices, or of two stacks of as many; in the types that they have. */
-inline void matMul(Call& call) {
+inline void matMul(Call& call, const Factored& at) {
   TF_Tensor *a = call.tensor(0), *b = call.tensor(1);
-  const bool wide_a = TF_TensorType(a) == TF_FLOAT, wide_b = TF_TensorType(b) == TF_FLOAT, wide = call.at.type == TF_FLOAT;
-  if (wide_a && wide_b) return wide ? matMulOf<float, float, float>(call, a, b) : matMulOf<float, float, bf16>(call, a, b);
-  if (wide_a) return wide ? matMulOf<float, bf16, float>(call, a, b) : matMulOf<float, bf16, bf16>(call, a, b);
-  if (wide_b) return wide ? matMulOf<bf16, float, float>(call, a, b) : matMulOf<bf16, float, bf16>(call, a, b);
-  return wide ? matMulOf<bf16, bf16, float>(call, a, b) : matMulOf<bf16, bf16, bf16>(call, a, b);
+  const bool wide_a = TF_TensorType(a) == TF_FLOAT, wide_b = TF_TensorType(b) == TF_FLOAT, wide = at.type == TF_FLOAT;
+  if (wide_a && wide_b) return wide ? matMulOf<float, float, float>(call, at, a, b) : matMulOf<float, float, bf16>(call, at, a, b);
+  if (wide_a) return wide ? matMulOf<float, bf16, float>(call, at, a, b) : matMulOf<float, bf16, bf16>(call, at, a, b);
+  if (wide_b) return wide ? matMulOf<bf16, float, float>(call, at, a, b) : matMulOf<bf16, float, bf16>(call, at, a, b);
+  return wide ? matMulOf<bf16, bf16, float>(call, at, a, b) : matMulOf<bf16, bf16, bf16>(call, at, a, b);
 }
 
 /** Vectors one after the other, of which parts of at most 65,536 values are worked on at once. */
 class Parts {
  public:
-  explicit Parts(Call& call) {
-    for (int64_t i = 0; i < call.at.count; i++) {
+  Parts(Call& call, const Count& at) {
+    for (int64_t i = 0; i < at.count; i++) {
       const int64_t count = call.size(static_cast<int>(i));
       for (int64_t from = 0; from < count; from += VALUES) parts_.push_back({i, from, std::min(count, from + VALUES)});
     }
@@ -385,15 +428,15 @@ class Parts {
 };
 
 /** The `count` inputs from the one that is `which * count`th on. */
-inline std::vector<float*> listOf(Call& call, int64_t which) {
+inline std::vector<float*> listOf(Call& call, const Count& at, int64_t which) {
   std::vector<float*> found;
-  for (int64_t i = 0; i < call.at.count; i++) found.push_back(call.in<float>(static_cast<int>(which * call.at.count + i)));
+  for (int64_t i = 0; i < at.count; i++) found.push_back(call.in<float>(static_cast<int>(which * at.count + i)));
   return found;
 }
 
-inline void sumSquares(Call& call) {
-  const Parts vectors(call);
-  const std::vector<float*> xs = listOf(call, 0);
+inline void sumSquares(Call& call, const Count& at) {
+  const Parts vectors(call, at);
+  const std::vector<float*> xs = listOf(call, at, 0);
   std::vector<double> parts(vectors.parts(), 0.);
   vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t part) {
     const float* x = xs[which];
@@ -412,10 +455,10 @@ inline void sumSquares(Call& call) {
   *call.out<float>(0, {}) = static_cast<float>(total);
 }
 
-inline void adamW(Call& call) {
-  const Parts vectors(call);
-  const std::vector<float*> ps = listOf(call, 0), gs = listOf(call, 1), ms = listOf(call, 2), vs = listOf(call, 3);
-  const float* numbers = call.in<float>(static_cast<int>(4 * call.at.count));
+inline void adamW(Call& call, const Count& at) {
+  const Parts vectors(call, at);
+  const std::vector<float*> ps = listOf(call, at, 0), gs = listOf(call, at, 1), ms = listOf(call, at, 2), vs = listOf(call, at, 3);
+  const float* numbers = call.in<float>(static_cast<int>(4 * at.count));
   vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t) {
     float *p = ps[which], *m = ms[which], *v = vs[which];
     const float *g = gs[which], *s = numbers + 7 * which;
@@ -430,10 +473,10 @@ inline void adamW(Call& call) {
   });
 }
 
-inline void average(Call& call) {
-  const Parts vectors(call);
-  const std::vector<float*> teachers = listOf(call, 0), students = listOf(call, 1);
-  const float momentum = *call.in<float>(static_cast<int>(2 * call.at.count));
+inline void average(Call& call, const Count& at) {
+  const Parts vectors(call, at);
+  const std::vector<float*> teachers = listOf(call, at, 0), students = listOf(call, at, 1);
+  const float momentum = *call.in<float>(static_cast<int>(2 * at.count));
   vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t) {
     float* teacher = teachers[which];
     const float* student = students[which];
@@ -443,8 +486,8 @@ inline void average(Call& call) {
 }
 
 /** Values into a tensor, from its `offset`th on. */
-inline void write(Call& call) {
-  const int64_t offset = call.at.offset, count = call.size(1);
+inline void write(Call& call, const Offset& at) {
+  const int64_t offset = at.offset, count = call.size(1);
   if (offset < 0 || offset + count > call.size(0)) return call.fail("ConmimWrite: there is no room for so many values");
   std::memcpy(call.in<float>(0) + offset, call.in<float>(1), count * sizeof(float));
 }
