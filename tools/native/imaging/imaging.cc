@@ -1,6 +1,6 @@
-// The loader's arithmetic on 8-bit RGB, for electron/data: what Pillow computes, to the last bit. What each function does
-// is said, in plain JavaScript, by its twin in electron/data/augment-ops.ts and resample.ts, which it is tested against.
-// Compiled without contraction of products and sums: where Pillow truncates, a float's last bit decides.
+// The loader's arithmetic on 8-bit RGB, for electron/data: what Pillow computes, to the last bit. What each function
+// does is said, in plain JavaScript, by its twin in electron/data/augment-ops.ts and resample.ts, which it is tested
+// against. Compiled without contraction of products and sums: where Pillow truncates, a float's last bit decides.
 #include <node_api.h>
 
 #include <algorithm>
@@ -140,8 +140,8 @@ void flip(uint8_t* rgb, size_t bytes, size_t width) {
 }
 
 /** Box blurs down the columns of `[n][lanes]`, all lanes at once; edges are repeated. `other` is as large. */
-void blurColumns(std::vector<uint8_t>& image, std::vector<uint8_t>& other, size_t n, size_t lanes, int r, uint32_t inner,
-                 uint32_t outer) {
+void blurColumns(std::vector<uint8_t>& image, std::vector<uint8_t>& other, size_t n, size_t lanes, int r,
+                 uint32_t inner, uint32_t outer) {
   std::vector<uint32_t> sums(lanes);
   for (int pass = 0; pass < 3; pass++) {
     const uint8_t* from = image.data();
@@ -238,7 +238,8 @@ void acrossLines(const int32_t* from, size_t stride, const Weights& w, int32_t* 
 }
 
 /** A box of `rows` lines from `data` on, which are `stride` bytes apart. */
-void resample(const uint8_t* data, size_t stride, size_t rows, const Weights& across, const Weights& down, uint8_t* out) {
+void resample(const uint8_t* data, size_t stride, size_t rows, const Weights& across, const Weights& down,
+              uint8_t* out) {
   const size_t line = 3 * across.size;
   size_t used = 0; // numbers of a line that have a weight
   for (size_t x = 0; x < across.size; x++)
@@ -291,7 +292,9 @@ struct Array {
 /** The arguments of a call; `failed` once one was not what it must be. */
 class Arguments {
  public:
-  Arguments(napi_env env, napi_callback_info info) : env_(env) { napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr); }
+  Arguments(napi_env env, napi_callback_info info) : env_(env) {
+    napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr);
+  }
   Array array(size_t i, napi_typedarray_type type) { return arrayOf(at(i), type); }
   Array bytes(size_t i) { return array(i, napi_uint8_array); }
   double number(size_t i) {
@@ -333,7 +336,8 @@ class Arguments {
     napi_typedarray_type type;
     void* data = nullptr;
     if (napi_is_typedarray(env_, value, &found.is) != napi_ok || !found.is ||
-        napi_get_typedarray_info(env_, value, &type, &found.length, &data, nullptr, nullptr) != napi_ok || type != wanted)
+        napi_get_typedarray_info(env_, value, &type, &found.length, &data, nullptr, nullptr) != napi_ok ||
+        type != wanted)
       failed = true;
     found.data = static_cast<uint8_t*>(data);
     return failed ? Array{} : found;
@@ -405,7 +409,8 @@ bool callBoxBlurs(napi_env, Arguments& a, napi_value*) {
   if (a.failed || width == 0 || height == 0 || rgb.length / 3 / width != height || rgb.length != 3 * width * height ||
       radius > 1 << 20)
     return false;
-  boxBlurs(rgb.data, width, height, static_cast<int>(radius), static_cast<uint32_t>(inner), static_cast<uint32_t>(outer));
+  boxBlurs(rgb.data, width, height, static_cast<int>(radius), static_cast<uint32_t>(inner),
+           static_cast<uint32_t>(outer));
   return true;
 }
 bool callResample(napi_env, Arguments& a, napi_value*) {
@@ -416,7 +421,8 @@ bool callResample(napi_env, Arguments& a, napi_value*) {
   // The box lies within the picture: its first line begins at `start`, and no line goes beyond the right edge.
   if (width > data.length || rows > data.length / stride || start >= data.length) return false;
   const Weights across = a.weights(4, (stride - start % stride) / 3), down = a.weights(5, rows);
-  if (a.failed || start / stride + rows > data.length / stride || out.length != 3 * across.size * down.size) return false;
+  if (a.failed || start / stride + rows > data.length / stride || out.length != 3 * across.size * down.size)
+    return false;
   resample(data.data + start, stride, rows, across, down, out.data);
   return true;
 }
@@ -434,8 +440,8 @@ bool callNormalise(napi_env, Arguments& a, napi_value*) {
   return true;
 }
 
-}  // namespace
-}  // namespace conmim
+} // namespace
+} // namespace conmim
 
 NAPI_MODULE_INIT() {
   using namespace conmim;

@@ -13,7 +13,10 @@
 namespace conmim {
 namespace {
 
-/** holdProductsIn("automatic" | "tiles" | "pairs" | "vectors"): whether this processor can; where it cannot, nothing changes. */
+/**
+ * holdProductsIn("automatic" | "tiles" | "pairs" | "vectors"): whether this processor can; where it cannot, nothing
+ * changes.
+ */
 napi_value holdProductsIn(napi_env env, napi_callback_info info) {
   size_t count = 1;
   napi_value name, answer;
@@ -48,15 +51,15 @@ napi_value forget(napi_env, napi_callback_info) {
   return nullptr;
 }
 
-/** returnFreed(): memory that was freed, and is kept for later by the arena or the C library, goes back to the system. */
+/** returnFreed(): freed memory that the arena or the C library keeps for later goes back to the system. */
 napi_value giveBack(napi_env, napi_callback_info) {
   Arena::get().trim();
   returnFreed();
   return nullptr;
 }
 
-}  // namespace
-}  // namespace conmim
+} // namespace
+} // namespace conmim
 
 NAPI_MODULE_INIT() {
   static const std::string failure = conmim::registerOperations(); // once for a process, whatever loads it again

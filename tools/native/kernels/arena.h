@@ -1,7 +1,7 @@
-// Memory of tensors. TensorFlow's own allocator on a CPU with oneDNN keeps regions of doubling size, gives a tensor up to
-// twice of what it asks for, and never puts regions together: of a training step a fifth of what was resident held
-// nothing (docs/benchmarks.md). Here tensors lie in one piece of address space, each in the lowest gap that has room for
-// it, so that what lives for a step only closes up behind what lives as long as the network.
+// Memory of tensors. TensorFlow's own allocator on a CPU with oneDNN keeps regions of doubling size, gives a tensor up
+// to twice of what it asks for, and never puts regions together: of a training step a fifth of what was resident held
+// nothing (docs/benchmarks.md). Here tensors lie in one piece of address space, each in the lowest gap that has room
+// for it, so that what lives for a step only closes up behind what lives as long as the network.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
@@ -105,4 +105,4 @@ class Arena {
   size_t live_ = 0, used_ = 0;
 };
 
-}  // namespace conmim
+} // namespace conmim

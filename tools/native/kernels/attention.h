@@ -30,7 +30,8 @@ template <class Unit, class T>
 struct HeadMemory {
   explicit HeadMemory(const Attention<T>& of) {
     // Of the results of products there are whole panels; and whole vectors, so that no value is computed by itself.
-    const int64_t tall = (of.n + Unit::ROWS - 1) / Unit::ROWS * Unit::ROWS, across = std::max<int64_t>(Unit::COLUMNS, 16);
+    const int64_t tall = (of.n + Unit::ROWS - 1) / Unit::ROWS * Unit::ROWS;
+    const int64_t across = std::max<int64_t>(Unit::COLUMNS, 16);
     const int64_t w = (of.width + across - 1) / across * across;
     stride = (of.n + across - 1) / across * across;
     const size_t square = tall * stride, narrow = tall * w;
@@ -74,8 +75,8 @@ void attend(const Attention<T>& of, int64_t image, int64_t head, const HeadMemor
 #pragma omp simd
     for (int64_t i = 0; i < w; i++) store(memory.v + r * w + i, load(v + i) + v_bias[i]);
   }
-  block<Unit, true>(Operand<T>{memory.q, w, true}, Operand<T>{tokens + dim, stride, true}, memory.logits, memory.stride, w,
-                    0, n, 0, n);
+  block<Unit, true>(Operand<T>{memory.q, w, true}, Operand<T>{tokens + dim, stride, true}, memory.logits, memory.stride,
+                    w, 0, n, 0, n);
   for (int64_t r = 0; r < n; r++) {
     float* row = memory.logits + r * memory.stride;
     if (of.bias) {
@@ -121,7 +122,8 @@ void attention(const Attention<T>& of, T* out) {
 template <class Unit, class T>
 void attentionGrad(const Attention<T>& of, const T* dout, T* dqkv, float* dq_bias, float* dv_bias, float* dbias) {
   const int64_t n = of.n, w = of.width, dim = of.dim(), stride = 3 * dim;
-  // Images in groups, whose number does not depend on cores: the bias's gradient is summed over a group, then over groups.
+  // Images in groups, whose number does not depend on cores: the gradient of the bias is summed over each group, then
+  // over all.
   const int64_t groups = std::min<int64_t>(of.batch, 4), square = n * n, whole = (n + 15) / 16 * 16;
   std::vector<float> of_biases(groups * 2 * dim, 0.f), of_bias(dbias ? groups * of.heads * square : 0, 0.f);
   Pool::get().run(groups * of.heads, [&](int64_t task) {
@@ -142,11 +144,11 @@ void attentionGrad(const Attention<T>& of, const T* dout, T* dqkv, float* dq_bia
             sums[i] += g;
           }
       };
-      block<Unit, true>(Operand<T>{memory.probabilities, memory.stride, false}, upstream, memory.sums, memory.sums_stride, n, 0,
-                        n, 0, w);
+      block<Unit, true>(Operand<T>{memory.probabilities, memory.stride, false}, upstream, memory.sums,
+                        memory.sums_stride, n, 0, n, 0, w);
       finish(to + 2 * dim, 1.f, v_sums);
-      block<Unit, true>(Operand<T>{upstream.values, dim, true}, Operand<T>{memory.v, w, true}, memory.more, memory.stride, w, 0,
-                        n, 0, n);
+      block<Unit, true>(Operand<T>{upstream.values, dim, true}, Operand<T>{memory.v, w, true}, memory.more,
+                        memory.stride, w, 0, n, 0, n);
       float* sum = dbias ? of_bias.data() + (group * of.heads + head) * square : nullptr;
       for (int64_t r = 0; r < n; r++) {
         float *dp = memory.more + r * memory.stride, *p = memory.logits + r * memory.stride, dot = 0;
@@ -163,11 +165,11 @@ void attentionGrad(const Attention<T>& of, const T* dout, T* dqkv, float* dq_bia
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) sum[r * n + i] += dp[i];
       }
-      block<Unit, true>(Operand<T>{memory.dlogits, memory.stride, true}, Operand<T>{tokens + dim, stride, false}, memory.sums,
-                        memory.sums_stride, n, 0, n, 0, w);
+      block<Unit, true>(Operand<T>{memory.dlogits, memory.stride, true}, Operand<T>{tokens + dim, stride, false},
+                        memory.sums, memory.sums_stride, n, 0, n, 0, w);
       finish(to, of.scale(), q_sums);
-      block<Unit>(Operand<T>{memory.dlogits, memory.stride, false}, Operand<T>{memory.q, w, false}, to + dim, stride, n, 0, n, 0,
-                  w);
+      block<Unit>(Operand<T>{memory.dlogits, memory.stride, false}, Operand<T>{memory.q, w, false}, to + dim, stride, n,
+                  0, n, 0, w);
     }
   });
   for (int64_t i = 0; i < dim; i++) dq_bias[i] = dv_bias[i] = 0.f;
@@ -186,4 +188,4 @@ void attentionGrad(const Attention<T>& of, const T* dout, T* dqkv, float* dq_bia
   });
 }
 
-}  // namespace conmim
+} // namespace conmim

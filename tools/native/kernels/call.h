@@ -94,4 +94,4 @@ class Call {
   std::vector<TF_Tensor*> held_;
 };
 
-}  // namespace conmim
+} // namespace conmim

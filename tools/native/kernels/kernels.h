@@ -1,7 +1,7 @@
 // Products of matrices (products.h), attention (attention.h), and kernels that take one pass over memory where
-// TensorFlow's own operations take many: LayerNorm, GELU, residual sum, BatchNorm, AdamW. What each computes is said, in
-// plain operations, by its twin in electron/engine/kernels, which it is tested against.
-// An input that is said to be overwritten is written to where it lies: its owner may share it with nobody.
+// TensorFlow's own operations take many: LayerNorm, GELU, residual sum, BatchNorm, AdamW. What each computes is said,
+// in plain operations, by its twin in electron/engine/kernels, which it is tested against. An input that is said to be
+// overwritten is written to where it lies: its owner may share it with nobody.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -19,7 +19,7 @@
 
 namespace conmim {
 
-// Attributes: what an operation is told beside its inputs. Each has those that it uses; SPECS declares them to TensorFlow.
+// Attributes: what an operation is told beside its inputs. Each has those that it uses; SPECS declares them.
 
 /** Of LayerNorm and BatchNorm: what is added to a variance. */
 struct Epsilon {
@@ -37,8 +37,9 @@ struct Heads {
 
 /** Of a product: which of its factors is transposed, and the type of the result. */
 struct Factored {
-  static constexpr std::initializer_list<const char*> SPECS = {"transpose_a: bool", "transpose_b: bool", "Ta: {float, bfloat16}",
-                                                               "Tb: {float, bfloat16}", "T: {float, bfloat16}"};
+  static constexpr std::initializer_list<const char*> SPECS = {"transpose_a: bool", "transpose_b: bool",
+                                                               "Ta: {float, bfloat16}", "Tb: {float, bfloat16}",
+                                                               "T: {float, bfloat16}"};
   explicit Factored(Construction& from)
       : transpose_a(from.flag("transpose_a")), transpose_b(from.flag("transpose_b")), type(from.type("T")) {}
   bool transpose_a, transpose_b;
@@ -225,8 +226,8 @@ void residualGrad(Call& call) {
 
 template <class T>
 Attention<T> attentionOf(Call& call, const Heads& at) {
-  const int64_t rows = call.dim(0, 0), n = at.tokens, heads = at.heads;
-  return {call.in<T>(0), call.in<float>(1), call.in<float>(2), call.optional(3), rows / n, n, heads, call.dim(0, 1) / 3 / heads};
+  const int64_t batch = call.dim(0, 0) / at.tokens, width = call.dim(0, 1) / 3 / at.heads;
+  return {call.in<T>(0), call.in<float>(1), call.in<float>(2), call.optional(3), batch, at.tokens, at.heads, width};
 }
 
 template <class T>
@@ -248,7 +249,7 @@ void attendGrad(Call& call, const Heads& at) {
   });
 }
 
-/** Sums over `count` rows are exact to some 1e-7 of themselves only where few of them are added to a long one at a time. */
+/** A sum over many rows is exact to some 1e-7 of itself only where few of them are added to a long sum at a time. */
 constexpr int64_t RUN = 64;
 
 template <class T>
@@ -258,8 +259,8 @@ void batchNorm(Call& call, const Epsilon& at) {
   const float *gamma = call.optional(1), *beta = call.optional(2);
   T* y = call.out<T>(0, {rows, width});
   float* stats = call.out<float>(1, {2, width});
-  // Mean and variance of what is left of the first row, in one pass: a column's first value is as near to its mean as its
-  // spread is, so that their squares do not cancel.
+  // Mean and variance of what is left of the first row, in one pass: a column's first value is as near to its mean as
+  // its spread is, so that their squares do not cancel.
   std::vector<float> origin(width), mean(width), square(width), scale(width), shift(width);
   for (int64_t i = 0; i < width; i++) origin[i] = load(x + i);
   ColumnSums sums(rows, width, 2);
@@ -287,8 +288,8 @@ void batchNorm(Call& call, const Epsilon& at) {
   const float eps = at.eps;
   for (int64_t i = 0; i < width; i++) {
     const float d = mean[i] / rows;
-    // In this order: where a comparison with NaN fails, std::max gives its first argument back, and what is not a number
-    // stays so.
+    // In this order: where a comparison with NaN fails, std::max gives its first argument back, and what is not a
+    // number stays so.
     const float variance = std::max(square[i] / rows - d * d, 0.f);
     stats[i] = origin[i] + d;
     stats[width + i] = variance;
@@ -397,7 +398,8 @@ void matMulOf(Call& call, const Factored& at, TF_Tensor* a, TF_Tensor* b) {
 inline void matMul(Call& call, const Factored& at) {
   TF_Tensor *a = call.tensor(0), *b = call.tensor(1);
   const bool wide_a = TF_TensorType(a) == TF_FLOAT, wide_b = TF_TensorType(b) == TF_FLOAT, wide = at.type == TF_FLOAT;
-  if (wide_a && wide_b) return wide ? matMulOf<float, float, float>(call, at, a, b) : matMulOf<float, float, bf16>(call, at, a, b);
+  if (wide_a && wide_b)
+    return wide ? matMulOf<float, float, float>(call, at, a, b) : matMulOf<float, float, bf16>(call, at, a, b);
   if (wide_a) return wide ? matMulOf<float, bf16, float>(call, at, a, b) : matMulOf<float, bf16, bf16>(call, at, a, b);
   if (wide_b) return wide ? matMulOf<bf16, float, float>(call, at, a, b) : matMulOf<bf16, float, bf16>(call, at, a, b);
   return wide ? matMulOf<bf16, bf16, float>(call, at, a, b) : matMulOf<bf16, bf16, bf16>(call, at, a, b);
@@ -457,7 +459,8 @@ inline void sumSquares(Call& call, const Count& at) {
 
 inline void adamW(Call& call, const Count& at) {
   const Parts vectors(call, at);
-  const std::vector<float*> ps = listOf(call, at, 0), gs = listOf(call, at, 1), ms = listOf(call, at, 2), vs = listOf(call, at, 3);
+  const std::vector<float*> ps = listOf(call, at, 0), gs = listOf(call, at, 1);
+  const std::vector<float*> ms = listOf(call, at, 2), vs = listOf(call, at, 3);
   const float* numbers = call.in<float>(static_cast<int>(4 * at.count));
   vectors.parallel([&](int64_t which, int64_t from, int64_t to, int64_t) {
     float *p = ps[which], *m = ms[which], *v = vs[which];
@@ -501,4 +504,4 @@ inline void zeros(Call& call) {
   std::memset(call.out<float>(0, shape), 0, count * sizeof(float));
 }
 
-}  // namespace conmim
+} // namespace conmim

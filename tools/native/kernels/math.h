@@ -64,4 +64,4 @@ inline float erfFast(float v) {
   return x * p / q;
 }
 
-}  // namespace conmim
+} // namespace conmim

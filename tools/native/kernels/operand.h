@@ -14,4 +14,4 @@ struct Operand {
   bool along;
 };
 
-}  // namespace conmim
+} // namespace conmim

@@ -1,5 +1,6 @@
-// Operands as the processor's products of bfloat16 want them, two values of k side by side; floats in one part, rounded,
-// or in three that are as exact as they. The unit of products on processors that have such products without tiles.
+// Operands as the processor's products of bfloat16 want them, two values of k side by side; floats in one part,
+// rounded, or in three that are as exact as they. The unit of products on processors that have such products without
+// tiles.
 #pragma once
 #include "math.h"
 #include "operand.h"
@@ -78,7 +79,8 @@ inline void split(__m512 x, __m512 y, __m512i* parts, const Join& join) {
 /** Up to 32 values of one vector, in parts. */
 template <int PARTS>
 inline void piece(const float* p, int64_t count, __m512i* parts) {
-  const __m512 x = _mm512_maskz_loadu_ps(firstLanes(count), p), y = _mm512_maskz_loadu_ps(firstLanes(count - 16), p + 16);
+  const __m512 x = _mm512_maskz_loadu_ps(firstLanes(count), p);
+  const __m512 y = _mm512_maskz_loadu_ps(firstLanes(count - 16), p + 16);
   if (PARTS == 1) parts[0] = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(y, x)); // rounded as `store` does
   else split<PARTS>(x, y, parts, sideBySide);
 }
@@ -138,18 +140,20 @@ inline void packPanel(const Operand<T>& x, int64_t vector, int64_t vectors, int6
       // The next panel's place: its rows lie on other pages, where the processor does not look ahead by itself.
       const int64_t ahead = 16 * TILES * (x.along ? x.stride : 1);
       // Operands lie along k or across it, tiles too: where the two differ, they are transposed on the way.
-      if (x.along) packTiles<PARTS, TILES, PAIRS>(into, [&](int64_t i, __m512i* parts) {
-        const T* row = from + i * x.stride;
-        _mm_prefetch(row + ahead, _MM_HINT_T0);
-        if (sizeof(T) == 4) _mm_prefetch(row + ahead + 16, _MM_HINT_T0);
-        piece<PARTS>(i < have ? row : from, i < have ? count - k : 0, parts);
-      });
-      else packTiles<PARTS, TILES, !PAIRS>(into, [&](int64_t i, __m512i* parts) {
-        const int64_t left = count - k - 2 * i;
-        _mm_prefetch(from + 2 * i * x.stride + ahead, _MM_HINT_T0);
-        _mm_prefetch(from + (2 * i + 1) * x.stride + ahead, _MM_HINT_T0);
-        pair<PARTS>(left > 0 ? from + 2 * i * x.stride : from, x.stride, left > 1, left > 0 ? have : 0, parts);
-      });
+      if (x.along)
+        packTiles<PARTS, TILES, PAIRS>(into, [&](int64_t i, __m512i* parts) {
+          const T* row = from + i * x.stride;
+          _mm_prefetch(row + ahead, _MM_HINT_T0);
+          if (sizeof(T) == 4) _mm_prefetch(row + ahead + 16, _MM_HINT_T0);
+          piece<PARTS>(i < have ? row : from, i < have ? count - k : 0, parts);
+        });
+      else
+        packTiles<PARTS, TILES, !PAIRS>(into, [&](int64_t i, __m512i* parts) {
+          const int64_t left = count - k - 2 * i;
+          _mm_prefetch(from + 2 * i * x.stride + ahead, _MM_HINT_T0);
+          _mm_prefetch(from + (2 * i + 1) * x.stride + ahead, _MM_HINT_T0);
+          pair<PARTS>(left > 0 ? from + 2 * i * x.stride : from, x.stride, left > 1, left > 0 ? have : 0, parts);
+        });
       if (half == TILES - 1) into += TILES * (PARTS - 1) * TILE_BYTES;
     }
 }
@@ -201,5 +205,5 @@ struct Pairs {
   }
 };
 
-}  // namespace conmim
+} // namespace conmim
 #endif

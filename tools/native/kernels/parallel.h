@@ -35,7 +35,8 @@ class Pool {
     next_.store(0);
     open_.store(++rounds_);
     if (sleepers_.load() > 0) {
-      { std::lock_guard<std::mutex> lock(mutex_); } // none is between its last look and its sleep
+      mutex_.lock(); // none is between its last look and its sleep
+      mutex_.unlock();
       wake_.notify_all();
     }
     take();
@@ -145,4 +146,4 @@ class ColumnSums {
   std::vector<float> sums_;
 };
 
-}  // namespace conmim
+} // namespace conmim

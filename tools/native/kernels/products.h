@@ -1,6 +1,6 @@
 // Products of matrices, by blocks that fit a core's second cache (Goto and van de Geijn, Anatomy of High-Performance
-// Matrix Multiplication, 2008). Floats are cut, packed and converted a block at a time, so that nothing of a matrix's size
-// is kept beside it; what is multiplied as bfloat16, of the smaller factor all at once, for all threads.
+// Matrix Multiplication, 2008). Floats are cut, packed and converted a block at a time, so that nothing of a matrix's
+// size is kept beside it; what is multiplied as bfloat16, of the smaller factor all at once, for all threads.
 //
 // Where the processor has tiles of bfloat16 (AMX) they multiply floats too: a float is the sum of three bfloat16 to the
 // last bit, and of the nine products of two such sums the six that matter are added up in floats (Henry, Tang and
@@ -100,7 +100,8 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
   const int64_t depth = Cut(k, Unit::DEPTH, Unit::STEP).largest();
   const size_t a_panel = Unit::panelBytes(R, depth), b_panel = Unit::panelBytes(S, depth);
   const bool once = k <= depth;
-  char* memory = Workspace<0>::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
+  char* memory =
+      Workspace<0>::of(rows * a_panel + columns * b_panel + (once ? 1 : rows * columns) * R * S * sizeof(float));
   char *packed_a = memory, *packed_b = packed_a + rows * a_panel;
   float* sums = reinterpret_cast<float*>(packed_b + columns * b_panel);
   Unit unit;
@@ -116,7 +117,8 @@ void block(const Operand<A>& a, const Operand<B>& b, C* c, int64_t ldc, int64_t 
         float* sum = once ? sums : sums + (j * rows + i) * R * S;
         const Place<C> place{c + (from_m + i * R) * ldc + from_n + j * S, ldc, std::min(R, to_m - from_m - i * R),
                              std::min(S, to_n - from_n - j * S)};
-        multiplyInto<ROOM>(unit, packed_a + i * a_panel, packed_b + j * b_panel, count, at > 0 ? sum : nullptr, sum, last, place);
+        multiplyInto<ROOM>(unit, packed_a + i * a_panel, packed_b + j * b_panel, count, at > 0 ? sum : nullptr, sum,
+                           last, place);
       }
   }
 }
@@ -146,8 +148,9 @@ void productBy(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t
   Pool::get().run(stack.count * each, [&](int64_t task) {
     const int64_t s = task / each, at = task % each;
     const int64_t i = down ? at % rows.count : at / columns.count, j = down ? at / rows.count : at % columns.count;
-    block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along}, Operand<B>{b.values + s * stack.b, b.stride, b.along},
-                c + s * stack.c, ldc, k, rows.at(i), rows.at(i + 1), columns.at(j), columns.at(j + 1));
+    block<Unit>(Operand<A>{a.values + s * stack.a, a.stride, a.along},
+                Operand<B>{b.values + s * stack.b, b.stride, b.along}, c + s * stack.c, ldc, k, rows.at(i),
+                rows.at(i + 1), columns.at(j), columns.at(j + 1));
   });
 }
 
@@ -199,7 +202,8 @@ void productShared(const Operand<P>& p, const Operand<Q>& q, C* c, int64_t ldc, 
     shared.memory = Workspace<2>::of(shared.bytes());
     const int64_t panels = shared.count(), slabs = shared.slabs();
     // Neighbours by one thread: of what lies across k, they are in the same lines.
-    const int64_t group = std::clamp<int64_t>(panels * slabs / (4 * threads), 1, 8), groups = (panels + group - 1) / group;
+    const int64_t group = std::clamp<int64_t>(panels * slabs / (4 * threads), 1, 8);
+    const int64_t groups = (panels + group - 1) / group;
     Pool::get().run(slabs * groups, [&](int64_t task) {
       const int64_t from = task % groups * group;
       for (int64_t i = from; i < std::min(panels, from + group); i++) shared.pack(p, first_p, task / groups, i);
@@ -222,7 +226,8 @@ void productShared(const Operand<P>& p, const Operand<Q>& q, C* c, int64_t ldc, 
               float* sum = slabs == 1 ? sums : sums + (j * (to - from) + i - from) * R * S;
               const char *in_p = shared.at(slab, i), *in_q = own.at(slab, j);
               const int64_t at_p = i * PanelsP::WIDTH, at_q = j * PanelsQ::WIDTH;
-              const int64_t row = P_ROWS ? first_p + at_p : first_q + at_q, column = P_ROWS ? first_q + at_q : first_p + at_p;
+              const int64_t row = P_ROWS ? first_p + at_p : first_q + at_q;
+              const int64_t column = P_ROWS ? first_q + at_q : first_p + at_p;
               const int64_t have_p = std::min(PanelsP::WIDTH, shared.vectors - at_p);
               const int64_t have_q = std::min(PanelsQ::WIDTH, own.vectors - at_q);
               const Place<C> place{c + row * ldc + column, ldc, P_ROWS ? have_p : have_q, P_ROWS ? have_q : have_p};
@@ -254,7 +259,8 @@ inline bool canHold(Holder by) {
 template <int PARTS, class Act>
 void withHolder(const Act& act) {
 #ifdef CONMIM_TILES
-  if (holder == Holder::automatic ? hasTiles() : holder == Holder::tiles) return act(static_cast<Tiles<PARTS>*>(nullptr));
+  if (holder == Holder::automatic ? hasTiles() : holder == Holder::tiles)
+    return act(static_cast<Tiles<PARTS>*>(nullptr));
 #endif
 #ifdef CONMIM_PAIRS
   if (PARTS == 1 && (holder == Holder::automatic ? hasFastPairs() : holder == Holder::pairs))
@@ -284,4 +290,4 @@ void product(Operand<A> a, Operand<B> b, C* c, int64_t ldc, int64_t m, int64_t n
   });
 }
 
-}  // namespace conmim
+} // namespace conmim

@@ -96,14 +96,14 @@ void operation(const char* name, Specs inputs, Specs outputs) {
   implement<of_bf16>(name, TF_BFLOAT16);
 }
 
-}  // namespace
+} // namespace
 
 std::string registerOperations() {
   operation<layerNorm<float>, layerNorm<bf16>>("ConmimLayerNorm", {"x: float", "w: float", "b: float"},
                                                {"y: T", "stats: float"});
-  operation<layerNormGrad<float>, layerNormGrad<bf16>>(
-      "ConmimLayerNormGrad", {"dy: T", "x: float", "w: float", "stats: float", "into: float"},
-      {"dw: float", "db: float"});
+  operation<layerNormGrad<float>, layerNormGrad<bf16>>("ConmimLayerNormGrad",
+                                                       {"dy: T", "x: float", "w: float", "stats: float", "into: float"},
+                                                       {"dw: float", "db: float"});
   operation<gelu<float>, gelu<bf16>>("ConmimGelu", {"h: T", "bias: float"}, {"y: T"});
   operation<geluGrad<float>, geluGrad<bf16>>("ConmimGeluGrad", {"dy: T", "h: T", "bias: float"}, {"db: float"});
   operation<residual<float>, residual<bf16>>(
@@ -111,25 +111,26 @@ std::string registerOperations() {
   operation<residualGrad<float>, residualGrad<bf16>>(
       "ConmimResidualGrad", {"dt: float", "branch: T", "bias: float", "gamma: float", "factors: float"},
       {"dbranch: T", "dgamma: float", "dbias: float"});
-  operation<attend<float>, attend<bf16>>("ConmimAttention",
-                                         {"qkv: T", "q_bias: float", "v_bias: float", "bias: float"}, {"out: T"});
-  operation<attendGrad<float>, attendGrad<bf16>>(
-      "ConmimAttentionGrad", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float", "dout: T"},
-      {"dqkv: T", "dq_bias: float", "dv_bias: float", "dbias: float"});
+  operation<attend<float>, attend<bf16>>("ConmimAttention", {"qkv: T", "q_bias: float", "v_bias: float", "bias: float"},
+                                         {"out: T"});
+  operation<attendGrad<float>, attendGrad<bf16>>("ConmimAttentionGrad",
+                                                 {"qkv: T", "q_bias: float", "v_bias: float", "bias: float", "dout: T"},
+                                                 {"dqkv: T", "dq_bias: float", "dv_bias: float", "dbias: float"});
   operation<batchNorm<float>, batchNorm<bf16>>("ConmimBatchNorm", {"x: T", "gamma: float", "beta: float"},
                                                {"y: T", "stats: float"});
-  operation<batchNormGrad<float>, batchNormGrad<bf16>>(
-      "ConmimBatchNormGrad", {"dy: T", "x: T", "stats: float", "gamma: float", "beta: float"},
-      {"dgamma: float", "dbeta: float"});
+  operation<batchNormGrad<float>, batchNormGrad<bf16>>("ConmimBatchNormGrad",
+                                                       {"dy: T", "x: T", "stats: float", "gamma: float", "beta: float"},
+                                                       {"dgamma: float", "dbeta: float"});
   operation<columnSum<float>, columnSum<bf16>>("ConmimColumnSum", {"x: T"}, {"sum: float"});
   operation<matMul>("ConmimMatMul", {"a: Ta", "b: Tb"}, {"c: T"});
   operation<sumSquares>("ConmimSumSquares", {"x: count * float"}, {"sum: float"});
   operation<adamW>("ConmimAdamW",
-                   {"p: count * float", "g: count * float", "m: count * float", "v: count * float", "scalars: float"}, {});
+                   {"p: count * float", "g: count * float", "m: count * float", "v: count * float", "scalars: float"},
+                   {});
   operation<write>("ConmimWrite", {"into: float", "values: float"}, {});
   operation<zeros>("ConmimZeros", {"shape: int32"}, {"y: float"});
   operation<average>("ConmimAverage", {"teacher: count * float", "student: count * float", "momentum: float"}, {});
   return failure;
 }
 
-}  // namespace conmim
+} // namespace conmim

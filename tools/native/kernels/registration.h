@@ -4,7 +4,7 @@
 
 namespace conmim {
 
-/** Registers all kernels as operations of the CPU; to be called once. @returns what TensorFlow said against it, or nothing */
+/** Registers all kernels as operations of the CPU; to be called once. @returns why TensorFlow refused one, or "" */
 std::string registerOperations();
 
-}  // namespace conmim
+} // namespace conmim

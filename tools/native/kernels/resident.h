@@ -12,8 +12,9 @@ namespace conmim {
 
 /**
  * Lets go of the pages of TensorFlow's libraries that were mapped while they were loaded: a quarter of a gigabyte of
- * relocations, symbols and initializers, nearly none of which is looked at again. What is needed after all is mapped again
- * from the page cache, 64 kB at a time. Segments that may be written to, which relocations are in, are left alone.
+ * relocations, symbols and initializers, nearly none of which is looked at again. What is needed after all is mapped
+ * again from the page cache, 64 kB at a time. Segments that may be written to, which relocations are in, are left
+ * alone.
  */
 inline void forgetLoading() {
   dl_iterate_phdr(
@@ -40,4 +41,4 @@ inline void returnFreed() {
 #endif
 }
 
-}  // namespace conmim
+} // namespace conmim

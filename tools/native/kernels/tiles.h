@@ -16,12 +16,14 @@ inline bool hasTiles() {
   return has;
 }
 
-/** @tparam PARTS of how many bfloat16 a value is the sum: 3 for floats, as exact as they; 1 for floats that are rounded */
+/** @tparam PARTS how many bfloat16 a value is the sum of: 3 for floats, as exact as they; 1 for floats to be rounded */
 template <int PARTS>
 class Tiles {
  public:
   static constexpr int64_t ROWS = 32, COLUMNS = 32, DEPTH = PARTS == 1 ? 256 : 128, STEP = TILE_K;
-  static size_t panelBytes(int64_t vectors, int64_t depth) { return vectors / 16 * depth / TILE_K * PARTS * TILE_BYTES; }
+  static size_t panelBytes(int64_t vectors, int64_t depth) {
+    return vectors / 16 * depth / TILE_K * PARTS * TILE_BYTES;
+  }
 
   Tiles() {
     struct alignas(64) {
@@ -101,8 +103,7 @@ class Tiles {
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
   }
-
 };
 
-}  // namespace conmim
+} // namespace conmim
 #endif

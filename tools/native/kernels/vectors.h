@@ -73,11 +73,13 @@ struct Vectors {
         for (int64_t k = line; k < std::min(whole, line + 16); k += 4) {
           const int64_t w = std::min(v, WIDTH - 4); // the last four may be some of those before it
           const T* from = first + w * x.stride + k;
-          const Four r0 = four(from), r1 = four(from + x.stride), r2 = four(from + 2 * x.stride), r3 = four(from + 3 * x.stride);
+          const Four r0 = four(from), r1 = four(from + x.stride);
+          const Four r2 = four(from + 2 * x.stride), r3 = four(from + 3 * x.stride);
           const Four a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
           const Four c = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
           const Four columns[4] = {__builtin_shufflevector(a, c, 0, 1, 4, 5), __builtin_shufflevector(a, c, 2, 3, 6, 7),
-                                   __builtin_shufflevector(b, d, 0, 1, 4, 5), __builtin_shufflevector(b, d, 2, 3, 6, 7)};
+                                   __builtin_shufflevector(b, d, 0, 1, 4, 5),
+                                   __builtin_shufflevector(b, d, 2, 3, 6, 7)};
           for (int64_t i = 0; i < 4; i++) std::memcpy(to + (k + i) * WIDTH + w, &columns[i], sizeof(Four));
         }
     for (int64_t v = 0; v < vectors; v++)
@@ -116,4 +118,4 @@ struct Vectors {
   }
 };
 
-}  // namespace conmim
+} // namespace conmim
