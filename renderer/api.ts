@@ -1,4 +1,3 @@
-import { AppError, fromReport } from '../shared/errors.ts';
 import {
   type Answer,
   type AppEvent,
@@ -7,7 +6,8 @@ import {
   type Channel,
   type Numbered,
   type Result,
-} from '../shared/ipc.ts';
+} from '../shared/contract/index.ts';
+import { AppError, fromReport } from '../shared/errors.ts';
 import { enter } from './access.ts';
 
 /** What the preload script gives a desktop window (electron/preload.ts). */

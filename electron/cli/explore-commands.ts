@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
+import type { LookupAccuracy, LookupView } from '../../shared/contract/explore.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { LookupAccuracy, LookupView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';

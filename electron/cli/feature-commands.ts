@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { gridOf } from '../../shared/config.ts';
+import type { AttentionView, ColoursView, MapView } from '../../shared/contract/explore.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { AttentionView, ColoursView, MapView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
 import { type Target, targetOf } from '../files/outputs.ts';

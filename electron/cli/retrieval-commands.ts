@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { gridOf } from '../../shared/config.ts';
+import type { RetrievalView } from '../../shared/contract/retrieval.ts';
 import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { RetrievalView } from '../../shared/ipc.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';

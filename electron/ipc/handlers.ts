@@ -1,8 +1,10 @@
 import { hostname, platform } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
+import type { ImportedWeights } from '../../shared/contract/checkpoints.ts';
+import type { DatasetRow } from '../../shared/contract/datasets.ts';
+import type { TaskRef } from '../../shared/contract/tasks.ts';
 import type { Dataset } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { DatasetRow, ImportedWeights, TaskRef } from '../../shared/ipc.ts';
 import { named } from '../../shared/named.ts';
 import { VERSION } from '../files/project.ts';
 import { typedPath } from '../files/typed-path.ts';

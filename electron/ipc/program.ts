@@ -1,5 +1,5 @@
+import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/contract/index.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
-import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/ipc.ts';
 import { Thumbnails } from '../services/datasets/thumbnails.ts';
 import { EvaluationQueue } from '../services/evaluation/queue.ts';
 import { ExploreHost } from '../services/explore/host.ts';

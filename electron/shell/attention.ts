@@ -1,5 +1,6 @@
 import { type BrowserWindow, Notification, powerSaveBlocker } from 'electron';
-import type { AppEvent, RunRow } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
+import type { RunRow } from '../../shared/contract/runs.ts';
 import type { Program } from './shell.ts';
 
 const ENDED = {

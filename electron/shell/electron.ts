@@ -13,7 +13,7 @@ import {
   shell,
 } from 'electron';
 import { lookup } from 'mrmime';
-import type { AppEvent } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
 import { HEADERS } from './policy.ts';
 import type { Program, Shell } from './shell.ts';
 import { FIRST_SIZE, LEAST_SIZE, readWindowState, writeWindowState } from './window-state.ts';

@@ -1,4 +1,4 @@
-import type { Answer, AppInfo, Channel, Numbered } from '../../shared/ipc.ts';
+import type { Answer, AppInfo, Channel, Numbered } from '../../shared/contract/index.ts';
 
 /** What is at an address below `media/`. */
 export interface Media {

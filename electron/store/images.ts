@@ -1,7 +1,7 @@
 import { bytesOfName, escaped } from '../../shared/byte-names.ts';
+import type { Input } from '../../shared/contract/index.ts';
 import type { ImageRow, SkipReason } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { Input } from '../../shared/ipc.ts';
 import { printable } from '../../shared/printable.ts';
 import { folded } from '../../shared/text.ts';
 import { type Db, write } from './open.ts';

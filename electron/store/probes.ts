@@ -1,4 +1,4 @@
-import type { ProbeAnswer } from '../../shared/ipc.ts';
+import type { ProbeAnswer } from '../../shared/contract/explore.ts';
 import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
+import type { ImportedWeights, Input } from '../../shared/contract/index.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
-import type { ImportedWeights, Input } from '../../shared/ipc.ts';
 import { measureSizes } from '../bench/step.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { choosePrecision, engineOptions } from '../runtime/precision.ts';

@@ -1,4 +1,4 @@
-import type { AppEvent } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
 import { on } from '../api.ts';
 
 /** Something asked of the program, that is asked again when events say that it has changed. */

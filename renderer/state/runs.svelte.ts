@@ -1,4 +1,4 @@
-import type { RunRow } from '../../shared/ipc.ts';
+import type { RunRow } from '../../shared/contract/runs.ts';
 import { followPace } from '../../shared/pace.ts';
 import { call, on, onConnection } from '../api.ts';
 

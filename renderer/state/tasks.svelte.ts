@@ -1,5 +1,5 @@
+import type { Task, TaskRef } from '../../shared/contract/tasks.ts';
 import { fromReport } from '../../shared/errors.ts';
-import type { Task, TaskRef } from '../../shared/ipc.ts';
 import { call, on, onConnection } from '../api.ts';
 
 /** Long work that any window started, newest first. */

@@ -1,4 +1,4 @@
-import type { Task } from '../../shared/ipc.ts';
+import type { Task } from '../../shared/contract/tasks.ts';
 
 /** A file that a task has written: where it is, what is in it, and how Python reads it. */
 export interface Made {

@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Task } from '../../shared/ipc.ts';
+import type { Task } from '../../shared/contract/tasks.ts';
 import { hasChromium, inBothThemes, openWindow, Serving, type Window, why } from './harness.ts';
 import { IMAGES, makeLearnedRun } from './learned-run.ts';
 

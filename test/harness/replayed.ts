@@ -9,7 +9,7 @@ import { companyOf } from '../../electron/services/explore/probe-strip.ts';
 import { centrePixels } from '../../electron/services/ground/pictures.ts';
 import type { Store } from '../../electron/store/store.ts';
 import type { ReplayedLookup } from '../../methods/conmim/replay-lookups.ts';
-import type { LookupView } from '../../shared/ipc.ts';
+import type { LookupView } from '../../shared/contract/explore.ts';
 
 /**
  * What `replay` writes of one image's look-ups at a checkpoint: its weights, the image with the company that the window

@@ -1,5 +1,5 @@
 import type { OpenProgram } from '../../electron/ipc/program.ts';
-import type { Asked, Channel, Result } from '../../shared/ipc.ts';
+import type { Asked, Channel, Result } from '../../shared/contract/index.ts';
 
 /** Asks the program that `program` gives at that moment, and throws what it refuses. */
 export const callerOf =

@@ -9,7 +9,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import type { AppEvent, Task } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
+import type { Task } from '../../shared/contract/tasks.ts';
 import { isAlive } from '../processes.ts';
 import { callerOf, wait } from './calls.ts';
 

@@ -6,7 +6,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { Outside } from '../../electron/services/ground/outside.ts';
-import type { Task } from '../../shared/ipc.ts';
+import type { Task } from '../../shared/contract/tasks.ts';
 import { callerOf, wait } from './calls.ts';
 
 /** The program, with a folder called DEAD whose disk never answers while the file `dead` is there. */

@@ -6,7 +6,7 @@ import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import type { Answer, LookupView } from '../../shared/ipc.ts';
+import type { Answer, LookupView } from '../../shared/contract/index.ts';
 import { GRID, makeLearnedRun } from '../e2e/learned-run.ts';
 import { replayed, sameLookups } from '../harness/replayed.ts';
 

@@ -6,7 +6,7 @@ import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import { ASKS, CHANNEL_NAMES } from '../../shared/ipc.ts';
+import { ASKS, CHANNEL_NAMES } from '../../shared/contract/index.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;

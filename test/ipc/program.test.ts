@@ -8,8 +8,10 @@ import type { Shell } from '../../electron/shell/shell.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { AppEvent, LookupAccuracy, Task } from '../../shared/ipc.ts';
-import { CHANNEL_NAMES } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
+import type { LookupAccuracy } from '../../shared/contract/explore.ts';
+import { CHANNEL_NAMES } from '../../shared/contract/index.ts';
+import type { Task } from '../../shared/contract/tasks.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;

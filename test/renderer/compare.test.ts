@@ -3,9 +3,9 @@ import { expect, test } from 'vitest';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
 import { shortened } from '../../renderer/words.ts';
 import { chartSvg } from '../../shared/chart-svg.ts';
+import type { RunRow } from '../../shared/contract/runs.ts';
 import type { Evaluation } from '../../shared/domain.ts';
 import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
-import type { RunRow } from '../../shared/ipc.ts';
 import { lineColour, lineDash } from '../../shared/palette.ts';
 
 const run = (id: number, name: string, loss: number | null): RunRow =>

@@ -35,7 +35,7 @@ import {
   withChange,
 } from '../../renderer/views/new-run/recipe.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { PresetRow } from '../../shared/ipc.ts';
+import type { PresetRow } from '../../shared/contract/recipes.ts';
 
 const config = runConfigSchema.parse({ mask: { ratio: 0.6 } });
 const preset: PresetRow = { name: 'p', title: '', source: '', meant_for: '', own: false, config };

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { Events } from '../../electron/services/ground/events.ts';
 import { Tasks } from '../../electron/services/ground/tasks.ts';
-import type { AppEvent, TaskKind } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
+import type { TaskKind } from '../../shared/contract/tasks.ts';
 
 /** Notices that a work's result gives. */
 async function noticesOf(kind: TaskKind, result: unknown): Promise<string[]> {

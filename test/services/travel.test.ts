@@ -9,7 +9,7 @@ import { drawTravel } from '../../electron/services/sheets/travel.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { TravelStation } from '../../shared/ipc.ts';
+import type { TravelStation } from '../../shared/contract/retrieval.ts';
 import { makeImages } from '../e2e/harness.ts';
 import { scratch } from '../store/helpers.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Events } from '../../electron/services/ground/events.ts';
 import { type Deletion, Deletions } from '../../electron/services/ground/undo.ts';
-import type { AppEvent } from '../../shared/ipc.ts';
+import type { AppEvent } from '../../shared/contract/events.ts';
 import { scratch } from '../store/helpers.ts';
 
 let folder: string;

@@ -10,7 +10,7 @@ import { WebSocket } from 'ws';
 import { Events } from '../../electron/services/ground/events.ts';
 import { Access, storedToken } from '../../electron/shell/access.ts';
 import { type Served, serve } from '../../electron/shell/browser.ts';
-import type { AppEvent, Numbered } from '../../shared/ipc.ts';
+import type { AppEvent, Numbered } from '../../shared/contract/events.ts';
 
 let folder: string;
 let served: Served;

@@ -1,8 +1,8 @@
 import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { DatasetRow } from '../../../shared/contract/datasets.ts';
 import type { Dataset } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { DatasetRow } from '../../../shared/ipc.ts';
 import { notImportedParts } from '../../../shared/not-imported.ts';
 import { keptPath, onDisk, withoutPath } from '../../data/on-disk.ts';
 import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../../data/scan.ts';

@@ -1,8 +1,8 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { PreparePlan } from '../../../shared/contract/datasets.ts';
 import type { Dataset, ImageRow, PreparedSet } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { PreparePlan } from '../../../shared/ipc.ts';
 import { BATCH, prepareFiles, THREADS } from '../../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../../data/prepared.ts';
 import { fileOf } from '../../store/image-file.ts';

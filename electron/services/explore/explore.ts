@@ -1,7 +1,7 @@
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
 import type { StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Input, LookupAccuracy, LookupView } from '../../../shared/ipc.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
 import { type Random, stream } from '../../data/random.ts';

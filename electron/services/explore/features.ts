@@ -1,7 +1,7 @@
 import { gridOf, patchesOf } from '../../../shared/config.ts';
+import type { AttentionView, ColoursView, Input } from '../../../shared/contract/index.ts';
 import type { Checkpoint, ImageRow } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { AttentionView, ColoursView, Input } from '../../../shared/ipc.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';

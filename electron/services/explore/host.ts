@@ -1,6 +1,13 @@
 import type { ChildProcess } from 'node:child_process';
+import type {
+  AttentionView,
+  ColoursView,
+  Input,
+  LookupView,
+  RetrievalView,
+  TravelView,
+} from '../../../shared/contract/index.ts';
 import { AppError, type ErrorReport, fromReport } from '../../../shared/errors.ts';
-import type { AttentionView, ColoursView, Input, LookupView, RetrievalView, TravelView } from '../../../shared/ipc.ts';
 import { workerFile } from '../../files/project.ts';
 import { startProcess } from '../../processes/start-process.ts';
 import type { JobOptions } from '../ground/jobs.ts';

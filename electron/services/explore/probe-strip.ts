@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { gridOf } from '../../../shared/config.ts';
+import type { ProbeAnswer, ProbeStrip } from '../../../shared/contract/explore.ts';
 import type { ImageRow, Run, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { ProbeAnswer, ProbeStrip } from '../../../shared/ipc.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
 import { stream } from '../../data/random.ts';

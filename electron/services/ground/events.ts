@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AppEvent, Numbered } from '../../../shared/ipc.ts';
+import type { AppEvent, Numbered } from '../../../shared/contract/events.ts';
 
 /** So many events are remembered for windows that lost their connection. */
 const KEPT = 20_000;

@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { dirname, sep } from 'node:path';
+import type { FolderListing } from '../../../shared/contract/window.ts';
 import { AppError, type ErrorReport, fromReport } from '../../../shared/errors.ts';
-import type { FolderListing } from '../../../shared/ipc.ts';
 import type { OutputRules } from '../../files/outputs.ts';
 import { workerFile } from '../../files/project.ts';
 import { startProcess } from '../../processes/start-process.ts';

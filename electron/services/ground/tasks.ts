@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { Task, TaskKind, TaskRef } from '../../../shared/contract/tasks.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
-import type { Task, TaskKind, TaskRef } from '../../../shared/ipc.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import type { Events } from './events.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { Undo } from '../../../shared/contract/tasks.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
-import type { Undo } from '../../../shared/ipc.ts';
 import type { Events } from './events.ts';
 
 /** How long a deletion can be undone, ms: longer than its message is shown. */

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
+import type { FolderListing } from '../../../shared/contract/window.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { FolderListing } from '../../../shared/ipc.ts';
 import { typedPath, userFolder } from '../../files/typed-path.ts';
 import type { Outside } from '../ground/outside.ts';
 

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { Storage } from '../../../shared/contract/machine.ts';
 import type { PreparedSet, RetrievalIndex } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Storage } from '../../../shared/ipc.ts';
 import { cacheFolder, runtimeChoice } from '../../runtime/runtime-folder.ts';
 import { preparedFolder } from '../../store/home.ts';
 import type { Store } from '../../store/store.ts';

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
 import pidusage from 'pidusage';
-import type { Usage } from '../../../shared/ipc.ts';
+import type { Usage } from '../../../shared/contract/machine.ts';
 
 /** A driver that is stuck answers never, ms. */
 const SMI_PATIENCE = 10_000;

@@ -1,8 +1,8 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import type { ConfigField, ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { ConfigField, ConfigProblem } from '../../../shared/ipc.ts';
 import { DEFAULT_PRESET, PRESETS, type Preset } from '../../../shared/presets.ts';
 
 type Tree = { [key: string]: unknown };

@@ -1,5 +1,5 @@
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { Cost } from '../../../shared/ipc.ts';
+import type { Cost } from '../../../shared/contract/recipes.ts';
 import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
 import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { runJob } from '../ground/jobs.ts';

@@ -1,6 +1,6 @@
 import { patchesOf, type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import type { ConfigCheck, PresetRow } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { ConfigCheck, PresetRow } from '../../../shared/ipc.ts';
 import { PRESETS, type Preset } from '../../../shared/presets.ts';
 import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
 import { ratesAt } from '../../engine/schedule.ts';

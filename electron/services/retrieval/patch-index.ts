@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
 import type { ImageRow, RetrievalIndex, RetrievalSpec } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Input, RetrievalView, Searched } from '../../../shared/ipc.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';

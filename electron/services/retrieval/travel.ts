@@ -1,6 +1,6 @@
 import { gridOf } from '../../../shared/config.ts';
+import type { Input, RetrievalView, TravelStation, TravelView } from '../../../shared/contract/index.ts';
 import type { RetrievalSpec } from '../../../shared/domain.ts';
-import type { Input, RetrievalView, TravelStation, TravelView } from '../../../shared/ipc.ts';
 import { regrid } from '../../../shared/patches.ts';
 import { compareAnswers, nearestStop } from '../../../shared/travel.ts';
 import type { Store } from '../../store/store.ts';

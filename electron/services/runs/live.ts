@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import type { RunConfig } from '../../../shared/config.ts';
+import type { Input, RunRow, TaskRef } from '../../../shared/contract/index.ts';
 import type { QueueItem, Run } from '../../../shared/domain.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
-import type { Input, RunRow, TaskRef } from '../../../shared/ipc.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import type { FileLock } from '../../store/file-lock.ts';
 import type { Store, WatchedList } from '../../store/store.ts';

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { classMark, type Shape } from '../../../shared/colours.ts';
-import type { AttentionView, ColoursView, MapView } from '../../../shared/ipc.ts';
+import type { AttentionView, ColoursView, MapView } from '../../../shared/contract/explore.ts';
 import { placeOf } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
 import {

@@ -1,4 +1,4 @@
-import type { LookupView } from '../../../shared/ipc.ts';
+import type { LookupView } from '../../../shared/contract/explore.ts';
 import { rowAndColumn } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
 import {

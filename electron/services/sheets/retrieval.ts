@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import type { RetrievalView } from '../../../shared/ipc.ts';
+import type { RetrievalView } from '../../../shared/contract/retrieval.ts';
 import { placeOf } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
 import { bytesOf, ending, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './paper.ts';

@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import type { TravelView } from '../../../shared/ipc.ts';
+import type { TravelView } from '../../../shared/contract/retrieval.ts';
 import { placeOf } from '../../../shared/patches.ts';
 import type { Target } from '../../files/outputs.ts';
 import { beginning, bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './paper.ts';

@@ -1,7 +1,7 @@
+import type { RunRow } from '../../../shared/contract/runs.ts';
 import type { Evaluation } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { SIGN_WORDS } from '../../../shared/health.ts';
-import type { RunRow } from '../../../shared/ipc.ts';
 import { naturalOrder } from '../../../shared/natural-order.ts';
 import { folded } from '../../../shared/text.ts';
 

@@ -1,4 +1,5 @@
-import type { ConfigCheck, ConfigField, DatasetRow, PresetRow } from '../../../shared/ipc.ts';
+import type { DatasetRow } from '../../../shared/contract/datasets.ts';
+import type { ConfigCheck, ConfigField, PresetRow } from '../../../shared/contract/recipes.ts';
 import { DEFAULT_PRESET } from '../../../shared/presets.ts';
 import { call, on } from '../../api.ts';
 import { wholeFrom } from '../../state/query.ts';

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../../shared/config.ts';
-import type { Cost, Input } from '../../../shared/ipc.ts';
+import type { Cost, Input } from '../../../shared/contract/index.ts';
 import { call } from '../../api.ts';
 import { finished } from '../../state/tasks.svelte.ts';
 import { speedKey } from './recipe.ts';

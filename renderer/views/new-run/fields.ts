@@ -1,4 +1,4 @@
-import type { ConfigField } from '../../../shared/ipc.ts';
+import type { ConfigField } from '../../../shared/contract/recipes.ts';
 import { DEFAULT_PREPARED_SIZE } from '../../../shared/prepared.ts';
 import type { JsonValue } from './recipe.ts';
 

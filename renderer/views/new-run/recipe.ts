@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../../shared/config.ts';
-import type { ConfigProblem, PresetRow } from '../../../shared/ipc.ts';
+import type { ConfigProblem, PresetRow } from '../../../shared/contract/recipes.ts';
 
 /** Settings over a preset, by dotted key, as they cross to the program. */
 export type Changes = Readonly<Record<string, JsonValue>>;

@@ -1,4 +1,4 @@
-import type { RunRow } from '../../../shared/ipc.ts';
+import type { RunRow } from '../../../shared/contract/runs.ts';
 import { timeLeftAt } from '../../../shared/pace.ts';
 import { call } from '../../api.ts';
 import { attempt, offerUndo } from '../../state/toasts.svelte.ts';

@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import { PREPARED_LIMITS } from '../config.ts';
+import type { Dataset, ImageRow, SkipReason } from '../domain.ts';
+import { byId, channel, id, known, name, nothing, path, text } from './schemas.ts';
+import type { TaskRef, Undo } from './tasks.ts';
+
+/** Datasets, their images, and what is prepared of them. */
+
+/** Shorter side of prepared images, pixels. */
+const preparedSide = z.number().int().min(PREPARED_LIMITS.min).max(PREPARED_LIMITS.max);
+
+export const DATASETS = {
+  'datasets.list': channel<DatasetRow[]>()(nothing),
+  'datasets.get': channel<DatasetDetail>()(byId),
+  'datasets.import': channel<TaskRef>()(
+    z.strictObject({ name, folders: z.array(path).min(1).max(100), labels: z.enum(['none', 'folders']).optional() }),
+  ),
+  /** The photographs and drawings that come with the program. */
+  'datasets.import-sample': channel<TaskRef>()(nothing),
+  'datasets.rescan': channel<TaskRef>()(byId),
+  /** A folder of a dataset has moved: its images are looked for where it is now, and its files looked at again. */
+  'datasets.locate': channel<TaskRef>()(z.strictObject({ id, from: path, to: path })),
+  /** Refused (`changed`) where the name is not `before` any more. */
+  'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: known.optional() })),
+  /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
+  'datasets.delete': channel<Undo>()(byId),
+  /** What preparing would take; nothing is made. */
+  'prepared.plan': channel<PreparePlan>()(z.strictObject({ dataset: id, size: preparedSide })),
+  /** Keeps a dataset's images decoded and downsized, or goes on with it. */
+  'prepared.start': channel<TaskRef>()(z.strictObject({ dataset: id, size: preparedSide })),
+  /** Hidden at once, gone when the undo has run out, or when something is prepared. Refused while it is written. */
+  'prepared.delete': channel<Undo>()(byId),
+  'images.page': channel<ImagePage>()(
+    z.strictObject({
+      dataset: id,
+      offset: z.number().int().min(0),
+      limit: z.number().int().min(1).max(1000),
+      status: z.enum(['ok', 'skipped', 'vanished']).nullable(),
+      label: text.nullable(),
+      reason: text.nullable(),
+      /** Part of the path. */
+      search: text,
+      sort: z.enum(['path', 'bytes', 'pixels']),
+      descending: z.boolean(),
+    }),
+  ),
+  'images.get': channel<ImageDetail>()(byId),
+  /** Shows the file in the file manager of this machine; `shown` is false where that is not possible (browser). */
+  'images.reveal': channel<{ path: string; shown: boolean }>()(byId),
+} as const;
+
+export interface DatasetRow extends Dataset {
+  classes: number;
+  vanished_count: number;
+  bytes: number;
+  runs: number;
+  /** One of its folders that is not there now. */
+  missing_folder: string | null;
+  /** Why it is not: nothing is there, its disk does not answer, or nobody may look. */
+  missing_why: 'gone' | 'silent' | 'closed' | null;
+}
+
+export interface DatasetDetail extends DatasetRow {
+  labels_count: { label: string; count: number }[];
+  skipped: { reason: SkipReason; count: number }[];
+  /** What a person should know of its classes: they look like a split, equal files lie in several. */
+  notices: string[];
+  /** What of usable files is not seen, in words, with the number of files. */
+  notes: { note: string; count: number }[];
+  /** Least, median and greatest, pixels. */
+  width: [number, number, number] | null;
+  height: [number, number, number] | null;
+  formats: { format: string; count: number }[];
+}
+
+/** Thumbnails are at `media/thumb/<image id>`: the server caches them. */
+export interface ImagePage {
+  total: number;
+  images: ImageRow[];
+}
+
+/** What preparing a dataset at a size would take. */
+export interface PreparePlan {
+  dataset: string;
+  /** Shorter side at most, pixels. */
+  size: number;
+  /** Images that are to be prepared, and that are already. */
+  images: number;
+  ready: number;
+  /** Of those that are to be. */
+  bytes: number;
+  /** On the disk. */
+  free: number;
+}
+
+export interface ImageDetail extends ImageRow {
+  file: string;
+  /** Files of the dataset with the same content. */
+  same: { id: number; path: string }[];
+}

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { EVALUATION_TASKS, type Evaluation } from '../domain.ts';
+import { channel, id, name, path, replace } from './schemas.ts';
+import type { TaskRef } from './tasks.ts';
+
+/** Evaluations, and the report on the health of features. */
+
+export const EVALUATION = {
+  'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
+  /** Puts an evaluation at the end of the queue. Its task waits, and is there again after a restart until it has ended. */
+  'evaluations.start': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      test_dataset: id.nullable(),
+      task: z.enum(EVALUATION_TASKS).exclude(['finetune']),
+      k: z.number().int().min(1).max(1000),
+      /** Whether weights that were imported are evaluated too, where there are any. */
+      official: z.boolean(),
+    }),
+  ),
+  /** Collapse and short cuts, beside the untrained network, as one HTML file. */
+  'health.report': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      images: z.number().int().min(4).max(100_000),
+      folder: path,
+      file: name,
+      replace,
+    }),
+  ),
+} as const;

@@ -1,0 +1,198 @@
+import { z } from 'zod';
+import type { LeftOut } from '../left-out.ts';
+import { byId, channel, id, part } from './schemas.ts';
+import type { TaskRef } from './tasks.ts';
+
+/** What a network learned, asked of single images and of many: look-ups, colours, attention, map. */
+
+/** A map is of one network's features: the mean of an image's patch tokens, or its CLS token. */
+const mapOf = { checkpoint: id, dataset: id, part, untrained: z.boolean(), pool: z.enum(['mean', 'cls']) };
+
+export const EXPLORE = {
+  /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
+  'probes.get': channel<ProbeStrip>()(byId),
+  /** Computes what `probes.get` lacks. */
+  'probes.compute': channel<TaskRef>()(byId),
+  /** One image's look-ups at a checkpoint. No mask: one of the run's generator, by `draw`. */
+  'explore.lookup': channel<LookupView>()(
+    z.strictObject({
+      checkpoint: id,
+      image: id,
+      mask: z.array(z.boolean()).max(65_536).nullable(),
+      draw: z.number().int().min(0),
+      /** Asks the network as it was before training. */
+      untrained: z.boolean(),
+    }),
+  ),
+  /** Where, and on what, look-ups are right, over many images. The task's result is a `LookupAccuracy`. */
+  'explore.accuracy': channel<TaskRef>()(
+    z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
+  ),
+  /** Principal components of patch tokens as colours, on one basis for all images. */
+  'explore.colours': channel<ColoursView>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      /** Comes first; null for none. */
+      image: id.nullable(),
+      images: z.number().int().min(1).max(64),
+      part,
+      untrained: z.boolean(),
+      /** Tokens after so many blocks; null for all. */
+      block: z.number().int().min(1).max(1000).nullable(),
+      /** Colours only patches whose first component lies in the upper or lower part of its range, by a basis of their own. */
+      foreground: z.strictObject({ side: z.enum(['upper', 'lower']), threshold: z.number().min(0).max(1) }).nullable(),
+    }),
+  ),
+  /** Where a token of an image looks, in every head of every block. */
+  'explore.attention': channel<AttentionView>()(
+    z.strictObject({
+      checkpoint: id,
+      image: id,
+      part,
+      untrained: z.boolean(),
+      /** A patch, row by row; null for CLS. */
+      patch: z.number().int().min(0).max(65_535).nullable(),
+    }),
+  ),
+  /** The map of a dataset's images as it was computed last; null where it was not, or where images changed since. */
+  'explore.map': channel<MapView | null>()(z.strictObject(mapOf)),
+  /** Computes what `explore.map` lacks. */
+  'explore.map-compute': channel<TaskRef>()(z.strictObject(mapOf)),
+} as const;
+
+/** The answer at one masked patch. */
+export interface ProbeAnswer {
+  /** Place in the grid, row by row. */
+  patch: number;
+  /** The key that the student found most like its query. */
+  best: number;
+  /** Rank of the true place, from 1. */
+  rank: number;
+}
+
+export interface ProbeStrip {
+  grid: number;
+  images: { image: number; path: string; picture: string; mask: boolean[] }[];
+  /** By step; the first is the untrained network (`checkpoint` null). `answers[i]` is of `images[i]`. */
+  columns: { checkpoint: number | null; step: number; answers: ProbeAnswer[][] | null }[];
+}
+
+/** One image's look-ups. A patch is its place in the grid, row by row. */
+export interface LookupView {
+  grid: number;
+  /** What the networks saw: the middle square, as a data URL. */
+  picture: string;
+  path: string;
+  step: number;
+  temperature: number;
+  mask: boolean[];
+  answers: {
+    patch: number;
+    /** Rank of the true place, from 1. */
+    rank: number;
+    /** The same among another image's keys. */
+    control_rank: number;
+    /** The five most likely places, the likeliest first. */
+    top5: number[];
+    /** Of the K places, in ten-thousandths. */
+    chances: number[];
+    /** Nats; ln K is guessing. */
+    entropy: number;
+  }[];
+  /** Whose BatchNorm statistics were used, in words. */
+  how: string;
+}
+
+export interface LookupAccuracy {
+  grid: number;
+  /** That were asked. */
+  images: number;
+  /** That could not be read. */
+  left_out: LeftOut[];
+  /** Look-ups that found their place, by place: share, and of how many. Null where nothing was masked. */
+  places: { top1: number | null; control: number | null; n: number }[];
+  /** By how much happens in a patch: quarters, from plain to rich. */
+  content: { from: number; to: number; top1: number; control: number; n: number }[];
+  trained: { top1: number; control: number };
+  untrained: { top1: number; control: number };
+}
+
+/** First principal components of patch tokens. */
+export interface ColoursView {
+  grid: number;
+  step: number;
+  /** Blocks that the tokens went through, of `depth`. */
+  block: number;
+  depth: number;
+  images: {
+    id: number;
+    hash: string;
+    path: string;
+    /** One pixel a patch, as a data URL; transparent where it is not in the foreground. */
+    colours: string;
+  }[];
+  /** Share of the variance of the coloured patches that each of the three components has. */
+  explained: number[];
+  /** Images that could not be read. */
+  left_out: LeftOut[];
+  /** Coloured patches, and all. */
+  coloured: number;
+  patches: number;
+}
+
+/** Attention of one token to all, by block and head. */
+export interface AttentionView {
+  grid: number;
+  step: number;
+  path: string;
+  /** What the network saw: the middle square, as a data URL. */
+  picture: string;
+  depth: number;
+  heads: number;
+  /** Null: CLS. */
+  patch: number | null;
+  blocks: {
+    /** Probabilities of each of the K patches, in millionths, row by row. */
+    patches: number[];
+    /** Probability of CLS. */
+    cls: number;
+    /** Nats, over CLS and patches; ln (K + 1) is looking everywhere alike. */
+    entropy: number;
+    /** Mean over all patches of how far they look for other patches, in patches. */
+    distance: number;
+  }[][];
+}
+
+/** A dataset's images in two dimensions: near where a network's features are near. */
+export interface MapView {
+  step: number;
+  /** Usable images of the dataset, of which `ids` are on the map; more than the limit are sampled evenly. */
+  total: number;
+  /** Images that could not be read any more; the first of them are named. */
+  unreadable: number;
+  left_out: LeftOut[];
+  created_at: number;
+  ids: number[];
+  /** Of their contents, as far as an address of a picture needs. */
+  hashes: string[];
+  paths: string[];
+  x: number[];
+  y: number[];
+  labels: string[];
+  /** Of each image, its place in `labels`; -1 for none. */
+  label: number[];
+  figures: MapFigures;
+}
+
+/** How far the map can be trusted, of `sample` of its n images. */
+export interface MapFigures {
+  /** Neighbours that were compared. */
+  k: number;
+  n: number;
+  sample: number;
+  /** 1 where every neighbour on the map is one of the features too (Venna and Kaski, 2001); guessing gives about a half. */
+  trustworthiness: number;
+  /** Share of the k nearest by features that are the k nearest on the map; guessing gives k / (n - 1). */
+  kept: number;
+}

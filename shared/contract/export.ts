@@ -1,0 +1,46 @@
+import { z } from 'zod';
+import { channel, id, name, part, path, replace } from './schemas.ts';
+import type { TaskRef } from './tasks.ts';
+
+/** Files for other programs: encoders, weights, embeddings. */
+
+export const EXPORT = {
+  /** The encoder for other programs. A missing file ending is added; an existing file is refused (`conflict`). */
+  'checkpoints.export': channel<Exported>()(
+    z.strictObject({
+      checkpoint: id,
+      network: part,
+      format: z.enum(['timm', 'onnx']),
+      folder: path,
+      file: name,
+      /** A model card and its curve beside the weights. */
+      card: z.boolean(),
+      /** ONNX: the weights in FILE.data beside the graph, which is done without asking where one file cannot hold them. */
+      externalData: z.boolean(),
+      replace,
+    }),
+  ),
+  /** Embeddings of images (mean, cls) or of all their patches (tokens, projector) to one file. */
+  'embeddings.export': channel<TaskRef>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      part: z.enum(['student', 'teacher', 'untrained']),
+      feature: z.enum(['mean', 'cls', 'tokens', 'projector']),
+      format: z.enum(['parquet', 'npy', 'csv']),
+      folder: path,
+      file: name,
+      replace,
+    }),
+  ),
+  'weights.export': channel<{ path: string; bytes: number }>()(
+    z.strictObject({ checkpoint: id, part: z.enum(['student', 'teacher']), folder: path, file: name, replace }),
+  ),
+} as const;
+
+/** What an export wrote. */
+export interface Exported {
+  tensors: number;
+  /** The weights first; of ONNX whose weights are in a file of their own, the graph and then that one. */
+  files: { path: string; bytes: number }[];
+}

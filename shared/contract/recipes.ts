@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import type { RunConfig } from '../config.ts';
+import { channel, id, known, name, nothing, recipe, replace, text } from './schemas.ts';
+import type { TaskRef } from './tasks.ts';
+
+/** Configurations: their fields, presets, what they cost, and what the loader makes of images by them. */
+
+export const RECIPES = {
+  'config.fields': channel<ConfigField[]>()(nothing),
+  'presets.list': channel<PresetRow[]>()(nothing),
+  'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe, replace })),
+  'presets.delete': channel<Record<string, never>>()(z.strictObject({ name: known })),
+  /** Every problem of a configuration at once, and what follows from it. */
+  'config.check': channel<ConfigCheck>()(z.strictObject({ ...recipe, dataset: id.nullable() })),
+  /** Time, memory and disk, by measuring a few steps in a process of its own. The task's result is a `Cost`. */
+  'config.estimate': channel<TaskRef>()(z.strictObject({ ...recipe, dataset: id })),
+  /** What the loader would make of images: both views, and the mask. Pictures are data URLs. */
+  'lab.preview': channel<LabPreview[]>()(
+    z.strictObject({
+      ...recipe,
+      dataset: id,
+      images: z.array(id).max(12),
+      /** Which draw of the random numbers. */
+      draw: z.number().int().min(0),
+    }),
+  ),
+} as const;
+
+/** A field of a configuration, for a form. */
+export interface ConfigField {
+  /** `section.field`. */
+  key: string;
+  kind: 'number' | 'integer' | 'boolean' | 'choice' | 'range' | 'numbers';
+  nullable: boolean;
+  choices: string[] | null;
+  min: number | null;
+  max: number | null;
+  /** Unit, meaning and source. */
+  description: string;
+  default: unknown;
+}
+
+export interface PresetRow {
+  name: string;
+  title: string;
+  source: string;
+  meant_for: string;
+  config: RunConfig;
+  /** Saved by the user. */
+  own: boolean;
+}
+
+export interface ConfigProblem {
+  /** Dotted key; empty for the whole. */
+  key: string;
+  message: string;
+  /** What to do: the nearest valid value. */
+  next: string;
+}
+
+export interface ConfigCheck {
+  /** Null where there are problems. */
+  config: RunConfig | null;
+  problems: ConfigProblem[];
+  /** Where it differs from the preset. */
+  differs: { key: string; preset: unknown; value: unknown }[];
+  /** Null where there are problems, or no dataset. */
+  plan: {
+    images: number;
+    steps: number;
+    steps_per_epoch: number;
+    /** Patches of an image: keys of its dictionary. */
+    K: number;
+    masked: number;
+    /** Where settings work out differently from what they say, or do not fit together; each with the setting to change. */
+    notices: string[];
+    parameters: number;
+    checkpoint_bytes: number;
+    /** At most 200 points over the whole run. */
+    curves: { step: number[]; lr: number[]; weight_decay: number[]; momentum: number[] };
+  } | null;
+}
+
+export interface Cost {
+  /** Whole run. */
+  seconds: number;
+  images_per_s: number;
+  peak_memory: number;
+  checkpoint_bytes: number;
+  steps: number;
+  /** How each figure was obtained. */
+  how: string;
+  /** A warning where it will not fit into memory, with the setting that would change that. */
+  warning: string | null;
+}
+
+export interface LabPreview {
+  image: number;
+  /** Of its content as it was imported. */
+  hash: string;
+  path: string;
+  width: number;
+  height: number;
+  /** Patches along a side. */
+  grid: number;
+  /** Row by row; true where the student sees the mask token. */
+  mask: boolean[];
+  student: string;
+  teacher: string;
+  /** What was drawn for the teacher, in words. */
+  drawn: string[];
+  crop: { left: number; top: number; width: number; height: number };
+}
