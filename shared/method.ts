@@ -1,0 +1,178 @@
+import type { z } from 'zod';
+import type { RunConfig, RunConfigInput } from './config.ts';
+import type { Metric, Uniform } from './domain.ts';
+import type { MaskShape } from './masking.ts';
+
+/** What the house asks of a method's description (methods/NAME/method.ts). It is plain data and pure functions: no tensors. */
+export interface Method {
+  /** Name of its folder, and of `method.name` in a configuration. */
+  name: string;
+  title: string;
+  paper: { title: string; arxiv: string; year: number };
+  /** For a person who chooses: what it learns from, and what it is good for; a sentence or two. */
+  about: string;
+  /** Sections of the configuration that a run of this method has beside the common ones; each fills itself with defaults. */
+  sections: Readonly<Record<string, z.ZodType>>;
+  /** Over the defaults of the common sections. */
+  defaults: RunConfigInput;
+  /** Common settings that do nothing here, or that have one possible value: windows do not show them. Dotted keys. */
+  fixed: readonly string[];
+  /** What no single field can say. @param refuse the path of the field at fault, and what is wrong with it */
+  check(config: RunConfig, refuse: (path: [section: string, field: string], message: string) => void): void;
+  /** How a field of `sections` is shown, by dotted key. */
+  fields: Readonly<Record<string, FieldMeta>>;
+  presets: readonly Preset[];
+  /** The preset that a newcomer gets. */
+  defaultPreset: string;
+  /** What the loader makes of an image. */
+  views(config: RunConfig): readonly ViewSpec[];
+  /** Which patches of an image are hidden, `[K]`, 1 = hidden; null where nothing is. */
+  mask: ((config: RunConfig, shape: MaskShape, random: Uniform) => Uint8Array) | null;
+  /** What a step says of itself beside its loss. */
+  figures: readonly Figure[];
+  /** Charts of a run beside those of every run (gradient, rates, speed); the first has the loss. */
+  charts: readonly Chart[];
+  /** What a network gives that has learned nothing. */
+  chance(config: RunConfig, options?: ChanceOptions): Chance;
+  /** What goes wrong with a run, by its last steps; null where nothing does, or it is too early to say. */
+  alarm(last: LastSteps, config: RunConfig): Sign | null;
+  /** What a whole curve tells beside that. */
+  notes(metrics: readonly Metric[], config: RunConfig): Sign[];
+  /** Whether a moving average of the student is trained beside it. */
+  hasTeacher: boolean;
+  /** Ablations that are suggested: a setting, and its values as they are typed. */
+  ablations: readonly Ablation[];
+  /** Screens of Explore that only this method has, by the names of their components. */
+  explains: readonly Explanation[];
+}
+
+/** How a setting is shown. */
+export interface FieldMeta {
+  /** Where its name in words is not what people say. */
+  label?: string;
+  /** A slider's reach: narrower than what is valid, where most of that is never wanted. */
+  slider?: SliderSpec;
+  /** What it takes when its "none" is taken back. */
+  fallback?: number;
+  /** Whether another value is another speed, another picture of the views. */
+  affects?: readonly ('speed' | 'views')[];
+}
+
+export interface SliderSpec {
+  min: number;
+  max: number;
+  step: number;
+  log?: boolean;
+}
+
+/** A recipe: where it comes from, what it is for, what it costs. */
+export interface Preset {
+  name: string;
+  title: string;
+  /** Paper, command or experiment that the values come from. */
+  source: string;
+  /** For which machine and data. */
+  meant_for: string;
+  /** How long it took, and what came out, as it was measured; missing where nobody measured it here. */
+  expected?: string;
+  config: RunConfigInput;
+}
+
+/** One picture that is made of an image. */
+export interface ViewSpec {
+  /** Key of the batch's pixels, and purpose of its draws. */
+  name: string;
+  /** As a person reads it: "student", "first crop". */
+  title: string;
+  /** Side, pixels. */
+  side: number;
+  /** Crop and flip are drawn under this purpose: views of one geometry show the same place. */
+  geometry: string;
+  /** Colours drawn under its own name, none, or the very pixels of another view. */
+  colours: 'strong' | 'weak' | { same: string };
+  /** Whether the mask hides patches of it. */
+  isMasked: boolean;
+}
+
+/** A number that a step says, in `Metric.figures`. */
+export interface Figure {
+  key: string;
+  title: string;
+  /** `share`: between 0 and 1, shown as per cent. */
+  scale: 'share' | 'plain';
+  unit: string;
+  /** Whether lists and tables of runs have a column for it. */
+  isMain: boolean;
+  /** What it is, in a sentence. */
+  about: string;
+}
+
+export interface Chart {
+  title: string;
+  unit: string;
+  lines: readonly ChartLine[];
+  /** Values that lines are held against: what guessing gives, for example. Of the unit that is stored. */
+  references?(chance: Chance, config: RunConfig): { label: string; value: number }[];
+  /** From 0 to 100 per cent. */
+  isShare?: boolean;
+  /** Whether it may have a logarithmic axis. */
+  mayBeLog?: boolean;
+  /** Few values, which smoothing would only blur. */
+  isSparse?: boolean;
+}
+
+export interface ChartLine {
+  /** `loss`, or a figure's key. */
+  key: string;
+  label: string;
+  /** Place in the palette, and dashes. */
+  colour: number;
+  dash?: number;
+}
+
+export interface ChanceOptions {
+  /** Images that are asked at once, where that is not the micro-batch of training. */
+  batch?: number;
+  /** Classes of a fine-tuning. */
+  classes?: number;
+}
+
+export interface Chance {
+  loss: number;
+  /** Where that loss comes from: `ln K`, `predicting nothing`. */
+  words: string;
+  /** By figure: what guessing gives. Missing where guessing means nothing. */
+  figures: Readonly<Record<string, number>>;
+}
+
+/** What goes wrong with a run, or is worth knowing: the same in its window, in the list of runs and in its health report. */
+export interface Sign {
+  /** In a word or two, where there is room for no more. */
+  word: string;
+  kind: string;
+  /** `alarm`: it is going wrong; `note`: worth knowing. */
+  level: 'alarm' | 'note';
+  text: string;
+  advice: string;
+}
+
+/** What a run's last steps are judged by. */
+export interface LastSteps {
+  /** The last ten, or more; in order. */
+  metrics: readonly Metric[];
+  /** The last one at which the figures that are measured seldom were measured; null where none was. */
+  measured: Metric | null;
+}
+
+export interface Ablation {
+  title: string;
+  key: string;
+  /** Values, with commas between. */
+  values: string;
+}
+
+/** A screen of Explore that only some methods have. */
+export interface Explanation {
+  key: string;
+  title: string;
+}
