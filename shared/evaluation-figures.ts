@@ -1,4 +1,4 @@
-import type { Evaluation } from './domain.ts';
+import type { Evaluation } from './evaluation.ts';
 
 export interface Figure {
   task: string;

@@ -1,7 +1,7 @@
 import type { RunConfig } from './config.ts';
 import { patchesOf } from './config.ts';
-import type { Metric, Run } from './domain.ts';
 import { guessingOf, lossWords } from './guessing.ts';
+import type { Metric, Run } from './run.ts';
 
 /** What goes wrong with a run, or is worth knowing: the same in its window, in the list of runs and in its health report. */
 export interface Sign {

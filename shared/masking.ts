@@ -1,5 +1,5 @@
 import type { MaskConfig } from './config.ts';
-import type { Uniform } from './domain.ts';
+import type { Uniform } from './random.ts';
 
 export interface MaskShape {
   /** Patches along a side. */

@@ -1,7 +1,8 @@
 import type { z } from 'zod';
 import type { RunConfig, RunConfigInput } from './config.ts';
-import type { Metric, Uniform } from './domain.ts';
 import type { MaskShape } from './masking.ts';
+import type { Uniform } from './random.ts';
+import type { Metric } from './run.ts';
 
 /** What the house asks of a method's description (methods/NAME/method.ts). It is plain data and pure functions: no tensors. */
 export interface Method {

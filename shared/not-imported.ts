@@ -1,4 +1,25 @@
-import type { NotImported } from './domain.ts';
+/** What a scan of a dataset's folders left out. Paths are in the store's form; of many only the first are kept. */
+export interface NotImported {
+  /** Files that are no images, by what they are: an extension in lower case, or what their content is. */
+  kinds: { kind: string; count: number }[];
+  /** Folders that could not be listed. */
+  closed: Places;
+  /** Folders that systems and other programs keep previews and deleted files in. */
+  system: Places;
+  /** Files and folders whose name begins with a dot. */
+  hidden: Places;
+  /** This program's own folders. */
+  own: Places;
+  /** Pipes, sockets, devices. */
+  special: Places;
+  /** Links to files or folders that are not there. */
+  broken: Places;
+}
+
+export interface Places {
+  count: number;
+  paths: string[];
+}
 
 /** At most this many kinds and paths are named; of the rest only their number is given. */
 const NAMED = 5;

@@ -1,4 +1,4 @@
-import type { Metric } from './domain.ts';
+import type { Metric } from './run.ts';
 
 /** Steps over which a pace is averaged: on a busy machine single steps differ several times over. */
 export const PACE_STEPS = 50;

@@ -1,5 +1,38 @@
 import { type RunConfig, runConfigSchema } from './config.ts';
 
+/** A dataset's images, decoded and downsized, kept in files. */
+export interface PreparedSet {
+  id: number;
+  dataset_id: number;
+  /** Shorter side at most, pixels. */
+  size: number;
+  /** The file that is written to, from 1; 0 before there is one. */
+  file: number;
+  /** Bytes of it that are whole. */
+  end: number;
+  /** The process that writes to it, and when it last did. */
+  pid: number | null;
+  heartbeat: number | null;
+  created_at: number;
+  /** Images in it that are as they were when they were prepared. */
+  images: number;
+  /** Usable images of the dataset that are not in it, or have changed since. */
+  missing: number;
+}
+
+/** Pixels of an image in a set's file of this number. */
+export interface PreparedImage {
+  image_id: number;
+  file: number;
+  start: number;
+  width: number;
+  height: number;
+  /** Of the source file, as the dataset knew it. */
+  hash: string;
+  /** Of the pixels; null where an older version kept none. */
+  crc32: number | null;
+}
+
 /** Sizes are multiples of this, pixels. */
 const STEP = 32;
 

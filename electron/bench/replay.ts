@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIRST_METHOD, loadOf, METHODS } from '../../methods/index.ts';
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { encode } from '../engine/encoder.ts';
 import { hostCopy, hostTidy } from '../engine/host.ts';
 import { all } from '../engine/layers/embed.ts';

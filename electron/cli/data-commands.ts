@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { suggested } from '../../shared/command.ts';
-import type { Dataset, NotImported } from '../../shared/domain.ts';
+import type { Dataset } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { NotImported } from '../../shared/not-imported.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';
 import { printable } from '../../shared/printable.ts';
 import { importDataset } from '../services/datasets/datasets.ts';

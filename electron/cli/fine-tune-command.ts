@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { Run } from '../../shared/domain.ts';
+import type { Run } from '../../shared/run.ts';
 import type { EvaluationResult } from '../services/evaluation/evaluation.ts';
 import { splitSetting } from '../services/recipes/configuration.ts';
 import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/runs/fine-tune.ts';

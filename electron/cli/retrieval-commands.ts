@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { gridOf } from '../../shared/config.ts';
 import type { RetrievalView } from '../../shared/contract/retrieval.ts';
-import type { RetrievalSpec } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
+import type { RetrievalSpec } from '../../shared/retrieval.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';

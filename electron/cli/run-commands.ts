@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import type { Metric, Notice, Run } from '../../shared/domain.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import { PRESETS } from '../../shared/presets.ts';
+import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { span } from '../processes/spans.ts';
 import { buildConfig, configKeys, describeKey } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';

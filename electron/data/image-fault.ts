@@ -1,4 +1,4 @@
-import type { SkipReason } from '../../shared/domain.ts';
+import type { SkipReason } from '../../shared/dataset.ts';
 
 /** Why an image file cannot be used: the reason to record, and words for a person. */
 export class ImageFault extends Error {

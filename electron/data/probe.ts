@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import type { ImageRow, SkipReason } from '../../shared/domain.ts';
+import type { ImageRow, SkipReason } from '../../shared/dataset.ts';
 import {
   DEFAULT_MAX_PIXELS,
   type DecodedImage,

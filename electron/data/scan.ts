@@ -1,7 +1,7 @@
 import { constants, type Dirent } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join, sep } from 'node:path';
-import type { NotImported, Places } from '../../shared/domain.ts';
+import type { NotImported, Places } from '../../shared/not-imported.ts';
 import { contentKind, sniffFormat } from './decode.ts';
 import { kept, keptPath, onDisk } from './on-disk.ts';
 

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
-import type { StateDict, TensorSequence, TensorSource, Uniform } from '../../shared/domain.ts';
 import type { FineTuneSettings } from '../../shared/finetune.ts';
+import type { Uniform } from '../../shared/random.ts';
+import type { StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { type BlocksOptions, encode, ownTable, SHARED_TABLE } from './encoder.ts';
 import { hostTidy } from './host.ts';
 import { all } from './layers/embed.ts';

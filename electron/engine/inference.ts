@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { encode } from './encoder.ts';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { hostTidy } from './host.ts';

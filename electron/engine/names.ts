@@ -1,4 +1,4 @@
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 
 /**
  * A plain ViT has one bias for queries, keys and values; this engine, as BEiT, none for keys. It adds the same to all

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 
-import type { HostTensor, TensorSequence, TensorSource } from '../../shared/domain.ts';
+import type { HostTensor, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { hostCopy } from './host.ts';
 import type { Storage } from './kernels/device.ts';
 import { type BufferSpec, type EncoderConfig, type ParameterSpec, requireTensor } from './parameters.ts';

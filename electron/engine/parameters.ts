@@ -1,7 +1,8 @@
 import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
-import type { HostTensor, StateDict, TensorSource, Uniform } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { Uniform } from '../../shared/random.ts';
+import type { HostTensor, StateDict, TensorSource } from '../../shared/tensors.ts';
 
 /** How a parameter starts. */
 export type Init =

@@ -1,4 +1,4 @@
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import type { Rates } from './schedule.ts';
 import type { Method, StepResult, TrainerConfig } from './trainer.ts';
 

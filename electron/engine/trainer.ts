@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core';
-import type { StateDict, TensorPart, TensorSequence, TensorSource } from '../../shared/domain.ts';
+import type { TensorPart } from '../../shared/checkpoint.ts';
+import type { StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import type { Storage } from './kernels/device.ts';
 import { average } from './kernels/update.ts';
 import { Network, type NetworkSpec } from './network.ts';

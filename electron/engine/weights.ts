@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { StateDict, TensorSequence, TensorSource } from '../../shared/domain.ts';
+import type { StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { hostCopy } from './host.ts';
 import { isCompiled, type Storage, storageOf, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';

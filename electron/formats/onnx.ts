@@ -1,4 +1,4 @@
-import type { HostTensor } from '../../shared/domain.ts';
+import type { HostTensor } from '../../shared/tensors.ts';
 import {
   ATTRIBUTE_TYPE,
   type AttributeMessage,

@@ -1,5 +1,5 @@
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { openSource, type Source } from '../files/files.ts';
 import { BYTES_OF, toFloat32 } from './dtype.ts';
 import { parsePickle } from './pickle.ts';

@@ -1,5 +1,5 @@
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { openSource, type Replace, type Source, writeWhole } from '../files/files.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
 import { type KeyFault, keyFault } from './json-keys.ts';

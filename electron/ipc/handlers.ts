@@ -3,7 +3,7 @@ import { basename, dirname, resolve } from 'node:path';
 import type { ImportedWeights } from '../../shared/contract/checkpoints.ts';
 import type { DatasetRow } from '../../shared/contract/datasets.ts';
 import type { TaskRef } from '../../shared/contract/tasks.ts';
-import type { Dataset } from '../../shared/domain.ts';
+import type { Dataset } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
 import { VERSION } from '../files/project.ts';

@@ -1,14 +1,8 @@
+import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import type {
-  Checkpoint,
-  HostTensor,
-  Metric,
-  StateDict,
-  TensorPart,
-  TensorSequence,
-  TensorSource,
-} from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { Metric } from '../../shared/run.ts';
+import type { HostTensor, StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { floatsOf, toBlob } from './blobs.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';

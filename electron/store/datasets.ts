@@ -1,6 +1,7 @@
-import type { Dataset, NotImported } from '../../shared/domain.ts';
+import type { Dataset } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
+import type { NotImported } from '../../shared/not-imported.ts';
 import { fromJson } from './json.ts';
 import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { Needs } from './needs.ts';

@@ -1,4 +1,4 @@
-import type { Evaluation } from '../../shared/domain.ts';
+import type { Evaluation } from '../../shared/evaluation.ts';
 import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Dataset, ImageRow } from '../../shared/domain.ts';
+import type { Dataset, ImageRow } from '../../shared/dataset.ts';
 
 /**
  * Where an image lies, in the form in which the store keeps paths: for words and as a key. Whoever opens it gives it to

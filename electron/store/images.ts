@@ -1,6 +1,6 @@
 import { bytesOfName, escaped } from '../../shared/byte-names.ts';
 import type { Input } from '../../shared/contract/index.ts';
-import type { ImageRow, SkipReason } from '../../shared/domain.ts';
+import type { ImageRow, SkipReason } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { printable } from '../../shared/printable.ts';
 import { folded } from '../../shared/text.ts';

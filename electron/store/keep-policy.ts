@@ -1,5 +1,5 @@
+import type { Checkpoint } from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import type { Checkpoint } from '../../shared/domain.ts';
 
 export type KeepPolicy = Pick<RunConfig['checkpoint'], 'keep_last' | 'keep_best' | 'keep_every_epochs'>;
 

@@ -1,4 +1,4 @@
-import type { Metric } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
 import { type Db, write } from './open.ts';
 
 /** Columns that may be null: not measured at this step. In `MEASURED` a null stands for NaN. */

@@ -1,4 +1,4 @@
-import type { Notice } from '../../shared/domain.ts';
+import type { Notice } from '../../shared/run.ts';
 import { type Db, write } from './open.ts';
 
 /** What a person should know of a run, beside how it ended. */

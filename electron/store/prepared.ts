@@ -1,5 +1,5 @@
-import type { PreparedImage, PreparedSet } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { PreparedImage, PreparedSet } from '../../shared/prepared.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
 import { type Db, write } from './open.ts';

@@ -1,4 +1,4 @@
-import type { QueueItem } from '../../shared/domain.ts';
+import type { QueueItem } from '../../shared/queue.ts';
 import { type Db, write } from './open.ts';
 
 const TABLES = { run: 'runs', evaluation: 'queued_evaluations' } as const;

@@ -1,5 +1,5 @@
-import type { Evaluation, QueuedEvaluation } from '../../shared/domain.ts';
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
+import type { Evaluation, QueuedEvaluation } from '../../shared/evaluation.ts';
 import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import type { FileLock } from './file-lock.ts';

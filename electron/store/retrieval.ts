@@ -1,5 +1,6 @@
-import type { ImageRow, RetrievalIndex, RetrievalSpec } from '../../shared/domain.ts';
+import type { ImageRow } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { RetrievalIndex, RetrievalSpec } from '../../shared/retrieval.ts';
 import { type Db, write } from './open.ts';
 
 const SELECT = `

@@ -1,6 +1,6 @@
-import type { Run, RunStatus } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import type { Run, RunStatus } from '../../shared/run.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
 import { fromJson } from './json.ts';

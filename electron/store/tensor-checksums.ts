@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { TensorPart } from '../../shared/domain.ts';
+import type { TensorPart } from '../../shared/checkpoint.ts';
 
 // SQLite notices what is wrong with its own structure, and nothing of what a disk changed in a value. CRC-32, because
 // Node computes it at gigabytes a second: a checkpoint takes longer to be read than to be checked.

@@ -1,7 +1,8 @@
-import type { Run, StateDict, TensorSource } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
+import type { Run } from '../../shared/run.ts';
+import type { StateDict, TensorSource } from '../../shared/tensors.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
 import { drawMixing, mixImages, mixTargets, randomErase } from '../data/mixing.ts';

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import type { RunStatus } from '../../shared/domain.ts';
 import { type ErrorReport, toReport } from '../../shared/errors.ts';
+import type { RunStatus } from '../../shared/run.ts';
 import { workerFile } from '../files/project.ts';
 import { signalWords } from '../processes/signals.ts';
 import { startProcess } from '../processes/start-process.ts';

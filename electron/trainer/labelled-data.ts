@@ -1,7 +1,7 @@
-import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { parseRandAugment } from '../../shared/rand-augment.ts';
+import type { Run } from '../../shared/run.ts';
 import type { Store } from '../store/store.ts';
 import { type LabelledSplit, splitLabelled } from './labelled.ts';
 import { RunData } from './run-data.ts';

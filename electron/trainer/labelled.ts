@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Dataset, ImageRow } from '../../shared/domain.ts';
+import type { Dataset, ImageRow } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { splitWords } from '../../shared/labels.ts';
 import type { ImageReader, Readable } from '../data/readable.ts';

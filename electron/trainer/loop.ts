@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Checkpoint, Metric, Run, TensorPart, TensorSequence } from '../../shared/domain.ts';
+import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { Metric, Run } from '../../shared/run.ts';
+import type { TensorSequence } from '../../shared/tensors.ts';
 import type { Batch, Position } from '../data/loader.ts';
 import { type Rates, ratesAt } from '../engine/schedule.ts';
 import { span } from '../processes/spans.ts';

@@ -1,5 +1,5 @@
-import type { Metric, RunStatus } from '../../shared/domain.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
+import type { Metric, RunStatus } from '../../shared/run.ts';
 import type { BackendInfo } from '../runtime/backend.ts';
 
 /** What the trainer says to the process that started it. Gigabytes do not go this way: it writes them itself. */

@@ -1,7 +1,7 @@
 import { suggested } from '../../shared/command.ts';
-import type { Run } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
+import type { Run } from '../../shared/run.ts';
 import { type Batch, type Failure, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
 import { span } from '../processes/spans.ts';
 import type { Store } from '../store/store.ts';

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import type { Dataset, ImageRow } from '../../shared/domain.ts';
+import type { Dataset, ImageRow } from '../../shared/dataset.ts';
 import { samplesOf } from '../data/loader.ts';
 import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';

@@ -1,6 +1,6 @@
 import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import type { Run } from '../../shared/domain.ts';
+import type { Run } from '../../shared/run.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { hostCopy } from '../engine/host.ts';

@@ -1,5 +1,5 @@
-import type { RunStatus } from '../../shared/domain.ts';
 import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
+import type { RunStatus } from '../../shared/run.ts';
 import { sinceStart, span } from '../processes/spans.ts';
 import { Store } from '../store/store.ts';
 import type { FineTuning } from '../trainer/fine-tuning.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { channelsLast, type Replay } from '../../electron/engine/replay.ts';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { lookupsOf } from './replay-lookups.ts';
 import { type ConMIMBatch, type ConMIMConfig, conmim } from './step.ts';
 

@@ -7,7 +7,7 @@ import { replay } from '../../electron/bench/replay.ts';
 import { sincosPositions } from '../../electron/engine/layers/position.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { draw } from './step.ts';
 
 // What the published code gave (models_mae.py, in PyTorch, fp32, CPU). Bounds as fp32 itself allows them: losses 1e-5,

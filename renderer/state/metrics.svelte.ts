@@ -1,4 +1,4 @@
-import type { Metric } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
 import { type AppError, call, on } from '../api.ts';
 import { sayError } from './toasts.svelte.ts';
 

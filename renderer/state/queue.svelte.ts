@@ -1,6 +1,6 @@
 import type { RunRow } from '../../shared/contract/runs.ts';
 import type { Task } from '../../shared/contract/tasks.ts';
-import type { QueueItem } from '../../shared/domain.ts';
+import type { QueueItem } from '../../shared/queue.ts';
 import { runs } from './runs.svelte.ts';
 import { tasks } from './tasks.svelte.ts';
 

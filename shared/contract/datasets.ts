@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { PREPARED_LIMITS } from '../config.ts';
-import type { Dataset, ImageRow, SkipReason } from '../domain.ts';
+import type { Dataset, ImageRow, SkipReason } from '../dataset.ts';
 import { byId, channel, id, known, name, nothing, path, text } from './schemas.ts';
 import type { TaskRef, Undo } from './tasks.ts';
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EVALUATION_TASKS, type Evaluation } from '../domain.ts';
+import { EVALUATION_TASKS, type Evaluation } from '../evaluation.ts';
 import { channel, id, name, path, replace } from './schemas.ts';
 import type { TaskRef } from './tasks.ts';
 

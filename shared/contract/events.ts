@@ -1,5 +1,5 @@
-import type { Metric } from '../domain.ts';
 import type { ErrorReport } from '../errors.ts';
+import type { Metric } from '../run.ts';
 import type { Usage } from './machine.ts';
 import type { RunRow } from './runs.ts';
 import type { Task } from './tasks.ts';

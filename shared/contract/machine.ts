@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type BackendChoice, USES } from '../backends.ts';
-import type { RetrievalIndex } from '../domain.ts';
+import type { RetrievalIndex } from '../retrieval.ts';
 import { channel, nothing, path } from './schemas.ts';
 import type { TaskRef } from './tasks.ts';
 

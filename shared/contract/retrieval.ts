@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { RetrievalIndex } from '../domain.ts';
+import type { RetrievalIndex } from '../retrieval.ts';
 import type { Place } from '../travel.ts';
 import { byId, channel, id, nothing, text } from './schemas.ts';
 import type { TaskRef, Undo } from './tasks.ts';

@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import type { Checkpoint, Evaluation, Metric, Notice, Run } from '../domain.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import type { Evaluation } from '../evaluation.ts';
 import type { Sign } from '../health.ts';
 import { tagSchema } from '../names.ts';
+import type { Metric, Notice, Run } from '../run.ts';
 import type { ConfigCheck } from './recipes.ts';
 import { byId, changes, channel, id, known, name, nothing, part, recipe, text } from './schemas.ts';
 import type { Undo } from './tasks.ts';

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import type { Dataset } from '../../shared/domain.ts';
+import type { Dataset } from '../../shared/dataset.ts';
 
 /** The program as it is built, in a process of its own, as a user runs it. */
 const CLI = join(import.meta.dirname, '../../out/electron/cli.js');

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
-import type { Metric } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
 import { hasChromium, inBothThemes, launch, makeImages, Serving, type Window, why } from './harness.ts';
 
 const LONG = 'a run whose name is far longer than the place where it stands, as names of runs in a long study can be';

@@ -1,7 +1,7 @@
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Store } from '../../electron/store/store.ts';
-import type { Metric } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
 
 import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun, stored } from './learned-run.ts';

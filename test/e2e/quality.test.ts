@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { Metric } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
 import { hasChromium, launch, makeImages, Serving, seriousFaults, why } from './harness.ts';
 
 const SMALL = {

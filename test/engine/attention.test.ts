@@ -6,7 +6,7 @@ import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
 import { gridOf, type ModelConfig, patchesOf } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 
 await loadBackend();
 type Rows = Float64Array[];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 
 /** The published code's own results: test/fixtures/README.md says how near fp32 can come. */
 export const FIXTURES = join(import.meta.dirname, '../fixtures');

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
-import type { StateDict } from '../../shared/domain.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'conmim-safetensors-'));
 afterAll(() => rmSync(folder, { recursive: true }));

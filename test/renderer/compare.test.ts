@@ -4,7 +4,7 @@ import { arrange, differing, tableOf } from '../../renderer/views/compare/table.
 import { shortened } from '../../renderer/words.ts';
 import { chartSvg } from '../../shared/chart-svg.ts';
 import type { RunRow } from '../../shared/contract/runs.ts';
-import type { Evaluation } from '../../shared/domain.ts';
+import type { Evaluation } from '../../shared/evaluation.ts';
 import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
 import { lineColour, lineDash } from '../../shared/palette.ts';
 

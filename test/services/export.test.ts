@@ -25,7 +25,7 @@ import { importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { modelSchema, patchesOf, type RunConfig, type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { image, metric } from '../store/helpers.ts';
 import { missing, python, SCRIPTS, writeNpy } from './python.ts';
 

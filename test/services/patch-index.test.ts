@@ -11,7 +11,7 @@ import { drawRetrieval } from '../../electron/services/sheets/retrieval.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { RetrievalSpec } from '../../shared/domain.ts';
+import type { RetrievalSpec } from '../../shared/retrieval.ts';
 import { scratch } from '../store/helpers.ts';
 
 const SIDE = 32;

@@ -8,7 +8,7 @@ import { importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { StateDict } from '../../shared/domain.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { refusal } from '../harness/refusal.ts';
 
 let folder: string;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
-import type { Metric, Run } from '../../shared/domain.ts';
 import { alarmOf, collapseOf, lastStepsOf, notesOf } from '../../shared/health.ts';
+import type { Metric, Run } from '../../shared/run.ts';
 
 const K = 64;
 const runOf = (config: RunConfigInput = {}) => ({

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { sortOut } from '../../electron/store/keep-policy.ts';
-import type { TensorSequence } from '../../shared/domain.ts';
+import type { TensorSequence } from '../../shared/tensors.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 
 const at = (step: number, loss: number | null = null) => ({

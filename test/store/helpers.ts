@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
 import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
-import type { ImageRow, Metric, StateDict } from '../../shared/domain.ts';
+import type { ImageRow } from '../../shared/dataset.ts';
+import type { Metric } from '../../shared/run.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 
 /** A folder that is gone after the test. */
 export function scratch(): string {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { deleteRun, requireDeletable } from '../../electron/services/runs/runs.ts';
-import type { Run } from '../../shared/domain.ts';
+import type { Run } from '../../shared/run.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 
 /** A pretraining with a checkpoint, imported weights, a dataset of test images, and fine-tunings that need them. */

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
-import type { StateDict, TensorPart } from '../../shared/domain.ts';
+import type { TensorPart } from '../../shared/checkpoint.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 import { newStore } from './helpers.ts';
 
 const script = new URL('./writer.ts', import.meta.url).pathname;

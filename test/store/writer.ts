@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { Store } from '../../electron/store/store.ts';
 import { runConfigSchema } from '../../shared/config.ts';
-import type { Metric, StateDict } from '../../shared/domain.ts';
+import type { Metric } from '../../shared/run.ts';
+import type { StateDict } from '../../shared/tensors.ts';
 
 const [what, path, run, first] = process.argv.slice(2) as [string, string, string, string];
 const store = Store.open(path);

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { TensorSequence, TensorSource } from '../../../shared/domain.ts';
+import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import { adamW } from '../kernels/update.ts';
 import type { ParameterSpec } from '../parameters.ts';
 import type { Gradients, Weights } from '../weights.ts';

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { TensorSequence, TensorSource } from '../../../shared/domain.ts';
+import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import type { ParameterSpec } from '../parameters.ts';
 import type { Gradients, Weights } from '../weights.ts';
 import { type Optimizer, Slots, trained } from './optimizer.ts';

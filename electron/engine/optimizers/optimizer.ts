@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { TensorSequence, TensorSource } from '../../../shared/domain.ts';
+import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import { hostCopy } from '../host.ts';
 import { ownTensor, ownZeros } from '../kernels/memory.ts';
 import { type ParameterSpec, requireTensor } from '../parameters.ts';

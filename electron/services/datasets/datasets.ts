@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { DatasetRow } from '../../../shared/contract/datasets.ts';
-import type { Dataset } from '../../../shared/domain.ts';
+import type { Dataset } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { notImportedParts } from '../../../shared/not-imported.ts';
 import { keptPath, onDisk, withoutPath } from '../../data/on-disk.ts';

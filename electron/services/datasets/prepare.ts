@@ -1,8 +1,9 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { PreparePlan } from '../../../shared/contract/datasets.ts';
-import type { Dataset, ImageRow, PreparedSet } from '../../../shared/domain.ts';
+import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { PreparedSet } from '../../../shared/prepared.ts';
 import { BATCH, prepareFiles, THREADS } from '../../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../../data/prepared.ts';
 import { fileOf } from '../../store/image-file.ts';

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import type { PreparedImage, PreparedSet } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { PreparedImage, PreparedSet } from '../../../shared/prepared.ts';
 import { pixelBytes } from '../../data/prepared.ts';
 import type { Pixels } from '../../data/resample.ts';
 import { makeFolder } from '../../files/folders.ts';

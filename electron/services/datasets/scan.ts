@@ -1,6 +1,7 @@
 import { sep } from 'node:path';
-import type { Dataset, ImageRow, NotImported, SkipReason } from '../../../shared/domain.ts';
+import type { Dataset, ImageRow, SkipReason } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { NotImported } from '../../../shared/not-imported.ts';
 import type { ProbeLimits, ProbeResult } from '../../data/probe.ts';
 import { probeFiles } from '../../data/probe-pool.ts';
 import { byPath, type FoundFile, labelOf, type Walk } from '../../data/scan.ts';

@@ -1,6 +1,7 @@
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { RunConfig } from '../../../shared/config.ts';
-import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import type { Start } from '../../../shared/finetune.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 

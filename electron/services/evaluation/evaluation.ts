@@ -1,5 +1,6 @@
-import type { Checkpoint, EvaluationTask, QueuedEvaluation } from '../../../shared/domain.ts';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { EvaluationTask, QueuedEvaluation } from '../../../shared/evaluation.ts';
 import type { Start } from '../../../shared/finetune.ts';
 import type { LeftOut } from '../../../shared/left-out.ts';
 import type { Store } from '../../store/store.ts';

@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { type ImageReader, onReadable, type Readable } from '../../data/readable.ts';
 import { lookup } from '../../engine/contrast.ts';

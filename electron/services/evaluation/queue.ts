@@ -1,6 +1,6 @@
 import type { Input, TaskRef } from '../../../shared/contract/index.ts';
-import type { QueuedEvaluation } from '../../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport, toReport } from '../../../shared/errors.ts';
+import type { QueuedEvaluation } from '../../../shared/evaluation.ts';
 import type { Store } from '../../store/store.ts';
 import type { Events } from '../ground/events.ts';
 import { runJob } from '../ground/jobs.ts';

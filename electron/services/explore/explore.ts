@@ -1,9 +1,9 @@
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
-import type { StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { type Random, stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { UMAP } from 'umap-js';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { patchesOf } from '../../../shared/config.ts';
 import type { Input, MapFigures, MapView } from '../../../shared/contract/index.ts';
-import type { Checkpoint, ImageRow } from '../../../shared/domain.ts';
+import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';

@@ -1,6 +1,7 @@
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import type { AttentionView, ColoursView, Input } from '../../../shared/contract/index.ts';
-import type { Checkpoint, ImageRow } from '../../../shared/domain.ts';
+import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { StateDict } from '../../../shared/domain.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { dictionaryLogits, lookupRanks } from '../../engine/contrast.ts';
 import { hostTidy } from '../../engine/host.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';

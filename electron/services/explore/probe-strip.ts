@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { gridOf } from '../../../shared/config.ts';
 import type { ProbeAnswer, ProbeStrip } from '../../../shared/contract/explore.ts';
-import type { ImageRow, Run, StateDict } from '../../../shared/domain.ts';
+import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
+import type { Run } from '../../../shared/run.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';

@@ -1,7 +1,8 @@
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
-import type { Checkpoint, Metric, Run } from '../../../shared/domain.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
+import type { Metric, Run } from '../../../shared/run.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';

@@ -1,5 +1,5 @@
 import { chartSvg } from '../../../shared/chart-svg.ts';
-import type { Checkpoint } from '../../../shared/domain.ts';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import type { Store } from '../../store/store.ts';
 

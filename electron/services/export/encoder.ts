@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../../shared/config.ts';
-import type { StateDict } from '../../../shared/domain.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { type ParameterSpec, parameterSpecs, requireTensor } from '../../engine/parameters.ts';
 
 /**

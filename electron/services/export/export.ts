@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { Exported } from '../../../shared/contract/export.ts';
-import type { Checkpoint, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { type Replace, writeTogether, writeWhole } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { VERSION } from '../../files/project.ts';

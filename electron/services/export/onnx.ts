@@ -1,5 +1,5 @@
 import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { StateDict } from '../../../shared/domain.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { relativePositionIndex } from '../../engine/layers/position.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { OnnxGraph } from '../../formats/onnx.ts';

@@ -1,6 +1,6 @@
 import type { ModelConfig } from '../../../shared/config.ts';
-import type { StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 
 /** The `beit_*` models of timm (timm/models/beit.py, 1.0): all with 16-pixel patches and a relative bias in each block. */
 const NAMED: readonly { name: string; sizes: [side: number, dim: number, depth: number, heads: number] }[] = [

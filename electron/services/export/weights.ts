@@ -1,7 +1,8 @@
 import { basename, extname } from 'node:path';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { modelSchema, projectorSchema, type RunConfig } from '../../../shared/config.ts';
-import type { Checkpoint, HostTensor, StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { HostTensor, StateDict } from '../../../shared/tensors.ts';
 import { bufferSpecs, parameterSpecs, requireTensor } from '../../engine/parameters.ts';
 import type { Replace } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';

@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { Input } from '../../../shared/contract/index.ts';
-import type { RetrievalSpec } from '../../../shared/domain.ts';
 import { AppError, type ErrorReport, fromReport } from '../../../shared/errors.ts';
+import type { RetrievalSpec } from '../../../shared/retrieval.ts';
 import { workerFile } from '../../files/project.ts';
 import { signalWords } from '../../processes/signals.ts';
 import { startProcess } from '../../processes/start-process.ts';

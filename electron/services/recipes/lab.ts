@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import type { RunConfig } from '../../../shared/config.ts';
 import { gridOf } from '../../../shared/config.ts';
 import type { LabPreview } from '../../../shared/contract/recipes.ts';
-import type { ImageRow } from '../../../shared/domain.ts';
+import type { ImageRow } from '../../../shared/dataset.ts';
 import { makeMask } from '../../../shared/masking.ts';
 import { type DecodedImage, decodeImage } from '../../data/decode.ts';
 import { downsized } from '../../data/prepared.ts';

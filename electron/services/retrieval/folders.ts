@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Input } from '../../../shared/contract/index.ts';
-import type { RetrievalSpec } from '../../../shared/domain.ts';
+import type { RetrievalSpec } from '../../../shared/retrieval.ts';
 import type { Store } from '../../store/store.ts';
 
 const all = (store: Store) => join(dirname(store.path), 'indexes');

@@ -1,7 +1,7 @@
 import { gridOf } from '../../../shared/config.ts';
 import type { Input, RetrievalView, TravelStation, TravelView } from '../../../shared/contract/index.ts';
-import type { RetrievalSpec } from '../../../shared/domain.ts';
 import { regrid } from '../../../shared/patches.ts';
+import type { RetrievalSpec } from '../../../shared/retrieval.ts';
 import { compareAnswers, nearestStop } from '../../../shared/travel.ts';
 import type { Store } from '../../store/store.ts';
 import type { PatchIndexes } from './patch-index.ts';

@@ -1,5 +1,5 @@
-import type { Run } from '../../../shared/domain.ts';
 import { alarmOf, type Sign } from '../../../shared/health.ts';
+import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 
 /** What goes wrong with a run by its last steps, as windows and the command line say it; null where nothing does. */

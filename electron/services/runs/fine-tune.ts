@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { RunConfig } from '../../../shared/config.ts';
-import type { Run } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../../shared/finetune.ts';
+import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { splitLabelled } from '../../trainer/labelled.ts';
 import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';

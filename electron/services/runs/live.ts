@@ -1,9 +1,10 @@
 import { basename } from 'node:path';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { Input, RunRow, TaskRef } from '../../../shared/contract/index.ts';
-import type { QueueItem, Run } from '../../../shared/domain.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
+import type { QueueItem } from '../../../shared/queue.ts';
+import type { Run } from '../../../shared/run.ts';
 import type { FileLock } from '../../store/file-lock.ts';
 import type { Store, WatchedList } from '../../store/store.ts';
 import type { TrainerHandle } from '../../trainer/host.ts';

@@ -1,6 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
-import type { Run } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { Run } from '../../../shared/run.ts';
 import type { FileLock } from '../../store/file-lock.ts';
 import type { Store } from '../../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer/host.ts';

@@ -1,8 +1,8 @@
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { StateDict } from '../../../shared/domain.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import type { Target } from '../../files/outputs.ts';

@@ -1,5 +1,5 @@
 import type { RunRow } from '../../../shared/contract/runs.ts';
-import type { Evaluation } from '../../../shared/domain.ts';
+import type { Evaluation } from '../../../shared/evaluation.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { SIGN_WORDS } from '../../../shared/health.ts';
 import { naturalOrder } from '../../../shared/natural-order.ts';

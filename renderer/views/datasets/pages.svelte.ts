@@ -1,5 +1,5 @@
 import type { Input } from '../../../shared/contract/index.ts';
-import type { ImageRow } from '../../../shared/domain.ts';
+import type { ImageRow } from '../../../shared/dataset.ts';
 import { type AppError, call } from '../../api.ts';
 import { sayError } from '../../state/toasts.svelte.ts';
 

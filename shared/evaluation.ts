@@ -1,0 +1,46 @@
+import type { ErrorReport } from './errors.ts';
+
+/** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
+
+export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'finetune'] as const;
+export type EvaluationTask = (typeof EVALUATION_TASKS)[number];
+
+export interface Evaluation {
+  id: number;
+  checkpoint_id: number | null;
+  /** Null where it was deleted: the result names it. */
+  dataset_id: number | null;
+  task: EvaluationTask;
+  created_at: number;
+  /** Figures, with those of the untrained network beside them. */
+  result: Record<string, unknown>;
+}
+
+/** An evaluation of the queue: it waits, is worked at (`pid`), or failed (`error`). */
+export interface QueuedEvaluation {
+  id: number;
+  run_id: number;
+  /** May be deleted by now. */
+  checkpoint_id: number;
+  step: number;
+  dataset_id: number;
+  /** Null: a fixed fifth of each class is the test. */
+  test_dataset_id: number | null;
+  task: Exclude<EvaluationTask, 'finetune'>;
+  options: {
+    /** Neighbours of k-NN. */
+    k: number;
+    /** A checkpoint beside it; null for none; missing for the weights that were imported last. */
+    official?: number | null;
+  };
+  /** Null while it is worked at, and where it failed. */
+  queue_position: number | null;
+  pid: number | null;
+  heartbeat: number | null;
+  /** How often it was begun, and how often its process died. */
+  begun: number;
+  deaths: number;
+  is_canceled: boolean;
+  error: ErrorReport | null;
+  created_at: number;
+}

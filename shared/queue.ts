@@ -1,0 +1,5 @@
+/** What waits in the queue. */
+export interface QueueItem {
+  kind: 'run' | 'evaluation';
+  id: number;
+}

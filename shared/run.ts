@@ -1,0 +1,74 @@
+import type { RunConfig } from './config.ts';
+import type { FineTune } from './finetune.ts';
+
+/** Runs, as the store keeps them. Times are milliseconds since 1970. */
+
+export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finished' | 'stopped' | 'failed';
+
+export interface Run {
+  id: number;
+  name: string;
+  /** Null for weights that were imported. */
+  dataset_id: number | null;
+  preset: string | null;
+  config: RunConfig;
+  status: RunStatus;
+  /** Step that was finished last. */
+  step: number;
+  total_steps: number;
+  /** Steps in which every image is seen once: seldom a whole number. */
+  steps_per_epoch: number;
+  created_at: number;
+  started_at: number | null;
+  ended_at: number | null;
+  /** Process that trains it, and its last heartbeat. */
+  pid: number | null;
+  heartbeat: number | null;
+  /** What another process asks of the trainer. */
+  request: 'pause' | 'stop' | null;
+  error: { kind: string; what: string; why: string; next: string } | null;
+  /** Backend, device and versions that it last ran on. */
+  runtime: Record<string, unknown> | null;
+  notes: string;
+  tags: string[];
+  /** Place in the queue, whose runs are started one after the other, the least first; null for a run that is not queued. */
+  queue_position: number | null;
+  /** Of a run that fine-tunes; null for a pretraining. */
+  finetune: FineTune | null;
+}
+
+/**
+ * One row per step. Null where not measured at that step. A fine-tuning's `top1` and `top5` are its accuracy on the test
+ * images as it was measured last.
+ */
+export interface Metric {
+  step: number;
+  /** Of the last image that the step saw, from 0. */
+  epoch: number;
+  time: number;
+  loss: number;
+  top1: number;
+  top5: number;
+  /** Top-1 of the same queries asked for another image's keys: what position alone gives. */
+  top1_control: number | null;
+  grad_norm: number;
+  lr: number;
+  weight_decay: number;
+  momentum: number;
+  images_per_s: number;
+  /** Share of the step's time spent waiting for data. */
+  data_wait: number;
+  /** Images that failed and were replaced in this step. */
+  replaced: number;
+  rank_student: number | null;
+  rank_teacher: number | null;
+  cosine_student: number | null;
+  cosine_teacher: number | null;
+}
+
+/** What a person should know of a run: said while it trained, kept with it. */
+export interface Notice {
+  step: number;
+  created_at: number;
+  text: string;
+}
