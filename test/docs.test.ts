@@ -6,7 +6,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { addCommands } from '../electron/cli/commands.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-const PAGES = ['*.md', 'docs/**/*.md'].flatMap((pattern) => globSync(pattern, { cwd: ROOT })).sort();
+const PAGES = ['*.md', 'docs/**/*.md', '.github/**/*.yml']
+  .flatMap((pattern) => globSync(pattern, { cwd: ROOT }))
+  .sort();
 /** Pages that say where things are. */
 const MAPS = ['CONTRIBUTING.md', 'docs/architecture.md'];
 
