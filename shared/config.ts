@@ -176,7 +176,7 @@ export const trainSchema = z.strictObject({
     .default(1)
     .describe("micro-batches of a step; BatchNorm's statistics are of each micro-batch"),
   epochs: positiveInt().max(100000).default(300).describe('passes over the images'),
-  steps: positiveInt().nullable().default(null).describe('optimizer steps in all, in place of epochs'),
+  steps: positiveInt().nullable().default(null).describe('optimizer steps in all, instead of epochs'),
   seed: z
     .number()
     .int()
@@ -236,13 +236,13 @@ export const checkpointSchema = z.strictObject({
     .positive()
     .nullable()
     .default(15)
-    .describe('also save when so many minutes have passed, so that a kill loses little; null for never'),
+    .describe('also save after this many minutes without a checkpoint, so that a kill loses little; null for never'),
   keep_last: positiveInt().default(2).describe('latest checkpoints kept with optimizer state'),
   keep_best: z.boolean().default(true).describe('keep the one with the lowest mean loss since the one before'),
   keep_every_epochs: positiveInt()
     .nullable()
     .default(null)
-    .describe('also keep, without optimizer state, one every so many epochs'),
+    .describe('epochs between checkpoints that are also kept, without optimizer state; null for none'),
 });
 
 export const metricsSchema = z.strictObject({

@@ -7,7 +7,7 @@ export interface Figure {
   label: string;
   trained: number | null;
   untrained: number | null;
-  /** Of weights that were imported. */
+  /** The figure of imported weights. */
   official: number | null;
   /** Standard deviations, where it was measured several times. */
   sd: { trained: number | null; untrained: number | null; official: number | null } | null;
@@ -105,7 +105,7 @@ export interface Mistake {
   truth: string;
   taken: string;
   count: number;
-  /** Of the images of the true class. */
+  /** Share of the images of the true class. */
   share: number;
 }
 

@@ -53,7 +53,7 @@ export function collapseOf(keys: { rank: number; cosine: number; width: number; 
 export interface LastSteps {
   /** The last ten, or more; in order. */
   metrics: readonly Metric[];
-  /** Of the keys, as measured last. */
+  /** Rank and mean cosine of the keys, as measured last. */
   keys: { step: number; rank: number; cosine: number } | null;
 }
 

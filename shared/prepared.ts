@@ -27,9 +27,9 @@ export interface PreparedImage {
   start: number;
   width: number;
   height: number;
-  /** Of the source file, as the dataset knew it. */
+  /** Hash of the source file, as the dataset knew it. */
   hash: string;
-  /** Of the pixels; null where an older version kept none. */
+  /** Checksum of the pixels; null where an older version kept none. */
   crc32: number | null;
 }
 

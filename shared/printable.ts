@@ -24,7 +24,7 @@ function escapeOf(character: string): string {
 /** Text in one line, with nothing hidden in it: `a\nb`, `\x1b[31m`, `\u202e`. */
 export const printable = (text: string): string => text.replace(HIDDEN, escapeOf);
 
-/** The same for text that is laid out in lines, which stay. */
+/** `printable` for text of several lines: the line breaks stay. */
 export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
 
 /** Whether text can be shown as it is. */

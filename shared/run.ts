@@ -33,7 +33,7 @@ export interface Run {
   tags: string[];
   /** Place in the queue, whose runs are started one after the other, the least first; null for a run that is not queued. */
   queue_position: number | null;
-  /** Of a run that fine-tunes; null for a pretraining. */
+  /** What a fine-tuning needs to know; null for a pretraining. */
   finetune: FineTune | null;
 }
 
@@ -43,7 +43,7 @@ export interface Run {
  */
 export interface Metric {
   step: number;
-  /** Of the last image that the step saw, from 0. */
+  /** Epoch of the last image that the step saw, from 0. */
   epoch: number;
   time: number;
   loss: number;

@@ -1,4 +1,4 @@
-/** The same patch asked of several networks: how their answers differ. */
+/** How the answers of several networks differ for the same patch. */
 
 /** A patch of an image. */
 export interface Place {

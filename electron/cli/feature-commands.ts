@@ -45,9 +45,9 @@ interface Asked {
   dataset: number;
   options: Options;
   target: Target;
-  /** Where that is. */
+  /** Path of `target`. */
   file: string;
-  /** Of sheets. */
+  /** Run and network, as sheets name them. */
   name: string;
 }
 

@@ -45,7 +45,7 @@ class Interruption {
     for (const signal of SIGNALS) process.removeListener(signal, this.#hear);
   }
 
-  /** Until `hurry`, what is going on ends by itself. */
+  /** From here until `hurry`, work ends by itself and is not ended by force. */
   wait(): void {
     this.#waiting++;
     if (this.#timer) clearTimeout(this.#timer);
@@ -77,5 +77,5 @@ class Interruption {
   }
 }
 
-/** Of the command that this process is. */
+/** The one of this process. */
 export const interruption = new Interruption();

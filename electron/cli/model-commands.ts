@@ -201,7 +201,7 @@ export function addModelCommands(program: Command): void {
     );
 }
 
-/** By the end of a name, which was looked at before. */
+/** The format that a file name ends in; the ending was checked before. */
 const formatOf = (file: string): EmbeddingFormat =>
   EMBEDDING_FORMATS.find((one) => file.toLowerCase().endsWith(`.${one}`)) ?? 'parquet';
 

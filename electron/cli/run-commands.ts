@@ -363,7 +363,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
   return after;
 }
 
-/** The same without a last word. */
+/** Trains as `train` does, without printing the end. */
 export async function trainQuietly({ out, store, database, signal }: Context, run: Run, reserved?: FileLock) {
   let lineAt = -LINE_EVERY; // by a clock that nobody sets
   let from = run.step;

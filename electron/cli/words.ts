@@ -27,11 +27,11 @@ const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
 const graphemes = new Intl.Segmenter();
 
-/** Places of a terminal that text takes. */
+/** Columns of a terminal that a text takes. */
 export const widthOf = (text: string): number =>
   [...graphemes.segment(text)].reduce((sum, { segment }) => sum + (WIDE.test(segment) ? 2 : 1), 0);
 
-/** As much of the beginning as fits into so many places. */
+/** The beginning of a text, as much as fits into `width` columns. */
 export function cutTo(text: string, width: number): string {
   if (text.length <= width && widthOf(text) <= width) return text;
   let [out, left] = ['', width];

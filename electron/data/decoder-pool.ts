@@ -10,7 +10,7 @@ import { DecodeMemory } from './memory.ts';
 const PROCESS = fileURLToPath(sourceFile('./decoder-process', import.meta.url));
 /** Jobs that a process has in hand: it reads the next file while it decodes one. */
 const AHEAD = 2;
-/** Processes that have had nothing to do for so long are ended, ms. */
+/** Idle processes are ended after this time, ms. */
 const IDLE = 60_000;
 
 interface Pending {
@@ -20,21 +20,21 @@ interface Pending {
 }
 interface Decoder {
   child: ChildProcess;
-  /** By the number of the job. */
+  /** Unanswered jobs, by number. */
   open: Map<number, Pending>;
   /** Functions that give memory back, by the number of the request for it. */
   taken: Map<number, () => void>;
 }
 
 /**
- * Decodes images outside of this process, so that one that takes all memory, or breaks its decoder, ends that process
- * alone. What was in hand in it is then decoded once more with nothing beside it: the image that ends a process even so
- * is the one at fault, and an `ImageFault` says how.
+ * Decodes images in other processes, so that an image that takes all memory, or crashes its decoder, kills only one of
+ * those. Every image that such a process had in hand is then decoded again, alone: one that kills its process even so is at
+ * fault, and an `ImageFault` says how.
  */
 export class DecoderPool {
   readonly #processes: number;
   readonly #decoders = new Set<Decoder>();
-  /** Those that are given one image alone, and no other. */
+  /** Processes that get a single image and nothing beside it. */
   readonly #lonely = new Set<Decoder>();
   readonly #queue: Pending[] = [];
   readonly #memory = new DecodeMemory();
@@ -190,7 +190,7 @@ const notStarted = () =>
     'Close other programs, and try again.',
   );
 
-/** What it means that a process ended with this image alone. */
+/** The fault of an image that killed a process in which it was alone. */
 const endedBy = (why: string) =>
   why === 'SIGKILL' || why === 'SIGABRT' || why.startsWith('exit code')
     ? new ImageFault('too-large', `it needs too much memory: the process that decoded it was ended (${why})`)

@@ -46,7 +46,7 @@ askForMemoryAt(async (need) => {
 });
 
 let turn: Promise<unknown> = Promise.resolve();
-/** One after the other. */
+/** Runs `act` after all that was asked for before. */
 function inTurn<T>(act: () => Promise<T>): Promise<T> {
   const mine = turn.then(act);
   turn = mine.catch(() => {});

@@ -41,7 +41,7 @@ class Numbers {
     throw new ImageFault('unreadable', 'where a number should stand in it there is none');
   }
 
-  /** One of a plain bitmap, whose digits need nothing between them. */
+  /** A pixel of a plain bitmap, whose digits need no space between them. */
   bit(): number {
     this.skip();
     const digit = this.#digit();

@@ -45,7 +45,7 @@ export interface ViewFailure {
   id: number;
   path: string;
   message: string;
-  /** Of the operating system, as ENOENT; null where the content is at fault. */
+  /** The operating system's error code, such as ENOENT; null where the content is at fault. */
   code: string | null;
 }
 
@@ -65,7 +65,7 @@ shareMemory((workerData as { memory: SharedArrayBuffer }).memory);
 const cache = new Map<string, Pixels>();
 let cached = 0;
 
-/** Of the image that is being cropped. */
+/** Pixels of the image that is being cropped. */
 const pixels = new Scratch();
 const smaller = new Scratch();
 const room = viewRoom();

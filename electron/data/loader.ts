@@ -23,7 +23,7 @@ export interface LoaderOptions {
   /** Folders that hold them: where one is gone, the loader says so and does not count its images as broken. */
   roots: readonly string[];
   config: RunConfig;
-  /** Of the student's view, after all else: fine-tuning has it. */
+  /** RandAugment of the student's view, after all other changes; only fine-tuning uses it. */
   randAugment?: RandAugment | null;
   /** Where the pixels of images lie that were prepared at `config.data.prepared`, by their ids. */
   prepared?: ReadonlyMap<number, PreparedPlace> | null;
@@ -31,11 +31,11 @@ export interface LoaderOptions {
   workers: number;
   /** Where to begin. */
   start?: Position;
-  /** Ends the threads; who waits for a batch is told `canceled`. */
+  /** Aborting it ends the threads; a `next` that waits throws `canceled`. */
   signal?: AbortSignal | undefined;
 }
 
-/** How far a training is in its images: the next crop is `sample` of the `samples` of an epoch. */
+/** How far training has come in its images: the next crop is number `sample` of the `samples` in an epoch. */
 export interface Position {
   /** Epochs that are done. */
   epoch: number;
@@ -46,7 +46,7 @@ export interface Position {
 /** Crops of an epoch: each image once, or `crops_per_image` times. */
 export const samplesOf = (images: number, { train }: Pick<RunConfig, 'train'>) => images * train.crops_per_image;
 
-/** The same share of an epoch, where a dataset has other images than it had: what was seen stays seen. */
+/** A position at the same share of the epoch, for a dataset that has gained or lost images since. */
 export const positionAmong = (samples: number, { epoch, ...at }: Position): Position => ({
   ...{ epoch, samples },
   sample: at.samples === samples ? at.sample : Math.floor((at.sample / at.samples) * samples),
@@ -54,7 +54,7 @@ export const positionAmong = (samples: number, { epoch, ...at }: Position): Posi
 
 /** A micro-batch; its content depends on configuration, images and position alone. */
 export interface Batch {
-  /** Of its last image, from 0. */
+  /** Epoch of its last image, from 0. */
   epoch: number;
   /** Where the next one begins. */
   next: Position;
@@ -76,7 +76,7 @@ export interface Failure {
   message: string;
 }
 
-/** A replacement that fails too is replaced again, so often. */
+/** Attempts to replace an image that failed, as its replacement may fail too. */
 const REPLACEMENTS = 10;
 
 /** Decodes, crops and augments in worker threads, a bounded number of micro-batches ahead. */

@@ -74,7 +74,7 @@ export function drawRandAugment({ magnitude, layers, std, increasing }: RandAugm
 }
 
 type Act = (rgb: Uint8Array, side: number, amount: number, fill: readonly number[]) => void;
-/** Of an operation that moves pixels. */
+/** Makes an operation that moves pixels, from the matrix for its amount. */
 const moving =
   (matrixOf: (amount: number, side: number) => ops.Affine | null): Act =>
   (rgb, side, amount, fill) => {

@@ -7,7 +7,7 @@ export interface Readable {
   id: number;
   /** Absolute. */
   file: string;
-  /** In its folder: what a person is told. */
+  /** Path in its dataset's folder, for messages. */
   path: string;
 }
 
@@ -49,7 +49,7 @@ export class ImageReader {
     this.#isSettled = false;
   }
 
-  /** Those that can be read, in their order. */
+  /** Reads images; those that can be read, in their order. */
   async read<I extends Readable, T>(
     images: readonly I[],
     read: (file: string) => Promise<T>,

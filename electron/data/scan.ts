@@ -64,12 +64,12 @@ export interface FoundFile {
   folder: number;
   /** Path inside it, with forward slashes, as the store keeps names (shared/byte-names.ts). */
   path: string;
-  /** In the same form. */
+  /** Absolute path, in the same form. */
   absolute: string;
   bytes: number;
   /** Modification time, whole ms. */
   mtime: number;
-  /** By its extension: an image that is known and not read. */
+  /** Whether its extension is that of a kind of image that is known, and not read. */
   unsupported: boolean;
 }
 

@@ -5,7 +5,7 @@ import { ImageFault } from './image-fault.ts';
  * numbers, and which page is the picture. Source: TIFF 6.0, and Adobe's technical notes on TIFF (sub-files).
  */
 export interface TiffPage {
-  /** Where its directory is in the chain. */
+  /** Index of its directory in the chain. */
   index: number;
   /** A smaller copy, or a mask: not the picture. */
   isBeside: boolean;
@@ -17,19 +17,19 @@ export interface TiffPage {
   photometric: number;
   compression: number;
   samples: number;
-  /** Of each band above the colours: 0 unspecified, 1 and 2 alpha. */
+  /** Kind of each band above the colours: 0 unspecified, 1 and 2 alpha. */
   extra: number[];
   isSeparate: boolean;
-  /** Of YCbCr, horizontal and vertical. */
+  /** Subsampling of YCbCr, horizontal and vertical. */
   subsampling: number[];
   reference: number[];
-  /** Where values of single numbers stand in the file, by tag: to write another. */
+  /** Offsets in the file of values that are single numbers, by tag, so that they can be overwritten. */
   at: Map<number, number>;
 }
 
 /** How a TIFF is to be read so that its colours are seen, and nothing else. */
 export interface TiffPlan {
-  /** Where to begin in the chain of directories. */
+  /** Index of the directory to read. */
   page: number;
   /** What libvips is given: the file, or a copy whose directory says what the bands are. */
   bytes: Buffer;

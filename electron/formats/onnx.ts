@@ -11,7 +11,7 @@ import {
   type ValueMessage,
 } from './onnx-messages.ts';
 
-/** Of the default operator set: the first with LayerNormalization. */
+/** Version of the default operator set: the first with LayerNormalization. */
 export const OPSET = 17;
 /** The version of the format that came with that operator set (ONNX 1.12). */
 const IR_VERSION = 8;

@@ -73,7 +73,7 @@ const TENSORS = `
 export interface Checked {
   /** Tensors that were read and are as they were written. */
   sound: number;
-  /** Those without a checksum. */
+  /** Tensors without a checksum. */
   unknown: number;
   damaged: { checkpoint: number; run: string; step: number; why: string }[];
 }

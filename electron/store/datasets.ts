@@ -74,7 +74,7 @@ export class Datasets {
     });
   }
 
-  /** One of its folders is elsewhere now. */
+  /** Records that one of its folders has moved. */
   moveFolder(id: number, from: string, to: string): Dataset {
     return write(this.#db, () => {
       const folders = this.get(id).folders.map((folder) => (folder === from ? to : folder));

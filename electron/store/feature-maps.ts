@@ -35,7 +35,7 @@ export class FeatureMaps {
     this.#parts = new FeatureParts(db, 'feature_parts');
   }
 
-  /** In the place of an older one, and of the parts that it was made from. */
+  /** Stores a finished map. It replaces an older one, and the parts that it was computed from are deleted. */
   save(key: MapKey, { ids, places, result }: Omit<StoredMap, 'created_at'>): void {
     write(this.#db, () => {
       this.#db.prepare(`DELETE FROM feature_maps WHERE ${WHERE}`).run(key);

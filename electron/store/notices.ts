@@ -20,7 +20,7 @@ export class Notices {
     );
   }
 
-  /** In the order in which they were first said. */
+  /** Notices of a run, in the order in which each first appeared. */
   list(runId: number): Notice[] {
     return this.#db
       .prepare('SELECT step, created_at, text FROM notices WHERE run_id = ? ORDER BY rowid')

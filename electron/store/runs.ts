@@ -42,7 +42,7 @@ const UPDATABLE = [
 ] as const;
 export type RunUpdate = Partial<Pick<Run, (typeof UPDATABLE)[number]>>;
 
-/** From here a run may be trained, or trained on. */
+/** Statuses from which a run may be started or resumed. */
 const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'stopped', 'failed'];
 
 /** Texts, or lists of them. */

@@ -95,7 +95,7 @@ export interface LookupView {
     control_rank: number;
     /** The five most likely places, the likeliest first. */
     top5: number[];
-    /** Of the K places, in ten-thousandths. */
+    /** Probability of each of the K places, in ten-thousandths. */
     chances: number[];
     /** Nats; ln K is guessing. */
     entropy: number;
@@ -106,9 +106,9 @@ export interface LookupView {
 
 export interface LookupAccuracy {
   grid: number;
-  /** That were asked. */
+  /** Images that were asked. */
   images: number;
-  /** That could not be read. */
+  /** Images that could not be read. */
   left_out: LeftOut[];
   /** Look-ups that found their place, by place: share, and of how many. Null where nothing was masked. */
   places: { top1: number | null; control: number | null; n: number }[];
@@ -174,7 +174,7 @@ export interface MapView {
   left_out: LeftOut[];
   created_at: number;
   ids: number[];
-  /** Of their contents, as far as an address of a picture needs. */
+  /** Beginnings of the hashes of their contents, for the addresses of pictures. */
   hashes: string[];
   paths: string[];
   x: number[];

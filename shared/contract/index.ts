@@ -47,8 +47,8 @@ export const CHANNELS = {
 export type Channel = keyof typeof CHANNELS;
 
 /**
- * Channels that only ask. Without a connection a window may ask late; whatever else there is does something, and is
- * refused then: it would be done when nobody thinks of it any more.
+ * Channels that only read. While the connection is lost a window keeps such requests and sends them later. All others
+ * change something, and are refused then: nobody wants a button pressed minutes ago to take effect.
  */
 export const ASKS: ReadonlySet<string> = new Set([
   ...['app.info', 'folders.list', 'tasks.list', 'datasets.list', 'datasets.get', 'images.page', 'images.get'],

@@ -43,7 +43,7 @@ export interface Usage {
   /** 0 to 1, of all cores. */
   cpu: number;
   memory: { used: number; total: number };
-  /** Of the process that trains; null where none does. */
+  /** Use by the process that trains; null where none does. */
   trainer: { run: number; cpu: number; memory: number } | null;
   gpus: { name: string; use: number; memory_used: number; memory_total: number }[];
 }
