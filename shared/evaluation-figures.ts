@@ -18,7 +18,8 @@ export interface Figure {
   n: number;
 }
 
-const TASKS = {
+/** What an evaluation does. */
+export const TASKS = {
   knn: 'k-NN',
   fewshot: 'few-shot k-NN',
   linear: 'linear probe',
@@ -32,7 +33,7 @@ const LABELS: Record<string, string> = {
   cls_k1: 'nearest neighbour, CLS token',
   top1: 'top-1',
   top5: 'top-5',
-  top1_control: "top-1, another image's keys",
+  top1_control: "top-1, another image's keys (position alone)",
   accuracy: 'top-1',
   accuracy_top5: 'top-5',
 };
@@ -65,7 +66,8 @@ interface Stored {
   notices?: string[];
 }
 
-const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
+/** A figure of an evaluation, by its key in the stored result. */
+export const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
 
 /** An evaluation's figures, each with those of the untrained network and of imported weights beside it. */
 export function evaluationFigures({ task, result }: Evaluation): Figure[] {

@@ -2,6 +2,7 @@ import type { RunConfig } from './config.ts';
 import { patchesOf } from './config.ts';
 import { guessingOf, lossWords } from './guessing.ts';
 import type { Metric, Run } from './run.ts';
+import { percent } from './words.ts';
 
 /** What goes wrong with a run, or is worth knowing: the same in its window, in the list of runs and in its health report. */
 export interface Sign {
@@ -34,7 +35,6 @@ const LAST = 10;
 const PATIENCE = 300;
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-const percent = (share: number) => `${(share * 100).toFixed(0)} %`;
 
 /** Fewer directions than these are a collapse. @param rows keys that were looked at */
 export const leastRank = (width: number, rows: number) => Math.max(LEAST_RANK, LOW_RANK * Math.min(width, rows));
@@ -117,7 +117,7 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
         {
           kind: 'forgets-position',
           level: 'note',
-          text: `Look-ups fall (${percent(top1)}), and those with another image's keys as well (${percent(control)}): position is being forgotten, content explains ${percent(gap)}. That is not a collapse.`,
+          text: `Look-ups fall (${percent(top1, 0)}), and those with another image's keys as well (${percent(control, 0)}): position is being forgotten, content explains ${percent(gap, 0)}. That is not a collapse.`,
           advice: '',
         },
       ];

@@ -8,7 +8,7 @@ import { type Target, targetOf } from '../files/outputs.ts';
 import { withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
-import { table } from './words.ts';
+import { table } from './table.ts';
 
 /** bench loader, beside the other benchmarks. */
 export function addLoaderBench(bench: Command): void {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { DEFAULT_PRESET } from '../../shared/presets.ts';
+import { bytes } from '../../shared/words.ts';
 import { benchMemory, type MemoryBench } from '../bench/memory.ts';
 import { buildConfig } from '../services/recipes/configuration.ts';
 import { databaseIn } from '../store/home.ts';
@@ -7,7 +8,7 @@ import { Store } from '../store/store.ts';
 import { withMadeUpDataset } from './bench-dataset.ts';
 import { withOutput } from './context.ts';
 import { collect, wholeNumber } from './output.ts';
-import { bytes, table } from './words.ts';
+import { table } from './table.ts';
 
 /** bench memory, beside the other benchmarks. */
 export function addMemoryBench(bench: Command): void {

@@ -2,15 +2,14 @@ import { dirname, join } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import { bytes, percent } from '../../shared/words.ts';
 import { benchIndex, benchMadeUp, type RetrievalBench } from '../bench/retrieval.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { indexFolder } from '../services/retrieval/folders.ts';
 import type { Store } from '../store/store.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { percent, table } from './words.ts';
-
-const MEGA = 1e6;
+import { table } from './table.ts';
 
 /** bench retrieval, beside the other benchmarks. */
 export function addRetrievalBench(bench: Command): void {
@@ -67,14 +66,11 @@ function benchWords(b: RetrievalBench): string {
       ['patches', `${b.rows} of width ${b.width} (${b.data})`],
       ['lists', `${b.lists}, ${percent(b.share)} of the patches looked at`],
       ['built in', b.build_s === null ? 'before' : `${b.build_s.toFixed(0)} s`],
-      ['on disk', `${(b.disk_bytes / MEGA).toFixed(0)} MB, ${b.is_mapped ? 'codes memory-mapped' : 'codes read'}`],
+      ['on disk', `${bytes(b.disk_bytes)}, ${b.is_mapped ? 'codes memory-mapped' : 'codes read'}`],
       ['opened in', `${b.open_ms.toFixed(0)} ms`],
       ['recall@10 by score', `${percent(b.recall_at_10)}, ${b.queries} queries`],
       ['one query', `p50 ${b.p50_ms.toFixed(1)} ms, p95 ${b.p95_ms.toFixed(1)} ms`],
-      [
-        'resident',
-        `${(b.resident_opened / MEGA).toFixed(0)} MB opened, ${(b.resident_peak / MEGA).toFixed(0)} MB at most`,
-      ],
+      ['resident', `${bytes(b.resident_opened)} opened, ${bytes(b.resident_peak)} at most`],
     ],
   );
 }

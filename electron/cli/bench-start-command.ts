@@ -7,7 +7,7 @@ import { Store } from '../store/store.ts';
 import { IMAGES, withMadeUpDataset } from './bench-dataset.ts';
 import { homeFolder, withAbort, withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { table } from './words.ts';
+import { table } from './table.ts';
 
 /** bench start, beside the other benchmarks. */
 export function addStartBench(bench: Command): void {

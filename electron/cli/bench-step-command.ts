@@ -13,7 +13,7 @@ import {
 import { type BackendInfo, loadBackend } from '../runtime/backend.ts';
 import { withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { table } from './words.ts';
+import { table } from './table.ts';
 
 /** What a step is measured on. */
 interface StepOptions {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { toReport } from '../../shared/errors.ts';
+import { bytes } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
 import { checkBeforeOpening } from '../store/check.ts';
 import { databaseIn, defaultHome } from '../store/home.ts';
@@ -7,7 +8,6 @@ import { Store } from '../store/store.ts';
 import { interruption } from './interruption.ts';
 import { Output } from './output.ts';
 import { requireOutputs } from './output-option.ts';
-import { bytes } from './words.ts';
 
 /** What every command works with. */
 export interface Context {

@@ -5,12 +5,13 @@ import { AppError } from '../../shared/errors.ts';
 import type { NotImported } from '../../shared/not-imported.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';
 import { printable } from '../../shared/printable.ts';
+import { dayAndTime } from '../../shared/words.ts';
 import { importDataset } from '../services/datasets/datasets.ts';
 import { sweepPrepared } from '../services/datasets/prepared-files.ts';
 import { labelNotices } from '../trainer/labelled.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { table, when } from './words.ts';
+import { table } from './table.ts';
 
 const imagesText = (n: number) => (n === 1 ? '1 image' : `${n} images`);
 
@@ -83,7 +84,7 @@ export function addDataCommands(program: Command): void {
           d.image_count,
           d.skipped_count,
           d.labels,
-          when(d.scanned_at),
+          dayAndTime(d.scanned_at),
           d.folders.join(', '),
         ]);
         out.result(

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import type { Metric } from '../../shared/run.ts';
+import { duration, percent } from '../../shared/words.ts';
 import type { Replace } from '../files/files.ts';
 import { makeFolder, type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
@@ -19,7 +20,6 @@ import { evaluationWords } from './model-commands.ts';
 import { Output, wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
 import { train } from './run-commands.ts';
-import { duration, percent } from './words.ts';
 
 const DATASET = SAMPLES[0].name;
 /** The last steps, whose mean is said: a single batch of look-ups varies by some percent. */
@@ -81,7 +81,7 @@ export function addDemoCommand(program: Command): void {
         const last = meanOfLast(store.metrics.list(run.id, { from: run.step - LAST_STEPS + 1 }));
         const words = [
           '',
-          `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds)}. What it learned:`,
+          `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds * 1000)}. What it learned:`,
           `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)})`,
           `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
           '',

@@ -5,6 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
+import { percent } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { Explorer } from '../services/explore/explore.ts';
@@ -17,7 +18,7 @@ import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
 import { patchesFrom } from './patches.ts';
-import { percent, table } from './words.ts';
+import { table } from './table.ts';
 
 const SHEET_ROWS = 8;
 

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
+import { bytes } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { ENDINGS, exportEncoder } from '../services/export/export.ts';
 import { withStore } from './context.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { OutputOption } from './output-option.ts';
-import { bytes } from './words.ts';
 
 /** One of a few words. @throws AppError bad-input */
 function oneOf<T extends string>(option: string, value: unknown, words: readonly T[]): T {

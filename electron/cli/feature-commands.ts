@@ -4,6 +4,7 @@ import type { AttentionView, ColoursView, MapView } from '../../shared/contract/
 import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
+import { percent } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { storedMap } from '../services/explore/feature-map.ts';
@@ -18,7 +19,7 @@ import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { type Output, wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
-import { percent, table } from './words.ts';
+import { table } from './table.ts';
 
 /** Images that are tried where none is named. */
 const TRIED = 16;

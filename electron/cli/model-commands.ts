@@ -1,8 +1,10 @@
 import { type Command, Option } from 'commander';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { labelOf, TASKS } from '../../shared/evaluation-figures.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
+import { bytes, NETWORKS, percent } from '../../shared/words.ts';
 import { replay, replayedIn } from '../bench/replay.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
@@ -25,9 +27,9 @@ import type { Store } from '../store/store.ts';
 import { homeFolder, withAbort, withOutput, withStore } from './context.ts';
 import { collect, type Output, wholeNumber } from './output.ts';
 import { OutputArgument, OutputOption } from './output-option.ts';
-import { bytes, percent, table } from './words.ts';
+import { table } from './table.ts';
 
-const TASKS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
+const EVALUATIONS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
 /** evaluate, export-weights, import-weights, replay, doctor. */
 export function addModelCommands(program: Command): void {
   program
@@ -35,7 +37,7 @@ export function addModelCommands(program: Command): void {
     .description('evaluate a checkpoint, beside the same network untrained')
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>')
-    .requiredOption('--task <task>', TASKS.join(', '))
+    .requiredOption('--task <task>', EVALUATIONS.join(', '))
     .option('--test-dataset <name>', 'test images; without it about a fifth of each class, always the same')
     .option('--k <n>', 'neighbours of k-NN', wholeNumber('--k', 1), 20)
     .option('--official <checkpoint>', 'imported weights beside it, or "none" (else those that were imported last)')
@@ -43,8 +45,13 @@ export function addModelCommands(program: Command): void {
     .action(
       withStore<[string]>(async ({ out, store, signal }, options, checkpoint) => {
         const task = options.task as Task;
-        if (!TASKS.includes(task))
-          throw new AppError('bad-input', `There is no task "${task}".`, '', `Choose one of ${TASKS.join(', ')}.`);
+        if (!EVALUATIONS.includes(task))
+          throw new AppError(
+            'bad-input',
+            `There is no task "${task}".`,
+            '',
+            `Choose one of ${EVALUATIONS.join(', ')}.`,
+          );
         const asked = {
           checkpoint: findCheckpoint(store, checkpoint),
           dataset: options.dataset as string,
@@ -234,19 +241,6 @@ export function officialOption(store: Store, text: string | undefined): { offici
   return { official: text === 'none' ? null : findCheckpoint(store, text) };
 }
 
-const NAMES: Record<string, string> = {
-  mean_pooled: 'mean-pooled patch tokens',
-  cls: 'CLS token',
-  mean_pooled_k1: 'mean-pooled patch tokens, one neighbour',
-  cls_k1: 'CLS token, one neighbour',
-  top1: 'top-1',
-  top5: 'top-5',
-  top1_control: "top-1 among another image's keys (position alone)",
-  accuracy: 'top-1',
-  accuracy_top5: 'top-5',
-};
-const nameOf = (key: string) => NAMES[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
-
 /** Classes of a confusion matrix that is printed. */
 const MOST_PRINTED = 12;
 
@@ -258,12 +252,15 @@ export function evaluationWords(result: EvaluationResult): string {
       ? 'not yet'
       : `${percent(scores[key])}${`${key}_sd` in scores ? ` ± ${percent(scores[`${key}_sd`])}` : ''}`;
   const keys = Object.keys(trained ?? untrained ?? {}).filter((key) => !key.endsWith('_sd'));
-  const rows = keys.map((key) => [nameOf(key), ...networks.map((scores) => show(scores, key))]);
+  const rows = keys.map((key) => [labelOf(key), ...networks.map((scores) => show(scores, key))]);
   const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
   const matrix = result.confusion;
   return [
-    `${result.task} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ${percent(result.chance)}`,
-    table(['', 'trained', 'untrained', ...(official ? [result.official_name ?? 'official'] : [])], rows),
+    `${TASKS[result.task]} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ${percent(result.chance)}`,
+    table(
+      ['', NETWORKS.trained, NETWORKS.untrained, ...(official ? [result.official_name ?? NETWORKS.official] : [])],
+      rows,
+    ),
     ...(result.notices ?? []), // of an older program's comparison there are none
     ...(matrix?.trained && matrix.classes.length <= MOST_PRINTED
       ? [

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';
 import { exactJson, printable, printableLines } from '../../shared/printable.ts';
-import { cutTo, widthOf } from './words.ts';
+import { cutTo, widthOf } from './table.ts';
 
 /**
  * What a command says: one JSON document on standard output, or words for a person. Everything goes through here, so that

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { PREPARED_LIMITS, runConfigSchema } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { preparedSize } from '../../shared/prepared.ts';
+import { bytes, duration } from '../../shared/words.ts';
 import { measurePrepare, planPrepare, prepareDataset } from '../services/datasets/prepare.ts';
 import { deletePrepared } from '../services/datasets/prepared-files.ts';
 import { preparedStorage } from '../services/machine/storage.ts';
@@ -10,7 +11,7 @@ import { savedPresets } from '../services/recipes/presets.ts';
 import type { Store } from '../store/store.ts';
 import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
-import { bytes, duration, table } from './words.ts';
+import { table } from './table.ts';
 
 const HELP = `
 A run with data.prepared set reads them instead of decoding its images. The
@@ -55,7 +56,8 @@ export function addPrepareCommands(program: Command): void {
           out.progress('decoding some images');
           const perSecond = await measurePrepare(store, { dataset: dataset.id, size, signal });
           const seconds = perSecond === null ? null : plan.images / perSecond;
-          const time = perSecond === null ? '' : ` About ${duration(seconds!)} at ${Math.round(perSecond)} images/s.`;
+          const time =
+            perSecond === null ? '' : ` About ${duration(seconds! * 1000)} at ${Math.round(perSecond)} images/s.`;
           const ready = plan.ready > 0 ? ` ${plan.ready} are prepared already.` : '';
           out.result({ ...plan, images_per_s: perSecond, seconds }, room + time + ready);
           return;
@@ -66,13 +68,13 @@ export function addPrepareCommands(program: Command): void {
           ...{ dataset: dataset.id, size, signal },
           onProgress: (done, total, phase) => {
             if (phase !== what) [began, what] = [performance.now(), phase];
-            const left = ((performance.now() - began) / 1000 / Math.max(1, done)) * (total - done);
+            const left = ((performance.now() - began) / Math.max(1, done)) * (total - done);
             out.progress(`${phase}: ${done} of ${total} images`, done > 0 ? `${duration(left)} left` : '');
           },
         });
         const { set, added, failures, failed, damaged, freed, seconds } = summary;
         const lines = [
-          `${added} images prepared in ${duration(seconds)}; ${set.images} of ${set.images + set.missing} are. Runs use them by --set data.prepared=${size}.`,
+          `${added} images prepared in ${duration(seconds * 1000)}; ${set.images} of ${set.images + set.missing} are. Runs use them by --set data.prepared=${size}.`,
           ...(damaged > 0 ? [`${damaged} were damaged on the disk, and are prepared anew.`] : []),
           ...(freed > 0 ? [`${bytes(freed)} of images that changed or went were given back.`] : []),
           ...(failures > 0 ? [`${failures} could not be: ${failed[0]!.why} Import the dataset again.`] : []),

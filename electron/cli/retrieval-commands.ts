@@ -6,6 +6,7 @@ import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
 import type { RetrievalSpec } from '../../shared/retrieval.ts';
+import { bytes, percent } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
@@ -20,9 +21,7 @@ import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
 import { patchesFrom } from './patches.ts';
-import { percent, table } from './words.ts';
-
-const MEGA = 1e6;
+import { table } from './table.ts';
 
 /** index, indexes, retrieve, travel. */
 export function addRetrievalCommands(program: Command): void {
@@ -50,7 +49,7 @@ export function addRetrievalCommands(program: Command): void {
       const lost = left_out.length > 0 ? `\n${leftOutWords(left_out, report.index.images + left_out.length)}` : '';
       out.result(
         report,
-        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${(report.bytes / MEGA).toFixed(1)} MB. ${how}${again}${lost}`,
+        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${bytes(report.bytes)}. ${how}${again}${lost}`,
       );
     }),
   );

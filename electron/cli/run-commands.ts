@@ -5,6 +5,7 @@ import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import { PRESETS } from '../../shared/presets.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
+import { bytes, dayAndTime, duration, fixed, percent } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
 import { buildConfig, configKeys, describeKey } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
@@ -26,7 +27,7 @@ import type { TrainerMessage } from '../trainer/protocol.ts';
 import type { Context } from './context.ts';
 import { unhurried, withOutput, withStore } from './context.ts';
 import { collect, wholeNumber } from './output.ts';
-import { bytes, duration, percent, table, when } from './words.ts';
+import { table } from './table.ts';
 
 /** Without a terminal a line of progress is written this often, ms. */
 const LINE_EVERY = 10_000;
@@ -107,10 +108,10 @@ export function addRunCommands(program: Command): void {
             ...(r.notices > 0 ? [r.notices === 1 ? 'a notice' : `${r.notices} notices`] : []),
           ].join(', '),
           `${r.step}/${r.total_steps}`,
-          r.last?.loss.toFixed(3) ?? '',
-          r.finetune ? `${percentOr(r.last?.top1)} (test)` : percentOr(r.last?.top1),
-          percentOr(r.last?.top1_control),
-          when(r.created_at),
+          fixed(r.last?.loss, 3),
+          r.finetune ? `${percent(r.last?.top1)} (test)` : percent(r.last?.top1),
+          percent(r.last?.top1_control),
+          dayAndTime(r.created_at),
         ]);
         out.result(
           runs,
@@ -148,10 +149,10 @@ export function addRunCommands(program: Command): void {
             metrics.map((m) => [
               m.step,
               m.loss.toFixed(3),
-              percentOr(m.top1),
-              percentOr(m.top1_control),
+              percent(m.top1),
+              percent(m.top1_control),
               m.grad_norm.toFixed(2),
-              m.rank_teacher?.toFixed(1) ?? '',
+              fixed(m.rank_teacher, 1),
               m.images_per_s.toFixed(1),
             ]),
           ),
@@ -162,7 +163,7 @@ export function addRunCommands(program: Command): void {
                 checkpoints.map((c) => [
                   c.id,
                   c.step,
-                  c.loss?.toFixed(3) ?? '',
+                  fixed(c.loss, 3),
                   bytes(c.bytes),
                   c.has_optimizer ? 'yes' : 'no',
                   c.is_best ? 'best' : '',
@@ -268,7 +269,7 @@ export function addRunCommands(program: Command): void {
             `  source: ${r.source}`,
             ...(r.cost
               ? [
-                  `  here: ${duration(r.cost.seconds)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})${r.cost.warning ? `\n  ⚠ ${r.cost.warning}` : ''}`,
+                  `  here: ${duration(r.cost.seconds * 1000)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})${r.cost.warning ? `\n  ⚠ ${r.cost.warning}` : ''}`,
                 ]
               : []),
           ].join('\n'),
@@ -317,8 +318,6 @@ function deleteAll(store: Store, runs: readonly Run[]): number {
 }
 
 const noticeWords = ({ step, text }: Notice) => `  notice, step ${step}: ${text}`;
-
-const percentOr = (share: number | null | undefined) => (share === null || share === undefined ? '' : percent(share));
 
 function findRun({ store }: Context, idOrName: string): Run {
   reconcile(store);
@@ -391,7 +390,7 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
           : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
         const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
         pace = followPace(pace, m);
-        const left = `${duration((timeLeftAt(pace, { ...run, step: m.step }) ?? 0) / 1000)} left`;
+        const left = `${duration(timeLeftAt(pace, { ...run, step: m.step }) ?? 0)} left`;
         if (out.hasBar) out.progress(line, left);
         else if (performance.now() - lineAt > LINE_EVERY) {
           out.note(`${line}  ${left}`);

@@ -1,6 +1,7 @@
 import { type BrowserWindow, Notification, powerSaveBlocker } from 'electron';
 import type { AppEvent } from '../../shared/contract/events.ts';
 import type { RunRow } from '../../shared/contract/runs.ts';
+import { count, fixed } from '../../shared/words.ts';
 import type { Program } from './shell.ts';
 
 const ENDED = {
@@ -51,9 +52,7 @@ export function payAttention(program: Program, window: () => BrowserWindow | nul
     if (!Notification.isSupported()) return;
     const notification = new Notification({
       title: `${run.name} ${ENDED[run.status as keyof typeof ENDED]}`,
-      body: run.error
-        ? run.error.what
-        : `Step ${run.step.toLocaleString('en')}, loss ${run.last?.loss.toFixed(3) ?? '–'}`,
+      body: run.error ? run.error.what : `Step ${count(run.step)}, loss ${fixed(run.last?.loss, 3)}`,
     });
     notification.on('click', () => show(run.id));
     notification.show();

@@ -1,12 +1,11 @@
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import { makeMask } from '../../shared/masking.ts';
+import { percent } from '../../shared/words.ts';
 import { stream } from '../data/random.ts';
 import { wantedWarmup, warmupSteps } from '../engine/schedule.ts';
 
 /** A share of masked patches that differs more from what was asked for is said. */
 const NEAR = 0.05;
-
-const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
 
 /** Patches that a mask of these settings hides. */
 export function maskedPatches({ model, mask }: Pick<RunConfig, 'model' | 'mask'>): number {
@@ -48,7 +47,7 @@ export function planNotices(
       ? `an image has ${units} ${units === 1 ? 'unit' : 'units'} of mask.unit=${config.mask.unit} pixels. A smaller mask.unit comes nearer`
       : `an image has ${K} patches. A smaller model.patch_size comes nearer`;
   notices.push(
-    `${masked} of ${K} patches are masked (${percent(masked / K)}), and mask.ratio is ${config.mask.ratio}: ${why}.`,
+    `${masked} of ${K} patches are masked (${percent(masked / K, 0)}), and mask.ratio is ${config.mask.ratio}: ${why}.`,
   );
   return notices;
 }

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
-import { shortened } from '../../renderer/words.ts';
 import { chartSvg } from '../../shared/chart-svg.ts';
 import type { RunRow } from '../../shared/contract/runs.ts';
 import type { Evaluation } from '../../shared/evaluation.ts';
 import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
 import { lineColour, lineDash } from '../../shared/palette.ts';
+import { shortened } from '../../shared/words.ts';
 
 const run = (id: number, name: string, loss: number | null): RunRow =>
   ({

@@ -4,6 +4,7 @@ import type { PreparePlan } from '../../../shared/contract/datasets.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { PreparedSet } from '../../../shared/prepared.ts';
+import { bytes } from '../../../shared/words.ts';
 import { BATCH, prepareFiles, THREADS } from '../../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../../data/prepared.ts';
 import { fileOf } from '../../store/image-file.ts';
@@ -170,13 +171,12 @@ function requireFolders(dataset: Dataset): void {
   throw new AppError('data-vanished', `The folder ${gone} is not there.`, '', 'Connect its disk, and prepare again.');
 }
 
-function requireRoom({ bytes, free }: PreparePlan): void {
-  if (bytes + RESERVE <= free || bytes === 0) return;
-  const gb = (n: number) => `${(n / 1e9).toFixed(1)} GB`;
+function requireRoom(plan: PreparePlan): void {
+  if (plan.bytes + RESERVE <= plan.free || plan.bytes === 0) return;
   throw new AppError(
     'bad-input',
     'There is not enough room on the disk.',
-    `The images take ${gb(bytes)}, and ${gb(free)} are free, of which ${gb(RESERVE)} are left to others.`,
+    `The images take ${bytes(plan.bytes)}, and ${bytes(plan.free)} are free, of which ${bytes(RESERVE)} are left to others.`,
     'Free some, name a smaller --size, or a home folder on another disk.',
   );
 }

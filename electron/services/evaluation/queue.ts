@@ -1,6 +1,8 @@
 import type { Input, TaskRef } from '../../../shared/contract/index.ts';
 import { AppError, type ErrorReport, fromReport, toReport } from '../../../shared/errors.ts';
 import type { QueuedEvaluation } from '../../../shared/evaluation.ts';
+import { TASKS } from '../../../shared/evaluation-figures.ts';
+import { capital } from '../../../shared/words.ts';
 import type { Store } from '../../store/store.ts';
 import type { Events } from '../ground/events.ts';
 import { runJob } from '../ground/jobs.ts';
@@ -10,9 +12,6 @@ import { queueEvaluation } from './evaluation.ts';
 
 /** One whose process ended without a word so often is not begun again: it may be what ends the program. */
 const MOST_DEATHS = 3;
-const NAMES: Record<QueuedEvaluation['task'], string> = {
-  ...{ knn: 'k-NN', fewshot: 'Few-shot k-NN', linear: 'Linear probe', lookup: 'Look-ups' },
-};
 
 interface Shown {
   state: 'waiting' | 'here' | 'elsewhere' | 'failed' | 'ended';
@@ -176,7 +175,7 @@ export class EvaluationQueue {
   }
 
   #title({ run_id, task, step }: QueuedEvaluation): string {
-    return `${NAMES[task]} of ${this.#store.runs.get(run_id).name}, step ${step}`;
+    return `${capital(TASKS[task])} of ${this.#store.runs.get(run_id).name}, step ${step}`;
   }
 }
 

@@ -3,13 +3,14 @@ import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import type { Metric, Run } from '../../../shared/run.ts';
+import { count, fixed, percent } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { differences } from '../recipes/configuration.ts';
 import { encoderSpecs } from './encoder.ts';
-import { count, fenced, figure, markdownTable, percent, plain } from './markdown.ts';
+import { fenced, markdownTable, plain } from './markdown.ts';
 import { type ExportFormat, pythonSnippet } from './snippets.ts';
 import { timmName } from './timm.ts';
 
@@ -110,7 +111,7 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(runConfigSchema.parse({}), config);
   return [
-    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${figure(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
+    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${fixed(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
     changed.length === 0
       ? 'Every setting is the default.'
       : `Settings that differ from the defaults, which are the published program's:\n\n${markdownTable(
@@ -159,7 +160,7 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
   return `${picture}\n\nOn the batch of step ${count(last.step)}, as it was trained on (the last two on the last batch of which they were measured):\n\n${markdownTable(
     ['', 'Value', 'Guessing'],
     [
-      ['Loss, nats', figure(last.loss, 3), figure(guessing.loss, 3)],
+      ['Loss, nats', fixed(last.loss, 3), fixed(guessing.loss, 3)],
       ['Look-ups, top-1', percent(last.top1), percent(guessing.top1)],
       ['Look-ups, top-5', percent(last.top5), percent(guessing.top5)],
       [
@@ -167,8 +168,8 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
         percent(last.top1_control),
         percent(guessing.control),
       ],
-      ['Effective rank of features, student', figure(seen('rank_student'), 1), ''],
-      ['Mean cosine of features, student', figure(seen('cosine_student'), 3), ''],
+      ['Effective rank of features, student', fixed(seen('rank_student'), 1), ''],
+      ['Mean cosine of features, student', fixed(seen('cosine_student'), 3), ''],
     ],
   )}`;
 }

@@ -13,11 +13,3 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
 }
 
 export const fenced = (language: string, text: string): string => `\`\`\`${language}\n${text}\n\`\`\``;
-
-export const count = (n: number): string => n.toLocaleString('en');
-
-export const percent = (share: number | null | undefined): string =>
-  share === null || share === undefined || Number.isNaN(share) ? 'not measured' : `${(100 * share).toFixed(1)} %`;
-
-export const figure = (value: number | null | undefined, digits: number): string =>
-  value === null || value === undefined || Number.isNaN(value) ? 'not measured' : value.toFixed(digits);

@@ -1,6 +1,7 @@
 import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
 import { runConfigSchema } from '../../../shared/config.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
+import { count, percent } from '../../../shared/words.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
 import { curveSvg } from '../export/curve.ts';
@@ -8,7 +9,6 @@ import { differences } from '../recipes/configuration.ts';
 import type { HealthReport, NetworkHealth } from './health.ts';
 import { findingsOf } from './verdict.ts';
 
-const percent = (share: number | null) => (share === null ? '–' : `${(100 * share).toFixed(1)} %`);
 const SIGN = { good: '✓', note: 'ℹ', bad: '⚠' };
 const LEVEL = { good: 'Good', note: 'Note', bad: 'Bad' };
 
@@ -91,7 +91,7 @@ export function healthPage(store: Store, report: HealthReport): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
 <body><main>
-<h1>Health of ${e(report.run)}, step ${report.checkpoint.step.toLocaleString('en')}</h1>
+<h1>Health of ${e(report.run)}, step ${count(report.checkpoint.step)}</h1>
 ${report.left_out.length > 0 ? `<p>${e(leftOutWords(report.left_out, report.images + report.left_out.length))}</p>\n` : ''}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${new Date().toISOString().slice(0, 10)}.</p>
 <h2>What it says</h2>
 ${findings.map(({ level, title, text }) => `<section class="finding ${level}"><h3>${SIGN[level]} ${LEVEL[level]}: ${e(title)}</h3><p>${e(text)}</p></section>`).join('\n')}

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from '../../../shared/health.ts';
+import { percent } from '../../../shared/words.ts';
 import type { HealthReport, SetHealth } from './health.ts';
 
 /** A sentence or two on one sign: the figure, what it means, and what to do where it is bad. */
@@ -8,8 +9,6 @@ export interface Finding {
   title: string;
   text: string;
 }
-
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 /** Look-ups that are more position than this are a short cut. */
 const SHORTCUT = 0.7;

@@ -4,6 +4,7 @@ import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'n
 import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../../shared/backends.ts';
 import { type ErrorReport, toReport } from '../../../shared/errors.ts';
+import { bytes, dayAndTime } from '../../../shared/words.ts';
 import { type BackendInfo, loadBackend } from '../../runtime/backend.ts';
 import { backendChoice } from '../../runtime/choice.ts';
 import { cacheFolder } from '../../runtime/runtime-folder.ts';
@@ -94,8 +95,8 @@ function databaseReport(path: string, { readAll = false, onProgress }: DoctorOpt
   return report;
 }
 
-function databaseWords({ path, bytes, found, checkpoints, error }: DatabaseReport): string[] {
-  const lines = [`Database: ${path}, ${gb(bytes)}`];
+function databaseWords({ path, bytes: size, found, checkpoints, error }: DatabaseReport): string[] {
+  const lines = [`Database: ${path}, ${bytes(size)}`];
   if (found && found.problems.length > 0)
     lines.push(
       '  DAMAGED: its structure is not whole:',
@@ -168,12 +169,10 @@ function choiceWords({ use, trial, changed }: BackendChoice): string[] {
   if (!trial) return [`Chosen: ${use}. No trial was made here.`];
   const holds = changed.length > 0 ? `holds no more, changed: ${changed.join(', ')}` : 'holds';
   return [
-    `Chosen: ${use}. Last trial, ${new Date(trial.at).toLocaleString()} (${holds}):`,
+    `Chosen: ${use}. Last trial, ${dayAndTime(trial.at)} (${holds}):`,
     ...trialRows(trial).map((row) => `  ${row}`),
   ];
 }
-
-const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
 export function formatDoctor(report: DoctorReport): string {
   const { backend } = report;
@@ -182,12 +181,12 @@ export function formatDoctor(report: DoctorReport): string {
     `  why: ${backend.why}`,
     ...backend.warnings.map((w) => `  warning: ${w}`),
     ...choiceWords(report.choice),
-    `Machine: ${report.platform}, ${report.cpu.model}, ${report.cpu.cores} cores, ${gb(report.memory.total)} memory (${gb(report.memory.free)} free)`,
+    `Machine: ${report.platform}, ${report.cpu.model}, ${report.cpu.cores} cores, ${bytes(report.memory.total)} memory (${bytes(report.memory.free)} free)`,
     `GPUs: ${report.gpus.length > 0 ? report.gpus.join('; ') : 'none found'}`,
     `Versions: ${Object.entries(report.versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}`,
-    ...report.folders.map((f) => `${f.name} folder: ${f.path}, ${gb(f.bytes)} used, ${gb(f.free)} free`),
+    ...report.folders.map((f) => `${f.name} folder: ${f.path}, ${bytes(f.bytes)} used, ${bytes(f.free)} free`),
     ...(report.database ? databaseWords(report.database) : []),
     ...report.advice.map((a) => `Faster: ${a}`),
   ].join('\n');

@@ -7,6 +7,7 @@ import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
+import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import { fileOf } from '../../store/image-file.ts';
@@ -295,7 +296,7 @@ export class PatchIndexes {
     const images = Math.round(patches / K);
     const what = query.isWithinImage
       ? `The ${patches} patches of this image`
-      : `${patches.toLocaleString('en')} patches of ${images.toLocaleString('en')} ${images === 1 ? 'image' : 'images'} of ${dataset}`;
+      : `${plural(patches, 'patch', 'patches')} of ${plural(images, 'image')} of ${dataset}`;
     const filters = [
       ...(query.label ? [`class ${query.label}`] : []),
       ...(query.folder ? [`paths that begin with ${query.folder}`] : []),
@@ -306,7 +307,7 @@ export class PatchIndexes {
       ? 'all compared, so nothing is missed'
       : recall === null
         ? 'through an index whose recall was not measured'
-        : `through an index that finds ${(100 * recall).toFixed(1)} % of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, delete it in Runtime and build it again' : ''}`;
+        : `through an index that finds ${percent(recall)} of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, delete it in Runtime and build it again' : ''}`;
     return {
       dataset,
       images,

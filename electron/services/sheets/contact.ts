@@ -1,5 +1,6 @@
 import sharp from 'sharp';
 import { AppError } from '../../../shared/errors.ts';
+import { percent } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
 import { ending, type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './paper.ts';
 
@@ -161,7 +162,7 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
     const color = a.patch === a.answer ? COLOR.right : COLOR.wrong;
     marks += outline(x, y, CROP);
     marks += `<rect x="${x + CROP + 5}" y="${y + 1}" width="${CROP - 2}" height="${CROP - 2}" fill="none" stroke="${color}" stroke-width="2"/>`;
-    marks += write(`rank ${a.rank} · ${(100 * a.probability).toFixed(0)}%`, x, y + CROP + 15, 11, COLOR.quiet);
+    marks += write(`rank ${a.rank} · ${percent(a.probability, 0)}`, x, y + CROP + 15, 11, COLOR.quiet);
   }
   return { layers, marks };
 }

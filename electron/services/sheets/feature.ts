@@ -2,6 +2,7 @@ import sharp from 'sharp';
 import { classMark, type Shape } from '../../../shared/colours.ts';
 import type { AttentionView, ColoursView, MapView } from '../../../shared/contract/explore.ts';
 import { placeOf } from '../../../shared/patches.ts';
+import { percent } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
 import {
   bytesOf,
@@ -38,7 +39,7 @@ export async function coloursSheet(
   const across = Math.min(columns, images.length);
   const width = Math.max(900, 2 * MARGIN + across * cell);
   const shares = ({ view: { explained, coloured, patches } }: (typeof views)[number]) =>
-    `${explained.map((share) => `${(100 * share).toFixed(1)} %`).join(', ')} of the variance of ${coloured} of ${patches} patches`;
+    `${explained.map((share) => percent(share)).join(', ')} of the variance of ${coloured} of ${patches} patches`;
   const { write, body: head } = await titled(width, 'Principal components of patch tokens as colours', [
     `Each image, then its patches by ${views.map((one) => one.name).join(', then by ')}`,
     ...views.map((one) => `${one.name}, after block ${one.view.block} of ${one.view.depth}: ${shares(one)}`),
@@ -88,8 +89,7 @@ export async function attentionSheet(view: AttentionView, name: string, out: Tar
       layers.push({ input: await heatMap(patches, grid, side, 1e-9), left: x, top: y });
       if (patch !== null) body += patchFrame(patch, grid, { x, y, side }, '#fff', 1.5);
       const own = all[column - 1];
-      if (own)
-        body += write(`${(100 * own.cls).toFixed(0)} %, ${own.entropy.toFixed(2)}`, x, y + side + 13, 10, SHEET.quiet);
+      if (own) body += write(`${percent(own.cls, 0)}, ${own.entropy.toFixed(2)}`, x, y + side + 13, 10, SHEET.quiet);
     }
   }
   await saveSheet(width, top + blocks.length * (side + 26) + 12, layers, body, out);
@@ -121,7 +121,7 @@ export async function mapSheet(
   const { k, trustworthiness, kept, n } = view.figures;
   const { write, body: head } = await titled(width, 'Map of images by features', [
     `${name}. ${view.ids.length} of ${view.total} images, UMAP.`,
-    `Trustworthiness ${trustworthiness.toFixed(3)} (k ${k}); ${(100 * kept).toFixed(1)} % of the ${k} nearest are kept, by chance ${((100 * k) / (n - 1)).toFixed(1)} %.`,
+    `Trustworthiness ${trustworthiness.toFixed(3)} (k ${k}); ${percent(kept)} of the ${k} nearest are kept, by chance ${percent(k / (n - 1))}.`,
   ]);
   const legend = view.labels.length > 0 ? 200 : 0;
   const [least, span] = [view.x, view.y]

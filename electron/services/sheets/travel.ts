@@ -1,6 +1,7 @@
 import sharp from 'sharp';
 import type { TravelView } from '../../../shared/contract/retrieval.ts';
 import { placeOf } from '../../../shared/patches.ts';
+import { count } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
 import { beginning, bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './paper.ts';
 
@@ -38,7 +39,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
     const y = TOP + i * ROW;
     body.push(
       write(beginning(name, 24), GAP + 4, y + 24, 13, SHEET.ink, true),
-      write(is_untrained ? 'untrained' : `step ${step.toLocaleString('en')}`, GAP + 4, y + 44, 13),
+      write(is_untrained ? 'untrained' : `step ${count(step)}`, GAP + 4, y + 44, 13),
       ...(overlap === null ? [] : [write(`${Math.round(overlap * 100)} % kept`, GAP + 4, y + 64, 13, SHEET.quiet)]),
       ...(beside === null || beside.overlap === null
         ? []

@@ -4,6 +4,7 @@ import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { SIGN_WORDS } from '../../../shared/health.ts';
 import { naturalOrder } from '../../../shared/natural-order.ts';
 import { folded } from '../../../shared/text.ts';
+import { count, NETWORKS } from '../../../shared/words.ts';
 
 /** A line of the table: figures by column, ready to be sorted; null where there is none. */
 export interface Row {
@@ -59,8 +60,12 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
       cells[title] = trained;
       cells[`${title} untrained`] = untrained;
       if (official !== null) {
-        columns.set(`${title} imported`, { key: `${title} imported`, title: 'imported', kind: 'percent' });
-        cells[`${title} imported`] = official;
+        columns.set(`${title} ${NETWORKS.official}`, {
+          key: `${title} ${NETWORKS.official}`,
+          title: NETWORKS.official,
+          kind: 'percent',
+        });
+        cells[`${title} ${NETWORKS.official}`] = official;
       }
     }
   }
@@ -75,7 +80,7 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
     return [
       row(`${id}`, name, { name, ...of, step, ...measured(run), ...steps[0]?.[1] }),
       ...steps.slice(1).map(([at, cells]) => {
-        const label = `${name}, checkpoint of step ${at.toLocaleString('en')}`;
+        const label = `${name}, checkpoint of step ${count(at)}`;
         return row(`${id} ${at}`, label, { name: label, ...of, step: at, ...cells });
       }),
     ];

@@ -1,5 +1,6 @@
 import type { ConfigField } from '../../../shared/contract/recipes.ts';
 import { DEFAULT_PREPARED_SIZE } from '../../../shared/prepared.ts';
+import { capital } from '../../../shared/words.ts';
 import type { JsonValue } from './recipe.ts';
 
 export interface FieldGroup {
@@ -63,7 +64,7 @@ const LABELS: Record<string, string> = {
 /** A field's name for people: `crop_scale` is "Crop scale". */
 export function labelOf(key: string): string {
   const field = key.slice(key.indexOf('.') + 1).replaceAll('_', ' ');
-  return LABELS[key] ?? field.charAt(0).toUpperCase() + field.slice(1);
+  return LABELS[key] ?? capital(field);
 }
 
 /** A slider's reach: narrower than what is valid, where most of that is never wanted. */

@@ -1,4 +1,10 @@
-/** Numbers in words, with the precision that they have. */
+/**
+ * Numbers and dates as a person reads them, with the precision that they have: for the window, the command line and
+ * files alike.
+ */
+
+/** What stands where there is nothing: not measured, not known, not yet. */
+export const NONE = '–';
 
 export function bytes(value: number): string {
   for (const [unit, size] of [
@@ -14,6 +20,7 @@ export function bytes(value: number): string {
 
 /** @param ms milliseconds */
 export function duration(ms: number): string {
+  if (!Number.isFinite(ms)) return NONE;
   const s = Math.round(ms / 1000);
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
@@ -23,14 +30,18 @@ export function duration(ms: number): string {
 }
 
 export const count = (value: number): string => value.toLocaleString('en');
-export const percent = (share: number | null | undefined): string =>
-  share === null || share === undefined || Number.isNaN(share) ? '–' : `${(share * 100).toFixed(1)} %`;
-export const fixed = (value: number | null | undefined, digits: number): string =>
-  value === null || value === undefined || Number.isNaN(value) ? '–' : value.toFixed(digits);
+const isNone = (value: number | null | undefined): value is null | undefined =>
+  value === null || value === undefined || Number.isNaN(value);
 
-/** A date as short as it can be: today's time, else the day. */
+/** @param share 0 to 1 */
+export const percent = (share: number | null | undefined, digits = 1): string =>
+  isNone(share) ? NONE : `${(share * 100).toFixed(digits)} %`;
+export const fixed = (value: number | null | undefined, digits: number): string =>
+  isNone(value) ? NONE : value.toFixed(digits);
+
+/** A date as short as it can be: today's time, else the day. @param time milliseconds since 1970 */
 export function when(time: number | null): string {
-  if (time === null) return '–';
+  if (time === null) return NONE;
   const date = new Date(time);
   const isToday = date.toDateString() === new Date().toDateString();
   return isToday
@@ -38,10 +49,24 @@ export function when(time: number | null): string {
     : date.toLocaleDateString('en', { year: 'numeric', month: 'short', day: 'numeric' });
 }
 
+/** Day and time on the reader's clock, of one width: 2026-03-01 09:05. @param time milliseconds since 1970 */
+export function dayAndTime(time: number | null): string {
+  if (time === null) return NONE;
+  const date = new Date(time);
+  const two = (n: number) => String(n).padStart(2, '0');
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
+}
+
 /** A value of a setting as it is written in a command. */
 export const setting = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`;
+
+/** The networks whose figures stand beside each other in an evaluation. */
+export const NETWORKS = { trained: 'trained', untrained: 'untrained', official: 'imported' } as const;
+
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What a fine-tuning started from. */
 export const FINE_TUNED = {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Output } from '../../electron/cli/output.ts';
-import { cutTo, table, widthOf } from '../../electron/cli/words.ts';
+import { cutTo, table, widthOf } from '../../electron/cli/table.ts';
 import { AppError } from '../../shared/errors.ts';
 import { isPrintable } from '../../shared/printable.ts';
 

@@ -1,27 +1,5 @@
 import { printable } from '../../shared/printable.ts';
 
-/** Figures as a person reads them, with the precision that they have. */
-
-export const percent = (share: number | null | undefined): string =>
-  share === null || share === undefined ? 'not measured' : `${(100 * share).toFixed(1)} %`;
-
-export function bytes(n: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = n;
-  let unit = 0;
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[unit]}`;
-}
-
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return 'unknown';
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} days`;
-}
-
 /** Signs that take two places of a terminal: those of East Asia (UAX #11, wide and fullwidth, by blocks) and emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
@@ -60,6 +38,3 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
     )
     .join('\n');
 }
-
-export const when = (ms: number | null): string =>
-  ms === null ? '' : new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
