@@ -1,5 +1,5 @@
 import { homedir, userInfo } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 
 /** The user's home folder, also where HOME is set to nothing. */
@@ -15,4 +15,11 @@ export function typedPath(text: string, what: string): string {
   if (text === '') throw new AppError('bad-input', `The name of ${what} is empty.`, '', 'Name it.');
   if (text.includes('\0')) throw new AppError('bad-input', `The name of ${what} has a NUL in it.`, '', 'Check it.');
   return resolve(/^~(?=$|[/\\])/.test(text) ? join(userFolder(), text.slice(1)) : text);
+}
+
+/** The path of a file to be written into a folder as a person typed it. @throws AppError bad-input for a name that is a path */
+export function fileIn(typed: string, file: string, ending: string): string {
+  const folder = typedPath(typed, 'the folder');
+  if (basename(file) !== file) throw new AppError('bad-input', `"${file}" is not the name of a file.`);
+  return resolve(folder, file.toLowerCase().endsWith(ending) ? file : `${file}${ending}`);
 }

@@ -1,4 +1,4 @@
-import { type Answer, CHANNELS, type Channel, type Input, type Result } from '../../shared/contract/index.ts';
+import { type Answer, CHANNELS, type Channel } from '../../shared/contract/index.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
 import { Thumbnails } from '../services/datasets/thumbnails.ts';
 import { EvaluationQueue } from '../services/evaluation/queue.ts';
@@ -13,23 +13,8 @@ import type { Media, Program, Shell } from '../shell/shell.ts';
 import { isCheckDue } from '../store/check.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
-import { handlers } from './handlers.ts';
-
-/** What handlers work with. */
-export interface Context {
-  home: string;
-  shell: Shell;
-  store: Store;
-  events: Events;
-  tasks: Tasks;
-  live: LiveRuns;
-  deletions: Deletions;
-  thumbnails: Thumbnails;
-  explore: ExploreHost;
-  outside: Outside;
-}
-
-export type Handlers = { [C in Channel]: (input: Input<C>) => Result<C> | Promise<Result<C>> };
+import type { Handlers } from './context.ts';
+import { handlers } from './handlers/index.ts';
 
 /** What a shell shows, and how it ends. */
 export interface OpenProgram extends Program {

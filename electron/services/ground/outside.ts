@@ -4,6 +4,7 @@ import type { FolderListing } from '../../../shared/contract/window.ts';
 import { AppError, type ErrorReport, fromReport } from '../../../shared/errors.ts';
 import type { OutputRules } from '../../files/outputs.ts';
 import { workerFile } from '../../files/project.ts';
+import { fileIn } from '../../files/typed-path.ts';
 import { startProcess } from '../../processes/start-process.ts';
 
 export interface Look {
@@ -103,6 +104,16 @@ export class Outside {
   async output(path: string, rules: OutputRules): Promise<string> {
     await this.make(dirname(path));
     return this.#ask('output', path, dirname(path), rules);
+  }
+
+  /** The same of a file in a folder as a person typed it, with one ending. @returns its path @throws AppError */
+  async outputIn(
+    { folder, file, replace }: { folder: string; file: string; replace: boolean },
+    ending: string,
+    beside: (path: string) => string[] = () => [],
+  ): Promise<string> {
+    const path = fileIn(folder, file, ending);
+    return this.output(path, { endings: [ending], beside: beside(path), replace });
   }
 
   close(): void {
