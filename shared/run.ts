@@ -3,10 +3,14 @@ import type { FineTune } from './finetune.ts';
 
 /** Runs, as the store keeps them. Times are milliseconds since 1970. */
 
+/** A pretraining, the fine-tuning of one, or weights that were read from a file. */
+export type RunKind = 'pretrain' | 'finetune' | 'imported';
+
 export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finished' | 'stopped' | 'failed';
 
 export interface Run {
   id: number;
+  kind: RunKind;
   name: string;
   /** Null for weights that were imported. */
   dataset_id: number | null;
@@ -33,7 +37,7 @@ export interface Run {
   tags: string[];
   /** Place in the queue, whose runs are started one after the other, the least first; null for a run that is not queued. */
   queue_position: number | null;
-  /** What a fine-tuning needs to know; null for a pretraining. */
+  /** What a fine-tuning needs to know; null for any other. */
   finetune: FineTune | null;
 }
 

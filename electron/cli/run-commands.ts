@@ -109,7 +109,7 @@ export function addRunCommands(program: Command): void {
           ].join(', '),
           `${r.step}/${r.total_steps}`,
           fixed(r.last?.loss, 3),
-          r.finetune ? `${percent(r.last?.top1)} (test)` : percent(r.last?.top1),
+          r.kind === 'finetune' ? `${percent(r.last?.top1)} (test)` : percent(r.last?.top1),
           percent(r.last?.top1_control),
           dayAndTime(r.created_at),
         ]);
@@ -328,7 +328,7 @@ function findRun({ store }: Context, idOrName: string): Run {
 export function figures(run: Run, last: Metric | null): string[] {
   if (!last) return [];
   const guessing = guessingOf(run);
-  if (run.finetune) {
+  if (run.kind === 'finetune') {
     return [
       `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)}), on mixed images and soft labels`,
       `  accuracy on the test images ${percent(last.top1)}, among the best five ${percent(last.top5)}`,
@@ -385,9 +385,10 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
       case 'metric': {
         const m = message.metric;
         // A line of the last steps' mean would hide a step; it is the step's own figures.
-        const found = run.finetune
-          ? `test accuracy ${percent(m.top1)}`
-          : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
+        const found =
+          run.kind === 'finetune'
+            ? `test accuracy ${percent(m.top1)}`
+            : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
         const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
         pace = followPace(pace, m);
         const left = `${duration(timeLeftAt(pace, { ...run, step: m.step }) ?? 0)} left`;

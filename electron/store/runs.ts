@@ -10,7 +10,7 @@ import { Queue } from './queue.ts';
 import { giveBack } from './space.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
-type Row = Omit<Run, (typeof JSON_COLUMNS)[number]> & {
+type Row = Omit<Run, 'kind' | (typeof JSON_COLUMNS)[number]> & {
   /** Exact; null for a run of an older program, which took whole numbers. */
   epoch_steps: number | null;
   config: string;
@@ -50,6 +50,7 @@ const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(
 
 const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
+  kind: row.finetune !== null ? 'finetune' : row.dataset_id === null ? 'imported' : 'pretrain',
   steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
   config: fromJson(row.config),
   tags: fromJson(row.tags),
@@ -216,12 +217,12 @@ export class Runs {
    * @param first also queues runs of which no trace of a starter is left; a program sets it when it starts
    */
   reconcile({ first = false } = {}): void {
-    const isGone = ({ id, status, queue_position, dataset_id }: Run) =>
+    const isGone = ({ id, kind, status, queue_position }: Run) =>
       status === 'running'
         ? !this.isTrained(id)
         : status === 'queued' &&
           queue_position === null &&
-          dataset_id !== null &&
+          kind !== 'imported' &&
           (first ? !this.isHeld(id) : this.#holds.wasLeft('start', id) && !this.isTrained(id));
     const looked = this.#unplaced();
     if (!looked.some(isGone)) return;

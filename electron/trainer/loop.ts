@@ -100,7 +100,7 @@ export abstract class TrainingLoop {
     }
     if (!this.from) {
       const plan = { images: data.images.length, steps: run.total_steps, perEpoch: run.steps_per_epoch };
-      for (const text of planNotices(run.config, plan, run.finetune === null)) this.tell(text);
+      for (const text of planNotices(run.config, plan, run.kind === 'pretrain')) this.tell(text);
     }
     if (data.notice) this.tell(data.notice, 'data');
     store.metrics.deleteAfter(run.id, this.#step);

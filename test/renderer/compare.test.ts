@@ -11,6 +11,7 @@ import { shortened } from '../../shared/words.ts';
 const run = (id: number, name: string, loss: number | null): RunRow =>
   ({
     id,
+    kind: 'pretrain',
     name,
     status: 'finished',
     dataset: 'tiles',
@@ -93,7 +94,7 @@ test('rows are filtered by every word and sorted by figure or by name with its n
 });
 
 test('losses of look-ups and of classes are no column together, and a speed has the digits that it is known to', () => {
-  const tuned = { ...run(2, 'tuned', 0.7), finetune: { start: 'trained' } } as unknown as RunRow;
+  const tuned = { ...run(2, 'tuned', 0.7), kind: 'finetune', finetune: { start: 'trained' } } as unknown as RunRow;
   const { rows, columns } = tableOf([run(1, 'pretrained', 3), tuned], []);
   expect(rows.map(({ cells }) => [cells.loss, cells.class_loss])).toEqual([
     [3, null],

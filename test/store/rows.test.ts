@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { FileLock } from '../../electron/store/file-lock.ts';
+import type { FineTune } from '../../shared/finetune.ts';
 import { CONFIG, catchError, image, metric, newStore, state } from './helpers.ts';
 
 describe('datasets', () => {
@@ -186,6 +187,19 @@ describe('runs', () => {
     store.runs.reconcile({ first: true });
     expect(store.queue.order().map(({ id }) => id)).toEqual([waits.id, run.id]);
     expect(store.runs.get(weights.id).queue_position).toBeNull();
+  });
+
+  test('say their kind', () => {
+    const { store, run, dataset } = newStore();
+    const made = { preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 };
+    const finetune = { start: 'trained' } as FineTune;
+    const tuned = store.runs.create({ ...made, dataset_id: dataset.id, finetune });
+    const weights = store.runs.create({ ...made, dataset_id: null, total_steps: 0 });
+    expect([run, tuned, weights].map(({ id }) => store.runs.get(id).kind)).toEqual([
+      'pretrain',
+      'finetune',
+      'imported',
+    ]);
   });
 
   test('that end in any way leave the queue', () => {

@@ -17,7 +17,7 @@ export interface Contestant {
 
 /** The checkpoint of the weights that were imported last; null where none were, or it is `except` itself. */
 export function importedCheckpoint(store: Store, except: number): Checkpoint | null {
-  const imported = store.runs.list().findLast((run) => run.dataset_id === null);
+  const imported = store.runs.list().findLast(({ kind }) => kind === 'imported');
   const latest = imported && store.checkpoints.latest(imported.id);
   return latest && latest.id !== except ? latest : null;
 }

@@ -70,7 +70,7 @@ export interface EvaluationResult extends Omit<Measured, 'scores'> {
 function evaluable(store: Store, id: number): Checkpoint {
   const checkpoint = store.checkpoints.get(id);
   const run = store.runs.get(checkpoint.run_id);
-  if (run.finetune) {
+  if (run.kind === 'finetune') {
     const why = 'It has a classifier in place of the projector, and its accuracy was measured as it was trained.';
     throw new AppError('bad-input', `Run "${run.name}" is a fine-tuning.`, why, 'Choose a pretraining.');
   }

@@ -68,7 +68,7 @@ export class Explorer {
     const dataset = this.#store.datasets.get(row.dataset_id);
     const own = maskFrom(config, mask, draw);
     const side = config.model.image_size;
-    const company = run.dataset_id === null ? [] : await companyOf(this.#store, run, image);
+    const company = run.kind === 'imported' ? [] : await companyOf(this.#store, run, image);
     const pixels = [await centrePixels(fileOf(dataset, row), side), ...company];
     const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
     const masks = pixels.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));

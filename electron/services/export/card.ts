@@ -69,7 +69,7 @@ function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubjec
   const method =
     'ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616))';
   const origin =
-    run.dataset_id === null
+    run.kind === 'imported'
       ? `A Vision Transformer as ${method} trains them, imported into ConMIM Workbench ${VERSION}.`
       : `A Vision Transformer that learned from images without labels by ${method}, trained with ConMIM Workbench ${VERSION}.`;
   return [
@@ -106,7 +106,7 @@ function loading({ checkpoint, format, file, weights }: CardSubject): string {
 
 function training({ checkpoint }: CardSubject, run: Run): string {
   const { config, step, epoch } = checkpoint;
-  if (run.dataset_id === null) return 'These weights were imported: how they were trained is not known here.';
+  if (run.kind === 'imported') return 'These weights were imported: how they were trained is not known here.';
   const batch = config.train.batch_size * config.train.accumulation;
   const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(runConfigSchema.parse({}), config);

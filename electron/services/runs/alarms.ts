@@ -4,7 +4,7 @@ import type { Store } from '../../store/store.ts';
 
 /** What goes wrong with a run by its last steps, as windows and the command line say it; null where nothing does. */
 export function alarmOfRun(store: Store, run: Run): Sign | null {
-  if (run.finetune || run.total_steps === 0) return null;
+  if (run.kind !== 'pretrain') return null;
   const metrics = store.metrics.tail(run.id, 10);
   const seen = store.metrics.lastWithFeatures(run.id);
   const keys = seen ? { step: seen.step, rank: seen.rank_teacher!, cosine: seen.cosine_teacher! } : null;

@@ -32,8 +32,8 @@ const ENDING: Record<Start, string> = { trained: ', trained', untrained: ', untr
  */
 export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
   const checkpoint = store.checkpoints.get(asked.checkpoint);
-  const { name, finetune } = store.runs.get(checkpoint.run_id);
-  if (finetune) {
+  const { name, kind } = store.runs.get(checkpoint.run_id);
+  if (kind === 'finetune') {
     const next = 'Choose a checkpoint of the pretraining.';
     throw new AppError('bad-input', `Run "${name}" is a fine-tuning itself.`, '', next);
   }

@@ -297,7 +297,7 @@ export class LiveRuns {
       this.#sent.set(next.id, 0);
       void handle.ended.then(() => {
         this.#handles.delete(next.id);
-        if (next.finetune) this.#events.emit({ type: 'evaluations' });
+        if (next.kind === 'finetune') this.#events.emit({ type: 'evaluations' });
         this.#tryToLook();
       });
     } catch (error) {

@@ -143,7 +143,7 @@ export function requireDeletable(store: Store, ids: readonly number[]): void {
 
 /** Fine-tunings first, for which the others may be needed. */
 export const inOrderOfDeletion = (runs: readonly Run[]): Run[] =>
-  runs.toSorted((a, b) => Number(a.finetune === null) - Number(b.finetune === null));
+  runs.toSorted((a, b) => Number(a.kind !== 'finetune') - Number(b.kind !== 'finetune'));
 
 /** Deletes a run with all that it stored. @returns bytes given back to the disk */
 export function deleteRun(store: Store, id: number): number {

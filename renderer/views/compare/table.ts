@@ -89,11 +89,11 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
 }
 
 /** A fine-tuning has an accuracy where a pretraining has look-ups, and its loss is another: neither stands beside the other's. */
-const measured = ({ last, finetune }: RunRow) => ({
-  loss: finetune ? null : (last?.loss ?? null),
-  class_loss: finetune ? (last?.loss ?? null) : null,
-  top1: finetune ? null : (last?.top1 ?? null),
-  accuracy: finetune ? (last?.top1 ?? null) : null,
+const measured = ({ last, kind }: RunRow) => ({
+  loss: kind === 'finetune' ? null : (last?.loss ?? null),
+  class_loss: kind === 'finetune' ? (last?.loss ?? null) : null,
+  top1: kind === 'finetune' ? null : (last?.top1 ?? null),
+  accuracy: kind === 'finetune' ? (last?.top1 ?? null) : null,
   top1_control: last?.top1_control ?? null,
   images_per_s: last?.images_per_s ?? null,
 });

@@ -8,7 +8,7 @@ export const canPause = (run: RunRow) =>
   run.status === 'running' || (run.status === 'queued' && run.queue_position !== null);
 export const canStop = (run: RunRow) => canPause(run) || run.status === 'paused' || run.status === 'interrupted';
 export const canResume = (run: RunRow) =>
-  run.dataset_id !== null &&
+  run.kind !== 'imported' &&
   run.queue_position === null &&
   ['queued', 'paused', 'interrupted', 'stopped', 'failed'].includes(run.status);
 
