@@ -183,7 +183,7 @@ export const trainSchema = z.strictObject({
     .min(0)
     .max(2 ** 32 - 1)
     .default(0)
-    .describe('everything random follows from it'),
+    .describe('seed from which everything random follows'),
   crops_per_image: positiveInt()
     .max(1024)
     .default(1)
@@ -246,7 +246,7 @@ export const checkpointSchema = z.strictObject({
 });
 
 export const metricsSchema = z.strictObject({
-  features_every: positiveInt().default(50).describe('steps between effective rank and mean cosine'),
+  features_every: positiveInt().default(50).describe('steps between measurements of effective rank and mean cosine'),
 });
 
 export const runConfigSchema = z

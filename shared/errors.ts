@@ -72,7 +72,7 @@ function outOfMemory(what: string): ErrorReport {
   return {
     kind: 'out-of-memory',
     what: 'There was not enough memory.',
-    why: `${shape ? `Room for a tensor of ${shape} could not be had` : 'Room that was asked for could not be had'}, on this machine or on its device.`,
+    why: `${shape ? `Memory for a tensor of ${shape}` : 'Memory'} could not be allocated, on this machine or on its device.`,
     next: 'Lower train.batch_size (train.accumulation keeps the images of a step), set train.recompute to true, or take a smaller model, larger patches or smaller images; close other programs.',
   };
 }

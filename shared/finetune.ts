@@ -82,8 +82,13 @@ export const fineTuneSchema = z
       .min(0)
       .max(2 ** 32 - 1)
       .default(0)
-      .describe('everything random follows from it'),
-    evaluate_every: z.number().int().positive().default(5).describe('epochs between accuracies on the test images'),
+      .describe('seed from which everything random follows'),
+    evaluate_every: z
+      .number()
+      .int()
+      .positive()
+      .default(5)
+      .describe('epochs between measurements of accuracy on the test images'),
   })
   .superRefine((s, ctx) => {
     const refuse = (field: string, message: string) => ctx.addIssue({ code: 'custom', path: [field], message });

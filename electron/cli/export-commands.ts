@@ -22,7 +22,7 @@ export function addExportCommands(program: Command): void {
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--format <format>', 'timm (a .safetensors file) or onnx')
     .addOption(
-      new OutputOption('--out <file>', 'where to; the card is FILE.md, its curve FILE.svg', {
+      new OutputOption('--out <file>', 'file to write; the card is FILE.md, its curve FILE.svg', {
         endings: Object.values(ENDINGS),
         also: (file, { card }) => (card === false ? [] : [`${file}.md`]),
       }).makeOptionMandatory(),

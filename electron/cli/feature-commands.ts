@@ -82,8 +82,8 @@ export function addFeatureCommands(program: Command): void {
         'colours only patches on this side of the threshold on the first component',
       ).choices(['upper', 'lower']),
     )
-    .option('--threshold <share>', 'of the range of the first component, 0 to 1', shareOption, 0.5)
-    .option('--patch <row,column>', 'of which patch attention is shown, from 1 (else of CLS)', placeOption)
+    .option('--threshold <share>', 'as a share of the range of the first component, 0 to 1', shareOption, 0.5)
+    .option('--patch <row,column>', 'the patch whose attention is shown, from 1 (else that of CLS)', placeOption)
     .addOption(new Option('--pool <which>', "an image's feature (map)").choices(['mean', 'cls']).default('mean'))
     .action(
       withStore<[string]>(async ({ out, store, signal }, given, text) => {

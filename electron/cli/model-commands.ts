@@ -149,7 +149,7 @@ export function addModelCommands(program: Command): void {
     .description('read .safetensors or the published .pth as a checkpoint; a .pth is parsed, nothing in it is executed')
     .argument('<file>')
     .option('--name <name>', 'name of the run that holds it')
-    .option('--set <key=value>', 'what the file does not say, as model.num_heads=6', collect, [])
+    .option('--set <key=value>', 'a setting that the file does not contain, such as model.num_heads=6', collect, [])
     .action(
       withStore<[string]>(({ out, store }, options, file) => {
         const settings: Record<string, Record<string, unknown>> = {};

@@ -74,7 +74,7 @@ export function addRetrievalCommands(program: Command): void {
     );
   features(program.command('retrieve').description('find the patches of a dataset that are most like one of an image'))
     .requiredOption('--image <path>', 'image of the query, by its path in its folder')
-    .option('--from <dataset>', 'dataset of that image, where it is another')
+    .option('--from <dataset>', 'dataset of that image, if not the one that is searched')
     .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
     .option('--within', 'search that image alone')
     .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 10)

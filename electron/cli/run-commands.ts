@@ -41,7 +41,7 @@ export function addRunCommands(program: Command): void {
     .option('--preset <name>', 'recipe to start from (`conmim presets`)')
     .option('--set <key=value>', 'change a setting (`conmim settings`); may be given again', collect, [])
     .option('--epochs <n>', 'passes over the images', wholeNumber('--epochs', 1))
-    .option('--steps <n>', 'optimizer steps, in place of epochs', wholeNumber('--steps', 1))
+    .option('--steps <n>', 'optimizer steps, instead of epochs', wholeNumber('--steps', 1))
     .option('--name <name>', 'name of the run')
     .option('--resume <run>', 'go on with a run')
     .action(
@@ -211,7 +211,7 @@ export function addRunCommands(program: Command): void {
         const freed = deleteAll(context.store, runs);
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
-          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.${gone > 0 ? ` So ${gone === 1 ? 'is an evaluation' : `are ${gone} evaluations`} that waited in the queue.` : ''}`,
+          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.${gone > 0 ? ` Deleted too: ${gone === 1 ? 'an evaluation' : `${gone} evaluations`} that waited in the queue.` : ''}`,
         );
       }),
     );

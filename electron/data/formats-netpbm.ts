@@ -38,7 +38,7 @@ class Numbers {
     for (let digit = this.#digit(); digit !== null && value < 1e9; digit = this.#digit()) value = 10 * value + digit;
     if (this.at > from) return value;
     if (this.at >= this.#bytes.length) throw new ImageFault('truncated', 'the file ends before the picture does');
-    throw new ImageFault('unreadable', 'where a number should stand in it there is none');
+    throw new ImageFault('unreadable', 'a number is missing in it');
   }
 
   /** A pixel of a plain bitmap, whose digits need no space between them. */
@@ -47,7 +47,7 @@ class Numbers {
     const digit = this.#digit();
     if (digit === 0 || digit === 1) return digit;
     if (this.at >= this.#bytes.length) throw new ImageFault('truncated', 'the file ends before the picture does');
-    throw new ImageFault('unreadable', 'a bitmap holds something else than 0 and 1');
+    throw new ImageFault('unreadable', 'a bitmap has values other than 0 and 1');
   }
 
   skip(): void {

@@ -40,7 +40,7 @@ export function requireOutput(
   if (!endings.some((ending) => name.toLowerCase().endsWith(ending) && name.length > ending.length)) {
     const ending = endings.length === 1 ? endings[0] : `${endings.slice(0, -1).join(', ')} or ${endings.at(-1)}`;
     const next = `Name it ${basename(name, extname(name)) || 'file'}${endings[0]}.`;
-    throw new AppError('bad-input', `${text} does not end in ${ending}, as what is written does.`, '', next);
+    throw new AppError('bad-input', `${text} does not end in ${ending}, as this file must.`, '', next);
   }
   for (const one of [path, ...beside]) requireFree(one, replace);
   requireFolder(makesFolder ? nearestAbove(path) : dirname(path), path);
@@ -74,7 +74,7 @@ export function requireOutputFolder(text: string, names: readonly string[], { re
   const path = typedPath(text, 'what is to be written');
   const there = look(path);
   if (there && !ask(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory())
-    throw cannot(path, 'It is there, and is no folder.', 'Name a folder.');
+    throw cannot(path, 'Something with this name exists, and it is not a folder.', 'Name a folder.');
   if (there) for (const name of names) requireFree(resolve(path, name), replace);
   requireFolder(there ? path : nearestAbove(path), path);
   return path;
@@ -90,7 +90,7 @@ function requireFree(path: string, replace: boolean): void {
   if (there.isDirectory()) throw cannot(path, 'It is a folder.', 'Name a file in it, or another.');
   if (!replace) throw isThere(path);
   if (!there.isFile() && !there.isSymbolicLink())
-    throw cannot(path, 'It is a device or a pipe, which is no file that could be written over.');
+    throw cannot(path, 'It is a device or a pipe, not a file that could be written over.');
 }
 
 const cannot = (path: string, why: string, next = 'Choose another name.', cause?: unknown) =>

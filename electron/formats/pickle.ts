@@ -48,7 +48,7 @@ export function parsePickle(bytes: Buffer): Pickled {
     return stack.splice(stack.length - count);
   };
   const recall = (index: number): Pickled => {
-    if (!memo.has(index)) refuse('It refers to what it has not said.');
+    if (!memo.has(index)) refuse('It refers to an object that it has not defined.');
     return memo.get(index)!;
   };
   const text = (length: number) => take(length).toString('utf8');
@@ -62,11 +62,12 @@ export function parsePickle(bytes: Buffer): Pickled {
     const list = peek();
     if (Array.isArray(list)) for (const item of items) list.push(item);
     else if (list instanceof Set) for (const item of items) list.add(item);
-    else refuse('It appends to what is not a list.');
+    else refuse('It appends to something that is not a list.');
   };
   const setItems = (items: Pickled[]) => {
     const dict = peek();
-    if (!(dict instanceof Map) || items.length % 2 !== 0) return refuse('It sets items of what is not a dict.');
+    if (!(dict instanceof Map) || items.length % 2 !== 0)
+      return refuse('It sets items of something that is not a dict.');
     for (let i = 0; i < items.length; i += 2) dict.set(items[i]!, items[i + 1]!);
   };
   const global = (module: string, name: string): Global => {
@@ -221,7 +222,7 @@ export function parsePickle(bytes: Buffer): Pickled {
         // STACK_GLOBAL
         const [module, name] = popMany(2);
         if (typeof module !== 'string' || typeof name !== 'string')
-          return refuse('It names a class by what is no text.');
+          return refuse('It has a class whose name is not text.');
         stack.push(global(module, name));
         break;
       }

@@ -257,7 +257,7 @@ export class Checkpoints {
           read += tensor.data.byteLength;
         }
       }
-      if (read !== bytes) return { ...found, why: `It kept ${bytes} bytes of tensors; ${read} are there.` };
+      if (read !== bytes) return { ...found, why: `It was written with ${bytes} bytes of tensors; ${read} are there.` };
       return { ...found, why: null };
     } catch (error) {
       if (isDamage(error)) return { ...found, why: unreadable(null, error) };

@@ -156,7 +156,7 @@ describe('a pickle', () => {
       Buffer.alloc(199_999, 'a'),
       Buffer.from('\x8c\x01x\x93.', 'latin1'),
     ]);
-    expect(refusal(() => parsePickle(nested)).why).toContain('no text');
+    expect(refusal(() => parsePickle(nested)).why).toContain('name is not text');
   });
 
   test('that was changed anywhere is read or refused in words', () => {

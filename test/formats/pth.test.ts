@@ -148,7 +148,7 @@ describe('readPth', () => {
     'an empty stack': ['R.', /stack/],
     'a huge string': [`X${u32(-1)}abc.`, /truncated/],
     'a huge number': [`\x8b${u32(0x7fffffff)}.`, /too long/],
-    'a memo never set': ['hA.', /not said/],
+    'a memo never set': ['hA.', /not defined/],
     'no mark': ['t.', /mark/],
     'no end': [int(1), /truncated/],
     nothing: ['', /truncated/],
