@@ -12,13 +12,8 @@ import { loadBackend } from '../runtime/backend.ts';
 import { chooseBackend } from '../runtime/choice.ts';
 import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
 import { besideEmbeddings, EMBEDDING_FORMATS, type EmbeddingFormat } from '../services/embeddings/writers.ts';
-import {
-  type EvaluationResult,
-  evaluate,
-  queueEvaluation,
-  type Scores,
-  type Task,
-} from '../services/evaluation/evaluation.ts';
+import { evaluate, queueEvaluation } from '../services/evaluation/evaluation.ts';
+import type { EvaluationResult, Scores, Task } from '../services/evaluation/types.ts';
 import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/export/weights.ts';
 import { tryBackends } from '../services/machine/backend-trial.ts';
 import { doctor, formatDoctor } from '../services/machine/doctor.ts';

@@ -1,6 +1,6 @@
-import type { ImageFormat } from './decode.ts';
 import { ImageFault } from './image-fault.ts';
 import { withoutPath } from './on-disk.ts';
+import type { ImageFormat } from './pixels.ts';
 import { codingOf, readPages } from './tiff.ts';
 
 let isAlone = false;

@@ -10,6 +10,7 @@ import { plainJpeg } from './jpeg-header.ts';
 import { decodePlainJpeg, isJpegHere } from './jpeg-turbo.ts';
 import { memoryFor } from './memory.ts';
 import { onDisk } from './on-disk.ts';
+import type { ImageFormat, Pixels } from './pixels.ts';
 import type { Scratch } from './scratch.ts';
 import { fromBands, fromYcbcr, planTiff, type TiffPlan } from './tiff.ts';
 
@@ -17,15 +18,6 @@ export { firstLine } from './decode-fault.ts';
 
 /** Width times height above which an image is refused: twice Pillow's `Image.MAX_IMAGE_PIXELS`, where Pillow raises. */
 export const DEFAULT_MAX_PIXELS = 178_956_970;
-
-export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif' | 'bmp' | 'netpbm';
-
-export interface DecodedImage {
-  /** 8-bit sRGB, interleaved: `[height, width, 3]`. */
-  data: Uint8Array;
-  width: number;
-  height: number;
-}
 
 export interface DecodeOptions {
   /** Scale down, keeping the aspect, until the image just covers this many pixels; never up. After rotation. */
@@ -122,7 +114,7 @@ export function requireReadable(bytes: number): void {
  * first is taken; bands of a TIFF that are neither colour nor alpha are left out. Throws `AppError('bad-file')` for a
  * file that cannot be read, is cut short, or is above `maxPixels`.
  */
-export async function decodeImage(source: string | Buffer, options: DecodeOptions = {}): Promise<DecodedImage> {
+export async function decodeImage(source: string | Buffer, options: DecodeOptions = {}): Promise<Pixels> {
   const name = typeof source === 'string' ? source : 'The image';
   try {
     const bytes = typeof source === 'string' ? await readImageFile(source) : source;
@@ -139,7 +131,7 @@ export async function decodeImage(source: string | Buffer, options: DecodeOption
  * decoding in this thread is quicker, it waits for the call of the function that is returned, which then blocks.
  * @returns a function that gives the image, in `room` where one is given and its memory could be used
  */
-export async function openImage(path: string): Promise<(room?: Scratch) => Promise<DecodedImage>> {
+export async function openImage(path: string): Promise<(room?: Scratch) => Promise<Pixels>> {
   try {
     const decode = await openWhole(await readImageFile(path));
     return (room) =>
@@ -152,7 +144,7 @@ export async function openImage(path: string): Promise<(room?: Scratch) => Promi
 }
 
 /** `openImage` of bytes. Throws `ImageFault`, at once or when the image is asked for. */
-export async function openWhole(bytes: Buffer): Promise<(room?: Scratch) => Promise<DecodedImage>> {
+export async function openWhole(bytes: Buffer): Promise<(room?: Scratch) => Promise<Pixels>> {
   const other = async () => (await openBytes(bytes, DEFAULT_MAX_PIXELS)).image();
   if (!isJpegHere(bytes)) {
     const image = await other();
@@ -161,7 +153,7 @@ export async function openWhole(bytes: Buffer): Promise<(room?: Scratch) => Prom
   return async (room) => {
     const { width, height } = plainJpeg(bytes)!;
     const give = await memoryFor(width * height * PIXEL_BYTES.jpeg);
-    let image: DecodedImage | null;
+    let image: Pixels | null;
     try {
       image = decodePlainJpeg(bytes, DEFAULT_MAX_PIXELS, room);
     } finally {
@@ -191,7 +183,7 @@ export interface OpenedImage {
   /** What of the file is not in the image, for a person. */
   notes: string[];
   /** @throws ImageFault */
-  image(shrinkTo?: DecodeOptions['shrinkTo']): Promise<DecodedImage>;
+  image(shrinkTo?: DecodeOptions['shrinkTo']): Promise<Pixels>;
 }
 
 /** Reads the header of an image. Throws `ImageFault`. */
@@ -238,7 +230,7 @@ function ours(
   bytes: Buffer,
   maxPixels: number,
   { width, height }: { width: number; height: number },
-  decode: (bytes: Buffer, maxPixels: number) => DecodedImage,
+  decode: (bytes: Buffer, maxPixels: number) => Pixels,
 ): OpenedImage {
   return {
     ...{ format, width, height, depth: 1, notes: [] },
@@ -266,7 +258,7 @@ async function rendered(
   tiff: TiffPlan | null,
   input: SharpOptions,
   shrinkTo: DecodeOptions['shrinkTo'],
-): Promise<DecodedImage> {
+): Promise<Pixels> {
   if (tiff && tiff.read.as !== 'as-is') {
     const image = await oddTiff(tiff, input);
     return shrinkTo ? shrunk(image, shrinkTo) : image;
@@ -287,7 +279,7 @@ const isOfOtherColours = ({ icc, space }: Metadata) =>
   icc !== undefined && space !== 'lab' && OTHER_TRIPLES.has(icc.toString('latin1', 16, 20));
 
 /** A TIFF whose bands libvips misinterprets: all are read as they are, and converted to colours here. */
-async function oddTiff({ bytes, page, read, samples }: TiffPlan, input: SharpOptions): Promise<DecodedImage> {
+async function oddTiff({ bytes, page, read, samples }: TiffPlan, input: SharpOptions): Promise<Pixels> {
   const isYcbcr = read.as === 'ycbcr';
   const image = sharp(bytes, { ...input, page, ...(isYcbcr && { ignoreIcc: true }) }).autoOrient();
   const { data, width, height, bands } = await allBands(image);
@@ -307,13 +299,13 @@ const allBands = async (image: Sharp) => {
   return { data, width: info.width, height: info.height, bands: info.channels as number };
 };
 
-async function pixelsOf(image: Sharp, bands: 3): Promise<DecodedImage> {
+async function pixelsOf(image: Sharp, bands: 3): Promise<Pixels> {
   const { data, width, height, bands: found } = await allBands(image);
   if (found !== bands) throw new ImageFault('unsupported', `decoded to ${found} channels`);
   return { data, width, height };
 }
 
-const shrunk = ({ data, width, height }: DecodedImage, to: NonNullable<DecodeOptions['shrinkTo']>) =>
+const shrunk = ({ data, width, height }: Pixels, to: NonNullable<DecodeOptions['shrinkTo']>) =>
   pixelsOf(
     sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false }).resize(to.width, to.height, {
       fit: 'outside',

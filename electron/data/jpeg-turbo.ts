@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { DecodedImage } from './decode.ts';
 import { isPlain } from './imaging.ts';
 import { type PlainJpeg, plainJpeg } from './jpeg-header.ts';
+import type { Pixels } from './pixels.ts';
 import { Scratch } from './scratch.ts';
 
 type Foreign<Result> = (...args: unknown[]) => Result;
@@ -89,7 +89,7 @@ export const isJpegHere = (bytes: Buffer): boolean => plainJpeg(bytes) !== null 
  * Null where the library is missing, and for files that need more (a profile, rotation, CMYK), are above `maxPixels` or have
  * any fault: sharp decodes those, or says what is wrong.
  */
-export function decodePlainJpeg(bytes: Buffer, maxPixels: number, room?: Scratch): DecodedImage | null {
+export function decodePlainJpeg(bytes: Buffer, maxPixels: number, room?: Scratch): Pixels | null {
   const size = plainJpeg(bytes);
   const library = loaded();
   if (!library || !size || size.width * size.height > maxPixels) return null;
@@ -107,7 +107,7 @@ function decompress(
   bytes: Buffer,
   size: PlainJpeg,
   room: Scratch,
-): DecodedImage | null {
+): Pixels | null {
   if (header(handle, bytes, bytes.length) !== 0) return null;
   const space = get(handle, TJPARAM_COLORSPACE);
   if (space !== TJCS_YCbCr && space !== TJCS_GRAY) return null;

@@ -7,10 +7,10 @@ import { openImage } from './decode.ts';
 import type { MappedBytes } from './mapped-file.ts';
 import { shareMemory } from './memory.ts';
 import { normalise, normaliseTables } from './normalise.ts';
+import type { Pixels } from './pixels.ts';
 import { downsized, isSound, type MappedPlace, PreparedFiles, preparedRows } from './prepared.ts';
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
-import type { Pixels } from './resample.ts';
 import { Scratch } from './scratch.ts';
 import { applyViews, drawViews, viewRoom } from './views.ts';
 

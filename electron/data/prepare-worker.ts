@@ -6,8 +6,8 @@ import { openImage } from './decode.ts';
 import { answerFiles } from './file-pool.ts';
 import { shareMemory } from './memory.ts';
 import { onDisk } from './on-disk.ts';
+import type { Pixels } from './pixels.ts';
 import { downsized } from './prepared.ts';
-import type { Pixels } from './resample.ts';
 
 /** A file to prepare, with what the dataset knows of it. */
 export interface PrepareRequest {

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { type MappedBytes, MappedFile, type Mapping, SharedBytes } from './mapped-file.ts';
-import { type Pixels, resized } from './resample.ts';
+import type { Pixels } from './pixels.ts';
+import { resized } from './resample.ts';
 import type { Scratch } from './scratch.ts';
 
 /** Where the pixels of an image lie that was prepared: RGB, row by row, from `start` on. */

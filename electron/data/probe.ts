@@ -4,9 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageRow, SkipReason } from '../../shared/dataset.ts';
 import {
   DEFAULT_MAX_PIXELS,
-  type DecodedImage,
   firstLine,
-  type ImageFormat,
   openBytes,
   openWhole,
   requireFormat,
@@ -15,6 +13,7 @@ import {
 } from './decode.ts';
 import { ImageFault } from './image-fault.ts';
 import { onDisk } from './on-disk.ts';
+import type { ImageFormat, Pixels } from './pixels.ts';
 
 /** Sides below this are refused as too small, pixels: nothing is left to crop of them. */
 export const DEFAULT_MIN_SIDE = 16;
@@ -66,7 +65,7 @@ export async function probeImage(bytes: Buffer, limits: ProbeLimits = {}): Promi
 }
 
 /** Values of a sensor with 10, 12 or 14 bits in 16: what remains of them in 8 bits is nearly black. */
-function darkness({ data }: DecodedImage, format: ImageFormat): string | null {
+function darkness({ data }: Pixels, format: ImageFormat): string | null {
   let most = 0;
   for (const value of data) if (value > most) most = value;
   const levels = most + 1;

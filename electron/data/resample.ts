@@ -1,12 +1,6 @@
 import type { AugmentConfig } from '../../shared/config.ts';
 import { compiledImaging, type ResampleWeights } from './imaging.ts';
-
-export interface Pixels {
-  /** RGB, `[height * width * 3]`. */
-  data: Uint8Array;
-  width: number;
-  height: number;
-}
+import type { Pixels } from './pixels.ts';
 
 export interface Box {
   left: number;

@@ -1,7 +1,8 @@
 import type { AugmentConfig, RunConfig } from '../../shared/config.ts';
 import { brightness, contrast, flip, gaussianBlur, grayscale, hue, saturation, solarize } from './augment-ops.ts';
+import type { Pixels } from './pixels.ts';
 import type { Random } from './random.ts';
-import { type Box, type Pixels, resizedCrop } from './resample.ts';
+import { type Box, resizedCrop } from './resample.ts';
 import { Scratch } from './scratch.ts';
 
 export type ColourOp = { op: 'brightness' | 'contrast' | 'saturation' | 'hue'; amount: number };

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { centreImage } from '../../electron/data/centre.ts';
-import { type DecodedImage, decodeImage, openImage } from '../../electron/data/decode.ts';
+import { decodeImage, openImage } from '../../electron/data/decode.ts';
 import { DecoderPool } from '../../electron/data/decoder-pool.ts';
+import type { Pixels } from '../../electron/data/pixels.ts';
 import { prepareFiles } from '../../electron/data/prepare-pool.ts';
 import { type ProbeResult, probeFile } from '../../electron/data/probe.ts';
 import { probeFiles } from '../../electron/data/probe-pool.ts';
@@ -158,7 +159,7 @@ add(
 const CMYK = [20, 90, 160, 40];
 const cmyk = (bands: number, extra: number[]) =>
   tiffOf([page(bands, { photometric: 5, ...(extra.length && { extra }), value: (b) => (b < 4 ? CMYK[b]! : 255) })]);
-let plainCmyk: DecodedImage;
+let plainCmyk: Pixels;
 beforeAll(async () => {
   plainCmyk = await decodeImage(cmyk(4, []));
 });
@@ -290,7 +291,7 @@ describe('an odd image is either read by everything, with the same pixels, or re
           expect(Math.abs(seen[c]! - value), `${x},${y}: ${seen} for ${want(x, y)}`).toBeLessThanOrEqual(1);
       }
     // What is seen small is what is seen whole.
-    const mean = ({ data }: DecodedImage) => data.reduce((sum, v) => sum + v, 0) / data.length;
+    const mean = ({ data }: Pixels) => data.reduce((sum, v) => sum + v, 0) / data.length;
     expect(Math.abs(mean(small!) - mean(whole!))).toBeLessThan(6);
   });
 

@@ -7,7 +7,8 @@ import { type ImageReader, onReadable, type Readable } from '../../electron/data
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
-import { type EvaluateOptions, evaluate } from '../../electron/services/evaluation/evaluation.ts';
+import { evaluate } from '../../electron/services/evaluation/evaluation.ts';
+import type { EvaluateOptions } from '../../electron/services/evaluation/types.ts';
 import { Explorer } from '../../electron/services/explore/explore.ts';
 import { computeMap, storedMap } from '../../electron/services/explore/feature-map.ts';
 import { FeatureViews } from '../../electron/services/explore/features.ts';

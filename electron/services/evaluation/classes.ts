@@ -23,7 +23,7 @@ import {
 } from '../../trainer/labelled.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 import type { Contestant } from './contestants.ts';
-import type { EvaluateOptions, Measured, Scores } from './evaluation.ts';
+import type { EvaluateOptions, Measured, Scores } from './types.ts';
 
 const BATCH = 32;
 /** Features are kept after so many images: an evaluation that is cut short goes on from there. */

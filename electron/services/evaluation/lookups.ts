@@ -16,7 +16,7 @@ import { usableImages } from '../../trainer/labelled.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 import type { Contestant } from './contestants.ts';
-import type { EvaluateOptions, Measured } from './evaluation.ts';
+import type { EvaluateOptions, Measured } from './types.ts';
 
 /** Seed of the masks of an evaluation: fixed, so that checkpoints are asked the same. */
 const MASK_SEED = 20220519;

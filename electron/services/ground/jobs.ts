@@ -8,7 +8,7 @@ import { startProcess } from '../../processes/start-process.ts';
 import type { ImportOptions } from '../datasets/datasets.ts';
 import type { PrepareOptions } from '../datasets/prepare.ts';
 import type { EmbeddingOptions } from '../embeddings/embeddings.ts';
-import type { EvaluateOptions } from '../evaluation/evaluation.ts';
+import type { EvaluateOptions } from '../evaluation/types.ts';
 import type { ExportOptions } from '../export/export.ts';
 import type { HealthOptions } from '../health/report.ts';
 

@@ -4,7 +4,8 @@ import { gridOf } from '../../../shared/config.ts';
 import type { LabPreview } from '../../../shared/contract/recipes.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { makeMask } from '../../../shared/masking.ts';
-import { type DecodedImage, decodeImage } from '../../data/decode.ts';
+import { decodeImage } from '../../data/decode.ts';
+import type { Pixels } from '../../data/pixels.ts';
 import { downsized } from '../../data/prepared.ts';
 import { stream } from '../../data/random.ts';
 import { applyViews, drawViews, type StrongDraw, type ViewDraw } from '../../data/views.ts';
@@ -13,9 +14,9 @@ import type { Store } from '../../store/store.ts';
 
 /** Decoded images that are kept, so that a slider answers at once; the least recently used goes first. */
 const KEPT_BYTES = 400e6;
-const kept = new Map<string, DecodedImage>();
+const kept = new Map<string, Pixels>();
 
-async function decoded(file: string, key: string): Promise<DecodedImage> {
+async function decoded(file: string, key: string): Promise<Pixels> {
   const image = kept.get(key) ?? (await decodeImage(file));
   kept.delete(key);
   kept.set(key, image);
