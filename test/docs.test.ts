@@ -53,19 +53,33 @@ describe('the documents', () => {
     }
   });
 
+  /** The first word that is no command, or no option of it; null where there is none. */
+  function unknownIn(words: readonly string[]): string | null {
+    let command = program;
+    for (const word of words) {
+      const inner = command.commands.find((one) => one.name() === word);
+      if (word.startsWith('-') ? ![...GLOBAL, ...optionsOf(command)].includes(word) : command === program && !inner)
+        return word;
+      command = inner ?? command;
+    }
+    return null;
+  }
+
   it.each(PAGES)('%s gives commands and options that there are', (page) => {
-    for (const words of commandsOf(page)) {
-      const line = `conmim ${words.join(' ')}`;
-      let command = program;
-      for (const word of words) {
-        if (word.startsWith('-')) {
-          expect([...GLOBAL, ...optionsOf(command)], line).toContain(word);
-          continue;
-        }
-        const inner = command.commands.find((one) => one.name() === word);
-        if (command === program) expect(inner?.name(), line).toBe(word === 'COMMAND' ? undefined : word);
-        command = inner ?? command;
-      }
+    for (const words of commandsOf(page).filter(([name]) => name !== 'COMMAND'))
+      expect(unknownIn(words), `conmim ${words.join(' ')}`).toBeNull();
+  });
+
+  it('the program suggests commands and options that there are', () => {
+    const files = globSync('{electron,renderer,shared}/**/*.{ts,svelte}', { cwd: ROOT });
+    const suggested = files.flatMap((file) => matches(textOf(file), /`conmim ((?:[^`\\$]|\$\{[^}]*\})+)\\?`/g));
+    expect(suggested.length).toBeGreaterThan(40);
+    for (const code of suggested) {
+      const words = code
+        .replace(/ \|.*$/, '')
+        .replace(/\$\{[^}]*\}/g, 'WORD')
+        .split(' ');
+      if (words[0] !== 'WORD') expect(unknownIn(words), `conmim ${code}`).toBeNull();
     }
   });
 
