@@ -53,7 +53,8 @@ export function chartSvg(
     `<text x="${LEFT}" y="24" font-size="16" font-weight="600">${escapeXml(title)}</text>`,
     ...y.ticks.map(
       ({ at, label }) =>
-        `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${py(at)}" y2="${py(at)}" stroke="#dddddd"/><text x="${LEFT - 6}" y="${py(at, 4)}" text-anchor="end">${label}</text>`,
+        `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${py(at)}" y2="${py(at)}" stroke="#dddddd"/><text x="${LEFT - 6}" ` +
+        `y="${py(at, 4)}" text-anchor="end">${label}</text>`,
     ),
     ...x.ticks.map(
       ({ at, label }) => `<text x="${px(at)}" y="${HEIGHT - BOTTOM + 18}" text-anchor="middle">${label}</text>`,
@@ -62,13 +63,19 @@ export function chartSvg(
     `<text transform="translate(16 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeXml(yLabel)}</text>`,
     ...points.map(
       (line, i) =>
-        `<polyline fill="none" ${stroke(i)} stroke-width="1.6" points="${line.map((point) => `${px(x.place(point[0]))},${py(y.place(point[1]))}`).join(' ')}"/>`,
+        `<polyline fill="none" ${stroke(i)} stroke-width="1.6" ` +
+        `points="${line.map((point) => `${px(x.place(point[0]))},${py(y.place(point[1]))}`).join(' ')}"/>`,
     ),
     ...lines.map((line, i) => {
       const at = HEIGHT + i * LEGEND_ROW + 4;
-      return `<line x1="${LEFT}" x2="${LEFT + 30}" y1="${at - 4}" y2="${at - 4}" stroke-width="3" ${stroke(i)}/><text x="${LEFT + 38}" y="${at}">${escapeXml(line.label)}</text>`;
+      return (
+        `<line x1="${LEFT}" x2="${LEFT + 30}" y1="${at - 4}" y2="${at - 4}" stroke-width="3" ${stroke(i)}/><text ` +
+        `x="${LEFT + 38}" y="${at}">${escapeXml(line.label)}</text>`
+      );
     }),
   ];
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12" fill="#222222">${parts.join('')}</svg>`;
+  const svg =
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" ` +
+    `font-family="sans-serif" font-size="12" fill="#222222">${parts.join('')}</svg>`;
   return { svg, width: WIDTH, height };
 }

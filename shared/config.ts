@@ -224,7 +224,9 @@ export const dataSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      'shorter side, pixels, to which images are brought before they are cropped, read from what `conmim prepare` kept of that size; those not kept are decoded and give the same pixels. null: crops are of the images as they are, as published',
+      'shorter side, pixels, to which images are brought before they are cropped, read from what `conmim prepare` kept ' +
+        'of that size; those not kept are decoded and give the same pixels. null: crops are of the images as they are, ' +
+        'as published',
     ),
 });
 

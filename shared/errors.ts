@@ -73,7 +73,9 @@ function outOfMemory(what: string): ErrorReport {
     kind: 'out-of-memory',
     what: 'There was not enough memory.',
     why: `${shape ? `Memory for a tensor of ${shape}` : 'Memory'} could not be allocated, on this machine or on its device.`,
-    next: 'Lower train.batch_size (train.accumulation keeps the images of a step), set train.recompute to true, or take a smaller model, larger patches or smaller images; close other programs.',
+    next:
+      'Lower train.batch_size (train.accumulation keeps the images of a step), set train.recompute to true, or take a ' +
+      'smaller model, larger patches or smaller images; close other programs.',
   };
 }
 

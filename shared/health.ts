@@ -117,7 +117,9 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
         {
           kind: 'forgets-position',
           level: 'note',
-          text: `Look-ups fall (${percent(top1, 0)}), and those with another image's keys as well (${percent(control, 0)}): position is being forgotten, content explains ${percent(gap, 0)}. That is not a collapse.`,
+          text:
+            `Look-ups fall (${percent(top1, 0)}), and those with another image's keys as well (${percent(control, 0)}): ` +
+            `position is being forgotten, content explains ${percent(gap, 0)}. That is not a collapse.`,
           advice: '',
         },
       ];
@@ -154,7 +156,9 @@ function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: 
   return {
     kind: 'rising',
     level: 'alarm',
-    text: `The loss rises again (${least.toFixed(2)} to ${now.toFixed(2)}) while the keys lose directions (effective rank ${most.toFixed(1)} to ${rank.toFixed(1)}): a slow collapse looks like this.`,
+    text:
+      `The loss rises again (${least.toFixed(2)} to ${now.toFixed(2)}) while the keys lose directions (effective rank ` +
+      `${most.toFixed(1)} to ${rank.toFixed(1)}): a slow collapse looks like this.`,
     advice: steadier(config),
   };
 }

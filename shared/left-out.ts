@@ -20,5 +20,8 @@ export function leftOutWords(images: readonly LeftOut[], total: number): string 
   const [is, they] = n === 1 ? ['is', 'it'] : ['are', 'they'];
   const named = images.slice(0, NAMED).map(({ path, why }) => printable(why ? `${path} (${why})` : path));
   const more = n > NAMED ? `, and ${n - NAMED} more` : '';
-  return `${n} of ${total} images ${is} left out, because ${they} cannot be read: ${named.join(', ')}${more}. Replace or remove the ${n === 1 ? 'file' : 'files'}, then import the folder again.`;
+  return (
+    `${n} of ${total} images ${is} left out, because ${they} cannot be read: ${named.join(', ')}${more}. Replace or ` +
+    `remove the ${n === 1 ? 'file' : 'files'}, then import the folder again.`
+  );
 }

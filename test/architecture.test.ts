@@ -76,6 +76,16 @@ test('the engine knows tfjs-core and nothing else; shared knows no Node', () => 
   expect([...new Set(packages('shared/'))]).toEqual(['zod']);
 });
 
+test('no line is longer than 160 characters', () => {
+  const all = globSync('{shared,methods,electron,renderer,test,tools}/**/*.{ts,cts,svelte,mjs,cc,h}', { cwd: ROOT });
+  const long = all.flatMap((file) => {
+    const lines = readFileSync(join(ROOT, file), 'utf8').split('\n');
+    return lines.flatMap((line, i) => (line.length > 160 ? [`${file}:${i + 1}`] : []));
+  });
+  expect(all.length).toBeGreaterThan(400);
+  expect(long).toEqual([]);
+});
+
 test('SQL stands in the store alone', () => {
   const outside = files.filter((f) => !f.startsWith('electron/store/') && importsOf(f).includes('better-sqlite3'));
   expect(outside).toEqual([]);

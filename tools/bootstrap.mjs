@@ -92,7 +92,8 @@ function start(node) {
       : null;
   if (binary && existsSync(binary)) return run(binary, [ROOT]);
   say(
-    "Electron's binary is not installed, so the window opens in your browser. To have the desktop application: `node node_modules/electron/install.js`, then `npm start` again.",
+    "Electron's binary is not installed, so the window opens in your browser. To have the desktop application: `node " +
+      'node_modules/electron/install.js`, then `npm start` again.',
   );
   return run(node, [join(ROOT, 'out', 'electron', 'cli.js'), 'serve', '--open']);
 }
@@ -113,7 +114,8 @@ function run(node, args, cwd = ROOT) {
     child.once('close', (code, signal) => {
       if (CRASHES.has(signal))
         say(
-          `The program was ended by ${signal}, which native code does that is damaged or wrong: \`npm run setup -- --verify\` compares every file of TensorFlow, and fetches it again where one differs.`,
+          `The program was ended by ${signal}, which native code does that is damaged or wrong: \`npm run setup -- ` +
+            '--verify` compares every file of TensorFlow, and fetches it again where one differs.',
         );
       resolve(signal ? 128 + constants.signals[signal] : code);
     });

@@ -53,6 +53,7 @@ function words({ backend, steps, samples, growth }: MemoryBench): string {
   return [
     table(['step', 'tensors', 'arrays', 'of bytes', 'heap', 'buffers', 'resident'], rows),
     '',
-    `${steps} steps with ${backend}; in the last ${growth.steps}: ${growth.tensors} tensors more, ${growth.arrays} arrays more, heap ${signed(growth.heap)}, resident ${signed(growth.resident)}.`,
+    `${steps} steps with ${backend}; in the last ${growth.steps}: ${growth.tensors} tensors more, ${growth.arrays} ` +
+      `arrays more, heap ${signed(growth.heap)}, resident ${signed(growth.resident)}.`,
   ].join('\n');
 }

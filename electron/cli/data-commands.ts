@@ -63,7 +63,8 @@ export function addDataCommands(program: Command): void {
           `${summary.added} added, ${summary.changed} changed, ${summary.vanished} vanished, ${summary.unchanged} unchanged.`,
           ...(skipped.length > 0
             ? [
-                `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. \`${suggested('dataset', [dataset.name], '--skipped', process.platform)}\` lists them.`,
+                `Skipped: ${skipped.map((s) => `${s.count} ${s.reason}`).join(', ')}. ` +
+                  `\`${suggested('dataset', [dataset.name], '--skipped', process.platform)}\` lists them.`,
               ]
             : []),
           ...leftLines(summary.left_out, summary.notes),

@@ -73,7 +73,9 @@ export function addDemoCommand(program: Command): void {
           seed: 0,
           caption: [
             `Run ${run.id}, step ${run.step}: each masked patch of ${lookup.test_images} photographs is looked up among the ${K} patches of its own image.`,
-            `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ${percent(lookup.chance)}.`,
+            `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ` +
+              `${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ` +
+              `${percent(lookup.chance)}.`,
           ].join('\n'),
           out: { path: sheet, replace: options.force === true },
         });
@@ -83,7 +85,8 @@ export function addDemoCommand(program: Command): void {
           '',
           `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds * 1000)}. What it learned:`,
           `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)})`,
-          `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
+          `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, ` +
+            `position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
           '',
           'On the whole photographs (in training it saw crops of them):',
           evaluationWords(lookup),

@@ -170,7 +170,8 @@ async function attention({ store, out, checkpoint, dataset, options, target, fil
   out.result(
     { ...rest, contact_sheet: file },
     [
-      `${printable(`${view.path}, ${name}`)}: where ${row === null ? 'CLS' : `patch ${row},${column}`} looks, by block. Entropy of looking everywhere alike: ${Math.log(grid ** 2 + 1).toFixed(2)}.`,
+      `${printable(`${view.path}, ${name}`)}: where ${row === null ? 'CLS' : `patch ${row},${column}`} looks, by ` +
+        `block. Entropy of looking everywhere alike: ${Math.log(grid ** 2 + 1).toFixed(2)}.`,
       table(
         ['block', 'to CLS', 'entropy', 'how far patches look'],
         view.blocks.map((heads, block) => {

@@ -251,7 +251,9 @@ export function evaluationWords(result: EvaluationResult): string {
   const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
   const matrix = result.confusion;
   return [
-    `${TASKS[result.task]} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ${percent(result.chance)}`,
+    `${TASKS[result.task]} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ` +
+      `${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ` +
+      `${percent(result.chance)}`,
     table(
       ['', NETWORKS.trained, NETWORKS.untrained, ...(official ? [result.official_name ?? NETWORKS.official] : [])],
       rows,

@@ -74,7 +74,8 @@ export function addPrepareCommands(program: Command): void {
         });
         const { set, added, failures, failed, damaged, freed, seconds } = summary;
         const lines = [
-          `${added} images prepared in ${duration(seconds * 1000)}; ${set.images} of ${set.images + set.missing} are. Runs use them by --set data.prepared=${size}.`,
+          `${added} images prepared in ${duration(seconds * 1000)}; ${set.images} of ${set.images + set.missing} are. Runs ` +
+            `use them by --set data.prepared=${size}.`,
           ...(damaged > 0 ? [`${damaged} were damaged on the disk, and are prepared anew.`] : []),
           ...(freed > 0 ? [`${bytes(freed)} of images that changed or went were given back.`] : []),
           ...(failures > 0 ? [`${failures} could not be: ${failed[0]!.why} Import the dataset again.`] : []),

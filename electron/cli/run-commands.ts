@@ -211,7 +211,8 @@ export function addRunCommands(program: Command): void {
         const freed = deleteAll(context.store, runs);
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
-          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} freed.${gone > 0 ? ` Deleted too: ${gone === 1 ? 'an evaluation' : `${gone} evaluations`} that waited in the queue.` : ''}`,
+          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} ` +
+            `freed.${gone > 0 ? ` Deleted too: ${gone === 1 ? 'an evaluation' : `${gone} evaluations`} that waited in the queue.` : ''}`,
         );
       }),
     );
@@ -269,7 +270,9 @@ export function addRunCommands(program: Command): void {
             `  source: ${r.source}`,
             ...(r.cost
               ? [
-                  `  here: ${duration(r.cost.seconds * 1000)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint (${r.cost.how})${r.cost.warning ? `\n  ⚠ ${r.cost.warning}` : ''}`,
+                  `  here: ${duration(r.cost.seconds * 1000)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ` +
+                    `${bytes(r.cost.peak_memory)}, ${bytes(r.cost.checkpoint_bytes)} a checkpoint ` +
+                    `(${r.cost.how})${r.cost.warning ? `\n  ⚠ ${r.cost.warning}` : ''}`,
                 ]
               : []),
           ].join('\n'),
@@ -372,10 +375,10 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
       case 'started':
         from = message.from_step;
         out.note(
-          `Run ${run.id} "${run.name}": ${from > 0 ? `goes on from step ${from} of` : ''} ${message.total_steps} steps on ${message.backend.device} (${message.backend.name}). Ctrl-C pauses.`.replace(
-            '  ',
-            ' ',
-          ),
+          (
+            `Run ${run.id} "${run.name}": ${from > 0 ? `goes on from step ${from} of` : ''} ${message.total_steps} steps on ` +
+            `${message.backend.device} (${message.backend.name}). Ctrl-C pauses.`
+          ).replace('  ', ' '),
         );
         for (const warning of message.backend.warnings) out.note(warning);
         break;
@@ -389,7 +392,9 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
           run.kind === 'finetune'
             ? `test accuracy ${percent(m.top1)}`
             : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
-        const line = `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  data wait ${percent(m.data_wait)}`;
+        const line =
+          `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  ` +
+          `data wait ${percent(m.data_wait)}`;
         pace = followPace(pace, m);
         const left = `${duration(timeLeftAt(pace, { ...run, step: m.step }) ?? 0)} left`;
         if (out.hasBar) out.progress(line, left);

@@ -68,7 +68,9 @@ export function addServeCommand(program: Command): void {
 async function openBrowser({ url, port }: Served, home: string, out: Output): Promise<string> {
   const file = join(home, `open-${port}.html`);
   rmSync(file, { force: true });
-  const page = `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${url}"><title>ConMIM Workbench</title><a href="${url}">Open the window</a>\n`;
+  const page =
+    `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${url}"><title>ConMIM ` +
+    `Workbench</title><a href="${url}">Open the window</a>\n`;
   writeFileSync(file, page, { mode: 0o600, flag: 'wx' });
   try {
     await (await import('open')).default(file);

@@ -1,8 +1,9 @@
 import { printable } from '../../shared/printable.ts';
 
 /** Signs that take two places of a terminal: those of East Asia (UAX #11, wide and fullwidth, by blocks) and emoji. */
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]/u;
+const BLOCKS =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/;
+const WIDE = new RegExp(`${BLOCKS.source}|[\\u{1b000}-\\u{1b2ff}\\u{20000}-\\u{3fffd}\\p{Emoji_Presentation}]`, 'u');
 const graphemes = new Intl.Segmenter();
 
 /** Columns of a terminal that a text takes. */

@@ -193,7 +193,8 @@ export function explain(error: unknown, path: string): unknown {
     return wrap(
       'bad-file',
       `There is no room on the disk of ${path}.`,
-      `Free some megabytes on it: ${home} may hold thumbnails, indexes and prepared, which can be removed and are made again when they are needed. Then \`conmim delete RUN\` gives back what a run takes.`,
+      `Free some megabytes on it: ${home} may hold thumbnails, indexes and prepared, which can be removed and are made ` +
+        'again when they are needed. Then `conmim delete RUN` gives back what a run takes.',
       `${free === null ? '' : `${(free / 1e6).toFixed(1)} MB are free. `}SQLite says: ${message}.`,
     );
   };

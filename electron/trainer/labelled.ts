@@ -194,7 +194,9 @@ function besides(train: readonly LabelledImage[], classes: string[], dataset: Da
     both.length === 0
       ? []
       : [
-          `${both.length} of ${all.length} test images ${both.length === 1 ? 'is a training image' : 'are training images'} too, with the same content (${named(both.map(({ path }) => path))}), and left out of the test.`,
+          `${both.length} of ${all.length} test images ` +
+            `${both.length === 1 ? 'is a training image' : 'are training images'} too, with the same content ` +
+            `(${named(both.map(({ path }) => path))}), and left out of the test.`,
         ];
   return { train, test, classes, notices, lone: [] };
 }

@@ -95,7 +95,9 @@ export abstract class TrainingLoop {
     }
     if (this.from && this.from.state.draws !== 'content') {
       this.tell(
-        'This run was begun by an older version, which drew crops and masks by the numbers that images have in this database; from here they are drawn by content. It goes on soundly, with other draws than it would have had: to repeat it to the bit, train it anew.',
+        'This run was begun by an older version, which drew crops and masks by the numbers that images have in this ' +
+          'database; from here they are drawn by content. It goes on soundly, with other draws than it would have had: to ' +
+          'repeat it to the bit, train it anew.',
       );
     }
     if (!this.from) {

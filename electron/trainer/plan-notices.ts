@@ -28,14 +28,16 @@ export function planNotices(
   const wanted = wantedWarmup(config, run.perEpoch);
   if (wanted > warmupSteps(config, run.steps, run.perEpoch)) {
     notices.push(
-      `The warm-up of ${wanted} steps is longer than the run of ${run.steps}: the rate rises to the last step and never falls. Train longer, or lower optimizer.warmup_epochs (or warmup_steps).`,
+      `The warm-up of ${wanted} steps is longer than the run of ${run.steps}: the rate rises to the last step and ` +
+        'never falls. Train longer, or lower optimizer.warmup_epochs (or warmup_steps).',
     );
   }
   const ofStep = batch_size * accumulation;
   if (ofStep > run.images * crops_per_image) {
     const times = (ofStep / (run.images * crops_per_image)).toFixed(1);
     notices.push(
-      `A step takes ${ofStep} images, and there are ${run.images * crops_per_image}: each is in it ${times} times. A batch_size of ${run.images * crops_per_image} at most, without accumulation, makes steps of different images.`,
+      `A step takes ${ofStep} images, and there are ${run.images * crops_per_image}: each is in it ${times} times. A ` +
+        `batch_size of ${run.images * crops_per_image} at most, without accumulation, makes steps of different images.`,
     );
   }
   if (!isPretraining || config.mask.kind === 'block') return notices; // blocks differ from image to image

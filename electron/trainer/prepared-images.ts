@@ -39,6 +39,8 @@ export function preparedImages(
   const command = suggested('prepare', [name], `--size ${size}`, process.platform);
   return {
     places,
-    notice: `${missing} of ${images.length} images are not prepared at ${size} pixels${why}: they are decoded, to the same pixels, more slowly. \`${command}\` adds them.`,
+    notice:
+      `${missing} of ${images.length} images are not prepared at ${size} pixels${why}: they are decoded, to the same ` +
+      `pixels, more slowly. \`${command}\` adds them.`,
   };
 }

@@ -22,5 +22,9 @@ export function replacedNotice(
   });
   const more = failures.length > NAMED ? `, and ${failures.length - NAMED} more` : '';
   const counted = failures.length === 1 ? '1 image' : `${failures.length} images`;
-  return `${counted} of ${of} could not be read, and others were trained on instead, ${times === 1 ? 'once' : `${times} times`}: ${names.join(', ')}${more}. Look at these files, or import the folder again: it leaves out what cannot be read.`;
+  return (
+    `${counted} of ${of} could not be read, and others were trained on instead, ` +
+    `${times === 1 ? 'once' : `${times} times`}: ${names.join(', ')}${more}. Look at these files, or import the ` +
+    'folder again: it leaves out what cannot be read.'
+  );
 }

@@ -71,7 +71,10 @@ export class RunData {
     this.#tellAt = 2 * damaged.size; // the first, and then when it has doubled
     const [first] = damaged;
     const what = damaged.size === 1 ? 'one image are' : `${damaged.size} images are`;
-    return `The prepared pixels of ${what} not what was written (the first is ${first}): such images are decoded, to the same pixels. \`${this.#prepare}\` prepares them again.`;
+    return (
+      `The prepared pixels of ${what} not what was written (the first is ${first}): such images are decoded, to the ` +
+      `same pixels. \`${this.#prepare}\` prepares them again.`
+    );
   }
 
   /** Images that could not be read, each once. */

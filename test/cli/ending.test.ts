@@ -58,8 +58,10 @@ const trains = (name: string, step: number) => () => {
   const found = store.runs.list().find((one) => one.name === name);
   return found?.status === 'running' && found.step >= step;
 };
-const pretrain = (name: string, ...more: string[]) =>
-  ['pretrain', 'pictures', ...tiny, '--steps', '1000000', '--set', 'checkpoint.every_steps=1000000', '--name', name, ...more]; // biome-ignore format: one command
+const pretrain = (name: string, ...more: string[]) => [
+  ...['pretrain', 'pictures', ...tiny, '--steps', '1000000', '--set', 'checkpoint.every_steps=1000000'],
+  ...['--name', name, ...more],
+];
 
 beforeAll(async () => {
   for (const [c, name] of ['light', 'dark'].entries()) {

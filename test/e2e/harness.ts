@@ -207,7 +207,9 @@ export async function makeImages(folder: string, count: number, classes = 2): Pr
       (_, n) =>
         `<path d="M0 ${n * 9 + (i % 9)}L100 ${(n * 31 + i * 3) % 100}" stroke="hsl(${(hue + n * 30) % 360} 40% 60%)"/>`,
     ).join('');
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}" viewBox="0 0 100 100"><rect width="100" height="100" fill="#ddd"/>${lines}${shape}</svg>`;
+    const svg =
+      `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}" viewBox="0 0 100 100"><rect ` +
+      `width="100" height="100" fill="#ddd"/>${lines}${shape}</svg>`;
     const file = join(folder, `class-${i % classes}`, `image ${String(i).padStart(3, '0')}.png`);
     mkdirSync(dirname(file), { recursive: true });
     await sharp(Buffer.from(svg)).png().toFile(file);

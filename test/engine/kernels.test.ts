@@ -113,7 +113,8 @@ describe('gradients are those of the tape', () => {
     const forward = (...x: tf.Tensor[]) => {
       const added = tf.add(x[0]!, x[1]!);
       if (!isScaled) return tf.add(t, added);
-      const each = tf.reshape(tf.mul(tf.reshape(tf.mul(added, x[2]!), [3, 4, width]), tf.reshape(scales.factors!, [3, 1, 1])), [rows, width]); // biome-ignore format: one formula
+      const scaled = tf.reshape(tf.mul(added, x[2]!), [3, 4, width]);
+      const each = tf.reshape(tf.mul(scaled, tf.reshape(scales.factors!, [3, 1, 1])), [rows, width]);
       return tf.add(t, each);
     };
     againstTape(forward, [branch, bias, ...(scales.gamma ? [scales.gamma] : [])], (dy) => {

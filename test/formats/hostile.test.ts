@@ -201,7 +201,14 @@ test('what a killed process left half written is removed by the next one that wr
   const target = join(folder, 'a.safetensors');
   const code = `
     import { writeWhole } from ${JSON.stringify(new URL('../../electron/files/files.ts', import.meta.url).href)};
-    function* chunks() { yield Buffer.alloc(1000); console.log('writing'); for (;;) { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100); yield Buffer.alloc(1); } }
+    function* chunks() {
+      yield Buffer.alloc(1000);
+      console.log('writing');
+      for (;;) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+        yield Buffer.alloc(1);
+      }
+    }
     writeWhole(${JSON.stringify(target)}, chunks());`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((resolve) => child.stdout.once('data', resolve));

@@ -76,7 +76,11 @@ test('an edit that began from what is not there any more is refused; one that sa
 test('channels that only ask are known by name; all others do something', () => {
   for (const name of ASKS) expect(CHANNEL_NAMES).toContain(name);
   const does = CHANNEL_NAMES.filter((name) => !ASKS.has(name));
-  const DOES =
-    /\.(pick|import|import-sample|rescan|rename|delete|start|save|create|pause|stop|resume|move|annotate|export|compute|map-compute|build|accuracy|reveal|show|estimate|report|install|trial|use|doctor|remove|cancel|dismiss|restore|locate)$/;
-  expect(does.filter((name) => !DOES.test(name))).toEqual([]);
+  const DOES = new Set(
+    (
+      'pick import import-sample rescan rename delete start save create pause stop resume move annotate export compute ' +
+      'map-compute build accuracy reveal show estimate report install trial use doctor remove cancel dismiss restore locate'
+    ).split(' '),
+  );
+  expect(does.filter((name) => !DOES.has(name.split('.').at(-1)!))).toEqual([]);
 });

@@ -28,7 +28,9 @@ const views = new FeatureViews(store);
 
 /** Left half dark, right half of a colour of its own, so that patches are of two kinds. */
 async function drawn(i: number): Promise<void> {
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="32" height="64" fill="#101010"/><rect x="32" width="32" height="64" fill="hsl(${i * 29} 90% 60%)"/></svg>`;
+  const svg =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="32" height="64" ' +
+    `fill="#101010"/><rect x="32" width="32" height="64" fill="hsl(${i * 29} 90% 60%)"/></svg>`;
   const file = join(folder, 'pictures', `class-${i % 3}`, `image ${String(i).padStart(2, '0')}.png`);
   mkdirSync(join(file, '..'), { recursive: true });
   await sharp(Buffer.from(svg)).png().toFile(file);

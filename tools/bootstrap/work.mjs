@@ -82,7 +82,8 @@ export function needDisk(folder, bytes, what) {
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < bytes) {
     throw new Sentence(
-      `${what} needs ${gigabytes(bytes)} GB in ${folder}, where ${gigabytes(bavail * bsize)} GB are free: make room, or set XDG_CACHE_HOME to a folder on another disk.`,
+      `${what} needs ${gigabytes(bytes)} GB in ${folder}, where ${gigabytes(bavail * bsize)} GB are free: make room, ` +
+        'or set XDG_CACHE_HOME to a folder on another disk.',
     );
   }
 }
@@ -225,7 +226,8 @@ export function unwritable(folder, error) {
   if (!why) return null;
   const at = error.path ?? folder;
   return new Sentence(
-    `${at} cannot be written, as ${why}: make room or ask for the right to write there, or set XDG_CACHE_HOME to another folder, and run the same command again.`,
+    `${at} cannot be written, as ${why}: make room or ask for the right to write there, or set XDG_CACHE_HOME to ` +
+      'another folder, and run the same command again.',
   );
 }
 

@@ -49,13 +49,19 @@ panels.forEach(({ title, top, lines, marks }, i) => {
   body += text(LEFT, base - PANEL + 8, title);
   for (let tick = 0; tick <= 4; tick++) {
     const value = (top * tick) / 4;
-    body += `<path d="M${LEFT} ${y(value)}H${WIDTH - 30}" stroke="#ddd"/>${text(LEFT - 8, y(value) + 4, value.toFixed(top > 10 ? 0 : 2), { anchor: 'end', size: 11 })}`;
+    body +=
+      `<path d="M${LEFT} ${y(value)}H${WIDTH - 30}" stroke="#ddd"/>` +
+      `${text(LEFT - 8, y(value) + 4, value.toFixed(top > 10 ? 0 : 2), { anchor: 'end', size: 11 })}`;
   }
   for (const [value, words] of marks) {
-    body += `<path d="M${LEFT} ${y(value)}H${WIDTH - 30}" stroke="#555" stroke-dasharray="5 4"/>${text(WIDTH - 34, y(value) - 5, words, { anchor: 'end', size: 12 })}`;
+    body +=
+      `<path d="M${LEFT} ${y(value)}H${WIDTH - 30}" stroke="#555" stroke-dasharray="5 4"/>` +
+      `${text(WIDTH - 34, y(value) - 5, words, { anchor: 'end', size: 12 })}`;
   }
   lines.forEach(({ label, colour, points }, n) => {
-    body += `<polyline fill="none" stroke="${colour}" stroke-width="1.8" points="${points.map(([s, v]) => `${x(s).toFixed(1)},${y(v).toFixed(1)}`).join(' ')}"/>`;
+    body +=
+      `<polyline fill="none" stroke="${colour}" stroke-width="1.8" ` +
+      `points="${points.map(([s, v]) => `${x(s).toFixed(1)},${y(v).toFixed(1)}`).join(' ')}"/>`;
     body += text(LEFT + 120 + n * 150, base - PANEL + 8, label, { colour });
   });
   for (let tick = 0; tick <= 4; tick++)
@@ -66,5 +72,7 @@ panels.forEach(({ title, top, lines, marks }, i) => {
 });
 const height = TOP + panels.length * (PANEL + GAP) + 10;
 body += text(WIDTH - 30, height - 8, 'step', { anchor: 'end', size: 11 });
-const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="DejaVu Sans, Arial, sans-serif"><rect width="100%" height="100%" fill="#fafaf7"/>${body}</svg>`;
+const svg =
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="DejaVu Sans, Arial, ` +
+  `sans-serif"><rect width="100%" height="100%" fill="#fafaf7"/>${body}</svg>`;
 await sharp(Buffer.from(svg)).png().toFile(output);

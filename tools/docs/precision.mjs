@@ -68,5 +68,7 @@ body += panel(
 );
 const bound = Math.ceil(largest([precision, ...others].flatMap(({ values }) => values)) * 10) / 10;
 body += panel(TOP + PANEL + 50, `difference from ${words(runs[0])}`, [-bound, bound], [...others, precision]);
-const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif"><rect width="100%" height="100%" fill="#fff"/>${body}</svg>`;
+const svg =
+  `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif"><rect ` +
+  `width="100%" height="100%" fill="#fff"/>${body}</svg>`;
 await sharp(Buffer.from(svg)).png({ palette: true }).toFile(output);

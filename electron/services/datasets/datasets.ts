@@ -172,7 +172,9 @@ async function find(folders: string[], { onProgress, signal }: ScanOptions): Pro
     'bad-input',
     `There are no images in ${folders.join(', ')}.`,
     left.length > 0 ? `Left out: ${left.join('; ')}.` : 'There are no files.',
-    `Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM files${ignoredFiles(walk) > 0 ? ', convert what is there to one of these' : ''}, or connect the disk that it lies on.`,
+    'Name a folder with JPEG, PNG, WebP, AVIF, TIFF, GIF, BMP or PPM ' +
+      `files${ignoredFiles(walk) > 0 ? ', convert what is there to one of these' : ''}, or connect the disk that it ` +
+      'lies on.',
   );
 }
 

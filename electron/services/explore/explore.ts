@@ -83,7 +83,8 @@ export class Explorer {
       answers: [...own.keys()].flatMap((patch) => (own[patch] ? [answerOf(answers, patch)] : [])),
       how:
         company.length > 0
-          ? `The image's middle square; BatchNorm's statistics are of it and ${company.length} fixed images of the run's data. The control asks for the keys of the first of these.`
+          ? `The image's middle square; BatchNorm's statistics are of it and ${company.length} fixed images of the run's ` +
+            'data. The control asks for the keys of the first of these.'
           : "The image's middle square alone: BatchNorm's statistics are of its own patches, and there is no control.",
     };
   }

@@ -73,7 +73,8 @@ function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubjec
       ? `A Vision Transformer as ${method} trains them, imported into ConMIM Workbench ${VERSION}.`
       : `A Vision Transformer that learned from images without labels by ${method}, trained with ConMIM Workbench ${VERSION}.`;
   return [
-    `${origin} \`${file}\` ${weights ? `and \`${weights}\` hold` : 'holds'} the encoder of the ${which}: no head, no projector, ${count(parameters)} parameters as 32-bit floats.`,
+    `${origin} \`${file}\` ${weights ? `and \`${weights}\` hold` : 'holds'} the encoder of the ${which}: no head, no ` +
+      `projector, ${count(parameters)} parameters as 32-bit floats.`,
     markdownTable(
       ['', ''],
       [
@@ -95,13 +96,21 @@ function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubjec
 function loading({ checkpoint, format, file, weights }: CardSubject): string {
   const named = timmName(checkpoint.config.model);
   const words = {
-    timm: `With [timm](https://github.com/huggingface/pytorch-image-models)${named ? `: it is a \`${named}\` without a head` : "'s `Beit`, with these sizes"}. Give \`num_classes\` a number and load with \`strict=False\` to fine-tune: only \`head\` is missing then.`,
-    onnx: 'With [ONNX Runtime](https://onnxruntime.ai), in Python as here or in any of its languages. Outputs: `tokens`, `cls`, and `mean` of the patch tokens; the first dimension of all is the batch.',
+    timm:
+      'With ' +
+      `[timm](https://github.com/huggingface/pytorch-image-models)${named ? `: it is a \`${named}\` without a head` : "'s `Beit`, with these sizes"}. ` +
+      'Give `num_classes` a number and load with `strict=False` to fine-tune: only `head` is missing then.',
+    onnx:
+      'With [ONNX Runtime](https://onnxruntime.ai), in Python as here or in any of its languages. Outputs: `tokens`, ' +
+      '`cls`, and `mean` of the patch tokens; the first dimension of all is the batch.',
   }[format];
   const both = weights
     ? ` Keep \`${weights}\` in the folder of \`${file}\`, under its name: the one has the weights, the other the graph, which does not load without them.`
     : '';
-  return `${words}${both}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench itself reads what its \`export-weights\` writes (\`conmim import-weights FILE\`), not this file.`;
+  return (
+    `${words}${both}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench ` +
+    'itself reads what its `export-weights` writes (`conmim import-weights FILE`), not this file.'
+  );
 }
 
 function training({ checkpoint }: CardSubject, run: Run): string {
@@ -111,7 +120,8 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(runConfigSchema.parse({}), config);
   return [
-    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${fixed(epoch, 1)} epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
+    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${fixed(epoch, 1)} ` +
+      `epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
     changed.length === 0
       ? 'Every setting is the default.'
       : `Settings that differ from the defaults, which are the published program's:\n\n${markdownTable(
@@ -157,7 +167,10 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
   if (!last) return picture;
   const seen = (key: keyof Metric) => recent.findLast((metric) => metric[key] !== null)?.[key];
   const guessing = guessingOf(checkpoint);
-  return `${picture}\n\nOn the batch of step ${count(last.step)}, as it was trained on (the last two on the last batch of which they were measured):\n\n${markdownTable(
+  const which =
+    `On the batch of step ${count(last.step)}, as it was trained on ` +
+    '(the last two on the last batch of which they were measured):';
+  return `${picture}\n\n${which}\n\n${markdownTable(
     ['', 'Value', 'Guessing'],
     [
       ['Loss, nats', fixed(last.loss, 3), fixed(guessing.loss, 3)],

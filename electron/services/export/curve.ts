@@ -22,5 +22,8 @@ export function curveSvg(store: Store, checkpoint: Checkpoint): string | null {
     level(`1/${guessing.among}: guessing`, guessing.top1),
   ]);
   const height = loss.height + lookups.height;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${loss.width}" height="${height}" viewBox="0 0 ${loss.width} ${height}">${loss.svg}<g transform="translate(0 ${loss.height})">${lookups.svg}</g></svg>\n`;
+  return (
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${loss.width}" height="${height}" viewBox="0 0 ${loss.width} ` +
+    `${height}">${loss.svg}<g transform="translate(0 ${loss.height})">${lookups.svg}</g></svg>\n`
+  );
 }

@@ -53,7 +53,9 @@ const MEANINGS: [string, string][] = [
   ],
   [
     'Keys and queries',
-    'Keys are the features of the teacher for all patches of the full image, queries those of the student at masked patches; both see the middle square of an image, not augmented, on the statistics of the batch. Images are the mean of the student’s patch tokens. Yi et al., arXiv 2205.09616.',
+    'Keys are the features of the teacher for all patches of the full image, queries those of the student at masked ' +
+      'patches; both see the middle square of an image, not augmented, on the statistics of the batch. Images are the ' +
+      'mean of the student’s patch tokens. Yi et al., arXiv 2205.09616.',
   ],
 ];
 
@@ -61,9 +63,14 @@ const STYLE = `:root{color-scheme:light dark;--text:#1d2126;--quiet:#59626c;--gr
 @media(prefers-color-scheme:dark){:root{--text:#e6e8ea;--quiet:#a5adb5;--ground:#16191d;--panel:#1f2429;--line:#3a4149;--good:#4cc79c;--bad:#ffa566}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--ground);max-width:960px;margin:0 auto;padding:24px}
 h1{font-size:24px;margin:0 0 4px}h2{font-size:18px;margin:32px 0 8px}.quiet{color:var(--quiet)}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.finding{background:var(--panel);border-left:4px solid var(--quiet);padding:8px 14px;margin:8px 0;border-radius:6px}.finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}.finding h3{font-size:15px;margin:0}.finding p{margin:2px 0 0}
-figure{margin:12px 0;background:#fff;border-radius:6px;padding:8px;border:1px solid var(--line)}svg{max-width:100%;height:auto;display:block}dt{font-weight:600;margin-top:8px}dd{margin:0}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:5px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.finding{background:var(--panel);border-left:4px solid var(--quiet);padding:8px 14px;margin:8px 0;border-radius:6px}
+.finding.good{border-color:var(--good)}.finding.bad{border-color:var(--bad)}
+.finding h3{font-size:15px;margin:0}.finding p{margin:2px 0 0}
+figure{margin:12px 0;background:#fff;border-radius:6px;padding:8px;border:1px solid var(--line)}
+svg{max-width:100%;height:auto;display:block}dt{font-weight:600;margin-top:8px}dd{margin:0}
 @media print{.finding,figure{break-inside:avoid}}`;
 
 /** The report as one HTML document that needs nothing beside it, and names no folder of this machine. */
@@ -88,16 +95,31 @@ export function healthPage(store: Store, report: HealthReport): string {
   const changed = differences(runConfigSchema.parse({}), checkpoint.config);
   const findings = findingsOf(report, checkpoint.config);
   const seen = `${report.images} images of ${report.dataset}${report.held_out ? ', held out from training' : ''}`;
+  const leftOut =
+    report.left_out.length > 0 ? leftOutWords(report.left_out, report.images + report.left_out.length) : '';
+  const day = new Date().toISOString().slice(0, 10);
+  const row = (cells: string[]) => `<tr>${cells.map((cell) => `<td>${e(cell)}</td>`).join('')}</tr>`;
   return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
 <body><main>
 <h1>Health of ${e(report.run)}, step ${count(report.checkpoint.step)}</h1>
-${report.left_out.length > 0 ? `<p>${e(leftOutWords(report.left_out, report.images + report.left_out.length))}</p>\n` : ''}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${new Date().toISOString().slice(0, 10)}.</p>
+${leftOut === '' ? '' : `<p>${e(leftOut)}</p>\n`}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${day}.</p>
 <h2>What it says</h2>
-${findings.map(({ level, title, text }) => `<section class="finding ${level}"><h3>${SIGN[level]} ${LEVEL[level]}: ${e(title)}</h3><p>${e(text)}</p></section>`).join('\n')}
+${findings
+  .map(
+    ({ level, title, text }) =>
+      `<section class="finding ${level}"><h3>${SIGN[level]} ${LEVEL[level]}: ${e(title)}</h3><p>` +
+      `${e(text)}</p></section>`,
+  )
+  .join('\n')}
 <h2>Figures</h2>
 <table><thead><tr><th>Figure</th><th class="n">Trained</th><th class="n">Untrained</th><th>To hold it against</th></tr></thead><tbody>
-${ROWS.map(([name, of, against]) => `<tr><td>${e(name)}</td><td class="n">${e(of(trained))}</td><td class="n">${e(of(untrained))}</td><td>${e(against(report))}</td></tr>`).join('\n')}
+${ROWS.map(
+  ([name, of, against]) =>
+    `<tr><td>${e(name)}</td><td class="n">${e(of(trained))}</td><td class="n">${e(of(untrained))}</td><td>` +
+    `${e(against(report))}</td></tr>`,
+).join('\n')}
 </tbody></table>
 <h2>Keys, dimension by dimension</h2>
 ${pair('Singular values of the keys', 'log10 of the singular value', (n) => logarithms(n.keys.singular))}
@@ -109,7 +131,13 @@ ${pair('Standard deviation of each dimension of the keys', 'over that of an even
 ${pair('Singular values of images, mean of patch tokens', 'log10 of the singular value', (n) => logarithms(n.images.singular))}
 ${curve ? `<h2>Training</h2>\n${figure('Loss, and look-ups beside their control, by step', curve)}` : ''}
 <h2>Settings that differ from the default</h2>
-${changed.length === 0 ? '<p>None.</p>' : `<table><thead><tr><th>Setting</th><th>Value</th><th>Default</th></tr></thead><tbody>${changed.map(({ key, preset, value }) => `<tr><td>${e(key)}</td><td>${e(JSON.stringify(value))}</td><td>${e(JSON.stringify(preset))}</td></tr>`).join('\n')}</tbody></table>`}
+${
+  changed.length === 0
+    ? '<p>None.</p>'
+    : '<table><thead><tr><th>Setting</th><th>Value</th><th>Default</th></tr></thead><tbody>' +
+      changed.map(({ key, preset, value }) => row([key, JSON.stringify(value), JSON.stringify(preset)])).join('\n') +
+      '</tbody></table>'
+}
 <h2>What the figures mean</h2>
 <dl>${MEANINGS.map(([term, text]) => `<dt>${e(term)}</dt><dd>${e(text)}</dd>`).join('\n')}</dl>
 </main></body></html>

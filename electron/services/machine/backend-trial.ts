@@ -86,6 +86,7 @@ export function trialRows({ results, pick }: Trial): string[] {
   return results.map(({ name, images_per_s, device, load_s, first_step_s, why }) =>
     images_per_s === null
       ? `${name}: does not work. ${why}`
-      : `${name}: ${images_per_s.toPrecision(3)} images/s on ${device}, loaded in ${load_s!.toFixed(1)} s, first step after ${first_step_s!.toFixed(1)} s${name === pick ? ' (picked)' : ''}`,
+      : `${name}: ${images_per_s.toPrecision(3)} images/s on ${device}, loaded in ${load_s!.toFixed(1)} s, first step ` +
+        `after ${first_step_s!.toFixed(1)} s${name === pick ? ' (picked)' : ''}`,
   );
 }

@@ -69,7 +69,10 @@ export function adviceFor(config: RunConfig, memory: number): string {
   };
   const batch = batchFor({});
   if (batch !== null)
-    return `Set train.batch_size to ${batch}${batch < batch_size ? ` (train.accumulation keeps the images of a step)` : ''}${recompute ? '' : ', or train.recompute to true'}.`;
+    return (
+      'Set train.batch_size to ' +
+      `${batch}${batch < batch_size ? ` (train.accumulation keeps the images of a step)` : ''}${recompute ? '' : ', or train.recompute to true'}.`
+    );
   const both = recompute ? null : batchFor({ recompute: true });
   if (both !== null) return `Set train.recompute to true, and train.batch_size to ${both}.`;
   return 'Even train.batch_size=2 with train.recompute=true does not fit: take a larger model.patch_size, a smaller model.image_size, or a smaller model.';

@@ -307,7 +307,8 @@ export class PatchIndexes {
       ? 'all compared, so nothing is missed'
       : recall === null
         ? 'through an index whose recall was not measured'
-        : `through an index that finds ${percent(recall)} of the ten nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, delete it in Runtime and build it again' : ''}`;
+        : `through an index that finds ${percent(recall)} of the ten ` +
+          `nearest${recall < RECALL_GOAL ? ' – too few: answers may be missing, delete it in Runtime and build it again' : ''}`;
     return {
       dataset,
       images,
@@ -315,7 +316,9 @@ export class PatchIndexes {
       is_exact: isExact,
       recall,
       ms,
-      words: `${what}${filters.length > 0 ? ` (${filters.join(', ')})` : ''} were searched by ${query.spec.feature} of the ${query.spec.part === 'untrained' ? 'untrained network' : query.spec.part}, ${how}, in ${ms.toFixed(1)} ms.`,
+      words:
+        `${what}${filters.length > 0 ? ` (${filters.join(', ')})` : ''} were searched by ${query.spec.feature} of the ` +
+        `${query.spec.part === 'untrained' ? 'untrained network' : query.spec.part}, ${how}, in ${ms.toFixed(1)} ms.`,
     };
   }
 

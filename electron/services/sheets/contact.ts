@@ -149,7 +149,9 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
     const color = a.patch === a.answer ? COLOR.right : COLOR.wrong;
     const width = a.patch === a.answer ? 1.2 : 1.8;
     const side = s.side * scale - 2;
-    marks += `<rect x="${left(2) + s.left * scale + 1}" y="${y0 + s.top * scale + 1}" width="${side}" height="${side}" fill="none" stroke="${color}" stroke-width="${width}"/>`;
+    marks +=
+      `<rect x="${left(2) + s.left * scale + 1}" y="${y0 + s.top * scale + 1}" width="${side}" height="${side}" ` +
+      `fill="none" stroke="${color}" stroke-width="${width}"/>`;
   }
   const side = row.size / row.grid;
   for (const [i, a] of chooseAnswers(row.answers).entries()) {

@@ -28,7 +28,9 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
   const body = [
     write('The same patch through training', 96, 34, 20, SHEET.ink, true),
     write(
-      `${query.path}, ${query.patches.length > 1 ? `${query.patches.length} patches` : placeOf(query.patches[0]!, view.grid)}. Orange: the station before had it too; blue: new.`,
+      `${query.path}, ` +
+        `${query.patches.length > 1 ? `${query.patches.length} patches` : placeOf(query.patches[0]!, view.grid)}. ` +
+        'Orange: the station before had it too; blue: new.',
       96,
       58,
       13,
