@@ -67,6 +67,34 @@ test('layers import only what is below them', () => {
   expect(wrong).toEqual([]);
 });
 
+/** The table as rules of the linter, which says it while one writes. A pattern sees the words of an import, not its file. */
+function layerRules() {
+  return Object.entries(MAY).map(([layer, may]) => {
+    const isFile = /\.c?ts$/.test(layer);
+    const others = Object.keys(MAY).filter((other) => other !== layer && !may.includes(other));
+    const [files, folders] = [true, false].map((kind) =>
+      others.filter((other) => /\.c?ts$/.test(other) === kind).map((other) => other.split('/').at(-1)),
+    );
+    const out = [`../**/{${folders}}/**`, `../**/{${files}}`];
+    const group = isFile ? [`./{${folders}}/**`, `./{${files}}`, ...out] : out;
+    const message = `${layer} may import ${may.length === 0 ? 'no other layer' : `${may.join(', ')} alone`}.`;
+    const noRestrictedImports = { level: 'error', options: { patterns: [{ group, message }] } };
+    return {
+      includes: isFile ? [layer] : [`${layer}/**`, '!**/*.test.ts'],
+      linter: { rules: { style: { noRestrictedImports } } },
+    };
+  });
+}
+
+test('the linter has the same layers', async () => {
+  const lines = layerRules().map((rule) => `    ${JSON.stringify(rule)}`);
+  // Written by `npm test -- test/architecture.test.ts -u`.
+  await expect(`{\n  "overrides": [\n${lines.join(',\n')}\n  ]\n}\n`).toMatchFileSnapshot('../biome.layers.json');
+  expect(JSON.parse(readFileSync(join(ROOT, 'biome.json'), 'utf8'))).toMatchObject({
+    extends: ['./biome.layers.json'],
+  });
+});
+
 test('the engine knows tfjs-core and nothing else; shared knows no Node', () => {
   const packages = (folder: string) =>
     files
