@@ -4,10 +4,11 @@ import { AppError } from '../../shared/errors.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { encode } from './encoder.ts';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
+import { type HeadConfig, projectorHead } from './heads.ts';
 import { hostTidy } from './host.ts';
 import type { Witness } from './layers/block.ts';
 import { all, replace } from './layers/embed.ts';
-import { project } from './layers/projector.ts';
+import { project } from './layers/head.ts';
 import { patches, type Tokens, unit } from './layers/tokens.ts';
 import { Network } from './network.ts';
 import { bufferSpecs, parameterSpecs } from './parameters.ts';
@@ -16,12 +17,14 @@ import { bufferSpecs, parameterSpecs } from './parameters.ts';
 export class FrozenNetwork {
   readonly model: ModelConfig;
   readonly projector: ProjectorConfig;
+  readonly #head: HeadConfig;
   readonly #network: Network;
 
   /** @throws AppError bad-file where a tensor is missing or of another shape */
   constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
     this.model = model;
     this.projector = projector;
+    this.#head = projectorHead(model.embed_dim, projector);
     if (state.has('head.weight'))
       throw new AppError(
         'bad-input',
@@ -78,7 +81,7 @@ export class FrozenNetwork {
   features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
     return tf.tidy(() => {
       const tokens = encode(this.#network, mask ? replace(images, mask) : all(images));
-      const { tensor } = unit(patches(project(this.#network, this.projector, tokens, norm)));
+      const { tensor } = unit(patches(project(this.#network, this.#head, tokens, norm)));
       return requireFiniteTensor(tensor, 'The features of the network');
     });
   }

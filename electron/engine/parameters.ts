@@ -3,6 +3,7 @@ import { gridOf, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Uniform } from '../../shared/random.ts';
 import type { HostTensor, StateDict, TensorSource } from '../../shared/tensors.ts';
+import { headBuffers, headSpecs, projectorHead } from './heads.ts';
 
 /** How a parameter starts. */
 export type Init =
@@ -88,20 +89,8 @@ export const relativeTableShape = (model: EncoderConfig) => [(2 * gridOf(model) 
 
 /** Every trained tensor of a model, in the order of the published `named_parameters`. */
 export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): ParameterSpec[] {
-  const specs = encoderSpecs(model);
-  const add = adder(specs, beitStart(model.init_std));
-  for (let l = 0; l < projector.layers; l++) {
-    const { linear, norm } = projectorIndex(l);
-    const last = l === projector.layers - 1;
-    const from = l === 0 ? model.embed_dim : projector.hidden;
-    const to = last ? projector.out : projector.hidden;
-    add(`projectors.${linear}.weight`, [to, from], { kind: 'truncated-normal', std: model.init_std, divideBy: 1 });
-    if (!last) {
-      add(`projectors.${norm}.weight`, [to], constant(1));
-      add(`projectors.${norm}.bias`, [to], constant(0));
-    }
-  }
-  return specs;
+  const matrix = (): Init => ({ kind: 'truncated-normal', std: model.init_std, divideBy: 1 });
+  return [...encoderSpecs(model), ...headSpecs(projectorHead(model.embed_dim, projector), { matrix })];
 }
 
 /** Every trained tensor of an encoder: tokens, blocks, last LayerNorm. */
@@ -170,17 +159,7 @@ export function normSpecs(name: string, dim: number): ParameterSpec[] {
 }
 
 /** BatchNorm's running statistics, in the published order. */
-export function bufferSpecs(projector: ProjectorConfig): BufferSpec[] {
-  return Array.from({ length: projector.layers }, (_, l) => {
-    const at = `projectors.${projectorIndex(l).norm}`;
-    const width = l === projector.layers - 1 ? projector.out : projector.hidden;
-    return [
-      { name: `${at}.running_mean`, shape: [width], value: 0 },
-      { name: `${at}.running_var`, shape: [width], value: 1 },
-      { name: `${at}.num_batches_tracked`, shape: [], value: 0 },
-    ];
-  }).flat();
-}
+export const bufferSpecs = (projector: ProjectorConfig): BufferSpec[] => headBuffers(projectorHead(1, projector));
 
 export const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 

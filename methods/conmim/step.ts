@@ -1,7 +1,8 @@
 import { denoisingContrast, type Lookup, lookup } from '../../electron/engine/contrast.ts';
 import { encode } from '../../electron/engine/encoder.ts';
+import { projectorHead } from '../../electron/engine/heads.ts';
 import { all, type Images, replace } from '../../electron/engine/layers/embed.ts';
-import { project } from '../../electron/engine/layers/projector.ts';
+import { project } from '../../electron/engine/layers/head.ts';
 import { patches, unit } from '../../electron/engine/layers/tokens.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { bufferSpecs, parameterSpecs } from '../../electron/engine/parameters.ts';
@@ -34,10 +35,12 @@ export const conmim: Method<ConMIMConfig, ConMIMBatch> = {
   student: network,
   teacher: network,
 
-  step({ student, teacher }, { student: corrupted, teacher: full, mask, imageIds }, { projector, contrast }, show) {
+  step({ student, teacher }, { student: corrupted, teacher: full, mask, imageIds }, config, show) {
+    const { model, projector, contrast } = config;
+    const head = projectorHead(model.embed_dim, projector);
     // The teacher sees the full image, on batch statistics, and no gradient reaches it.
-    const keys = frozen(() => unit(patches(project(teacher, projector, encode(teacher, all(full))))));
-    const queries = unit(patches(project(student, projector, encode(student, replace(corrupted, mask)))));
+    const keys = frozen(() => unit(patches(project(teacher, head, encode(teacher, all(full))))));
+    const queries = unit(patches(project(student, head, encode(student, replace(corrupted, mask)))));
     const loss = denoisingContrast(queries, keys, mask, contrast);
     const isOther = imageIds ? Array.from(imageIds, (id, i) => id !== imageIds[(i + 1) % imageIds.length]) : null;
     show?.('queries', queries.tensor);
