@@ -23,10 +23,10 @@ export interface BlocksOptions {
 /** The blocks of a transformer, one after the other. `x` is not read again where nothing is recorded. */
 export function blocks(network: Network, shape: BlockShape, input: Tokens, options: BlocksOptions = {}): Tokens {
   const { until = shape.depth, witness, dropPath } = options;
-  const shared = positionBias(network, SHARED_TABLE);
+  const shared = positionBias(network, SHARED_TABLE, input.n);
   let x = input;
   for (let i = 0; i < until; i++) {
-    const own = positionBias(network, ownTable(shape.prefix, i));
+    const own = positionBias(network, ownTable(shape.prefix, i), input.n);
     const factors = [dropPath?.(i) ?? null, dropPath?.(i) ?? null] as const;
     const y = block(network, shape, i, x, { bias: own ?? shared, factors, witness });
     release(x);

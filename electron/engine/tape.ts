@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { floats } from './kernels/device.ts';
 import type { Gradients } from './weights.ts';
 
 /**
@@ -19,10 +20,10 @@ export class Value<T extends tf.Tensor = tf.Tensor> {
     this.again = again;
   }
 
-  /** Adds to the gradient of this value, and owns what is given from then on. */
+  /** Adds to the gradient of this value, and owns what is given from then on; sums are in floats. */
   addGradient(gradient: tf.Tensor): void {
     const before = this.#gradient;
-    this.#gradient = before ? tf.add(before, gradient) : gradient;
+    this.#gradient = before ? tf.tidy(() => tf.add(floats(before), floats(gradient))) : gradient;
     if (before) tf.dispose([before, gradient]);
   }
 

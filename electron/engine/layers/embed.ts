@@ -1,13 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { gridOf, patchesOf } from '../../../shared/config.ts';
 import { store } from '../kernels/device.ts';
 import { gatherRows, gatherRowsGradient } from '../kernels/gather-rows.ts';
 import { columnSum } from '../kernels/sums.ts';
 import { linear, weightGradient } from '../linear.ts';
 import type { Network } from '../network.ts';
-import type { EncoderConfig } from '../parameters.ts';
 import { record } from '../tape.ts';
 import type { Gradients } from '../weights.ts';
+import { addPositionGradient, type Positions, positionsOn } from './position.ts';
 import { Tokens } from './tokens.ts';
 
 /** Images as a loader gives them: `[batch, side, side, 3]`, normalised; an array, so that it may come from another thread. */
@@ -16,22 +15,26 @@ export type Images = Float32Array;
 /** What of its images a network sees: all patches, or some replaced by the mask token, or only some of them. */
 export interface Seen {
   images: Images;
+  /** Of an image, pixels; the model's own where it is left out. */
+  side?: number | undefined;
   /** `[batch, K]`, 1 = replaced. */
-  replaced: Float32Array | null;
+  replaced?: Float32Array;
   /** Patches that are kept: `[batch * n]` numbers below K, in the order in which the network gets them. */
-  kept: Int32Array | null;
+  kept?: Int32Array;
 }
 
-export const all = (images: Images): Seen => ({ images, replaced: null, kept: null });
-export const replace = (images: Images, mask: Float32Array): Seen => ({ images, replaced: mask, kept: null });
-export const keep = (images: Images, kept: Int32Array): Seen => ({ images, replaced: null, kept });
+/** @param side of an image, pixels: a crop of another size than the model's own gets its positions interpolated */
+export const all = (images: Images, side?: number): Seen => ({ images, side });
+export const replace = (images: Images, mask: Float32Array, side?: number): Seen => ({ images, side, replaced: mask });
+export const keep = (images: Images, kept: Int32Array, side?: number): Seen => ({ images, side, kept });
 
 /**
  * Images as rows of patches, each patch's values in the order of a convolution's weight (channel, y, x).
- * @param x `[batch, side, side, 3]` @returns `[batch * K, 3 * patch * patch]`
+ * @param x `[batch, side, side, 3]` @param p side of a patch @returns `[batch * K, 3 * patch * patch]`
  */
-export function patchify(x: tf.Tensor4D, model: EncoderConfig): tf.Tensor2D {
-  const [g, p, batch] = [gridOf(model), model.patch_size, x.shape[0]];
+export function patchify(x: tf.Tensor4D, p: number): tf.Tensor2D {
+  const [batch, side] = x.shape;
+  const g = side / p;
   return tf.tidy(() => {
     const cells = tf.reshape(x, [batch, g, p, g, p, 3]);
     return tf.reshape(tf.transpose(cells, [0, 1, 3, 5, 2, 4]), [batch * g * g, 3 * p * p]);
@@ -53,19 +56,21 @@ export function rowsOfBatch(kept: Int32Array, batch: number, K: number): Int32Ar
  * Patches as tokens, with mask tokens, CLS in front, and positions (`VisionTransformerForMaskedImageModeling.
  * forward_features` of modeling_pretrain.py; of a subset `forward_encoder` of MAE, arXiv 2111.06377).
  * @returns `[batch * (1 + n), dim]`, in floats
+ * @throws RangeError where a side is no whole number of patches
  */
-export function embed(network: Network, { images, replaced, kept }: Seen): Tokens {
+export function embed(network: Network, { images, side = network.model.image_size, replaced, kept }: Seen): Tokens {
   const { model, weights } = network;
-  const [K, dim, side] = [patchesOf(model), model.embed_dim, model.image_size];
+  const { embed_dim: dim, patch_size: patch } = model;
+  if (side % patch !== 0) throw new RangeError(`${side} pixels are no whole number of patches of ${patch}`);
+  const K = (side / patch) ** 2;
   const batch = images.length / (side * side * 3);
   const n = kept ? kept.length / batch : K;
-  const rows = kept && rowsOfBatch(kept, batch, K);
+  const places = positionsOn(network, side / patch);
   const patches = tf.tidy(() => {
-    const every = patchify(imageTensor(images, side), model);
-    return store(rows ? gatherRows(every, rows) : every, weights.storage) as tf.Tensor2D;
+    const every = patchify(imageTensor(images, side), patch);
+    return store(kept ? gatherRows(every, rowsOfBatch(kept, batch, K)) : every, weights.storage) as tf.Tensor2D;
   });
-  const mask = replaced && tf.tensor2d(replaced, [batch, K]);
-  const positions = positionsOf(network);
+  const mask = replaced ? tf.tensor2d(replaced, [batch, K]) : null;
   const tokens = tf.tidy(() => {
     const product = linear(patches, weights, 'patch_embed.proj.weight', 'fp32'); // [batch * n, dim]
     let t: tf.Tensor = tf.reshape(tf.add(product, weights.get('patch_embed.proj.bias')), [batch, n, dim]);
@@ -74,27 +79,24 @@ export function embed(network: Network, { images, replaced, kept }: Seen): Token
       t = tf.add(tf.mul(t, tf.sub(1, w)), tf.mul(weights.get('mask_token'), w));
     }
     t = tf.concat([tf.broadcastTo(weights.get('cls_token'), [batch, 1, dim]), t], 1);
-    if (positions) t = tf.add(t, kept ? positionsOfKept(positions, kept, batch) : positions);
+    if (places) t = tf.add(t, kept ? ofKept(places.tensor, kept, batch) : places.tensor);
     return tf.reshape(t, [batch * (1 + n), dim]) as tf.Tensor2D;
   });
+  const embedded = { patches, mask, kept, places, batch, n, K };
   return record(
     new Tokens(tokens, batch),
     (dt, gradients) => {
-      embedGradient(network, { patches, mask, kept, batch, n }, dt as tf.Tensor2D, gradients);
+      embedGradient(network, embedded, dt as tf.Tensor2D, gradients);
       dt.dispose();
     },
-    [patches, mask],
+    [patches, mask, places?.tensor ?? null, places?.matrix ?? null],
   );
 }
 
-/** Learned or fixed positions, `[1, 1 + K, dim]`, CLS first; null where a network has none at its input. */
-const positionsOf = (network: Network): tf.Tensor | null =>
-  network.weights.find('pos_embed') ?? network.findBuffer('pos_embed');
-
-/** Of CLS and of the patches that are kept: `[batch, 1 + n, dim]`; within a tidy. */
-function positionsOfKept(positions: tf.Tensor, kept: Int32Array, batch: number): tf.Tensor {
-  const [, rows, dim] = positions.shape as [number, number, number];
-  const table = tf.reshape(positions, [rows, dim]) as tf.Tensor2D;
+/** Positions of CLS and of the patches that are kept: `[batch, 1 + n, dim]`; within a tidy. */
+function ofKept(places: tf.Tensor3D, kept: Int32Array, batch: number): tf.Tensor {
+  const [, rows, dim] = places.shape;
+  const table = tf.reshape(places, [rows, dim]) as tf.Tensor2D;
   const cls = tf.broadcastTo(tf.slice(table, [0, 0], [1, dim]), [batch, 1, dim]);
   const patches = gatherRows(
     table,
@@ -106,33 +108,30 @@ function positionsOfKept(positions: tf.Tensor, kept: Int32Array, batch: number):
 interface Embedded {
   patches: tf.Tensor2D;
   mask: tf.Tensor2D | null;
-  kept: Int32Array | null;
+  kept: Int32Array | undefined;
+  places: Positions | null;
   batch: number;
-  /** Patches of an image that are tokens. */
+  /** Patches of an image that are tokens, and all of them. */
   n: number;
+  K: number;
 }
 
 /** @param dt `[batch * (1 + n), dim]`, the caller's */
 function embedGradient(network: Network, embedded: Embedded, dt: tf.Tensor2D, gradients: Gradients): void {
-  const { model, weights } = network;
-  const { patches, mask, kept, batch, n } = embedded;
-  const [K, dim] = [patchesOf(model), model.embed_dim];
+  const { weights } = network;
+  const { patches, mask, kept, places, batch, n, K } = embedded;
+  const dim = dt.shape[1];
   const tokens = tf.reshape(dt, [batch, n + 1, dim]) as tf.Tensor3D;
-  const ofPosition = tf.tidy(() => tf.sum(tokens, 0, true)); // [1, 1 + n, dim]
+  const ofPosition: tf.Tensor3D = tf.tidy(() => tf.sum(tokens, 0, true)); // [1, 1 + n, dim]
   gradients.add('cls_token', tf.slice(ofPosition, [0, 0, 0], [1, 1, dim]));
-  if (!weights.find('pos_embed')) ofPosition.dispose();
-  else if (!kept) gradients.add('pos_embed', ofPosition);
-  else {
-    const cls = tf.slice(ofPosition, [0, 0, 0], [1, 1, dim]);
-    gradients.add(
-      'pos_embed',
-      tf.tidy(() => {
-        const rows = tf.reshape(tf.slice(tokens, [0, 1, 0], [batch, n, dim]), [batch * n, dim]) as tf.Tensor2D;
-        return tf.concat([cls, tf.reshape(gatherRowsGradient(rows, kept, K), [1, K, dim])], 1);
-      }),
-    );
-    tf.dispose([cls, ofPosition]);
+  if (places && weights.find('pos_embed')) {
+    const ofEvery = kept ? spreadOverGrid(tokens, ofPosition, kept, K) : ofPosition.clone();
+    addPositionGradient(places, ofEvery, gradients);
+    ofEvery.dispose();
   }
+  ofPosition.dispose();
+  // A patch embedding that is never trained asks for none of the rest.
+  const isTrained = gradients.wants('patch_embed.proj.weight') || gradients.wants('patch_embed.proj.bias');
   let dpatches: tf.Tensor = tf.slice(tokens, [0, 1, 0], [batch, n, dim]);
   tokens.dispose();
   if (mask) {
@@ -145,9 +144,23 @@ function embedGradient(network: Network, embedded: Embedded, dt: tf.Tensor2D, gr
     gradients.add('mask_token', masked);
     dpatches = seen;
   }
-  const rows = tf.reshape(dpatches, [batch * n, dim]) as tf.Tensor2D;
-  gradients.add('patch_embed.proj.bias', columnSum(rows));
-  const stored = store(rows, weights.storage);
-  weightGradient(stored, patches, weights, 'patch_embed.proj.weight', gradients);
-  tf.dispose([dpatches, rows, stored]);
+  if (isTrained) {
+    const rows = tf.reshape(dpatches, [batch * n, dim]) as tf.Tensor2D;
+    gradients.add('patch_embed.proj.bias', columnSum(rows));
+    const stored = store(rows, weights.storage);
+    weightGradient(stored, patches, weights, 'patch_embed.proj.weight', gradients);
+    tf.dispose([rows, stored]);
+  }
+  dpatches.dispose();
+}
+
+/** The gradient of every position of the grid, `[1, 1 + K, dim]`: zero where no image keeps the patch. */
+function spreadOverGrid(tokens: tf.Tensor3D, ofPosition: tf.Tensor, kept: Int32Array, K: number): tf.Tensor3D {
+  const [batch, n, dim] = tokens.shape;
+  return tf.tidy(() => {
+    const cls = tf.slice(ofPosition, [0, 0, 0], [1, 1, dim]);
+    const patches = tf.slice(tokens, [0, 1, 0], [batch, n - 1, dim]);
+    const rows = tf.reshape(patches, [batch * (n - 1), dim]) as tf.Tensor2D;
+    return tf.concat([cls, tf.reshape(gatherRowsGradient(rows, kept, K), [1, K, dim])], 1) as tf.Tensor3D;
+  });
 }

@@ -43,10 +43,71 @@ export function patches(tokens: Tokens): Value<tf.Tensor3D> {
   );
 }
 
-/** Rows of unit length over the last axis. */
-export function unit(x: Value<tf.Tensor3D>): Value<tf.Tensor3D> {
-  return record(new Value(l2Normalize(x.tensor)), (dy) => {
-    x.addGradient(tf.tidy(() => l2NormalizeGradient(dy as tf.Tensor3D, x.again?.() ?? x.tensor)));
+/** Of each image one token or some, in floats: `[batch * count, width]`. @param from the first, CLS being 0 */
+function rows(tokens: Tokens, from: number, count: number): Tokens {
+  const { batch, n, width } = tokens;
+  const out = tf.tidy(() => {
+    const all = tf.reshape(floats(tokens.tensor), [batch, n, width]);
+    return tf.reshape(tf.slice(all, [0, from, 0], [batch, count, width]), [batch * count, width]) as tf.Tensor2D;
+  });
+  return record(new Tokens(out, batch), (dout) => {
+    tokens.addGradient(
+      tf.tidy(() => {
+        const some = tf.reshape(dout, [batch, count, width]) as tf.Tensor3D;
+        const padded = tf.pad(some, [[0, 0], [from, n - from - count], [0, 0]]); // biome-ignore format: a pair an axis
+        return tf.reshape(padded, [batch * n, width]);
+      }),
+    );
+    dout.dispose();
+  });
+}
+
+/** CLS alone, in floats: `[batch, width]`. */
+export const clsRows = (tokens: Tokens): Tokens => rows(tokens, 0, 1);
+
+/** The patches alone, as `patches` has them, but as rows: `[batch * (n - 1), width]`. */
+export const patchRows = (tokens: Tokens): Tokens => rows(tokens, 1, tokens.n - 1);
+
+/**
+ * Rows of several views as one batch, in floats, so that a BatchNorm after it sees all of them: one view after the other.
+ * @param parts of as many tokens an image each
+ */
+export function join(parts: readonly Tokens[]): Tokens {
+  const out = tf.tidy(() => tf.concat(parts.map(({ tensor }) => floats(tensor)))) as tf.Tensor2D;
+  const batch = parts.reduce((sum, part) => sum + part.batch, 0);
+  return record(new Tokens(out, batch), (dout) => {
+    const sizes = parts.map(({ tensor }) => tensor.shape[0]);
+    tf.split(dout, sizes).forEach((part, i) => {
+      parts[i]!.addGradient(part);
+    });
+    dout.dispose();
+  });
+}
+
+/** Undoes `join`. @param batches images of each part */
+export function split(tokens: Tokens, batches: readonly number[]): Tokens[] {
+  const { n, width } = tokens;
+  const { tensor } = tokens;
+  let from = 0;
+  return batches.map((batch) => {
+    const at = from;
+    from += batch * n;
+    const out = tf.tidy(() => tf.slice(floats(tensor), [at, 0], [batch * n, width]));
+    return record(new Tokens(out, batch), (dout) => {
+      const padded = tf.pad(dout, [[at, tensor.shape[0] - at - batch * n], [0, 0]]); // biome-ignore format: a pair an axis
+      tokens.addGradient(padded);
+      dout.dispose();
+    });
+  });
+}
+
+/** Rows of unit length over the last axis, in floats. */
+export function unit(x: Tokens): Tokens;
+export function unit(x: Value<tf.Tensor3D>): Value<tf.Tensor3D>;
+export function unit(x: Tokens | Value<tf.Tensor3D>): Tokens | Value<tf.Tensor3D> {
+  const y = tf.tidy(() => l2Normalize(floats<tf.Tensor>(x.tensor)));
+  return record(x instanceof Tokens ? new Tokens(y as tf.Tensor2D, x.batch) : new Value(y as tf.Tensor3D), (dy) => {
+    x.addGradient(tf.tidy(() => l2NormalizeGradient(dy, x.again?.() ?? floats<tf.Tensor>(x.tensor))));
     dy.dispose();
   });
 }
@@ -60,7 +121,7 @@ export function l2Normalize<T extends tf.Tensor>(x: T): T {
 const lengthOf = (x: tf.Tensor) => tf.sqrt(tf.maximum(tf.sum(tf.square(x), -1, true), 1e-24));
 
 /** Its gradient; within a tidy. */
-function l2NormalizeGradient(dy: tf.Tensor3D, x: tf.Tensor3D): tf.Tensor3D {
+function l2NormalizeGradient(dy: tf.Tensor, x: tf.Tensor): tf.Tensor {
   const length = lengthOf(x);
   const rows = tf.div(x, length);
   return tf.div(tf.sub(dy, tf.mul(rows, tf.sum(tf.mul(dy, rows), -1, true))), length);
