@@ -104,7 +104,8 @@ export function project(network: Network, head: HeadConfig, tokens: Tokens, mode
         dy = linearGradient(dx, input, network.weights, `${name}.weight`, gradients);
         tf.dispose([dx, input]);
       }
-      tokens.addGradient(dy);
+      tokens.addGradient(store(dy, storageOf(tokens.tensor)));
+      dy.dispose();
     },
     kept.flatMap(({ x, stats }) => [x, stats]),
   );

@@ -1,0 +1,57 @@
+import { expect } from 'vitest';
+import { stream } from '../../electron/data/random.ts';
+import type { HostTensor, StateDict } from '../../shared/domain.ts';
+
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Array.from(a, (v, i) => v * b[i]!).reduce((x, y) => x + y, 0);
+const length = (a: ArrayLike<number>) => Math.sqrt(dot(a, a));
+
+export interface DifferenceOptions {
+  /** Names of the tensors that are moved. */
+  names: readonly string[];
+  /** How far along a direction of unit length. */
+  by: number;
+  /** Largest difference, over the gradient's length. */
+  within: number;
+  /** The same, over the longest of all gradients: rounding, where the true gradient is zero. */
+  floor: number;
+}
+
+/**
+ * Expects gradients to be those of central differences of the fourth order, for each tensor along its gradient, along the
+ * largest value of it, and along two directions that know nothing of it.
+ * @param lossAt in as much precision as can be had
+ */
+export function expectDifferences(
+  state: StateDict,
+  gradients: StateDict,
+  lossAt: (state: StateDict) => number,
+  { names, by, within, floor }: DifferenceOptions,
+): void {
+  const longest = Math.max(...names.map((name) => length(gradients.get(name)?.data ?? [])));
+  for (const name of names) {
+    const { data, shape } = state.get(name) as HostTensor;
+    const gradient = gradients.get(name)?.data;
+    expect(gradient?.length, `${name} has a gradient`).toBe(data.length);
+    const g = Array.from(gradient!);
+    const random = stream(11, 0, 0, `direction ${name}`);
+    const largest = g.reduce((best, v, i) => (Math.abs(v) > Math.abs(g[best]!) ? i : best), 0);
+    const ways: Record<string, number[]> = {
+      'its gradient': g,
+      'its largest value': g.map((_, i) => +(i === largest)),
+      'one direction': g.map(() => random.next() * 2 - 1),
+      another: g.map(() => random.next() * 2 - 1),
+    };
+    for (const [way, values] of Object.entries(ways)) {
+      const scale = length(values);
+      if (scale < 1e-12) continue;
+      const at = (distance: number) => {
+        const moved = data.map((v, i) => v + (distance * values[i]!) / scale);
+        return lossAt(new Map(state).set(name, { shape, data: moved }));
+      };
+      const difference = (8 * (at(by) - at(-by)) - (at(2 * by) - at(-2 * by))) / (12 * by);
+      const off = Math.abs(difference - dot(g, values) / scale);
+      expect(off, `${name} along ${way}`).toBeLessThan(within * length(g) + floor * longest);
+    }
+  }
+}
