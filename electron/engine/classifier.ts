@@ -14,7 +14,8 @@ import { softCrossEntropy } from './losses/cross-entropy.ts';
 import { Network } from './network.ts';
 import { AdamW } from './optimizers/adamw.ts';
 import { clipFactor, gradientNorm } from './optimizers/clip.ts';
-import { encoderSpecs, initialTensor, type ParameterSpec, relativeTableShape } from './parameters.ts';
+import { encoderSpecs, initialTensor, relativeTableShape } from './parameters.ts';
+import type { ParameterSpec } from './specs.ts';
 import { differentiate } from './tape.ts';
 import { Gradients } from './weights.ts';
 

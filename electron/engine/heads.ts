@@ -1,5 +1,5 @@
 import type { ProjectorConfig } from '../../shared/config.ts';
-import type { BufferSpec, Init, ParameterSpec } from './parameters.ts';
+import type { BufferSpec, Init, ParameterSpec } from './specs.ts';
 
 /** A layer of a head, as it stands in a published `nn.Sequential`. */
 export type HeadLayer =

@@ -3,7 +3,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { hostCopy } from './host.ts';
 import type { Storage } from './kernels/device.ts';
-import { type BufferSpec, type EncoderConfig, type ParameterSpec, requireTensor } from './parameters.ts';
+import { type EncoderConfig, requireTensor } from './parameters.ts';
+import type { BufferSpec, ParameterSpec } from './specs.ts';
 import { Weights } from './weights.ts';
 
 /** What a network is made of, under the published names. */

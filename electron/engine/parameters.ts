@@ -4,14 +4,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { Uniform } from '../../shared/random.ts';
 import type { HostTensor, StateDict, TensorSource } from '../../shared/tensors.ts';
 import { headBuffers, headSpecs, projectorHead } from './heads.ts';
-
-/** How a parameter starts. */
-export type Init =
-  | { kind: 'constant'; value: number }
-  | { kind: 'truncated-normal'; std: number; divideBy: number }
-  | { kind: 'normal'; std: number }
-  /** Between -limit and limit. */
-  | { kind: 'uniform'; limit: number };
+import type { BufferSpec, Init, ParameterSpec } from './specs.ts';
 
 /** A model as the engine builds it: positions may also be fixed. */
 export type EncoderConfig = Omit<ModelConfig, 'position'> & { position: ModelConfig['position'] | 'fixed-sincos' };
@@ -45,32 +38,6 @@ export const beitStart = (std: number): StartRules => {
     noDecay: new Set(['pos_embed', 'cls_token']),
   };
 };
-
-export interface ParameterSpec {
-  /** The published name; the tensor has the published (PyTorch) layout. */
-  name: string;
-  shape: number[];
-  /** Whether weight decay applies (`get_parameter_groups` of optim_factory.py). */
-  decay: boolean;
-  init: Init;
-  /**
-   * Updates for which it stays as it is: no gradient changes it, no decay, and what an optimizer keeps of it begins
-   * afterwards. Infinity for one that is never trained. A moving average follows it all the same.
-   */
-  frozenFor?: number;
-}
-
-/** These parameters, of which those that `is` picks stay as they start. */
-export const freeze = (specs: readonly ParameterSpec[], is: (name: string) => boolean): ParameterSpec[] =>
-  specs.map((spec) => (is(spec.name) ? { ...spec, frozenFor: Number.POSITIVE_INFINITY } : spec));
-
-/** State of a network that no gradient reaches: running statistics of a BatchNorm, fixed positions. */
-export interface BufferSpec {
-  name: string;
-  shape: number[];
-  /** What it starts as: one number everywhere, or all values, row-major. */
-  value: number | (() => Float32Array);
-}
 
 /** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
 export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { AdamW } from './optimizers/adamw.ts';
-import { type ParameterSpec, sizeOf } from './parameters.ts';
+import { sizeOf } from './parameters.ts';
+import type { ParameterSpec } from './specs.ts';
 import { Gradients, Weights } from './weights.ts';
 
 /** Features of labelled images: `[n, width]` row-major, and a class index each. */

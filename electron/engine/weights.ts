@@ -4,7 +4,8 @@ import { hostCopy } from './host.ts';
 import { isCompiled, type Storage, storageOf, store } from './kernels/device.ts';
 import { reshape } from './kernels/matrices.ts';
 import { ownTensor } from './kernels/memory.ts';
-import { type ParameterSpec, requireTensor, sizeOf } from './parameters.ts';
+import { requireTensor, sizeOf } from './parameters.ts';
+import type { ParameterSpec } from './specs.ts';
 
 /** Named tensors of one network, in the published layouts and in floats, and its matrices as products want them. */
 export class Weights {

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a, (v, i) => v * b[i]!).reduce((x, y) => x + y, 0);

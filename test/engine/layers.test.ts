@@ -27,17 +27,16 @@ import {
   blockSpecs,
   type EncoderConfig,
   encoderSpecs,
-  freeze,
   initialBuffer,
   linearSpecs,
   normSpecs,
-  type ParameterSpec,
   sizeOf,
 } from '../../electron/engine/parameters.ts';
+import { freeze, type ParameterSpec } from '../../electron/engine/specs.ts';
 import { differentiate, record, Value } from '../../electron/engine/tape.ts';
 import { Gradients } from '../../electron/engine/weights.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import type { HostTensor, StateDict } from '../../shared/domain.ts';
+import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { expectDifferences } from './differences.ts';
 
 // Each layer's way back, and each loss's, beside differences of its way there. A layer that is not in this table fails.

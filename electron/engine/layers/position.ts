@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import { gatherRows, gatherRowsGradient } from '../kernels/gather-rows.ts';
 import type { Network } from '../network.ts';
-import type { BufferSpec, EncoderConfig } from '../parameters.ts';
+import type { EncoderConfig } from '../parameters.ts';
+import type { BufferSpec } from '../specs.ts';
 import { record, Value } from '../tape.ts';
 import type { Gradients } from '../weights.ts';
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import { adamW } from '../kernels/update.ts';
-import type { ParameterSpec } from '../parameters.ts';
+import type { ParameterSpec } from '../specs.ts';
 import type { Gradients, Weights } from '../weights.ts';
 import { type Optimizer, Slots, trained } from './optimizer.ts';
 

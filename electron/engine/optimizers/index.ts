@@ -1,4 +1,4 @@
-import type { ParameterSpec } from '../parameters.ts';
+import type { ParameterSpec } from '../specs.ts';
 import { AdamW, type AdamWSettings } from './adamw.ts';
 import { LARS, type LARSSettings } from './lars.ts';
 import type { Optimizer } from './optimizer.ts';

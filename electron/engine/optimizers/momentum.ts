@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
-import type { ParameterSpec } from '../parameters.ts';
+import type { ParameterSpec } from '../specs.ts';
 import type { Gradients, Weights } from '../weights.ts';
 import { type Optimizer, Slots, trained } from './optimizer.ts';
 

@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import { hostCopy } from '../host.ts';
 import { ownTensor, ownZeros } from '../kernels/memory.ts';
-import { type ParameterSpec, requireTensor } from '../parameters.ts';
+import { requireTensor } from '../parameters.ts';
+import type { ParameterSpec } from '../specs.ts';
 import type { Gradients, Weights } from '../weights.ts';
 
 /** Changes named parameters by their gradients, and keeps what it needs from one update to the next. */

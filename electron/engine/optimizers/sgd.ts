@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { ParameterSpec } from '../parameters.ts';
+import type { ParameterSpec } from '../specs.ts';
 import { type MomentumInputs, MomentumOptimizer } from './momentum.ts';
 
 export interface SGDSettings {

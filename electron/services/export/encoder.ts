@@ -1,6 +1,7 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
-import { type ParameterSpec, parameterSpecs, requireTensor } from '../../engine/parameters.ts';
+import { parameterSpecs, requireTensor } from '../../engine/parameters.ts';
+import type { ParameterSpec } from '../../engine/specs.ts';
 
 /**
  * What an exported encoder has: a network without the projector, and without the token that stands for masked patches,
