@@ -66,7 +66,9 @@ export const plural = (n: number, one: string, many = `${one}s`): string => `${c
 /** The networks whose figures stand beside each other in an evaluation. */
 export const NETWORKS = { trained: 'trained', untrained: 'untrained', official: 'imported' } as const;
 
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** As it begins a sentence; a word with capitals of its own, as k-NN, stays. */
+export const capital = (text: string): string =>
+  /^\S*[A-Z]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 
 /** What a fine-tuning started from. */
 export const FINE_TUNED = {

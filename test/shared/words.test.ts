@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { bytes, dayAndTime, duration, fixed, NONE, percent, plural, when } from '../../shared/words.ts';
+import { bytes, capital, dayAndTime, duration, fixed, NONE, percent, plural, when } from '../../shared/words.ts';
 
 describe('numbers in words', () => {
   test.each([
@@ -20,6 +20,10 @@ describe('numbers in words', () => {
     expect(percent(0.126, 0)).toBe('13 %');
     expect(fixed(2 / 3, 2)).toBe('0.67');
     expect([plural(1, 'image'), plural(1200, 'patch', 'patches')]).toEqual(['1 image', '1,200 patches']);
+  });
+
+  test('begins a sentence, but a word with capitals of its own stays', () => {
+    expect(['linear probe', 'k-NN', 'few-shot k-NN'].map(capital)).toEqual(['Linear probe', 'k-NN', 'Few-shot k-NN']);
   });
 
   test('what there is not has one sign', () => {
