@@ -36,3 +36,17 @@ export interface BackendChoice {
   /** What is not as it was at the trial: its pick is not used while this names anything. */
   changed: string[];
 }
+
+/** What the arithmetic of a process runs on. */
+export interface BackendInfo {
+  name: BackendName;
+  /** Of TensorFlow. */
+  variant: 'cpu' | 'cuda' | null;
+  /** In words. */
+  device: string;
+  versions: Record<string, string>;
+  /** Why this one. */
+  why: string;
+  /** What the user should know, in plain words. */
+  warnings: string[];
+}

@@ -1,4 +1,6 @@
 import type { ErrorReport } from './errors.ts';
+import type { Start } from './finetune.ts';
+import type { LeftOut } from './left-out.ts';
 
 /** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
 
@@ -43,4 +45,40 @@ export interface QueuedEvaluation {
   is_canceled: boolean;
   error: ErrorReport | null;
   created_at: number;
+}
+
+/** Figures of one network. */
+export type Scores = Record<string, number | null>;
+
+/** What an evaluation finds, by the network that was asked. */
+export interface Scored {
+  scores: Partial<Record<Start, Scores>>;
+  train_images: number;
+  test_images: number;
+  classes: number | null;
+  /** What guessing gives. */
+  chance: number;
+  /** How often each class (row) was taken for each (column). */
+  confusion?: { classes: string[] } & Partial<Record<Start, number[][]>>;
+  settings: Record<string, unknown>;
+  /** Images that could not be read, and are in no figure. */
+  left_out: LeftOut[];
+  /** What a person should know beside the figures. */
+  notices: string[];
+}
+
+/** An evaluation as it is stored: the same for those of frozen features and for a fine-tuning. */
+export interface EvaluationResult extends Omit<Scored, 'scores'> {
+  task: EvaluationTask;
+  checkpoint: { id: number; run_id: number; step: number };
+  dataset: string;
+  test_dataset: string;
+  trained: Scores;
+  /** The same network at its start: without it no figure of the trained one says anything. */
+  untrained: Scores;
+  /** Weights that were imported, where there were any. */
+  official?: Scores;
+  official_name?: string;
+  /** Why the figures are not kept with the checkpoint: what was computed for hours is said all the same. */
+  not_stored?: string;
 }

@@ -36,6 +36,11 @@ const MAY: Record<string, string[]> = {
   'electron/preload.cts': ['shared'],
   renderer: ['shared'],
 };
+/** The rooms of services, the lowest first: a room imports from those before it. */
+const ROOMS = [
+  ...['ground', 'datasets', 'recipes', 'evaluation', 'export', 'embeddings', 'explore', 'retrieval', 'health'],
+  ...['machine', 'runs', 'sheets'],
+];
 /** The folder that a file belongs to: the longest that is named. */
 const layerOf = (file: string) => Object.keys(MAY).find((layer) => file === layer || file.startsWith(`${layer}/`));
 
@@ -93,6 +98,18 @@ test('the linter has the same layers', async () => {
   expect(JSON.parse(readFileSync(join(ROOT, 'biome.json'), 'utf8'))).toMatchObject({
     extends: ['./biome.layers.json'],
   });
+});
+
+test('rooms of services import only rooms below them', () => {
+  const roomOf = (file: string) => /^electron\/services\/([^/]+)\//.exec(file)?.[1];
+  const inRooms = files.filter((file) => file.startsWith('electron/services/'));
+  const above = inRooms.flatMap((file) =>
+    importsOf(file)
+      .filter((to) => ROOMS.indexOf(roomOf(to) ?? '') > ROOMS.indexOf(roomOf(file)!))
+      .map((to) => `${file} imports ${to}`),
+  );
+  expect([...new Set(inRooms.map(roomOf))].sort()).toEqual([...ROOMS].sort());
+  expect(above).toEqual([]);
 });
 
 test('the engine knows tfjs-core and nothing else; shared knows no Node', () => {

@@ -1,12 +1,11 @@
-import { fork } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { AppError } from '../../shared/errors.ts';
 import { stream } from '../data/random.ts';
 import { hostTidy } from '../engine/host.ts';
+import { folderBytes } from '../files/folders.ts';
 import { workerFile } from '../files/project.ts';
-import { folderBytes } from '../services/machine/storage.ts';
+import { askProcess } from '../processes/asked-process.ts';
 import { exactThresholds, recallOf, updateLists } from '../services/retrieval/vector-builder.ts';
 import { type Hit, VectorIndex } from '../services/retrieval/vector-index.ts';
 
@@ -117,7 +116,13 @@ async function measure(
     flat.set(vector, i * (1 + width) + 1);
   });
   writeFileSync(file, new Uint8Array(flat.buffer));
-  const answer = await ask([folder, String(width), file, String(K), String(group)]);
+  const answer = await askProcess<SearchQuestions, 'search'>(
+    workerFile('bench'),
+    [],
+    'search',
+    { folder, width, file, k: K, group },
+    { does: 'is measured', next: 'Measure again.' },
+  );
   rmSync(file);
   const times = answer.times.sort((a, b) => a - b);
   return {
@@ -139,17 +144,11 @@ async function measure(
   };
 }
 
-function ask(args: string[]): Promise<BenchAnswer> {
-  const child = fork(workerFile('bench'), args);
-  return new Promise((resolve, reject) => {
-    child.once('message', (message) => resolve(message as BenchAnswer));
-    child.once('close', (code, signal) =>
-      reject(new AppError('trainer-died', 'The process that was measured ended.', `${signal ?? `Exit code ${code}`}.`)),
-    );
-  });
+/** What the process that is measured is asked. `file` holds rows of `[1 + width]` float32: a query's row, and its vector. */
+export interface SearchQuestions {
+  search: [{ folder: string; width: number; file: string; k: number; group: number }, BenchAnswer];
 }
 
-/** What the process that was measured answers. */
 export interface BenchAnswer {
   hits: Hit[][];
   /** Milliseconds, one a query. */

@@ -1,10 +1,10 @@
 import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
 import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import type { SizeCost } from '../../shared/contract/recipes.ts';
 import { AppError } from '../../shared/errors.ts';
 import { profileOperations } from '../engine/profile.ts';
 import { type EngineOptions, Trainer } from '../engine/trainer.ts';
 import { collectGarbage } from '../runtime/garbage.ts';
-import type { SizeCost } from '../services/recipes/estimate.ts';
 import { untrainedSource } from '../trainer/training.ts';
 
 /** What `--precision` takes; fp16 is for CUDA devices without bf16. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import type { BackendInfo } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import {
   benchConfig,
@@ -10,7 +11,7 @@ import {
   type StepBench,
   timeSteps,
 } from '../bench/step.ts';
-import { type BackendInfo, loadBackend } from '../runtime/backend.ts';
+import { loadBackend } from '../runtime/backend.ts';
 import { withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './table.ts';

@@ -194,7 +194,7 @@ async function map({ store, out, signal, checkpoint, dataset, options, target, f
   const onProgress = (done: number, total: number, phase: string) =>
     out.progress(total > 0 ? `${phase}: ${done} of ${total}` : `${phase} …`);
   // In a process of its own: laying the map out blocks its process for long.
-  if (!storedMap(store, ask)) await runJob({ kind: 'map', database: store.path, input: ask }, { onProgress, signal });
+  if (!storedMap(store, ask)) await runJob('map', { database: store.path, input: ask }, { onProgress, signal });
   const view: MapView = storedMap(store, ask)!;
   const { folders } = store.datasets.get(dataset);
   const picture = (id: number) => {

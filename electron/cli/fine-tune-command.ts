@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import type { EvaluationResult } from '../../shared/evaluation.ts';
 import type { Run } from '../../shared/run.ts';
-import type { EvaluationResult } from '../services/evaluation/types.ts';
 import { splitSetting } from '../services/recipes/configuration.ts';
 import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/runs/fine-tune.ts';
 import type { Store } from '../store/store.ts';

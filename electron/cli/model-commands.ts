@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
 import { type BackendUse, USES } from '../../shared/backends.ts';
+import { EMBEDDING_FORMATS, type EmbeddingFormat } from '../../shared/contract/export.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { EvaluationResult, Scores } from '../../shared/evaluation.ts';
 import { labelOf, TASKS } from '../../shared/evaluation-figures.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
@@ -10,11 +12,12 @@ import { type Target, targetOf } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { chooseBackend } from '../runtime/choice.ts';
-import { type EmbeddingOptions, exportEmbeddings } from '../services/embeddings/embeddings.ts';
-import { besideEmbeddings, EMBEDDING_FORMATS, type EmbeddingFormat } from '../services/embeddings/writers.ts';
+import { exportEmbeddings } from '../services/embeddings/embeddings.ts';
+import { besideEmbeddings } from '../services/embeddings/writers.ts';
 import { evaluate, queueEvaluation } from '../services/evaluation/evaluation.ts';
-import type { EvaluationResult, Scores, Task } from '../services/evaluation/types.ts';
+import type { Task } from '../services/evaluation/types.ts';
 import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/export/weights.ts';
+import type { EmbeddingAsked } from '../services/ground/jobs.ts';
 import { tryBackends } from '../services/machine/backend-trial.ts';
 import { doctor, formatDoctor } from '../services/machine/doctor.ts';
 import { parseSetting } from '../services/recipes/configuration.ts';
@@ -102,8 +105,8 @@ export function addModelCommands(program: Command): void {
           {
             checkpoint: findCheckpoint(store, checkpoint),
             dataset: options.dataset as string,
-            part: options.network as EmbeddingOptions['part'],
-            feature: options.feature as EmbeddingOptions['feature'],
+            part: options.network as EmbeddingAsked['part'],
+            feature: options.feature as EmbeddingAsked['feature'],
             ...{ format: formatOf(file), file, replace },
           },
           { signal, onProgress: (done, total, what) => out.progress(`${done} of ${total} ${what}`) },

@@ -3,6 +3,10 @@ export function signalWords(signal: string): string {
   return `Signal ${signal}: ${MEANINGS[signal] ?? 'another process sent it'}.`;
 }
 
+/** How a process ended that said nothing itself. */
+export const endWords = (code: number | null, signal: string | null): string =>
+  signal ? signalWords(signal) : `Exit code ${code}.`;
+
 const MEANINGS: Record<string, string> = {
   SIGKILL: 'the system ends a process so where memory runs out, or somebody did',
   SIGSEGV:

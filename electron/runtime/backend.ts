@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import type { BackendName } from '../../shared/backends.ts';
+import type { BackendInfo, BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
 import { multiplyFloats, widenProducts } from '../engine/kernels/matrices.ts';
@@ -10,19 +10,6 @@ import { addonPath } from '../files/addon.ts';
 import { type Plan, planBackends } from './choice.ts';
 import { hasBf16, packageVersion } from './machine.ts';
 import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';
-
-export interface BackendInfo {
-  name: BackendName;
-  /** Of TensorFlow. */
-  variant: 'cpu' | 'cuda' | null;
-  /** In words. */
-  device: string;
-  versions: Record<string, string>;
-  /** Why this one. */
-  why: string;
-  /** What the user should know, in plain words. */
-  warnings: string[];
-}
 
 const require = createRequire(import.meta.url);
 let loaded: BackendInfo | null = null;

@@ -1,17 +1,11 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { Findings } from '../../shared/contract/machine.ts';
 import { AppError } from '../../shared/errors.ts';
 import { codeOf, explain, isDamage } from './open.ts';
 
 /** Lines of SQLite's findings that are kept; a destroyed page makes hundreds. */
 const KEPT_FINDINGS = 10;
-
-/** What a check of the database's structure found. */
-export interface Findings {
-  at: number;
-  /** SQLite's words; none where it is sound. */
-  problems: string[];
-}
 
 /** Beside a database that is to be checked (no content), or in which damage was found. */
 const noteOf = (database: string) => `${database}.check`;

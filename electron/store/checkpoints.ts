@@ -1,5 +1,6 @@
 import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
+import type { Checked } from '../../shared/contract/machine.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Metric } from '../../shared/run.ts';
 import type { HostTensor, StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
@@ -68,15 +69,6 @@ const TENSORS = `
   SELECT name, shape, data, s.crc32 AS crc, c.crc32 IS NOT NULL AS has_checksums
   FROM tensors t JOIN checkpoints c ON c.id = checkpoint_id LEFT JOIN tensor_checksums s ON tensor_id = t.id
   WHERE checkpoint_id = ? AND part = ?`;
-
-/** How much of what is kept can be checked. */
-export interface Checked {
-  /** Tensors that were read and are as they were written. */
-  sound: number;
-  /** Tensors without a checksum. */
-  unknown: number;
-  damaged: { checkpoint: number; run: string; step: number; why: string }[];
-}
 
 export class Checkpoints {
   readonly #db: Db;

@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { type ErrorReport, toReport } from '../../shared/errors.ts';
 import type { RunStatus } from '../../shared/run.ts';
 import { workerFile } from '../files/project.ts';
-import { signalWords } from '../processes/signals.ts';
+import { endWords } from '../processes/signals.ts';
 import { startProcess } from '../processes/start-process.ts';
 import type { TrainerMessage, TrainerOrder } from './protocol.ts';
 
@@ -72,7 +72,7 @@ export function startTrainer(
         },
       );
     child.once('error', (error) => died(error.message));
-    child.once('close', (code, signal) => died(signal ? signalWords(signal) : `Exit code ${code}.`));
+    child.once('close', (code, signal) => died(endWords(code, signal)));
   });
   void ended.then(() => claimed.resolve(false));
   const order = (type: TrainerOrder['type']) => {

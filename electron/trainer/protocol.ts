@@ -1,6 +1,6 @@
+import type { BackendInfo } from '../../shared/backends.ts';
 import type { ErrorReport } from '../../shared/errors.ts';
 import type { Metric, RunStatus } from '../../shared/run.ts';
-import type { BackendInfo } from '../runtime/backend.ts';
 
 /** What the trainer says to the process that started it. Gigabytes do not go this way: it writes them itself. */
 export type TrainerMessage =

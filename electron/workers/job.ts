@@ -1,9 +1,11 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { RunConfig } from '../../shared/config.ts';
-import type { ImportedWeights, Input } from '../../shared/contract/index.ts';
-import { AppError, toReport } from '../../shared/errors.ts';
+import type { ImportedWeights, Input, SizeCost } from '../../shared/contract/index.ts';
+import { AppError } from '../../shared/errors.ts';
 import { measureSizes } from '../bench/step.ts';
+import { answer } from '../processes/answer.ts';
+import type { Progress } from '../processes/asked-process.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { choosePrecision, engineOptions } from '../runtime/precision.ts';
 import { type ImportProgress, importDataset, rescan } from '../services/datasets/datasets.ts';
@@ -15,10 +17,9 @@ import { computeMap } from '../services/explore/feature-map.ts';
 import { computeProbes } from '../services/explore/probe-strip.ts';
 import { exportEncoder } from '../services/export/export.ts';
 import { exportWeights, importWeights } from '../services/export/weights.ts';
-import type { Job, JobMessage } from '../services/ground/jobs.ts';
+import type { Jobs } from '../services/ground/jobs.ts';
 import { writeHealthReport } from '../services/health/report.ts';
 import { doctor } from '../services/machine/doctor.ts';
-import type { SizeCost } from '../services/recipes/estimate.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { buildTravel } from '../services/retrieval/travel.ts';
 import { quickCheck } from '../store/check.ts';
@@ -28,77 +29,60 @@ import { Store } from '../store/store.ts';
  * A process for one piece of work: native code that crashes, or memory that runs out, ends this
  * and nothing else, and cancelling is ending it.
  */
-const say = (message: JobMessage) => process.send!(message);
+answer<Jobs>({
+  estimate: async ({ config, sizes }) => {
+    await loadBackend();
+    return measure(config, sizes);
+  },
+  doctor: ({ home }) => doctor(home),
+  check: ({ database }) => quickCheck(database),
+  export: ({ database, options }) => withStore(database, (store) => exportEncoder(store, options)),
+  'import-weights': ({ database, input }) => withStore(database, (store) => read(store, input)),
+  'export-weights': ({ database, options: { checkpoint, file, part, replace } }) =>
+    withStore(database, (store) => {
+      exportWeights(store, checkpoint, file, part, { replace });
+      return { path: file, bytes: statSync(file).size };
+    }),
+  import: ({ database, options }, onProgress) =>
+    withStore(database, (store) => importDataset(store, { ...options, onProgress: scanned(onProgress) })),
+  rescan: ({ database, dataset }, onProgress) =>
+    withStore(database, (store) => rescan(store, store.datasets.get(dataset), { onProgress: scanned(onProgress) })),
+  prepare: ({ database, options }, onProgress) =>
+    withStore(database, (store) => prepareDataset(store, { ...options, onProgress })),
+  evaluate: ({ database, options }, onProgress) =>
+    withEngine(database, (store) => evaluateInTurn(store, { ...options, onProgress })),
+  health: ({ database, options }, onProgress) =>
+    withEngine(database, (store) => writeHealthReport(store, options, { onProgress })),
+  embeddings: ({ database, options }, onProgress) =>
+    withEngine(database, (store) => exportEmbeddings(store, options, { onProgress })),
+  index: ({ database, spec }, onProgress) =>
+    withEngine(database, (store) => new PatchIndexes(store).build(spec, { onProgress })),
+  travel: ({ database, input }, onProgress) =>
+    withEngine(database, (store) => buildTravel(store, new PatchIndexes(store), input, { onProgress })),
+  map: ({ database, input }, onProgress) => withEngine(database, (store) => computeMap(store, input, onProgress)),
+  probes: ({ database, run }, onProgress) => withEngine(database, (store) => computeProbes(store, run, onProgress)),
+});
 
-async function work(job: Job): Promise<unknown> {
-  const onProgress = (done: number, total: number, phase: string) => say({ type: 'progress', done, total, phase });
-  switch (job.kind) {
-    case 'estimate':
-      await loadBackend();
-      return measure(job.config, job.sizes);
-    case 'doctor':
-      return doctor(job.home);
-    case 'check':
-      return quickCheck(job.database);
-    case 'export':
-    case 'import-weights': {
-      const store = Store.open(job.database);
-      try {
-        return job.kind === 'export' ? exportEncoder(store, job.options) : read(store, job.input);
-      } finally {
-        store.close();
-      }
-    }
-    case 'import':
-    case 'rescan':
-    case 'prepare':
-    case 'export-weights':
-      return withoutEngine(job, onProgress);
-    case 'evaluate':
-    case 'embeddings':
-    case 'health':
-    case 'index':
-    case 'travel':
-    case 'map':
-    case 'probes': {
-      await loadBackend();
-      const store = Store.open(job.database);
-      try {
-        if (job.kind === 'health') return await writeHealthReport(store, job.options, { onProgress });
-        if (job.kind === 'embeddings') return await exportEmbeddings(store, job.options, { onProgress });
-        if (job.kind === 'index') return await new PatchIndexes(store).build(job.spec, { onProgress });
-        if (job.kind === 'map') return await computeMap(store, job.input, onProgress);
-        if (job.kind === 'travel') return await buildTravel(store, new PatchIndexes(store), job.input, { onProgress });
-        return job.kind === 'probes'
-          ? await computeProbes(store, job.run, onProgress)
-          : await evaluateInTurn(store, { ...job.options, onProgress });
-      } finally {
-        store.close();
-      }
-    }
-  }
-}
-
-async function withoutEngine(
-  job: Extract<Job, { kind: 'import' | 'rescan' | 'prepare' | 'export-weights' }>,
-  onProgress: (done: number, total: number, phase: string) => void,
-): Promise<unknown> {
-  const store = Store.open(job.database);
-  const scanned = ({ phase, found, done, total, perSecond, current }: ImportProgress) =>
-    phase === 'finding'
-      ? onProgress(found, 0, 'looking for files')
-      : onProgress(done, total, `${Math.round(perSecond)} files/s${current ? `, ${basename(current)}` : ''}`);
+async function withStore<T>(database: string, work: (store: Store) => T | Promise<T>): Promise<T> {
+  const store = Store.open(database);
   try {
-    if (job.kind === 'import') return await importDataset(store, { ...job.options, onProgress: scanned });
-    if (job.kind === 'rescan') return await rescan(store, store.datasets.get(job.dataset), { onProgress: scanned });
-    if (job.kind === 'prepare') return await prepareDataset(store, { ...job.options, onProgress });
-    const { checkpoint, file, part, replace } = job.options;
-    exportWeights(store, checkpoint, file, part, { replace });
-    return { path: file, bytes: statSync(file).size };
+    return await work(store);
   } finally {
     store.close();
   }
 }
+
+async function withEngine<T>(database: string, work: (store: Store) => T | Promise<T>): Promise<T> {
+  await loadBackend();
+  return withStore(database, work);
+}
+
+const scanned =
+  (onProgress: Progress) =>
+  ({ phase, found, done, total, perSecond, current }: ImportProgress) =>
+    phase === 'finding'
+      ? onProgress(found, 0, 'looking for files')
+      : onProgress(done, total, `${Math.round(perSecond)} files/s${current ? `, ${basename(current)}` : ''}`);
 
 async function evaluateInTurn(store: Store, options: EvaluateOptions & { queued: number }) {
   const { queuedEvaluations } = store;
@@ -124,14 +108,3 @@ function measure(config: RunConfig, sizes: readonly number[]): SizeCost[] {
   const { precision } = choosePrecision(config.train.mixed_precision);
   return measureSizes(config, sizes, 2, engineOptions(config, precision));
 }
-
-process.once('message', (job: Job) => {
-  void work(job)
-    .then(
-      (value): JobMessage => ({ type: 'result', value }),
-      (error): JobMessage => ({ type: 'error', error: toReport(error) }),
-    )
-    .then((message) => process.send!(message, () => process.exit()));
-});
-// Whoever asked is gone: nobody waits for the answer.
-process.once('disconnect', () => process.exit());

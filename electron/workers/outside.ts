@@ -5,15 +5,9 @@ import { dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 import { kept, onDisk } from '../data/on-disk.ts';
 import { IMAGE_EXTENSIONS, namedFolder } from '../data/scan.ts';
-import { type OutputRules, requireOutput } from '../files/outputs.ts';
-import type {
-  Content,
-  Entries,
-  Look,
-  OutsideMessage,
-  OutsideRequest,
-  OutsideWork,
-} from '../services/ground/outside.ts';
+import { requireOutput } from '../files/outputs.ts';
+import { answer } from '../processes/answer.ts';
+import type { Content, Entries, Look, OutsideQuestions } from '../services/ground/outside.ts';
 
 /** The process behind `Outside`: whatever hangs, hangs here. */
 
@@ -95,21 +89,32 @@ async function make(folder: string): Promise<null> {
   return null;
 }
 
-const ACTS: { [W in OutsideWork]: (path: string, rules?: OutputRules) => Promise<unknown> } = {
-  ...{ look, content, list, make },
-  output: async (path, rules) => requireOutput(path, rules!),
+type Work = 'look' | 'content' | 'list' | 'make';
+const SAYS: Record<Work, string> = {
+  ...{ look: 'cannot be looked at', content: 'cannot be looked at' },
+  ...{ list: 'cannot be listed', make: 'cannot be made' },
 };
 
-process.on('message', async ({ id, work, path, rules }: OutsideRequest) => {
-  let message: OutsideMessage;
+/** What the system says of a path, as an error with words. */
+async function said<T>(work: Work, path: string, act: (path: string) => Promise<T>): Promise<T> {
   try {
-    message = { id, value: await ACTS[work](path, rules) };
+    return await act(path);
   } catch (error) {
-    const { code = '', message: text } = error as NodeJS.ErrnoException;
-    message = error instanceof AppError ? { id, error: error.toJSON() } : { id, fault: { code, text } };
+    if (error instanceof AppError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isClosed = code === 'EACCES' || code === 'EPERM';
+    const next = `Choose another one${isClosed ? ', or change its permissions' : ''}.`;
+    throw new AppError('bad-input', `${path} ${SAYS[work]}.`, `${message}.`, next);
   }
-  process.send!(message, () => {});
-});
-// An ordinary exit would wait for what hangs.
-process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-process.send!({ id: 0, value: 'ready' } satisfies OutsideMessage);
+}
+
+answer<OutsideQuestions>(
+  {
+    look: ({ path }) => said('look', path, look),
+    content: ({ path }) => said('content', path, content),
+    list: ({ path }) => said('list', path, list),
+    make: ({ path }) => said('make', path, make),
+    output: ({ path, rules }) => said('look', path, async () => requireOutput(path, rules)),
+  },
+  { isHard: true },
+);

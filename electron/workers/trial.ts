@@ -1,13 +1,14 @@
-import type { BackendName } from '../../shared/backends.ts';
+import type { BackendName, TrialResult } from '../../shared/backends.ts';
 import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
-import { AppError } from '../../shared/errors.ts';
 import { median, timeSteps } from '../bench/step.ts';
+import { answer } from '../processes/answer.ts';
+import type { Progress } from '../processes/asked-process.ts';
 import { loadBackend } from '../runtime/backend.ts';
-import type { TrialMessage } from '../services/machine/backend-trial.ts';
+import type { TrialQuestions } from '../services/machine/backend-trial.ts';
 
 /**
- * A process that tries the backend that its first argument names: whole training steps of a small network on noise.
- * After every part it says what is known so far.
+ * A process that tries one backend: whole training steps of a small network on noise. After every part it says that it
+ * goes on.
  */
 const BATCH = 8;
 /** Seconds of timed steps, and how many they may be. */
@@ -19,34 +20,18 @@ const config: RunConfig = runConfigSchema.parse({
   mask: { kind: 'uniform' },
 });
 
-const say = (message: TrialMessage) => new Promise<void>((resolve) => process.send!(message, () => resolve()));
-
-async function trial(name: BackendName): Promise<void> {
+async function trial(name: BackendName, onProgress: Progress): Promise<Omit<TrialResult, 'name'>> {
   const began = performance.now();
   const seconds = () => (performance.now() - began) / 1000;
   const { device } = await loadBackend(name);
   const load_s = seconds();
-  const figures = { device, images_per_s: null, load_s, first_step_s: null, steps: 0, why: '' };
-  await say({ type: 'figures', value: figures });
+  onProgress(0, MOST_STEPS, 'loaded');
   const [second] = timeSteps(config, BATCH, 1) as [number];
   const first_step_s = seconds() - load_s - second;
-  const tell = (times: number[]) => {
-    const value = { ...figures, first_step_s, images_per_s: BATCH / median(times), steps: times.length };
-    return say({ type: 'figures', value });
-  };
-  await tell([second]);
+  onProgress(1, MOST_STEPS, 'first step');
   const more = Math.min(MOST_STEPS, Math.floor(SECONDS / second) - 1); // one more warms up
-  if (more > 0) await tell(timeSteps(config, BATCH, more));
+  const times = more > 0 ? timeSteps(config, BATCH, more) : [second];
+  return { device, images_per_s: BATCH / median(times), load_s, first_step_s, steps: times.length, why: '' };
 }
 
-const whyOf = (error: unknown) =>
-  error instanceof AppError ? error.why || error.message : ((error as Error).message.split('\n')[0] ?? '');
-
-void trial(process.argv[2] as BackendName)
-  .then(
-    () => say({ type: 'end' }),
-    (error) => say({ type: 'fault', why: whyOf(error) }),
-  )
-  .then(() => process.exit());
-// Whoever asked is gone: nobody waits for the answer.
-process.once('disconnect', () => process.exit());
+answer<TrialQuestions>({ trial });

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { PREPARED_LIMITS } from '../config.ts';
 import type { Dataset, ImageRow, SkipReason } from '../dataset.ts';
+import type { NotImported } from '../not-imported.ts';
+import type { PreparedSet } from '../prepared.ts';
 import { byId, channel, id, known, name, nothing, path, text } from './schemas.ts';
 import type { TaskRef, Undo } from './tasks.ts';
 
@@ -97,4 +99,44 @@ export interface ImageDetail extends ImageRow {
   file: string;
   /** Files of the dataset with the same content. */
   same: { id: number; path: string }[];
+}
+
+/** What an import, or another look at a dataset, found: the result of its task. */
+export interface ImportSummary {
+  dataset: Dataset;
+  added: number;
+  /** Files whose content changed. */
+  changed: number;
+  vanished: number;
+  unchanged: number;
+  /** All images of the dataset that are skipped, duplicates too. */
+  skipped: { reason: SkipReason; count: number }[];
+  duplicates: number;
+  classes: { label: string; count: number }[];
+  /** Files that are no images, by their extension or content. */
+  ignored: number;
+  /** Folders that could not be listed. */
+  closed: string[];
+  /** All that was found and left out, by why. */
+  left_out: NotImported;
+  /** What of usable files is not seen, in words, with the number of files. */
+  notes: { note: string; count: number }[];
+  ms: number;
+  /** Files opened per second of reading; 0 where none had to be. */
+  filesPerSecond: number;
+}
+
+/** What preparing did: the result of its task. */
+export interface PrepareSummary {
+  set: PreparedSet;
+  /** Images that were prepared now. */
+  added: number;
+  /** Files that could not be: read, or found as the dataset knows them. */
+  failed: { path: string; why: string }[];
+  failures: number;
+  /** Images whose pixels were not what was written, and that were prepared again. */
+  damaged: number;
+  /** Bytes of images that changed or went, given back. */
+  freed: number;
+  seconds: number;
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { EVALUATION_TASKS, type Evaluation } from '../evaluation.ts';
+import type { LeftOut } from '../left-out.ts';
 import { channel, id, name, path, replace } from './schemas.ts';
 import type { TaskRef } from './tasks.ts';
 
@@ -31,3 +32,11 @@ export const EVALUATION = {
     }),
   ),
 } as const;
+
+/** A report on health that was written: the result of its task. */
+export interface HealthWritten {
+  file: string;
+  images: number;
+  /** Images that could not be read, and are in no figure. */
+  left_out: LeftOut[];
+}

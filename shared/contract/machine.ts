@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type BackendChoice, USES } from '../backends.ts';
+import { type BackendChoice, type BackendInfo, USES } from '../backends.ts';
+import type { ErrorReport } from '../errors.ts';
 import type { RetrievalIndex } from '../retrieval.ts';
 import { channel, nothing, path } from './schemas.ts';
 import type { TaskRef } from './tasks.ts';
@@ -46,4 +47,49 @@ export interface Usage {
   /** Use by the process that trains; null where none does. */
   trainer: { run: number; cpu: number; memory: number } | null;
   gpus: { name: string; use: number; memory_used: number; memory_total: number }[];
+}
+
+/** What the program runs on, and what would make it faster. Sizes are bytes. */
+export interface DoctorReport {
+  versions: Record<string, string>;
+  platform: string;
+  cpu: { model: string; cores: number };
+  memory: { total: number; free: number };
+  /** As `nvidia-smi` names them; none where there is no driver. */
+  gpus: string[];
+  backend: BackendInfo;
+  /** What was chosen, and what the last trial found. */
+  choice: BackendChoice;
+  folders: { name: string; path: string; bytes: number; free: number }[];
+  /** Null where there is none yet. */
+  database: DatabaseReport | null;
+  advice: string[];
+}
+
+/** What is known of the database. */
+export interface DatabaseReport {
+  path: string;
+  bytes: number;
+  /** Of its structure, by this check or the last one; null where none was made. */
+  found: Findings | null;
+  /** Of what was written into it; null where that was not read. */
+  checkpoints: Checked | null;
+  /** Why it cannot be opened. */
+  error: ErrorReport | null;
+}
+
+/** What a check of the database's structure found. */
+export interface Findings {
+  at: number;
+  /** SQLite's words; none where it is sound. */
+  problems: string[];
+}
+
+/** How much of what is kept can be checked. */
+export interface Checked {
+  /** Tensors that were read and are as they were written. */
+  sound: number;
+  /** Tensors without a checksum. */
+  unknown: number;
+  damaged: { checkpoint: number; run: string; step: number; why: string }[];
 }

@@ -111,3 +111,12 @@ export interface LabPreview {
   drawn: string[];
   crop: { left: number; top: number; width: number; height: number };
 }
+
+/** What steps on micro-batches of one size cost. */
+export interface SizeCost {
+  batch: number;
+  /** Of the fastest step. */
+  seconds: number;
+  /** Most that the process had resident by then, bytes. */
+  peak: number;
+}

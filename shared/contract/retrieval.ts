@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { LeftOut } from '../left-out.ts';
 import type { RetrievalIndex } from '../retrieval.ts';
 import type { Place } from '../travel.ts';
 import { byId, channel, id, nothing, text } from './schemas.ts';
@@ -135,4 +136,28 @@ export interface Searched {
   ms: number;
   /** All of this in a sentence or two. */
   words: string;
+}
+
+/** How well answers through the lists of an index reach the nearest. */
+export interface Recall {
+  /** Share of the k best scores that answers reach, against all rows compared; null while not measured. */
+  recall: number;
+  k: number;
+  queries: number;
+  /** Milliseconds a query, without the network's part. */
+  p50: number;
+  p95: number;
+}
+
+/** What building an index made: the result of its task. */
+export interface BuildReport {
+  index: RetrievalIndex;
+  patches: number;
+  bytes: number;
+  recall: Recall | null;
+  /** Files that could not be read. */
+  unreadable: number;
+  left_out: LeftOut[];
+  /** Files of the index that were damaged, and were made again. */
+  repaired: string[];
 }

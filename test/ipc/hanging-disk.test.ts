@@ -32,7 +32,7 @@ beforeEach(async () => {
     `import { existsSync } from 'node:fs';
      const on = process.on.bind(process);
      process.on = (name, listener) => on(name, name !== 'message' ? listener : (asked) => {
-       if (!(asked.path.includes('DEAD') && existsSync(${JSON.stringify(join(folder, 'dead'))}))) listener(asked);
+       if (!(asked.input.path.includes('DEAD') && existsSync(${JSON.stringify(join(folder, 'dead'))}))) listener(asked);
      });
      await import(${JSON.stringify(worker)});`,
   );

@@ -38,7 +38,7 @@ describe.each(['later', 'throws'] as const)('a process that cannot be started (s
     const input = { checkpoint: 1, image: 1, part: 'student', untrained: false, patch: null } as never;
     await expect((async () => explore.attention(input))()).rejects.toMatchObject(refused);
     await expect(explore.accuracy(input, {})).rejects.toMatchObject(refused);
-    await expect(runJob({ kind: 'doctor', home: folder })).rejects.toMatchObject(refused);
+    await expect(runJob('doctor', { home: folder })).rejects.toMatchObject(refused);
     const outside = new Outside();
     await expect(outside.look(folder)).rejects.toMatchObject(refused);
     await expect(outside.look(folder)).rejects.toMatchObject(refused);

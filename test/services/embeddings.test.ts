@@ -20,19 +20,16 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
-import {
-  type EmbeddingOptions,
-  type EmbeddingReport,
-  exportEmbeddings,
-} from '../../electron/services/embeddings/embeddings.ts';
+import { exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
 import { partFolder } from '../../electron/services/embeddings/part.ts';
-import type { EmbeddingFormat } from '../../electron/services/embeddings/writers.ts';
-import { type Job, runJob } from '../../electron/services/ground/jobs.ts';
+import type { EmbeddingAsked } from '../../electron/services/ground/jobs.ts';
+import { runJob } from '../../electron/services/ground/jobs.ts';
 import { centreImage } from '../../electron/services/ground/pictures.ts';
 import { lockFile } from '../../electron/store/file-lock.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { runConfigSchema } from '../../shared/config.ts';
+import type { EmbeddingFormat } from '../../shared/contract/export.ts';
 
 /** The program as it is built. */
 const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
@@ -43,7 +40,7 @@ const CONFIG = runConfigSchema.parse({
 });
 const home = mkdtempSync(join(tmpdir(), 'embeddings-'));
 let store: Store;
-let options: Omit<EmbeddingOptions, 'feature' | 'format' | 'file'>;
+let options: Omit<EmbeddingAsked, 'feature' | 'format' | 'file'>;
 /** A name that CSV has to quote. */
 const NAMES = ['a/plain.png', 'a/with, comma.png', 'b/two.png'];
 
@@ -159,7 +156,7 @@ describe('embeddings of a dataset', () => {
   });
 
   /** 600 images, of which two cannot be read when an export comes to them. */
-  let many: Omit<EmbeddingOptions, 'format' | 'file'>;
+  let many: Omit<EmbeddingAsked, 'format' | 'file'>;
   beforeAll(async () => {
     const folder = join(home, 'many');
     mkdirSync(folder);
@@ -234,16 +231,19 @@ describe('embeddings of a dataset', () => {
   test('a job of the window that is canceled goes on too, and what a power cut took is computed again', async () => {
     const expected = await whole('npy');
     const file = join(home, 'job.npy');
-    const job: Job = { kind: 'embeddings', database: store.path, options: { ...many, format: 'npy', file } };
+    const job = { database: store.path, options: { ...many, format: 'npy' as const, file } };
     const control = new AbortController();
-    const canceled = runJob(job, { signal: control.signal, onProgress: (at) => at >= 64 && control.abort() });
+    const canceled = runJob('embeddings', job, {
+      signal: control.signal,
+      onProgress: (at) => at >= 64 && control.abort(),
+    });
     await expect(canceled).rejects.toMatchObject({ kind: 'canceled' });
     // The disk has two chunks, the second of them in part.
     truncateSync(join(partFolder(file), 'values.f32'), 1.5 * 32 * 4 * 8 * 4);
     const done = join(partFolder(file), 'done.jsonl');
     const [first] = readFileSync(done, 'utf8').split('\n');
     writeFileSync(done, `${first}\n\0\0\0\0\n${first}\n`);
-    const report = await runJob<EmbeddingReport>(job);
+    const report = await runJob('embeddings', job);
     expect(report.resumed).toBe(32);
     expect(ended({ files: [file, ...report.beside] })).toEqual(expected);
   });
@@ -290,7 +290,7 @@ describe('embeddings of a dataset', () => {
 
   test('asked for other values under the same name it begins anew; two at once are refused', async () => {
     const file = join(home, 'other.npy');
-    const cut = (what: Partial<EmbeddingOptions>) => {
+    const cut = (what: Partial<EmbeddingAsked>) => {
       const control = new AbortController();
       const asked = { ...many, format: 'npy', file, replace: true, ...what } as const;
       const onProgress = (at: number) => at >= 64 && control.abort();

@@ -18,10 +18,11 @@ import { MAX_WEIGHT_BYTES } from '../../electron/formats/onnx.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { encoderTensors } from '../../electron/services/export/encoder.ts';
-import { type ExportOptions, exportEncoder } from '../../electron/services/export/export.ts';
+import { exportEncoder } from '../../electron/services/export/export.ts';
 import { onnxWeightBytes } from '../../electron/services/export/onnx.ts';
 import { timmName, timmTensors } from '../../electron/services/export/timm.ts';
 import { importWeights } from '../../electron/services/export/weights.ts';
+import type { ExportAsked } from '../../electron/services/ground/jobs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { modelSchema, patchesOf, type RunConfig, type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
@@ -109,7 +110,7 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 const path = (name: string) => join(folder, name);
-const write = (checkpoint: number, file: string, more: Partial<ExportOptions> = {}) =>
+const write = (checkpoint: number, file: string, more: Partial<ExportAsked> = {}) =>
   exportEncoder(store, {
     ...{ checkpoint, network: 'student', format: file.endsWith('.onnx') ? 'onnx' : 'timm', card: false },
     ...more,

@@ -84,9 +84,12 @@ const stuck = () => {
   const program = join(folder, 'stuck.mjs');
   writeFileSync(
     program,
-    `process.on('message', ({ id, path }) => path.includes('HANG') || process.send({ id, value: { kind: 'folder', pid: process.pid } }));
+    `process.on('message', ({ id, input: { path } }) => {
+       const value = { kind: 'folder', pid: process.pid };
+       if (!path.includes('HANG')) process.send({ type: 'result', id, value });
+     });
      process.once('disconnect', () => process.exit());
-     process.send({ id: 0, value: 'ready' });`,
+     process.send({ type: 'ready' });`,
   );
   outside.close();
   outside = new Outside({ program, patience: { look: 1500 } });
@@ -115,8 +118,14 @@ describe('a folder that hangs', () => {
   test('a process that cannot be started, or breaks, is an error of what was asked', async () => {
     outside.close();
     outside = new Outside({ program: join(folder, 'none.mjs') });
-    await expect(outside.look(folder)).rejects.toMatchObject({ kind: 'internal' });
-    await expect(outside.look(folder)).rejects.toMatchObject({ kind: 'internal' });
+    await expect(outside.look(folder)).rejects.toMatchObject({
+      kind: 'trainer-died',
+      message: 'The process that looks at folders ended without a word.',
+    });
+    await expect(outside.look(folder)).rejects.toMatchObject({
+      kind: 'trainer-died',
+      message: 'The process that looks at folders ended without a word.',
+    });
   });
 });
 

@@ -1,4 +1,4 @@
-import type { CHECKPOINTS, ImportedWeights } from '../../../shared/contract/checkpoints.ts';
+import type { CHECKPOINTS } from '../../../shared/contract/checkpoints.ts';
 import { typedPath } from '../../files/typed-path.ts';
 import { runJob } from '../../services/ground/jobs.ts';
 import type { Context, HandlersOf } from '../context.ts';
@@ -14,8 +14,8 @@ export function checkpointHandlers({ store, events, outside }: Context): Handler
     'weights.import': async ({ file, ...input }) => {
       const asked = { ...input, file: typedPath(file, 'the file') };
       await outside.look(asked.file);
-      const job = { kind: 'import-weights', database: store.path, input: asked } as const;
-      const imported = await runJob<ImportedWeights>(job);
+      const job = { database: store.path, input: asked };
+      const imported = await runJob('import-weights', job);
       events.emit({ type: 'runs' });
       return imported;
     },

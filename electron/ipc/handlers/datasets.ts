@@ -3,7 +3,7 @@ import type { TaskRef } from '../../../shared/contract/tasks.ts';
 import type { Dataset } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { typedPath } from '../../files/typed-path.ts';
-import { folderTrouble, type ImportSummary, locateFolder } from '../../services/datasets/datasets.ts';
+import { folderTrouble, locateFolder } from '../../services/datasets/datasets.ts';
 import { datasetDeletion, preparedDeletion } from '../../services/datasets/deletion.ts';
 import { planPrepare } from '../../services/datasets/prepare.ts';
 import { SAMPLES } from '../../services/datasets/samples.ts';
@@ -41,16 +41,16 @@ export function datasetHandlers(context: Context): HandlersOf<typeof DATASETS> {
   const look = (dataset: Dataset): TaskRef =>
     scan('rescan', `Looking again at ${dataset.name}`, async ({ signal, progress }) => {
       await requireAnswering(context, dataset.id);
-      const job = { kind: 'rescan', database: store.path, dataset: dataset.id } as const;
-      return { ...(await runJob<ImportSummary>(job, { signal, onProgress: progress })), dataset: dataset.id };
+      const job = { database: store.path, dataset: dataset.id };
+      return { ...(await runJob('rescan', job, { signal, onProgress: progress })), dataset: dataset.id };
     });
   const runImport = async (
     { signal, progress }: TaskControl,
     options: { name: string; folders: string[]; labels?: 'none' | 'folders' | undefined },
   ) => {
     await Promise.all(options.folders.map((folder) => outside.look(typedPath(folder, 'the folder'))));
-    const job = { kind: 'import', database: store.path, options } as const;
-    const summary = await runJob<ImportSummary>(job, { signal, onProgress: progress });
+    const job = { database: store.path, options };
+    const summary = await runJob('import', job, { signal, onProgress: progress });
     return { ...summary, dataset: summary.dataset.id };
   };
   return {
@@ -113,8 +113,8 @@ export function datasetHandlers(context: Context): HandlersOf<typeof DATASETS> {
       return tasks.start('prepare', `Preparing ${name} at ${input.size} pixels`, async ({ signal, progress }) => {
         try {
           await requireAnswering(context, input.dataset);
-          const job = { kind: 'prepare', database: store.path, options: input } as const;
-          return await runJob(job, { signal, onProgress: progress });
+          const job = { database: store.path, options: input };
+          return await runJob('prepare', job, { signal, onProgress: progress });
         } finally {
           preparedChanged();
         }

@@ -11,7 +11,7 @@ export function evaluationHandlers({ store, tasks, live, outside }: Context): Ha
       const file = await outside.outputIn(place, '.html');
       const options = { checkpoint, dataset, images, replace: place.replace, file };
       return tasks.start('health', `Health of ${store.runs.get(run_id).name}, step ${step}`, ({ signal, progress }) =>
-        runJob({ kind: 'health', database: store.path, options }, { signal, onProgress: progress }),
+        runJob('health', { database: store.path, options }, { signal, onProgress: progress }),
       );
     },
   };

@@ -12,10 +12,7 @@ export function exploreHandlers(context: Context): HandlersOf<typeof EXPLORE> {
     'probes.get': ({ id }) => probeStrip(store, id),
     'probes.compute': ({ id }) =>
       tasks.start('probes', `Look-ups of ${store.runs.get(id).name}`, async ({ signal, progress }) => {
-        const result = await runJob(
-          { kind: 'probes', database: store.path, run: id },
-          { signal, onProgress: progress },
-        );
+        const result = await runJob('probes', { database: store.path, run: id }, { signal, onProgress: progress });
         events.emit({ type: 'checkpoint', run: id });
         return result;
       }),

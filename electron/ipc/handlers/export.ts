@@ -16,19 +16,19 @@ export function exportHandlers({ store, tasks, outside }: Context): HandlersOf<t
       const title = `Embeddings of ${store.datasets.get(dataset).name} by ${store.runs.get(run_id).name}, step ${step}`;
       const options = { ...asked, checkpoint, dataset, file: path };
       return tasks.start('embeddings', title, ({ signal, progress }) =>
-        runJob({ kind: 'embeddings', database: store.path, options }, { signal, onProgress: progress }),
+        runJob('embeddings', { database: store.path, options }, { signal, onProgress: progress }),
       );
     },
     'checkpoints.export': async ({ folder, file, ...what }) => {
       const options = { ...what, file: fileIn(folder, file, ENDINGS[what.format]) };
       await outside.make(dirname(options.file));
-      return runJob({ kind: 'export', database: store.path, options });
+      return runJob('export', { database: store.path, options });
     },
     'weights.export': async ({ checkpoint, part, ...place }) => {
       store.checkpoints.get(checkpoint);
       const file = await outside.outputIn(place, WEIGHTS_ENDING);
       const options = { checkpoint, part, file, replace: place.replace };
-      return runJob({ kind: 'export-weights', database: store.path, options });
+      return runJob('export-weights', { database: store.path, options });
     },
   };
 }

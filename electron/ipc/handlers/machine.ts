@@ -9,7 +9,7 @@ import { shownIndexes, shownPrepared } from './shown.ts';
 export function machineHandlers({ home, store, tasks, thumbnails, deletions }: Context): HandlersOf<typeof MACHINE> {
   return {
     'runtime.doctor': () =>
-      tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob({ kind: 'doctor', home }, { signal })),
+      tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob('doctor', { home }, { signal })),
     'runtime.choice': () => backendChoice(),
     'runtime.trial': () => {
       const going = tasks.list().find(({ kind, status }) => kind === 'trial' && status === 'running');

@@ -19,8 +19,8 @@ export function retrievalHandlers(context: Context): HandlersOf<typeof RETRIEVAL
       const title = `Index of ${name} by ${store.runs.get(run_id).name}, step ${step}`;
       return tasks.start('index', title, async ({ signal, progress }) => {
         try {
-          const job = { kind: 'index', database: store.path, spec: specOf(input) } as const;
-          return await runJob(job, { signal, onProgress: progress });
+          const job = { database: store.path, spec: specOf(input) };
+          return await runJob('index', job, { signal, onProgress: progress });
         } finally {
           changed();
         }
@@ -36,7 +36,7 @@ export function retrievalHandlers(context: Context): HandlersOf<typeof RETRIEVAL
       const title = `${store.datasets.get(input.dataset).name} at ${input.checkpoints.length} checkpoints`;
       return tasks.start('index', title, async ({ signal, progress }) => {
         try {
-          return await runJob({ kind: 'travel', database: store.path, input }, { signal, onProgress: progress });
+          return await runJob('travel', { database: store.path, input }, { signal, onProgress: progress });
         } finally {
           changed();
         }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { DatasetRow } from '../../../shared/contract/datasets.ts';
+import type { DatasetRow, ImportSummary } from '../../../shared/contract/datasets.ts';
 import type { Dataset } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { notImportedParts } from '../../../shared/not-imported.ts';
@@ -9,17 +9,13 @@ import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../../data
 import { typedPath } from '../../files/typed-path.ts';
 import { databaseIn } from '../../store/home.ts';
 import type { Store } from '../../store/store.ts';
+import type { ImportAsked } from '../ground/jobs.ts';
 import { isSilent, type Outside } from '../ground/outside.ts';
-import { canceled, type ImportSummary, ignoredFiles, reconcile, type ScanOptions, throttle } from './scan.ts';
+import { canceled, ignoredFiles, reconcile, type ScanOptions, throttle } from './scan.ts';
 
-export type { ImportProgress, ImportSummary, ScanOptions } from './scan.ts';
+export type { ImportProgress, ScanOptions } from './scan.ts';
 
-export interface ImportOptions extends ScanOptions {
-  name: string;
-  folders: string[];
-  /** `folders`: the first folder below an imported one is an image's class. Default: as before, or `none`. */
-  labels?: 'none' | 'folders' | undefined;
-}
+export interface ImportOptions extends ImportAsked, ScanOptions {}
 
 /**
  * Imports folders of images as a dataset, or imports it again where one of this name and these folders exists: then only

@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { PreparePlan } from '../../../shared/contract/datasets.ts';
+import type { PreparePlan, PrepareSummary } from '../../../shared/contract/datasets.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { PreparedSet } from '../../../shared/prepared.ts';
@@ -9,6 +9,7 @@ import { BATCH, prepareFiles, THREADS } from '../../data/prepare-pool.ts';
 import { downsizedSides, pixelBytes } from '../../data/prepared.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
+import type { PrepareAsked } from '../ground/jobs.ts';
 import { datasetFolderMissing } from './datasets.ts';
 import {
   claimSet,
@@ -27,28 +28,11 @@ const MEASURED = 4;
 /** Words for what was wrong with files are kept of so many. */
 const KEPT_FAULTS = 20;
 
-export interface PrepareOptions extends WriterLimits {
-  dataset: number | string;
-  /** Shorter side at most, pixels. */
-  size: number;
+export interface PrepareOptions extends PrepareAsked, WriterLimits {
   /** Images of those that are prepared, and then of those that are moved to give back space. */
   onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
   /** Ends it; what was prepared stays, and the next call goes on from there. */
   signal?: AbortSignal | undefined;
-}
-
-export interface PrepareSummary {
-  set: PreparedSet;
-  /** Images that were prepared now. */
-  added: number;
-  /** Files that could not be: read, or found as the dataset knows them. */
-  failed: { path: string; why: string }[];
-  failures: number;
-  /** Images whose pixels were not what was written, and that were prepared again. */
-  damaged: number;
-  /** Bytes of images that changed or went, given back. */
-  freed: number;
-  seconds: number;
 }
 
 type FileToPrepare = { path: string; bytes: number; mtime: number; row: ImageRow };

@@ -1,7 +1,7 @@
 import { sep } from 'node:path';
-import type { Dataset, ImageRow, SkipReason } from '../../../shared/dataset.ts';
+import type { ImportSummary } from '../../../shared/contract/datasets.ts';
+import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { NotImported } from '../../../shared/not-imported.ts';
 import type { ProbeLimits, ProbeResult } from '../../data/probe.ts';
 import { probeFiles } from '../../data/probe-pool.ts';
 import { byPath, type FoundFile, labelOf, type Walk } from '../../data/scan.ts';
@@ -26,30 +26,6 @@ export interface ScanOptions extends ProbeLimits {
   onProgress?: ((progress: ImportProgress) => void) | undefined;
   /** Ends the import; what was read stays, and the next import continues from there. */
   signal?: AbortSignal | undefined;
-}
-
-export interface ImportSummary {
-  dataset: Dataset;
-  added: number;
-  /** Files whose content changed. */
-  changed: number;
-  vanished: number;
-  unchanged: number;
-  /** All images of the dataset that are skipped, duplicates too. */
-  skipped: { reason: SkipReason; count: number }[];
-  duplicates: number;
-  classes: { label: string; count: number }[];
-  /** Files that are no images, by their extension or content. */
-  ignored: number;
-  /** Folders that could not be listed. */
-  closed: string[];
-  /** All that was found and left out, by why. */
-  left_out: NotImported;
-  /** What of usable files is not seen, in words, with the number of files. */
-  notes: { note: string; count: number }[];
-  ms: number;
-  /** Files opened per second of reading; 0 where none had to be. */
-  filesPerSecond: number;
 }
 
 type NewRow = Omit<ImageRow, 'id' | 'dataset_id'>;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { EmbeddingReport } from '../../../shared/contract/export.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
@@ -13,35 +14,10 @@ import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { poolTokens } from '../evaluation/classes.ts';
+import type { EmbeddingAsked } from '../ground/jobs.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 import { type Chunk, EmbeddingPart } from './part.ts';
-import { besideEmbeddings, type EmbeddingFormat, embeddingWriter, type RowOf } from './writers.ts';
-
-export interface EmbeddingOptions {
-  checkpoint: number;
-  dataset: string | number;
-  part: 'student' | 'teacher' | 'untrained';
-  /** Of images the mean of the patch tokens, or CLS; of patches their tokens, or the projector's features. */
-  feature: 'mean' | 'cls' | 'tokens' | 'projector';
-  format: EmbeddingFormat;
-  file: string;
-  /** Writes over files that are there. */
-  replace?: boolean;
-}
-
-export interface EmbeddingReport {
-  file: string;
-  /** Files beside it. */
-  beside: string[];
-  rows: number;
-  width: number;
-  images: number;
-  /** Images that could not be read, and are not in the file. */
-  unreadable: { path: string; why: string }[];
-  /** Images that an earlier export, which was cut short, had computed. */
-  resumed: number;
-  bytes: number;
-}
+import { besideEmbeddings, embeddingWriter, type RowOf } from './writers.ts';
 
 interface Control {
   signal?: AbortSignal;
@@ -61,7 +37,7 @@ const CHUNK = 32;
  */
 export async function exportEmbeddings(
   store: Store,
-  options: EmbeddingOptions,
+  options: EmbeddingAsked,
   control: Control = {},
 ): Promise<EmbeddingReport> {
   const { replace = false } = options;
@@ -121,7 +97,7 @@ const canceled = (part: EmbeddingPart, at: number, total: number) =>
 
 /** All that values depend on: the images, in their order, the weights and how they are asked. */
 function keyOf(
-  { part, feature }: EmbeddingOptions,
+  { part, feature }: EmbeddingAsked,
   { model, projector, augment }: RunConfig,
   state: StateDict,
   dataset: Dataset,
@@ -140,7 +116,7 @@ function keyOf(
 async function compute(
   part: EmbeddingPart,
   network: FrozenNetwork,
-  asked: Pick<EmbeddingOptions, 'feature'> & {
+  asked: Pick<EmbeddingAsked, 'feature'> & {
     config: RunConfig;
     dataset: Dataset;
     images: readonly ImageRow[];
@@ -177,7 +153,7 @@ async function compute(
 async function writeFile(
   part: EmbeddingPart,
   images: readonly ImageRow[],
-  { format, file, width, grid, replace = false }: EmbeddingOptions & { width: number; grid: number | null },
+  { format, file, width, grid, replace = false }: EmbeddingAsked & { width: number; grid: number | null },
   { signal, onProgress }: Control,
 ): Promise<string[]> {
   const partial = part.at(`file.${format}`);

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
+import type { EmbeddingFormat } from '../../../shared/contract/export.ts';
 import { csvLine } from '../../../shared/csv.ts';
 import { writeAll } from '../../files/files.ts';
 
@@ -24,9 +25,6 @@ export interface EmbeddingWriter {
   /** Lets go of the file, which is not complete. */
   abandon(): void;
 }
-
-export const EMBEDDING_FORMATS = ['parquet', 'npy', 'csv'] as const;
-export type EmbeddingFormat = (typeof EMBEDDING_FORMATS)[number];
 
 /** Files that are written with one of this name. */
 export const besideEmbeddings = (file: string, format: EmbeddingFormat): string[] =>

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { Scored, Scores } from '../../../shared/evaluation.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';
 import { type ImageReader, onReadable } from '../../data/readable.ts';
@@ -23,7 +24,7 @@ import {
 } from '../../trainer/labelled.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 import type { Contestant } from './contestants.ts';
-import type { EvaluateOptions, Measured, Scores } from './types.ts';
+import type { EvaluateOptions } from './types.ts';
 
 const BATCH = 32;
 /** Features are kept after so many images: an evaluation that is cut short goes on from there. */
@@ -46,7 +47,7 @@ export async function evaluateClasses(
   store: Store,
   networks: readonly Contestant[],
   options: EvaluateOptions,
-): Promise<Measured> {
+): Promise<Scored> {
   const whole = splitLabelled(store, options.dataset, options.testDataset ?? null);
   const total = whole.train.length + whole.test.length;
   const { value, leftOut } = await onReadable((reader) => measure(store, networks, options, whole, reader));
@@ -59,9 +60,9 @@ async function measure(
   options: EvaluateOptions,
   whole: LabelledSplit,
   reader: ImageReader,
-): Promise<Omit<Measured, 'left_out'>> {
+): Promise<Omit<Scored, 'left_out'>> {
   const total = networks.length * (whole.train.length + whole.test.length);
-  const scores: Measured['scores'] = {};
+  const scores: Scored['scores'] = {};
   const confusion: Record<string, number[][]> = {};
   let split = whole;
   let done = 0;

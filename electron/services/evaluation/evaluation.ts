@@ -1,11 +1,12 @@
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { QueuedEvaluation } from '../../../shared/evaluation.ts';
+import type { EvaluationResult, QueuedEvaluation } from '../../../shared/evaluation.ts';
 import type { Store } from '../../store/store.ts';
+import type { EvaluateAsked } from '../ground/jobs.ts';
 import { evaluateClasses } from './classes.ts';
 import { contestants } from './contestants.ts';
 import { evaluateLookups } from './lookups.ts';
-import type { Asked, EvaluateOptions, EvaluationResult } from './types.ts';
+import type { EvaluateOptions } from './types.ts';
 
 /** A checkpoint that can be evaluated. @throws AppError not-found; bad-input for one of a fine-tuning */
 function evaluable(store: Store, id: number): Checkpoint {
@@ -22,7 +23,7 @@ function evaluable(store: Store, id: number): Checkpoint {
  * Puts an evaluation at the end of the queue.
  * @throws AppError not-found; bad-input for a checkpoint that cannot be evaluated
  */
-export function queueEvaluation(store: Store, asked: Asked & { k: number }): QueuedEvaluation {
+export function queueEvaluation(store: Store, asked: EvaluateAsked & { k: number }): QueuedEvaluation {
   const { checkpoint, dataset, testDataset, task, k, official } = asked;
   return store.queuedEvaluations.add({
     checkpoint_id: evaluable(store, checkpoint).id,

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { Scored } from '../../../shared/evaluation.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
@@ -16,7 +17,7 @@ import { usableImages } from '../../trainer/labelled.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 import type { Contestant } from './contestants.ts';
-import type { EvaluateOptions, Measured } from './types.ts';
+import type { EvaluateOptions } from './types.ts';
 
 /** Seed of the masks of an evaluation: fixed, so that checkpoints are asked the same. */
 const MASK_SEED = 20220519;
@@ -27,7 +28,7 @@ export async function evaluateLookups(
   store: Store,
   networks: readonly Contestant[],
   options: EvaluateOptions,
-): Promise<Measured> {
+): Promise<Scored> {
   const [{ checkpoint, config }] = networks as [Contestant];
   const { images, own } = heldOutImages(store, checkpoint, options.dataset);
   if (images.length < 2)
@@ -39,7 +40,7 @@ export async function evaluateLookups(
     );
   const chances: Partial<Record<Contestant['start'], number>> = {};
   const { value, leftOut } = await onReadable(async (reader) => {
-    const scores: Measured['scores'] = {};
+    const scores: Scored['scores'] = {};
     let asked = 0;
     for (const [i, { start, config, load }] of networks.entries()) {
       const student = load('student');

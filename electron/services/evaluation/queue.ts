@@ -154,8 +154,8 @@ export class EvaluationQueue {
       ...(row.test_dataset_id !== null && { testDataset: row.test_dataset_id }),
     };
     try {
-      const job = { kind: 'evaluate', database: this.#store.path, options } as const;
-      const result = await runJob(job, { signal, onProgress: progress });
+      const job = { database: this.#store.path, options };
+      const result = await runJob('evaluate', job, { signal, onProgress: progress });
       this.#events.emit({ type: 'evaluations' });
       return result;
     } catch (error) {

@@ -1,5 +1,6 @@
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import type { Metric, Run } from '../../../shared/run.ts';
@@ -11,7 +12,7 @@ import { isHeldOut } from '../../trainer/training-images.ts';
 import { differences } from '../recipes/configuration.ts';
 import { encoderSpecs } from './encoder.ts';
 import { fenced, markdownTable, plain } from './markdown.ts';
-import { type ExportFormat, pythonSnippet } from './snippets.ts';
+import { pythonSnippet } from './snippets.ts';
 import { timmName } from './timm.ts';
 
 export interface CardSubject {

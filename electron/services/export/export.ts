@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
-import type { Exported } from '../../../shared/contract/export.ts';
+import type { Exported, ExportFormat } from '../../../shared/contract/export.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { type Replace, writeTogether, writeWhole } from '../../files/files.ts';
@@ -10,32 +10,15 @@ import { VERSION } from '../../files/project.ts';
 import { MAX_WEIGHT_BYTES } from '../../formats/onnx.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
+import type { ExportAsked } from '../ground/jobs.ts';
 import { modelCard } from './card.ts';
 import { curveSvg } from './curve.ts';
 import { encoderTensors } from './encoder.ts';
 import { onnxGraph, onnxWeightBytes } from './onnx.ts';
-import type { ExportFormat } from './snippets.ts';
 import { timmExpression, timmTensors } from './timm.ts';
 import { CONFIG_KEY } from './weights.ts';
 
 export const ENDINGS: Record<ExportFormat, string> = { timm: '.safetensors', onnx: '.onnx' };
-
-export interface ExportOptions {
-  checkpoint: number;
-  network: 'student' | 'teacher';
-  format: ExportFormat;
-  /** Where the weights go; its ending says the format. */
-  file: string;
-  /** Writes a model card, FILE.md, and its curve, FILE.svg, beside the weights. */
-  card: boolean;
-  /**
-   * The weights of an ONNX model go to FILE.data, beside the graph in FILE. Left out or false: only where one file cannot
-   * hold them.
-   */
-  externalData?: boolean;
-  /** Writes over files that are there. */
-  replace?: boolean;
-}
 
 /**
  * Writes the encoder of one network of a checkpoint for other programs. Each file appears whole or not at all.
@@ -43,7 +26,7 @@ export interface ExportOptions {
  * @throws AppError not-found; conflict where a file is there already; bad-input for another ending, weights beside what
  *   is no ONNX file, or a place that cannot be written
  */
-export function exportEncoder(store: Store, options: ExportOptions, onnxLimit = MAX_WEIGHT_BYTES): Exported {
+export function exportEncoder(store: Store, options: ExportAsked, onnxLimit = MAX_WEIGHT_BYTES): Exported {
   const { network, format, file, card, replace = false } = options;
   const checkpoint = store.checkpoints.get(options.checkpoint);
   const { externalData = false } = options;

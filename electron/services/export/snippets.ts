@@ -1,8 +1,6 @@
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
+import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { timmExpression } from './timm.ts';
-
-/** What an encoder is written as. */
-export type ExportFormat = 'timm' | 'onnx';
 
 /** Python that loads an exported file, and defines `encode`, from images to tokens. Tests run it as it stands. */
 export function pythonSnippet(

@@ -2,25 +2,17 @@ import { dirname } from 'node:path';
 import { writeWhole } from '../../files/files.ts';
 import { makeFolder, requireOutput } from '../../files/outputs.ts';
 import type { Store } from '../../store/store.ts';
+import type { HealthAsked } from '../ground/jobs.ts';
 import { type HealthReport, measureHealth } from './health.ts';
 import { healthPage } from './page.ts';
 import { type Finding, findingsOf } from './verdict.ts';
-
-export interface HealthOptions {
-  checkpoint: number;
-  dataset: string | number;
-  images?: number;
-  file: string;
-  /** Writes over a file that is there. */
-  replace?: boolean;
-}
 
 export const HEALTH_ENDINGS = ['.html', '.htm'];
 
 /** Measures, and writes the report as one HTML file. @throws AppError as `requireOutput`, `measureHealth` */
 export async function writeHealthReport(
   store: Store,
-  { file, replace = false, ...ask }: HealthOptions,
+  { file, replace = false, ...ask }: HealthAsked,
   {
     signal,
     onProgress,

@@ -1,7 +1,7 @@
-import { fork } from 'node:child_process';
 import type { BackendName, Trial, TrialResult } from '../../../shared/backends.ts';
-import { AppError } from '../../../shared/errors.ts';
+import { AppError, toReport } from '../../../shared/errors.ts';
 import { workerFile } from '../../files/project.ts';
+import { askProcess } from '../../processes/asked-process.ts';
 import { storeTrial } from '../../runtime/choice.ts';
 import { machineFacts } from '../../runtime/machine.ts';
 import type { TaskControl } from '../ground/tasks.ts';
@@ -13,11 +13,10 @@ const TRIED: readonly BackendName[] = ['tensorflow', 'webgpu', 'wasm'];
 /** A backend that has said nothing for so long hangs, or is of no use, s. A busy machine may take half of it to load one. */
 const PATIENCE = 60;
 
-/** What the process of one backend says; its last word before it ends counts. */
-export type TrialMessage =
-  | { type: 'figures'; value: Omit<TrialResult, 'name'> }
-  | { type: 'fault'; why: string }
-  | { type: 'end' };
+/** What the process of one backend is asked: whole training steps. Its progress tells that it does not hang. */
+export interface TrialQuestions {
+  trial: [BackendName, Omit<TrialResult, 'name'>];
+}
 
 export interface TrialOptions extends Partial<TaskControl> {
   /** The program that tries one backend. */
@@ -45,40 +44,18 @@ export async function tryBackends(options: TrialOptions = {}): Promise<Trial> {
 
 const NOTHING = { device: null, images_per_s: null, load_s: null, first_step_s: null, steps: 0 };
 
-function tryOne(name: BackendName, { signal, worker }: TrialOptions): Promise<TrialResult> {
-  const program = worker ?? workerFile('trial');
-  let result: TrialResult = { name, ...NOTHING, why: '' };
-  let isWhole = false;
-  let isLate = false;
-  const child = fork(program, [name], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-  const end = () => child.kill('SIGKILL');
-  const late = () => {
-    isLate = true;
-    end();
-  };
-  let timer = setTimeout(late, PATIENCE * 1000);
-  signal?.addEventListener('abort', end);
-  if (signal?.aborted) end();
-  process.once('exit', end); // one that hangs would outlive this process
-  return new Promise<TrialResult>((resolve, reject) => {
-    child.on('message', (message: TrialMessage) => {
-      clearTimeout(timer);
-      timer = setTimeout(late, PATIENCE * 1000);
-      if (message.type === 'figures') result = { name, ...message.value };
-      else isWhole = true;
-      if (message.type === 'fault') result = { name, ...NOTHING, why: message.why };
+async function tryOne(name: BackendName, { signal, worker }: TrialOptions): Promise<TrialResult> {
+  try {
+    const figures = await askProcess<TrialQuestions, 'trial'>(worker ?? workerFile('trial'), [name], 'trial', name, {
+      ...{ signal, patience: PATIENCE * 1000, does: `tried ${name}`, next: 'Try again.' },
     });
-    child.once('error', reject);
-    child.once('close', (code, killed) => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      process.removeListener('exit', end);
-      if (signal?.aborted) return reject(new AppError('canceled', 'The trial was canceled.', '', 'Nothing was kept.'));
-      // One that fails after some steps would fail a run, too: its figures do not count.
-      const why = isLate ? `It hung: no word for ${PATIENCE} s.` : `Its process crashed: ${killed ?? `code ${code}`}.`;
-      resolve(isWhole && !isLate ? result : { name, ...NOTHING, why });
-    });
-  });
+    return { name, ...figures };
+  } catch (error) {
+    if (signal?.aborted) throw new AppError('canceled', 'The trial was canceled.', '', 'Nothing was kept.');
+    const { kind, what, why } = toReport(error);
+    // One that fails after some steps would fail a run, too: its figures do not count.
+    return { name, ...NOTHING, why: kind === 'trainer-died' ? `${what} ${why}` : why || what };
+  }
 }
 
 /** Images/s of each backend, or why it does not work. */

@@ -1,4 +1,4 @@
-import { damageError, type Findings, notedFindings, noteFindings } from '../../store/check.ts';
+import { damageError, notedFindings, noteFindings } from '../../store/check.ts';
 import { runJob } from '../ground/jobs.ts';
 import type { Tasks } from '../ground/tasks.ts';
 
@@ -12,7 +12,7 @@ export function checkDatabase(database: string, tasks: Tasks, isDue: boolean): v
   tasks.start('check', 'Checking the database', async ({ signal, progress }) => {
     if (isDue) {
       progress(0, 0, 'the program was not closed the last time');
-      noteFindings(database, await runJob<Findings>({ kind: 'check', database }, { signal }));
+      noteFindings(database, await runJob('check', { database }, { signal }));
     }
     const found = notedFindings(database);
     if (found !== null && found !== 'due') throw damageError(database, found);

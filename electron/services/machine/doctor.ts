@@ -3,44 +3,16 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../../shared/backends.ts';
-import { type ErrorReport, toReport } from '../../../shared/errors.ts';
+import type { DatabaseReport, DoctorReport } from '../../../shared/contract/machine.ts';
+import { toReport } from '../../../shared/errors.ts';
 import { bytes, dayAndTime } from '../../../shared/words.ts';
-import { type BackendInfo, loadBackend } from '../../runtime/backend.ts';
+import { loadBackend } from '../../runtime/backend.ts';
 import { backendChoice } from '../../runtime/choice.ts';
 import { cacheFolder } from '../../runtime/runtime-folder.ts';
-import { type Findings, notedFindings, noteFindings, quickCheck } from '../../store/check.ts';
-import type { Checked } from '../../store/checkpoints.ts';
+import { notedFindings, noteFindings, quickCheck } from '../../store/check.ts';
 import { databaseIn } from '../../store/home.ts';
 import { Store } from '../../store/store.ts';
 import { trialRows } from './backend-trial.ts';
-
-/** What the program runs on, and what would make it faster. Sizes are bytes. */
-export interface DoctorReport {
-  versions: Record<string, string>;
-  platform: string;
-  cpu: { model: string; cores: number };
-  memory: { total: number; free: number };
-  /** As `nvidia-smi` names them; none where there is no driver. */
-  gpus: string[];
-  backend: BackendInfo;
-  /** What was chosen, and what the last trial found. */
-  choice: BackendChoice;
-  folders: { name: string; path: string; bytes: number; free: number }[];
-  /** Null where there is none yet. */
-  database: DatabaseReport | null;
-  advice: string[];
-}
-
-export interface DatabaseReport {
-  path: string;
-  bytes: number;
-  /** Of its structure, by this check or the last one; null where none was made. */
-  found: Findings | null;
-  /** Of what was written into it; null where that was not read. */
-  checkpoints: Checked | null;
-  /** Why it cannot be opened. */
-  error: ErrorReport | null;
-}
 
 export interface DoctorOptions {
   /** Reads all of the database: its structure, and every tensor. */

@@ -1,24 +1,15 @@
 import { existsSync, readdirSync, statfsSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Storage } from '../../../shared/contract/machine.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { PreparedSet } from '../../../shared/prepared.ts';
 import type { RetrievalIndex } from '../../../shared/retrieval.ts';
+import { folderBytes } from '../../files/folders.ts';
 import { cacheFolder, runtimeChoice } from '../../runtime/runtime-folder.ts';
 import { preparedFolder } from '../../store/home.ts';
 import type { Store } from '../../store/store.ts';
 import { indexFolder } from '../retrieval/folders.ts';
-
-/** Bytes of all files below a folder; 0 where it is not there. */
-export async function folderBytes(path: string): Promise<number> {
-  if (!existsSync(path)) return 0;
-  let sum = 0;
-  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
-    if (entry.isFile()) sum += (await stat(join(entry.parentPath, entry.name)).catch(() => null))?.size ?? 0;
-  }
-  return sum;
-}
 
 /** What takes space, and where. @param shown indexes and prepared sets that are not being deleted */
 export async function storageReport(

@@ -1,18 +1,9 @@
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { Cost } from '../../../shared/contract/recipes.ts';
+import type { Cost, SizeCost } from '../../../shared/contract/recipes.ts';
 import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
 import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { runJob } from '../ground/jobs.ts';
 import { adviceFor, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
-
-/** What steps on micro-batches of one size cost. */
-export interface SizeCost {
-  batch: number;
-  /** Of the fastest step. */
-  seconds: number;
-  /** Most that the process had resident by then, bytes. */
-  peak: number;
-}
 
 /** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */
 const MOST_PATCHES = 4096;
@@ -25,7 +16,7 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
   requireMemory(config);
   const { batch_size, accumulation } = config.train;
   const sizes = sizesFor(config);
-  const measured = await runJob<SizeCost[]>({ kind: 'estimate', config, sizes }, { ...(signal && { signal }) });
+  const measured = await runJob('estimate', { config, sizes }, { ...(signal && { signal }) });
   const largest = measured.at(-1)!;
   const images_per_s = largest.batch / largest.seconds;
   const perEpoch = stepsPerEpoch(images, config);

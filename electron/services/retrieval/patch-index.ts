@@ -3,23 +3,24 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
+import type { BuildReport } from '../../../shared/contract/retrieval.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import { leftOutWords } from '../../../shared/left-out.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
+import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
-import { folderBytes } from '../machine/storage.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
 import { indexFolder, specOf, sweepIndexes } from './folders.ts';
 import { RECALL_GOAL, updateLists } from './vector-builder.ts';
-import { brokenIndex, EXACT_ROWS, FILES, type Hit, type Recall, VectorIndex, writeWhole } from './vector-index.ts';
+import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex, writeWhole } from './vector-index.ts';
 
 const BATCH = 32;
 /** Images whose features give the mean that is taken from all. */
@@ -34,18 +35,6 @@ const PICTURES = 2000;
 const GONE = Symbol('cannot be read');
 /** Networks that stay loaded: a window asks a trained one and the untrained one side by side. */
 const NETWORKS = 2;
-
-export interface BuildReport {
-  index: RetrievalIndex;
-  patches: number;
-  bytes: number;
-  recall: Recall | null;
-  /** Files that could not be read. */
-  unreadable: number;
-  left_out: LeftOut[];
-  /** Files of the index that were damaged, and were made again. */
-  repaired: string[];
-}
 
 export interface SearchQuery {
   spec: RetrievalSpec;

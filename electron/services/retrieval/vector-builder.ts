@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
+import type { Recall } from '../../../shared/contract/retrieval.ts';
 import { stream } from '../../data/random.ts';
 import { kMeans } from '../../engine/clusters.ts';
 import { hostTidy } from '../../engine/host.ts';
@@ -11,7 +12,6 @@ import {
   type Hit,
   NOTHING_LISTED,
   type Planned,
-  type Recall,
   type VectorIndex,
   writeWhole,
 } from './vector-index.ts';

@@ -12,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Recall } from '../../../shared/contract/retrieval.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { MappedFile } from '../../data/mapped-file.ts';
 import { makeFolder } from '../../files/folders.ts';
@@ -27,16 +28,6 @@ const RERANK = 40;
 /** Of vectors of unit length, by half precision. */
 const MOST_COSINE = 1.02;
 const BYTES = Float16Array.BYTES_PER_ELEMENT;
-
-export interface Recall {
-  /** Share of the k best scores that answers reach, against all rows compared; null while not measured. */
-  recall: number;
-  k: number;
-  queries: number;
-  /** Milliseconds a query, without the network's part. */
-  p50: number;
-  p95: number;
-}
 
 export interface SegmentRange {
   file: string;
