@@ -7,6 +7,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { build, COMPILED } from './bootstrap/build.mjs';
+import { checkNative } from './bootstrap/check-native.mjs';
 import { ensureKernels } from './bootstrap/kernels.mjs';
 import { ensureNode } from './bootstrap/node.mjs';
 import { ensurePackages } from './bootstrap/packages.mjs';
@@ -20,7 +21,7 @@ const USAGE = `node tools/bootstrap.mjs COMMAND
                                Node, packages, TensorFlow, build: each skipped where it is there;
                                --verify compares the checksum of every file of TensorFlow first
   test [arguments of vitest]   set up, and run all tests
-  check                        set up, and run the type checker and the linter
+  check                        set up, and check types, lint, formatting and warnings of C++
   start                        set up, and open the window
   demo, replay, conmim …       set up, and run the program
   race [arguments]             set up, and time training steps beside PyTorch's, or the loader beside
@@ -60,7 +61,8 @@ async function main([command, ...args]) {
           '--log-level',
           'warn',
           'renderer/**/*.svelte',
-        ]))
+        ])) ||
+        (await checkNative(node))
       );
     case 'test':
       build(node); // the command line is tested as it is built

@@ -2,10 +2,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { fetchNode, headersOf } from './node.mjs';
+import { findCompiler, findHeaders, flagsOf, linkTensorFlow, NATIVE, sourcesOf } from './compiler.mjs';
 import { CACHE, ROOT } from './paths.mjs';
 import { say } from './say.mjs';
-import { findCompiler } from './tensorflow.mjs';
 import { readJson, work } from './work.mjs';
 
 // What is compiled for this very processor into out/native. Without it other code computes the same, slower: that
@@ -21,10 +20,11 @@ function processor() {
 
 /**
  * out/native/NAME.node from tools/native/NAME, where its sources, the processor or `depends` have changed.
- * @param {{title: string, without: string, depends?: string, flags: string[], link?: string[]}} how
+ * @param {{title: string, without: string, depends?: string, link?: string[]}} how
  */
-async function compile(node, name, { title, without, depends = '', flags, link = [] }) {
-  const sources = join(ROOT, 'tools', 'native', name);
+async function compile(node, name, { title, without, depends = '', link = [] }) {
+  const sources = join(NATIVE, name);
+  const flags = flagsOf(name);
   const hash = createHash('sha256').update(`${depends}\n${processor()}\n${flags.join(' ')}\n`);
   for (const file of readdirSync(sources).sort()) hash.update(readFileSync(join(sources, file)));
   const state = hash.digest('hex');
@@ -39,20 +39,12 @@ async function compile(node, name, { title, without, depends = '', flags, link =
   rmSync(stamp, { force: true });
   try {
     if (compiler instanceof Error) throw compiler;
-    const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await fetchNode());
     const part = join(OUT, `${name}.${process.pid}.part`);
-    const args = [
-      ...['-shared', '-fPIC', '-std=c++17', '-O3', '-march=native', '-fopenmp-simd', '-pthread', '-DNAPI_VERSION=8'],
-      ...(process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []),
-      ...['-fno-math-errno', '-fno-trapping-math', ...flags, `-I${headers}`],
-      ...readdirSync(sources)
-        .filter((file) => file.endsWith('.cc'))
-        .sort()
-        .map((file) => join(sources, file)),
-      ...[...link, '-o', part],
-    ];
+    const include = `-I${await findHeaders(node)}`;
+    const args = [...flags, include, ...sourcesOf(name), ...link, '-o', part];
     const { code, output } = await work(title, compiler, args);
     if (code !== 0) throw new Error(output);
+    if (output.trim() !== '') say(output.trim()); // warnings
     renameSync(part, built);
     writeFileSync(stamp, state);
   } catch (error) {
@@ -66,21 +58,16 @@ async function compile(node, name, { title, without, depends = '', flags, link =
 export async function ensureKernels(node) {
   const choice = readJson(join(CACHE, 'current.json'));
   if (choice?.state === 'ready' && typeof choice.folder === 'string') {
-    const library = join(choice.folder, 'tensorflow');
     await compile(node, 'kernels', {
       title: "Compiling the engine's kernels",
       without: "The engine's own kernels cannot be built, and steps are slower without them",
       depends: choice.folder,
-      // Sums may be cut into vectors where a pragma says so, and nowhere else: what is not a number stays so.
-      flags: ['-ffp-contract=fast', ...(process.arch === 'x64' ? ['-mprefer-vector-width=512'] : [])],
-      link: [`-L${library}`, '-l:libtensorflow_framework.so.2', `-Wl,-rpath,${library}`],
+      link: linkTensorFlow(choice.folder),
     });
   }
   if (process.platform === 'win32') return; // no addon is linked there without Node's import library
   await compile(node, 'imaging', {
     title: "Compiling the loader's arithmetic",
     without: "The loader's arithmetic cannot be compiled, and images are loaded slower without it",
-    // Where Pillow truncates, the last bit of a float decides: no product is fused with a sum.
-    flags: ['-ffp-contract=off'],
   });
 }

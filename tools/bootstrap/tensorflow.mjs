@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fetchNode, headersOf } from './node.mjs';
+import { findCompiler, findHeaders, WARNINGS } from './compiler.mjs';
 import { CACHE, LOCK, PLATFORM, ROOT } from './paths.mjs';
 import { Sentence, say } from './say.mjs';
 import { fetchWheel, filesBelow, findPip } from './wheels.mjs';
@@ -130,17 +130,8 @@ async function setUp(node, variant, folder, verify, again) {
   renameSync(part, folder);
 }
 
-export async function findCompiler() {
-  for (const name of ['g++', 'clang++', 'c++']) {
-    if ((await quietly(name, ['--version'])).code === 0) return name;
-  }
-  throw new Sentence(
-    'A C++ compiler is missing: install one (Debian and Ubuntu: `apt install g++`), and run `npm run setup`.',
-  );
-}
-
 async function compile(compiler, node, part) {
-  const headers = existsSync(join(headersOf(node), 'node_api.h')) ? headersOf(node) : headersOf(await fetchNode());
+  const headers = await findHeaders(node);
   const common = ['-shared', '-fPIC', '-O2', '-std=c++17', '-DNAPI_VERSION=8', `-I${headers}`];
   const sources = readdirSync(binding)
     .filter((f) => f.endsWith('.cc'))
@@ -152,7 +143,7 @@ async function compile(compiler, node, part) {
     '-Wl,-rpath,$ORIGIN/tensorflow',
   ];
   const builds = [
-    ['quiet.node', [...common, native]],
+    ['quiet.node', [...common, ...WARNINGS, native]],
     ['tfjs_binding.node', [...common, '-Itensorflow/include', ...sources, ...libraries]],
   ];
   for (const [out, args] of builds) {
@@ -166,5 +157,6 @@ async function compile(compiler, node, part) {
             ?.slice(0, 200) ?? 'no message'
         }): install g++ 9 or later, and run \`npm run setup\`.`,
       );
+    if (out === 'quiet.node' && output.trim() !== '') say(output.trim()); // warnings in what is this project's own
   }
 }
