@@ -127,6 +127,24 @@ describe.skipIf(!compiled)(`compiled arithmetic gives the bytes of the plain one
     }
   });
 
+  test('numbers beyond their range are taken as JavaScript takes them', () => {
+    const { rgb } = pictures(random).at(-6)!;
+    for (const shift of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31 + 5, -7, -1e300, 300.9]) {
+      const [want, got] = [rgb.slice(), rgb.slice()];
+      compiled!.hue(want, shift & 255);
+      compiled!.hue(got, shift);
+      expect(Buffer.compare(got, want), String(shift)).toBe(0);
+    }
+    for (const factor of [Number.NaN, 1e30, -1e30, Number.POSITIVE_INFINITY, 1e300]) {
+      const [want, got] = both(
+        () => rgb.slice(),
+        (copy) => ops.saturation(copy, factor),
+      );
+      expect(Buffer.compare(got, want), String(factor)).toBe(0);
+    }
+    expect(() => compiled!.boxBlurs(new Uint8Array(27), 3, 3, 1 << 20, 2 ** 32 - 1, 2 ** 32 - 1)).not.toThrow();
+  });
+
   test('sizes that do not fit are refused, and nothing is written', () => {
     const rgb = new Uint8Array(30).fill(7);
     const weights = (size: number, first: number, count: number) => ({
@@ -136,6 +154,7 @@ describe.skipIf(!compiled)(`compiled arithmetic gives the bytes of the plain one
       values: new Int32Array(size * 3).fill(1 << 20),
     });
     const fits = weights(2, 0, 3);
+    const heavy = { ...fits, values: new Int32Array(6).fill(-(2 ** 31)) }; // sums have 31 bits
     const out = new Uint8Array(12);
     const refused: (() => void)[] = [
       () => compiled!.flip(rgb, 0),
@@ -154,6 +173,7 @@ describe.skipIf(!compiled)(`compiled arithmetic gives the bytes of the plain one
       () => compiled!.resample(rgb, 0, 5, 2, { ...fits, values: new Int32Array(5) }, weights(2, 0, 2), out),
       () => compiled!.resample(rgb, -3, 5, 2, fits, weights(2, 0, 2), out),
       () => compiled!.resample(rgb, Number.NaN, 5, 2, fits, weights(2, 0, 2), out),
+      () => compiled!.resample(rgb, 0, 5, 2, heavy, weights(2, 0, 2), out),
     ];
     for (const act of refused) expect(act, act.toString()).toThrow(RangeError);
     expect(rgb.every((v) => v === 7) && out.every((v) => v === 0)).toBe(true);

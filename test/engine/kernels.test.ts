@@ -282,6 +282,31 @@ describe.skipIf(!hasCompiled)(`compiled kernels equal the plain ones${hasCompile
         .every((value, i) => Number.isNaN(value) === (i % 3 === 1)),
     ).toBe(true);
   });
+  test('GELU and attention of what is not a number are none either, in its place or image alone', () => {
+    const place = 5 * odd + 1;
+    const x = normal<tf.Tensor2D>([many, odd], 1).dataSync().slice();
+    x[place] = Number.NaN;
+    const h = keep(tf.tensor2d(x, [many, odd]));
+    const { dh, db, y } = gelu.geluGradient(own(normal<tf.Tensor2D>([many, odd], 2)), own(h), normal([odd], 3));
+    keep(db);
+    for (const found of [gelu.gelu(h, normal([odd], 3)), dh, y])
+      expect([...keep(found).dataSync()].flatMap((value, i) => (Number.isNaN(value) ? [i] : []))).toEqual([place]);
+    const [n, dim] = [29, 15];
+    const qkv = normal<tf.Tensor2D>([2 * n, 3 * dim], 4)
+      .dataSync()
+      .slice();
+    qkv.fill(Number.NaN, 0, dim); // of the first token the queries
+    const bias = normal<tf.Tensor1D>([dim], 5);
+    const out = attention.attention({
+      qkv: keep(tf.tensor2d(qkv, [2 * n, 3 * dim])),
+      qBias: bias,
+      vBias: bias,
+      bias: null,
+      heads: 3,
+      n,
+    });
+    expect([...keep(out).dataSync()].every((value, i) => Number.isNaN(value) === i < dim)).toBe(true);
+  });
   test('sum of squares, AdamW and average, in place', () => {
     const size = [211, 701]; // more than two chunks
     const [p, g, m, student] = [normal(size, 1), normal(size, 2), normal(size, 3), normal(size, 4)];

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -48,7 +49,7 @@ inline int32_t luma(int32_t r, int32_t g, int32_t b) { return (r * 19595 + g * 3
 
 inline int32_t blend(int32_t from, int32_t value, float factor) {
   float mixed = static_cast<float>(from) + factor * static_cast<float>(value - from);
-  mixed = mixed < 0.f ? 0.f : mixed;
+  mixed = mixed > 0.f ? mixed : 0.f; // 0 for NaN too
   mixed = mixed > 255.f ? 255.f : mixed;
   return static_cast<int32_t>(mixed);
 }
@@ -307,6 +308,12 @@ class Arguments {
     if (!(value >= 0 && value < 9e15)) failed = true;
     return failed ? 0 : static_cast<size_t>(value);
   }
+  /** As JavaScript's own operators take a number for an integer. */
+  int32_t integer(size_t i) {
+    int32_t value = 0;
+    if (napi_get_value_int32(env_, at(i), &value) != napi_ok) failed = true;
+    return value;
+  }
   Weights weights(size_t i, size_t inputs) {
     const Array first = field(i, "first"), count = field(i, "count"), values = field(i, "values");
     double taps = 0;
@@ -320,6 +327,9 @@ class Arguments {
     for (size_t x = 0; x < w.size; x++) {
       const int64_t from = w.first[x], n = w.count[x];
       if (from < 0 || n < 0 || n > w.taps || from + n > static_cast<int64_t>(inputs)) return fail(w);
+      int64_t sum = 0; // of bytes that are all 255, at most
+      for (int64_t t = 0; t < n; t++) sum += 255 * std::abs(static_cast<int64_t>(w.values[x * w.taps + t]));
+      if (sum > INT32_MAX - HALF) return fail(w);
     }
     return w;
   }
@@ -369,8 +379,8 @@ napi_value call(napi_env env, napi_callback_info info) {
 
 bool callHue(napi_env, Arguments& a, napi_value*) {
   const Array rgb = a.bytes(0);
-  const double shift = a.number(1);
-  if (!a.failed) hue(rgb.data, rgb.length, static_cast<int32_t>(shift) & 255);
+  const int32_t shift = a.integer(1);
+  if (!a.failed) hue(rgb.data, rgb.length, shift & 255);
   return true;
 }
 bool callSaturation(napi_env, Arguments& a, napi_value*) {

@@ -39,7 +39,12 @@ inline float expFast(float x) {
   y = y * r + 1.6666665459e-1f;
   y = y * r + 5.0000001201e-1f;
   y = y * r * r + r + 1.0f;
-  const uint32_t bits = static_cast<uint32_t>((static_cast<int32_t>(n) + 127) << 23);
+  // 2^n. Beside 1.5 * 2^23 the last bits of a float are the whole number itself; a cast would leave undefined what
+  // becomes of NaN, which here is multiplied with some number, and stays so.
+  const float beside = n + 12582912.f;
+  uint32_t bits;
+  std::memcpy(&bits, &beside, 4);
+  bits = (bits + 127) << 23;
   float scale;
   std::memcpy(&scale, &bits, 4);
   return y * scale;
