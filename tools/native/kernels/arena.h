@@ -12,6 +12,8 @@
 #include <map>
 #include <mutex>
 
+#include "guard.h"
+
 namespace conmim {
 
 class Arena {
@@ -21,8 +23,8 @@ class Arena {
     return *arena;
   }
 
-  /** Smaller tensors are left to TensorFlow: they are many, and come to little. */
-  static constexpr size_t SMALLEST = 1 << 16;
+  /** Smaller tensors are left to TensorFlow: they are many, and come to little. None is where each has a guard. */
+  static constexpr size_t SMALLEST = GUARD > 0 ? 1 : 1 << 16;
 
   /** So many bytes, aligned to 256, or null where there is no room or no such memory is to be had. */
   void* allocate(size_t bytes) {
@@ -35,6 +37,8 @@ class Arena {
       if (room > size) gaps_.emplace(at + size, room - size);
       live_ += size;
       used_ = std::max(used_, at + size);
+      permit(base_ + at, bytes);
+      forbid(base_ + at + bytes, size - bytes);
       return base_ + at;
     }
     return nullptr;
@@ -44,6 +48,7 @@ class Arena {
   void release(void* memory, size_t bytes) {
     const size_t size = rounded(bytes);
     std::lock_guard<std::mutex> lock(mutex_);
+    forbid(memory, size);
     auto gap = gaps_.emplace(static_cast<char*>(memory) - base_, size).first;
     const auto next = std::next(gap);
     if (next != gaps_.end() && gap->first + gap->second == next->first) {
@@ -96,7 +101,7 @@ class Arena {
     used_ = std::min(used_, top);
   }
 
-  static size_t rounded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+  static size_t rounded(size_t bytes) { return (bytes + GUARD + 255) / 256 * 256; }
 
   std::mutex mutex_;
   char* base_ = nullptr;

@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "guard.h"
 #include "math.h"
 #include "parallel.h"
 #include "tiles.h"
@@ -40,10 +41,12 @@ class Workspace {
  public:
   static char* of(size_t bytes) {
     thread_local Workspace mine;
+    permit(mine.memory_.get(), mine.bytes_);
     if (bytes > mine.bytes_) {
       mine.memory_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 4095) / 4096 * 4096)));
       mine.bytes_ = bytes;
     }
+    forbid(mine.memory_.get() + bytes, mine.bytes_ - bytes);
     return mine.memory_.get();
   }
 
