@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -62,8 +63,11 @@ const CACHE_BYTES = 256 * 2 ** 20;
 // A worker is a thread already; sharp's own would only compete with it.
 sharp.concurrency(1);
 shareMemory((workerData as { memory: SharedArrayBuffer }).memory);
-const cache = new Map<string, Pixels>();
-let cached = 0;
+const cache = new LRUCache<string, Pixels>({
+  maxSize: CACHE_BYTES,
+  maxEntrySize: CACHE_BYTES / 4,
+  sizeCalculation: ({ data }) => data.length,
+});
 
 /** Pixels of the image that is being cropped. */
 const pixels = new Scratch();
@@ -115,25 +119,13 @@ async function opened(
   }
   // Not prepared, or its file is gone: decoding gives the same pixels.
   const hit = cache.get(path);
-  if (hit) {
-    cache.delete(path); // to the end: least recently used first
-    cache.set(path, hit);
-    return () => decoded(hit);
-  }
+  if (hit) return () => decoded(hit);
   const decode = await openImage(path);
   const fit = (image: Pixels, into?: Scratch) => (size === null ? image : downsized(image, size, into));
   if (!keep) return async () => decoded(fit(await decode(pixels), smaller));
   return async () => {
     const image = fit(await decode());
-    if (!cache.has(path) && image.data.length <= CACHE_BYTES / 4) {
-      cache.set(path, image);
-      cached += image.data.length;
-      for (const [old, { data }] of cache) {
-        if (cached <= CACHE_BYTES) break;
-        cache.delete(old);
-        cached -= data.length;
-      }
-    }
+    if (!cache.has(path)) cache.set(path, image);
     return decoded(image);
   };
 }

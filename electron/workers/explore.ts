@@ -4,15 +4,17 @@ import { Explorer } from '../services/explore/explore.ts';
 import { computeMap } from '../services/explore/feature-map.ts';
 import { FeatureViews } from '../services/explore/features.ts';
 import type { ExploreQuestions } from '../services/explore/host.ts';
+import { Networks } from '../services/ground/networks.ts';
 import { PatchIndexes, queryOf } from '../services/retrieval/patch-index.ts';
 import { travel } from '../services/retrieval/travel.ts';
 import { Store } from '../store/store.ts';
 
 /** The process that answers questions of Explore: `workers/explore DATABASE`. It keeps what it has loaded; native code that crashes ends it alone. */
 const store = Store.open(process.argv[2]!);
-const explorer = new Explorer(store);
-const indexes = new PatchIndexes(store);
-const features = new FeatureViews(store);
+const networks = new Networks(store);
+const explorer = new Explorer(store, networks);
+const indexes = new PatchIndexes(store, networks);
+const features = new FeatureViews(store, networks);
 
 // One after the other: they share the backend, and the newest of a window is the only one that is still wanted.
 answer<ExploreQuestions>(

@@ -6,7 +6,7 @@ import { firstBatch, replay } from '../../electron/bench/replay.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { answerOf } from '../../electron/services/explore/explore.ts';
-import { bestOf, LookupPair } from '../../electron/services/explore/lookups.ts';
+import { bestOf, withLookupPair } from '../../electron/services/explore/lookups.ts';
 import { lookupsOf } from '../../methods/conmim/replay-lookups.ts';
 import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
 import { sameLookups } from '../harness/replayed.ts';
@@ -25,8 +25,7 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', as
   const mask = part('mask');
   const [batch, K] = mask.shape as [number, number];
   const masks = Array.from({ length: batch }, (_, i) => Uint8Array.from(mask.data.subarray(i * K, (i + 1) * K)));
-  const pair = new LookupPair(config, states);
-  const answers = pair.ask(student, masks, teacher);
+  const answers = withLookupPair(config, states, (pair) => pair.ask(student, masks, teacher));
   const masked = masks.flatMap((one, i) => [...one.keys()].filter((patch) => one[patch]).map((patch) => i * K + patch));
 
   test('are right as often as replay says, and as the published code says', async () => {
@@ -71,9 +70,11 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', as
     const side = student.length / batch;
     const equal = new Float32Array(student.length);
     for (let i = 0; i < batch; i++) equal.set(student.subarray(0, side), i * side);
-    const same = pair.ask(
-      equal,
-      Array.from({ length: batch }, () => masks[0]!),
+    const same = withLookupPair(config, states, (pair) =>
+      pair.ask(
+        equal,
+        Array.from({ length: batch }, () => masks[0]!),
+      ),
     );
     expect(same.controlRanks).toEqual(same.ranks);
     expect(answers.controlRanks).not.toEqual(answers.ranks);

@@ -1,16 +1,16 @@
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
-import type { StateDict } from '../../../shared/tensors.ts';
 import { type Random, stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { usableImages } from '../../trainer/labelled.ts';
-import { untrainedState } from '../../trainer/training.ts';
 import { inOrderOfContent, readableBatches } from '../evaluation/lookups.ts';
+import { type NetworkName, Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
 import { type LookupAnswers, LookupPair } from './lookups.ts';
 import { companyOf } from './probe-strip.ts';
@@ -19,38 +19,20 @@ import { companyOf } from './probe-strip.ts';
 const SEED = 20220519;
 const TEN_THOUSANDTHS = 10_000;
 const BATCH = 32;
-/** Checkpoints that stay loaded, two networks each. */
-const KEPT = 3;
 
 /** Checkpoints that were asked lately stay loaded: the next patch is answered at once. */
 export class Explorer {
   readonly #store: Store;
-  readonly #pairs = new Map<string, LookupPair>();
+  readonly #networks: Networks;
 
-  constructor(store: Store) {
+  constructor(store: Store, networks = new Networks(store)) {
     this.#store = store;
+    this.#networks = networks;
   }
 
-  #pair(checkpointId: number, isUntrained: boolean): LookupPair {
-    const key = `${checkpointId} ${isUntrained}`;
-    let pair = this.#pairs.get(key);
-    if (!pair) {
-      const { config } = this.#store.checkpoints.get(checkpointId);
-      pair = new LookupPair(config, isUntrained ? untrained(config) : this.#states(checkpointId));
-    }
-    this.#pairs.delete(key);
-    this.#pairs.set(key, pair);
-    for (const [old, oldest] of this.#pairs) {
-      if (this.#pairs.size <= KEPT) break;
-      oldest.dispose();
-      this.#pairs.delete(old);
-    }
-    return pair;
-  }
-
-  #states(id: number): { student: StateDict; teacher: StateDict } {
-    const { checkpoints } = this.#store;
-    return { student: checkpoints.load(id, 'student'), teacher: checkpoints.load(id, 'teacher') };
+  #pair(checkpoint: Checkpoint, isUntrained: boolean): LookupPair {
+    const of = (name: NetworkName) => this.#networks.of(checkpoint, isUntrained ? 'untrained' : name);
+    return new LookupPair(checkpoint.config, { student: of('student'), teacher: of('teacher') });
   }
 
   /** @throws AppError not-found, bad-input for a mask of another size */
@@ -72,7 +54,7 @@ export class Explorer {
     const pixels = [await centrePixels(fileOf(dataset, row), side), ...company];
     const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
     const masks = pixels.map((_, i) => (i === 0 ? own : maskFrom(config, null, i)));
-    const answers = this.#pair(id, isUntrained).ask(input, masks);
+    const answers = this.#pair(checkpoint, isUntrained).ask(input, masks);
     return {
       grid: gridOf(config.model),
       picture: await pictureUrl(pixels[0]!, side),
@@ -94,7 +76,8 @@ export class Explorer {
     { checkpoint: id, dataset, images: most }: Input<'explore.accuracy'>,
     onProgress: (done: number, total: number, phase: string) => void,
   ): Promise<LookupAccuracy> {
-    const { config } = this.#store.checkpoints.get(id);
+    const checkpoint = this.#store.checkpoints.get(id);
+    const { config } = checkpoint;
     // In a fixed order, but not that of folders: the control's other image is to be one of any class.
     const images = inOrderOfContent(usableImages(this.#store, dataset)).slice(0, most);
     if (images.length < 2) throw new AppError('bad-input', 'Look-ups need two images at least, for their control.');
@@ -109,8 +92,8 @@ export class Explorer {
       const pixels = batch.map(({ value }) => value);
       const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
       const masks = batch.map(({ image }) => maskFor(config, stream(SEED, 0, image.hash, 'accuracy mask')));
-      const trained = this.#pair(id, false).ask(input, masks);
-      const start = this.#pair(id, true).ask(input, masks);
+      const trained = this.#pair(checkpoint, false).ask(input, masks);
+      const start = this.#pair(checkpoint, true).ask(input, masks);
       masks.forEach((mask, i) => {
         for (let patch = 0; patch < K; patch++) {
           if (!mask[patch]) continue;
@@ -142,11 +125,6 @@ export class Explorer {
     };
   }
 }
-
-const untrained = (config: RunConfig) => {
-  const state = untrainedState(config);
-  return { student: state, teacher: state };
-};
 
 /** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
 export const drawnMask = (config: Pick<RunConfig, 'model' | 'mask'>, draw: number): Uint8Array =>

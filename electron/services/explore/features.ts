@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import type { AttentionView, ColoursView, Input } from '../../../shared/contract/index.ts';
@@ -6,16 +7,15 @@ import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
-import { FrozenNetwork } from '../../engine/inference.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
-import { untrainedState } from '../../trainer/training.ts';
 import { readableBatches } from '../evaluation/lookups.ts';
+import { Networks } from '../ground/networks.ts';
 import { centreImage, centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
 import { principalComponents, projectRows, rescaleColumns } from './principal.ts';
 
 const BATCH = 16;
-/** Networks, tokens and attention that stay for the next question: a checkpoint's and its untrained network's. */
+/** Tokens and attention that stay for the next question: a checkpoint's and its untrained network's. */
 const KEPT = 3;
 const MILLION = 1_000_000;
 /** Three components of fewer patches say nothing. */
@@ -28,51 +28,18 @@ interface BlockAttention {
   distance: number[];
 }
 
-/** The newest few of what was made, by name. */
-class Recent<T> {
-  readonly #made = new Map<string, T>();
-  readonly #drop: (old: T) => void;
-
-  constructor(drop: (old: T) => void = () => {}) {
-    this.#drop = drop;
-  }
-
-  find(key: string): T | undefined {
-    const value = this.#made.get(key);
-    if (value !== undefined) this.keep(key, value); // it is the newest now
-    return value;
-  }
-
-  keep(key: string, value: T): T {
-    this.#made.delete(key);
-    this.#made.set(key, value);
-    for (const [old, oldest] of this.#made) {
-      if (this.#made.size <= KEPT) break;
-      this.#drop(oldest);
-      this.#made.delete(old);
-    }
-    return value;
-  }
-}
-
 /** What a network makes of images: patch tokens as colours, and where tokens look. Needs a backend to be set. */
 export class FeatureViews {
   readonly #store: Store;
-  readonly #networks = new Recent<FrozenNetwork>((old) => old.dispose());
-  readonly #tokens = new Recent<{ tokens: Float32Array; rows: ImageRow[]; leftOut: LeftOut[] }>();
-  readonly #attention = new Recent<BlockAttention[]>();
+  readonly #networks: Networks;
+  readonly #tokens = new LRUCache<string, { tokens: Float32Array; rows: ImageRow[]; leftOut: LeftOut[] }>({
+    max: KEPT,
+  });
+  readonly #attention = new LRUCache<string, BlockAttention[]>({ max: KEPT });
 
-  constructor(store: Store) {
+  constructor(store: Store, networks = new Networks(store)) {
     this.#store = store;
-  }
-
-  #network(checkpoint: Checkpoint, part: 'student' | 'teacher', isUntrained: boolean): FrozenNetwork {
-    const { config, id } = checkpoint;
-    const key = `${id} ${checkpoint.created_at} ${isUntrained || part}`;
-    const known = this.#networks.find(key);
-    if (known) return known;
-    const state = isUntrained ? untrainedState(config) : this.#store.checkpoints.load(id, part);
-    return this.#networks.keep(key, new FrozenNetwork(config.model, config.projector, state));
+    this.#networks = networks;
   }
 
   #file({ dataset_id, folder, path }: ImageRow): string {
@@ -94,8 +61,9 @@ export class FeatureViews {
     const wanted = this.#images(input);
     const ids = wanted.map(({ id, hash }) => `${id} ${hash}`);
     const key = JSON.stringify([checkpoint.id, checkpoint.created_at, input.untrained || input.part, block, ids]);
-    const { tokens, rows, leftOut } =
-      this.#tokens.find(key) ?? this.#tokens.keep(key, await this.#patchTokens(checkpoint, input, block, wanted));
+    const made = this.#tokens.get(key) ?? (await this.#patchTokens(checkpoint, input, block, wanted));
+    this.#tokens.set(key, made);
+    const { tokens, rows, leftOut } = made;
     const shown = foregroundOf(tokens, dim, input.foreground);
     if (shown.length < LEAST_PATCHES) {
       const why = `The threshold leaves ${shown.length} of ${tokens.length / dim} patches.`;
@@ -159,7 +127,7 @@ export class FeatureViews {
       centreImage(file, model.image_size, augment),
     )) {
       const images = batch.map(({ value }) => value);
-      const tokens = this.#network(checkpoint, part, untrained).tokens(stack(images), block);
+      const tokens = this.#networks.of(checkpoint, untrained ? 'untrained' : part).tokens(stack(images), block);
       for (const [i, { image }] of batch.entries()) {
         const start = i * (K + 1) * dim;
         out.set(tokens.subarray(start + dim, start + (K + 1) * dim), rows.length * K * dim);
@@ -185,15 +153,16 @@ export class FeatureViews {
     const row = this.#store.images.get(input.image);
     const pixels = await centrePixels(this.#file(row), model.image_size);
     const key = JSON.stringify([checkpoint.id, checkpoint.created_at, input.untrained || input.part, input.image]);
-    let blocks = this.#attention.find(key);
+    let blocks = this.#attention.get(key);
     if (!blocks) {
       const seen: BlockAttention[] = [];
-      const network = this.#network(checkpoint, input.part, input.untrained);
+      const network = this.#networks.of(checkpoint, input.untrained ? 'untrained' : input.part);
       network.attention(normalisePixels(pixels, augment), (_, tensor) => {
         const probabilities = hostCopy(tensor);
         seen.push({ probabilities, distance: distances(probabilities, grid, heads) });
       });
-      blocks = this.#attention.keep(key, seen);
+      blocks = seen;
+      this.#attention.set(key, blocks);
     }
     const query = input.patch === null ? 0 : input.patch + 1;
     return {

@@ -5,7 +5,7 @@ import { dictionaryLogits, lookupRanks } from '../../engine/contrast.ts';
 import { hostTidy } from '../../engine/host.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 
-/** Student and teacher of a checkpoint, ready to be asked. Owns their tensors. */
+/** Student and teacher of a checkpoint, ready to be asked. Borrows both. */
 export class LookupPair {
   readonly config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>;
   readonly #student: FrozenNetwork;
@@ -13,11 +13,11 @@ export class LookupPair {
 
   constructor(
     config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>,
-    { student, teacher }: { student: StateDict; teacher: StateDict },
+    { student, teacher }: { student: FrozenNetwork; teacher: FrozenNetwork },
   ) {
     this.config = config;
-    this.#student = new FrozenNetwork(config.model, config.projector, student);
-    this.#teacher = new FrozenNetwork(config.model, config.projector, teacher);
+    this.#student = student;
+    this.#teacher = teacher;
   }
 
   /**
@@ -47,10 +47,21 @@ export class LookupPair {
     tf.dispose([queries, keys]);
     return { K, chances, ranks, controlRanks };
   }
+}
 
-  dispose(): void {
-    this.#student.dispose();
-    this.#teacher.dispose();
+/** Does something with the networks of these states, which are loaded for it alone. */
+export function withLookupPair<T>(
+  config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>,
+  states: { student: StateDict; teacher: StateDict },
+  act: (pair: LookupPair) => T,
+): T {
+  const load = (state: StateDict) => new FrozenNetwork(config.model, config.projector, state);
+  const [student, teacher] = [load(states.student), load(states.teacher)];
+  try {
+    return act(new LookupPair(config, { student, teacher }));
+  } finally {
+    student.dispose();
+    teacher.dispose();
   }
 }
 

@@ -14,7 +14,7 @@ import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 import { readableBatches } from '../evaluation/lookups.ts';
 import { centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
-import { bestOf, LookupPair } from './lookups.ts';
+import { bestOf, withLookupPair } from './lookups.ts';
 
 /** Images that are shown; so many more keep them company, for BatchNorm takes a batch's statistics. */
 const SHOWN = 4;
@@ -135,9 +135,7 @@ function ask(
   input: Float32Array,
   masks: Uint8Array[],
 ) {
-  const pair = new LookupPair(config, states);
-  const answers = pair.ask(input, masks);
-  pair.dispose();
+  const answers = withLookupPair(config, states, (pair) => pair.ask(input, masks));
   return masks.map((mask, i) =>
     [...mask.keys()].flatMap((patch): ProbeAnswer[] => {
       const query = i * answers.K + patch;

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
 import type { RunConfig } from '../../../shared/config.ts';
 import { gridOf } from '../../../shared/config.ts';
@@ -12,20 +13,12 @@ import { applyViews, drawViews, type StrongDraw, type ViewDraw } from '../../dat
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 
-/** Decoded images that are kept, so that a slider answers at once; the least recently used goes first. */
-const KEPT_BYTES = 400e6;
-const kept = new Map<string, Pixels>();
+/** Decoded images that are kept, so that a slider answers at once, bytes. */
+const kept = new LRUCache<string, Pixels>({ maxSize: 400e6, sizeCalculation: ({ data }) => data.length });
 
 async function decoded(file: string, key: string): Promise<Pixels> {
   const image = kept.get(key) ?? (await decodeImage(file));
-  kept.delete(key);
   kept.set(key, image);
-  let bytes = [...kept.values()].reduce((sum, { data }) => sum + data.length, 0);
-  for (const [old, { data }] of kept) {
-    if (bytes <= KEPT_BYTES || old === key) break;
-    kept.delete(old);
-    bytes -= data.length;
-  }
   return image;
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
@@ -10,12 +11,11 @@ import { leftOutWords } from '../../../shared/left-out.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
-import { FrozenNetwork } from '../../engine/inference.ts';
 import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
-import { untrainedState } from '../../trainer/training.ts';
+import { Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
 import { indexFolder, specOf, sweepIndexes } from './folders.ts';
@@ -33,8 +33,6 @@ const OPEN = 256;
 /** Pictures that stay drawn, some kB each: neighbouring checkpoints find the same images. */
 const PICTURES = 2000;
 const GONE = Symbol('cannot be read');
-/** Networks that stay loaded: a window asks a trained one and the untrained one side by side. */
-const NETWORKS = 2;
 
 export interface SearchQuery {
   spec: RetrievalSpec;
@@ -76,14 +74,13 @@ interface Opened {
 /** Searches patches of datasets by what a checkpoint's network makes of them. Needs a backend. */
 export class PatchIndexes {
   readonly #store: Store;
-  /** The last made at the end, of both. */
-  readonly #networks = new Map<string, FrozenNetwork>();
-  readonly #opened = new Map<string, Opened>();
-  /** The last used at the end. */
-  readonly #pictures = new Map<string, string>();
+  readonly #networks: Networks;
+  readonly #opened = new LRUCache<string, Opened>({ max: OPEN, dispose: ({ vectors }) => vectors.close() });
+  readonly #pictures = new LRUCache<string, string>({ max: PICTURES });
 
-  constructor(store: Store) {
+  constructor(store: Store, networks = new Networks(store)) {
     this.#store = store;
+    this.#networks = networks;
   }
 
   /**
@@ -97,7 +94,8 @@ export class PatchIndexes {
       onProgress,
     }: { signal?: AbortSignal | undefined; onProgress?: (done: number, total: number, phase: string) => void } = {},
   ): Promise<BuildReport> {
-    const { config } = this.#store.checkpoints.get(spec.checkpoint_id);
+    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
+    const { config } = checkpoint;
     const dataset = this.#store.datasets.get(spec.dataset_id);
     const width = widthOf(config, spec.feature);
     const wanted = spread([...this.#store.images.iterate(dataset.id, { status: 'ok' })], spec.max_images);
@@ -105,12 +103,12 @@ export class PatchIndexes {
     sweepIndexes(this.#store);
     const { id } = this.#store.retrieval.ensure(spec);
     this.#store.retrieval.setReady(id, false);
-    this.#forget();
+    this.#opened.clear();
     const folder = indexFolder(this.#store, id);
     mkdirSync(folder, { recursive: true });
     const K = patchesOf(config.model);
     const repaired = this.#clearDamaged(id, folder, K, width);
-    const network = this.#networkOf(spec, config);
+    const network = this.#networks.of(checkpoint, spec.part);
     const vectors = await VectorIndex.open(folder, width).catch((error) => {
       if (!(error instanceof AppError)) throw error;
       clearLists(folder);
@@ -172,7 +170,8 @@ export class PatchIndexes {
   /** @throws AppError not-found where no index of this kind is ready */
   async search(query: SearchQuery): Promise<RetrievalView> {
     const { spec } = query;
-    const { config } = this.#store.checkpoints.get(spec.checkpoint_id);
+    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
+    const { config } = checkpoint;
     const K = patchesOf(config.model);
     const width = widthOf(config, spec.feature);
     const bad = query.patches.find((patch) => patch >= K);
@@ -186,7 +185,9 @@ export class PatchIndexes {
     const slot = opened && [...opened.bySlot.values()].find((one) => one.id === row.id && one.ok)?.slot;
     const featuresOf = async () => {
       const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
-      return this.#networkOf(spec, config).patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
+      return this.#networks
+        .of(checkpoint, spec.part)
+        .patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
     };
     let own: Float32Array;
     if (opened && slot !== undefined && slot !== null)
@@ -237,12 +238,7 @@ export class PatchIndexes {
     // What was found stays found where its file has gone: a grey square stands for it, as long as it is away.
     if (pixels === GONE) return drawn(new Uint8Array(side * side * 3).fill(128), side, size);
     const known = this.#pictures.get(key) ?? (await drawn(pixels as Uint8Array, side, size));
-    this.#pictures.delete(key);
     this.#pictures.set(key, known);
-    for (const oldest of this.#pictures.keys()) {
-      if (this.#pictures.size <= PICTURES) break;
-      this.#pictures.delete(oldest);
-    }
     return known;
   }
 
@@ -322,7 +318,6 @@ export class PatchIndexes {
     const key = `${index.id} ${index.created_at} ${scanned_at} ${index.images}`;
     const known = this.#opened.get(key);
     if (known) return known;
-    this.#forget(OPEN - 1);
     const folder = indexFolder(this.#store, index.id);
     const { config } = this.#store.checkpoints.get(index.checkpoint_id);
     let vectors: VectorIndex | null = null;
@@ -371,36 +366,9 @@ export class PatchIndexes {
     return damaged;
   }
 
-  #networkOf({ checkpoint_id, part }: RetrievalSpec, config: RunConfig): FrozenNetwork {
-    const key = `${checkpoint_id} ${part}`;
-    const known = this.#networks.get(key);
-    if (known) return known;
-    this.#unload(NETWORKS - 1);
-    const state = part === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(checkpoint_id, part);
-    const network = new FrozenNetwork(config.model, config.projector, state);
-    this.#networks.set(key, network);
-    return network;
-  }
-
-  #unload(keep = 0): void {
-    for (const [key, network] of this.#networks) {
-      if (this.#networks.size <= keep) return;
-      network.dispose();
-      this.#networks.delete(key);
-    }
-  }
-
-  #forget(keep = 0): void {
-    for (const [key, { vectors }] of this.#opened) {
-      if (this.#opened.size <= keep) return;
-      vectors.close();
-      this.#opened.delete(key);
-    }
-  }
-
   close(): void {
-    this.#forget();
-    this.#unload();
+    this.#opened.clear();
+    this.#networks.close();
   }
 }
 

@@ -6,7 +6,7 @@ import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import type { Target } from '../../files/outputs.ts';
-import { bestOf, LookupPair } from '../explore/lookups.ts';
+import { bestOf, withLookupPair } from '../explore/lookups.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type ContactRow, contactSheet } from './contact.ts';
 
@@ -37,9 +37,7 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
   const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
   const shape = { grid, patchSize: patch_size, imageSize: side };
   const masks = images.map(({ id }) => makeMask(config.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
-  const pair = new LookupPair(config, options);
-  const answers = pair.ask(input, masks);
-  pair.dispose();
+  const answers = withLookupPair(config, options, (pair) => pair.ask(input, masks));
   const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
     title: image.title,
     student: pixels[i]!,

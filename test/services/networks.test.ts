@@ -1,0 +1,41 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { expect, test } from 'vitest';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { Networks } from '../../electron/services/ground/networks.ts';
+import type { Store } from '../../electron/store/store.ts';
+import { untrainedState } from '../../electron/trainer/training.ts';
+import { runConfigSchema } from '../../shared/config.ts';
+
+await loadBackend();
+const config = runConfigSchema.parse({
+  model: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2 },
+  projector: { hidden: 16, out: 8 },
+});
+
+test('a network is loaded once while it is asked for; of many the oldest go, and their tensors with them', () => {
+  const read: string[] = [];
+  const load = (id: number, part: string) => {
+    read.push(`${id} ${part}`);
+    return untrainedState({ ...config, train: { ...config.train, seed: id } });
+  };
+  const networks = new Networks({ checkpoints: { load } } as unknown as Store);
+  const checkpoint = (id: number, created_at = 1) => ({ id, created_at, config });
+  const before = tf.memory().numTensors;
+  const first = networks.of(checkpoint(1), 'student');
+  const each = tf.memory().numTensors - before;
+  expect(each).toBeGreaterThan(0);
+  expect(networks.of(checkpoint(1), 'student')).toBe(first);
+  expect(networks.of(checkpoint(1), 'untrained')).not.toBe(first);
+  expect(read).toEqual(['1 student']);
+  // Deleted, and another checkpoint has its number.
+  expect(networks.of(checkpoint(1, 2), 'student')).not.toBe(first);
+  for (let id = 2; id < 20; id++) {
+    networks.of(checkpoint(1), 'student'); // in use all the time
+    networks.of(checkpoint(id), 'teacher');
+  }
+  expect(networks.of(checkpoint(1), 'student')).toBe(first);
+  expect(read.filter((one) => one === '1 student')).toHaveLength(2);
+  expect(tf.memory().numTensors - before).toBe(5 * each);
+  networks.close();
+  expect(tf.memory().numTensors).toBe(before);
+});
