@@ -34,6 +34,7 @@ const LAST = 10;
 /** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
 
+const isNumber = (value: number | null | undefined): value is number => typeof value === 'number';
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Fewer directions than these are a collapse. @param rows keys that were looked at */
@@ -59,8 +60,10 @@ export interface LastSteps {
 
 /** The part of a curve that `alarmOf` looks at. */
 export function lastStepsOf(metrics: readonly Metric[]): LastSteps {
-  const seen = metrics.findLast((m) => m.rank_teacher !== null && m.cosine_teacher !== null);
-  const keys = seen ? { step: seen.step, rank: seen.rank_teacher!, cosine: seen.cosine_teacher! } : null;
+  const seen = metrics.findLast(({ figures }) => isNumber(figures.rank_teacher) && isNumber(figures.cosine_teacher));
+  const keys = seen
+    ? { step: seen.step, rank: seen.figures.rank_teacher!, cosine: seen.figures.cosine_teacher! }
+    : null;
   return { metrics: metrics.slice(-LAST), keys };
 }
 
@@ -103,15 +106,22 @@ export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null 
 /** What a whole curve tells beside that; nothing where something is wrong by the last steps. */
 export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
   if (run.finetune || alarmOf(lastStepsOf(metrics), run)) return [];
-  const controls = metrics.flatMap(({ top1_control: c, top1: t }) => (c === null ? [] : [{ c, gap: t - c }]));
-  const ranks = metrics.flatMap(({ rank_teacher: rank, step }) => (rank === null || step === 1 ? [] : [rank]));
+  const controls = metrics.flatMap(({ figures: { top1_control: c, top1: t } }) =>
+    isNumber(c) && isNumber(t) ? [{ c, gap: t - c }] : [],
+  );
+  const ranks = metrics.flatMap(({ figures: { rank_teacher: rank }, step }) =>
+    isNumber(rank) && step !== 1 ? [rank] : [],
+  );
   // Where the dictionary is the batch, look-ups are among more keys than their control: the two cannot be subtracted.
   const isComparable = run.config.contrast.dictionary === 'image';
   if (isComparable && controls.length >= 2 * LAST) {
-    const top1 = mean(metrics.slice(-LAST).map((m) => m.top1));
+    const top1 = mean(metrics.slice(-LAST).map((m) => m.figures.top1 ?? Number.NaN));
     const control = mean(controls.slice(-LAST).map(({ c }) => c));
     const gap = mean(controls.slice(-LAST).map((x) => x.gap));
-    const [bestTop1, bestControl] = [greatest(metrics.map((m) => m.top1)), greatest(controls.map(({ c }) => c))];
+    const [bestTop1, bestControl] = [
+      greatest(metrics.map((m) => m.figures.top1 ?? Number.NaN)),
+      greatest(controls.map(({ c }) => c)),
+    ];
     if (top1 < bestTop1 - 0.1 && control < bestControl - 0.1 && gap > 0.1)
       return [
         {

@@ -41,20 +41,15 @@ export interface Run {
   finetune: FineTune | null;
 }
 
-/**
- * One row per step. Null where not measured at that step. A fine-tuning's `top1` and `top5` are its accuracy on the test
- * images as it was measured last.
- */
+/** One row per step. */
 export interface Metric {
   step: number;
   /** Epoch of the last image that the step saw, from 0. */
   epoch: number;
   time: number;
   loss: number;
-  top1: number;
-  top5: number;
-  /** Top-1 of the same queries asked for another image's keys: what position alone gives. */
-  top1_control: number | null;
+  /** What its method measures, by key: null where it was no number, missing where it was not measured at that step. */
+  figures: Record<string, number | null>;
   grad_norm: number;
   lr: number;
   weight_decay: number;
@@ -64,10 +59,6 @@ export interface Metric {
   data_wait: number;
   /** Images that failed and were replaced in this step. */
   replaced: number;
-  rank_student: number | null;
-  rank_teacher: number | null;
-  cosine_student: number | null;
-  cosine_teacher: number | null;
 }
 
 /** What a person should know of a run: said while it trained, kept with it. */

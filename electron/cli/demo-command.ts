@@ -108,9 +108,10 @@ function sheetIn({ path: folder, replace }: { path: string } & Replace): string 
   }
 }
 
-function meanOfLast(metrics: Metric[]): Pick<Metric, 'loss' | 'top1' | 'top1_control'> {
+function meanOfLast(metrics: Metric[]) {
   const mean = (f: (m: Metric) => number) => metrics.reduce((sum, m) => sum + f(m), 0) / metrics.length;
-  return { loss: mean((m) => m.loss), top1: mean((m) => m.top1), top1_control: mean((m) => m.top1_control ?? 0) };
+  const of = (key: string) => mean(({ figures }) => figures[key] ?? 0);
+  return { loss: mean((m) => m.loss), top1: of('top1'), top1_control: of('top1_control') };
 }
 
 /** Leaves out the result of the training inside the demo, which prints a result of its own. */

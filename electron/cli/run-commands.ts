@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { AppError, fromReport } from '../../shared/errors.ts';
+import { flat } from '../../shared/figures.ts';
 import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
@@ -109,12 +110,12 @@ export function addRunCommands(program: Command): void {
           ].join(', '),
           `${r.step}/${r.total_steps}`,
           fixed(r.last?.loss, 3),
-          r.kind === 'finetune' ? `${percent(r.last?.top1)} (test)` : percent(r.last?.top1),
-          percent(r.last?.top1_control),
+          r.kind === 'finetune' ? `${percent(r.last?.figures.top1)} (test)` : percent(r.last?.figures.top1),
+          percent(r.last?.figures.top1_control),
           dayAndTime(r.created_at),
         ]);
         out.result(
-          runs,
+          runs.map((run) => ({ ...run, last: flat(run.last) })),
           runs.length > 0
             ? table(['run', 'name', 'status', 'step', 'loss', 'look-up', 'control', 'created'], rows)
             : 'No run yet: `conmim pretrain DATASET` starts one.',
@@ -149,10 +150,10 @@ export function addRunCommands(program: Command): void {
             metrics.map((m) => [
               m.step,
               m.loss.toFixed(3),
-              percent(m.top1),
-              percent(m.top1_control),
+              percent(m.figures.top1),
+              percent(m.figures.top1_control),
               m.grad_norm.toFixed(2),
-              fixed(m.rank_teacher, 1),
+              fixed(m.figures.rank_teacher, 1),
               m.images_per_s.toFixed(1),
             ]),
           ),
@@ -171,7 +172,7 @@ export function addRunCommands(program: Command): void {
               )
             : 'No checkpoint yet.',
         ];
-        out.result({ ...run, alarm, notices, metrics, checkpoints, evaluations }, words.join('\n'));
+        out.result({ ...run, alarm, notices, metrics: metrics.map(flat), checkpoints, evaluations }, words.join('\n'));
       }),
     );
 
@@ -334,14 +335,14 @@ export function figures(run: Run, last: Metric | null): string[] {
   if (run.kind === 'finetune') {
     return [
       `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)}), on mixed images and soft labels`,
-      `  accuracy on the test images ${percent(last.top1)}, among the best five ${percent(last.top5)}`,
+      `  accuracy on the test images ${percent(last.figures.top1)}, among the best five ${percent(last.figures.top5)}`,
     ];
   }
   const { symbol, among, loss, top1, top5, control } = guessing;
   return [
     `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${loss.toFixed(3)}, ${symbol} = ${among})`,
-    `  look-up top-1 ${percent(last.top1)}, top-5 ${percent(last.top5)} (chance ${percent(top1)}, ${percent(top5)})`,
-    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.top1_control)} (chance ${percent(control)})`,
+    `  look-up top-1 ${percent(last.figures.top1)}, top-5 ${percent(last.figures.top5)} (chance ${percent(top1)}, ${percent(top5)})`,
+    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.figures.top1_control)} (chance ${percent(control)})`,
   ];
 }
 
@@ -355,7 +356,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
   out.result(
     {
       ...after,
-      last: store.metrics.last(run.id),
+      last: flat(store.metrics.last(run.id)),
       alarm: alarmOfRun(store, after),
       checkpoints: store.checkpoints.list(run.id),
       notices: store.notices.list(run.id),
@@ -390,8 +391,8 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
         // A line of the last steps' mean would hide a step; it is the step's own figures.
         const found =
           run.kind === 'finetune'
-            ? `test accuracy ${percent(m.top1)}`
-            : `look-up ${percent(m.top1)} (control ${percent(m.top1_control)})`;
+            ? `test accuracy ${percent(m.figures.top1)}`
+            : `look-up ${percent(m.figures.top1)} (control ${percent(m.figures.top1_control)})`;
         const line =
           `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  ` +
           `data wait ${percent(m.data_wait)}`;

@@ -1,36 +1,45 @@
 import type { Metric } from '../../shared/run.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
-/** Columns that may be null: not measured at this step. In `MEASURED` a null stands for NaN. */
-const OPTIONAL = ['top1_control', 'rank_student', 'rank_teacher', 'cosine_student', 'cosine_teacher'] as const;
-const MEASURED = [
-  'loss',
-  'top1',
-  'top5',
-  'grad_norm',
-  'lr',
-  'weight_decay',
-  'momentum',
-  'images_per_s',
-  'data_wait',
-] as const;
-const AVERAGED = [...MEASURED, ...OPTIONAL];
-const COLUMNS = ['step', 'epoch', 'time', 'replaced', ...AVERAGED] as const;
+/** Columns whose mean stands for many steps. */
+const AVERAGED = [...['loss', 'grad_norm', 'lr', 'weight_decay', 'momentum', 'images_per_s', 'data_wait']] as const;
+const COLUMNS = ['step', 'epoch', 'time', 'replaced', ...AVERAGED, 'figures'] as const;
 
 /** Steps of a block: the first holds steps 1 to 20. */
 const BLOCK = 20;
 /** Columns of one row made of several. */
 const MEANS = `max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced,
-  ${AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ')}`;
+  ${AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ')}, mean_figures(group_concat(figures)) AS figures`;
 
 const INSERT = `INSERT OR REPLACE INTO metrics (run_id, ${COLUMNS.join(', ')})
   VALUES (@run_id, ${COLUMNS.map((c) => `@${c}`).join(', ')})`;
 const SELECT = `SELECT ${COLUMNS.join(', ')} FROM metrics WHERE run_id = @runId`;
 
+type Row = Omit<Metric, 'figures'> & { figures: string };
+
 /** SQLite has no NaN: it is stored as null. */
-function toMetric(row: Record<string, number | null>): Metric {
-  for (const column of MEASURED) row[column] ??= Number.NaN;
-  return row as unknown as Metric;
+function toMetric({ figures, ...row }: Row): Metric {
+  for (const column of AVERAGED) row[column] ??= Number.NaN;
+  return { ...row, figures: fromJson(figures) };
+}
+
+/** The mean of each figure where it was measured, as JSON. @param records JSON of several, with commas between */
+function meanFigures(records: unknown): string {
+  const sums = new Map<string, { sum: number; n: number }>();
+  for (const record of fromJson(`[${records}]`) as Metric['figures'][]) {
+    for (const key in record) {
+      const mean = sums.get(key) ?? { sum: 0, n: 0 };
+      if (mean.n === 0) sums.set(key, mean);
+      const value = record[key]!;
+      if (value === null) continue;
+      mean.sum += value;
+      mean.n++;
+    }
+  }
+  const means: Metric['figures'] = {};
+  for (const [key, { sum, n }] of sums) means[key] = n === 0 ? null : sum / n;
+  return JSON.stringify(means);
 }
 
 export class Metrics {
@@ -38,13 +47,20 @@ export class Metrics {
 
   constructor(db: Db) {
     this.#db = db;
+    db.function('mean_figures', { deterministic: true }, meanFigures);
   }
 
   /** Adds rows in one transaction; a row of a step that is there replaces it. */
   add(runId: number, metrics: Metric | Metric[]): void {
+    const rows = [metrics].flat();
     const insert = this.#db.prepare(INSERT);
     write(this.#db, () => {
-      for (const metric of [metrics].flat()) insert.run({ ...metric, run_id: runId });
+      for (const metric of rows) insert.run({ ...metric, figures: JSON.stringify(metric.figures), run_id: runId });
+      this.#forgetBlocks(
+        runId,
+        rows.reduce((least, { step }) => Math.min(least, step - 1), Number.MAX_SAFE_INTEGER),
+      );
+      this.#makeBlocks(runId);
     });
   }
 
@@ -53,12 +69,12 @@ export class Metrics {
     return this.#db
       .prepare(`${SELECT} AND step BETWEEN @from AND @to ORDER BY step`)
       .all({ runId, from, to })
-      .map((row) => toMetric(row as Record<string, number | null>));
+      .map((row) => toMetric(row as Row));
   }
 
   last(runId: number): Metric | null {
     const row = this.#db.prepare(`${SELECT} ORDER BY step DESC LIMIT 1`).get({ runId });
-    return row ? toMetric(row as Record<string, number | null>) : null;
+    return row ? toMetric(row as Row) : null;
   }
 
   /** The last `n` rows, by step. */
@@ -66,15 +82,23 @@ export class Metrics {
     return this.#db
       .prepare(`SELECT * FROM (${SELECT} ORDER BY step DESC LIMIT @n) ORDER BY step`)
       .all({ runId, n })
-      .map((row) => toMetric(row as Record<string, number | null>));
+      .map((row) => toMetric(row as Row));
   }
 
-  /** The last row at which features were looked at: rank and mean cosine of the keys are in it. */
-  lastWithFeatures(runId: number): Metric | null {
+  /** The last row that has one of these figures. */
+  lastWith(runId: number, keys: readonly string[]): Metric | null {
+    // Few rows have what is measured seldom: looking for its name is much faster than reading the record.
+    const has = keys.map((_, i) => `(instr(figures, @name${i}) > 0 AND figures ->> @path${i} IS NOT NULL)`);
+    const named = Object.fromEntries(
+      keys.flatMap((key, i) => [
+        [`name${i}`, JSON.stringify(key)],
+        [`path${i}`, `$.${JSON.stringify(key)}`],
+      ]),
+    );
     const row = this.#db
-      .prepare(`${SELECT} AND rank_teacher IS NOT NULL AND cosine_teacher IS NOT NULL ORDER BY step DESC LIMIT 1`)
-      .get({ runId });
-    return row ? toMetric(row as Record<string, number | null>) : null;
+      .prepare(`${SELECT} AND (${has.join(' OR ') || '0'}) ORDER BY step DESC LIMIT 1`)
+      .get({ runId, ...named });
+    return row ? toMetric(row as Row) : null;
   }
 
   count(runId: number): number {
@@ -84,9 +108,7 @@ export class Metrics {
   /** Forgets the steps after `step`: a run that resumes from there makes them again. @returns rows deleted */
   deleteAfter(runId: number, step: number): number {
     return write(this.#db, () => {
-      this.#db
-        .prepare('DELETE FROM metric_blocks WHERE run_id = ? AND block >= ?')
-        .run(runId, Math.floor(step / BLOCK));
+      this.#forgetBlocks(runId, step);
       return this.#db.prepare('DELETE FROM metrics WHERE run_id = ? AND step > ?').run(runId, step).changes;
     });
   }
@@ -118,10 +140,15 @@ export class Metrics {
               WHERE run_id = @runId AND ${column} BETWEEN @low AND @high)
         GROUP BY bucket ORDER BY bucket`)
       .all({ runId, points, low, high })
-      .map((row) => toMetric(row as Record<string, number | null>));
+      .map((row) => toMetric(row as Row));
   }
 
-  /** Blocks of steps that are complete and have none yet. */
+  /** Blocks that hold steps after `step`. */
+  #forgetBlocks(runId: number, step: number) {
+    this.#db.prepare('DELETE FROM metric_blocks WHERE run_id = ? AND block >= ?').run(runId, Math.floor(step / BLOCK));
+  }
+
+  /** Blocks of steps that are complete and have none yet: as steps are added, and for those that an older program added. */
   #makeBlocks(runId: number) {
     write(this.#db, () => {
       const next = this.#db

@@ -21,10 +21,10 @@ import { untrainedState } from './training.ts';
 const BATCH = 32;
 
 /** Accuracy on the test images. */
-interface Accuracy {
+type Accuracy = {
   top1: number;
   top5: number;
-}
+};
 
 /** A fine-tuning: a classifier on a pretrained encoder, trained whole on labelled images. */
 export class FineTuning extends TrainingLoop {
@@ -34,7 +34,7 @@ export class FineTuning extends TrainingLoop {
   /** Class of a training image, by its id. */
   readonly #classOf: Map<number, number>;
   /** As measured last; between measurements the curve keeps it. */
-  #accuracy: Accuracy = { top1: Number.NaN, top5: Number.NaN };
+  #accuracy: Partial<Accuracy> = {};
   #confusion: number[][] = [];
   /** Test images that could not be read in the last test; said once for as many. */
   #leftOut: LeftOut[] = [];
@@ -80,19 +80,10 @@ export class FineTuning extends TrainingLoop {
     mixImages(images, side, mixing);
     const targets = mixTargets(labels, classes, settings.smoothing, mixing);
     const { loss, grad_norm } = this.#engine.step(images, targets, rates, draw('drop path'));
-    return {
-      loss,
-      grad_norm,
-      ...this.#accuracy,
-      top1_control: null,
-      rank_student: null,
-      rank_teacher: null,
-      cosine_student: null,
-      cosine_teacher: null,
-    };
+    return { loss, grad_norm, figures: { ...this.#accuracy } };
   }
 
-  protected override async assess(step: number): Promise<Partial<StepFigures>> {
+  protected override async assess(step: number): Promise<Partial<Accuracy>> {
     if (step !== 1 && !this.hasEnded(this.#tune.settings.evaluate_every) && step !== this.run.total_steps) return {};
     this.#accuracy = await this.#test();
     return this.#accuracy;
@@ -115,7 +106,10 @@ export class FineTuning extends TrainingLoop {
     const checkpoint = this.#checkpoint(checkpoint_id);
     const source = start === 'official' ? this.#checkpoint(source_id) : null;
     const dataset = this.store.datasets.get(this.run.dataset_id!);
-    const scores = { accuracy: this.#accuracy.top1, ...(classes.length > 5 && { accuracy_top5: this.#accuracy.top5 }) };
+    const scores = {
+      accuracy: this.#accuracy.top1!,
+      ...(classes.length > 5 && { accuracy_top5: this.#accuracy.top5! }),
+    };
     this.store.evaluations.addToComparison(group, {
       checkpoint_id: checkpoint?.id ?? null,
       dataset_id: dataset.id,

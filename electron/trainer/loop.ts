@@ -36,10 +36,7 @@ export interface TrainingEvents {
 }
 
 /** What a step itself says; the loop adds when, how fast, and at which rates. */
-export type StepFigures = Omit<
-  Metric,
-  'step' | 'epoch' | 'time' | 'images_per_s' | 'data_wait' | 'replaced' | keyof Rates
->;
+export type StepFigures = Pick<Metric, 'loss' | 'grad_norm' | 'figures'>;
 
 /** What a checkpoint is made of. */
 export interface LoopState {
@@ -139,8 +136,8 @@ export abstract class TrainingLoop {
   /** Everything that a resumption needs. */
   protected abstract state(): LoopState;
   protected abstract dispose(): void;
-  /** What is measured after a step, outside of its time; what it gives replaces the step's own figures. */
-  protected async assess(_step: number): Promise<Partial<StepFigures>> {
+  /** What is measured after a step, outside of its time; what it gives replaces the step's own figures of that key. */
+  protected async assess(_step: number): Promise<Metric['figures']> {
     return {};
   }
   /** After the last step and its checkpoint. */
@@ -194,9 +191,9 @@ export abstract class TrainingLoop {
   async #trainStep(batches: readonly Batch[], began: number): Promise<void> {
     const rates = ratesAt(this.run.config, this.#step, this.run.total_steps, this.run.steps_per_epoch);
     const next = this.#step + 1;
-    const figures = this.takeStep(batches, rates, next);
-    if (!Number.isFinite(figures.loss) || !Number.isFinite(figures.grad_norm))
-      throw this.#diverged(next, figures.loss, rates.lr);
+    const said = this.takeStep(batches, rates, next);
+    if (!Number.isFinite(said.loss) || !Number.isFinite(said.grad_norm))
+      throw this.#diverged(next, said.loss, rates.lr);
     const seconds = (performance.now() - began) / 1000;
     const waited = batches.reduce((sum, b) => sum + b.waitMs, 0) / 1000;
     this.#positions = [this.#positions[1], batches.at(-1)!.next];
@@ -204,8 +201,8 @@ export abstract class TrainingLoop {
     this.#step = next;
     const images = batches.reduce((sum, b) => sum + b.imageIds.length, 0);
     const metric: Metric = {
-      ...figures,
-      ...assessed,
+      ...said,
+      figures: { ...said.figures, ...assessed },
       ...rates,
       step: next,
       epoch: batches.at(-1)!.epoch,
@@ -216,7 +213,7 @@ export abstract class TrainingLoop {
     };
     this.#replaced.times += metric.replaced;
     this.#pending.push(metric);
-    this.#lossSinceCheckpoint.sum += figures.loss;
+    this.#lossSinceCheckpoint.sum += said.loss;
     this.#lossSinceCheckpoint.count++;
     this.#events.onMetric(metric);
   }

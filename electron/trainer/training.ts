@@ -1,6 +1,6 @@
 import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import type { Run } from '../../shared/run.ts';
+import type { Metric, Run } from '../../shared/run.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { hostCopy } from '../engine/host.ts';
@@ -61,12 +61,7 @@ export class Training extends TrainingLoop {
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
     const measure = step === 1 || step % this.run.config.metrics.features_every === 0;
-    const health: Pick<StepFigures, 'rank_student' | 'rank_teacher' | 'cosine_student' | 'cosine_teacher'> = {
-      rank_student: null,
-      rank_teacher: null,
-      cosine_student: null,
-      cosine_teacher: null,
-    };
+    const health: Metric['figures'] = {};
     const { loss, grad_norm, figures } = this.#engine.step(batches, rates, {
       ...(measure && {
         show: (name, tensor) => {
@@ -77,8 +72,7 @@ export class Training extends TrainingLoop {
         },
       }),
     });
-    const { top1, top5, top1_control } = figures;
-    return { loss, grad_norm, top1: top1!, top5: top5!, top1_control: top1_control!, ...health };
+    return { loss, grad_norm, figures: { ...figures, ...health } };
   }
 
   protected override state(): LoopState {

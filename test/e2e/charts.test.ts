@@ -10,6 +10,7 @@ import { hasChromium, inBothThemes, launch, makeImages, Serving, type Window, wh
 
 const LONG = 'a run whose name is far longer than the place where it stands, as names of runs in a long study can be';
 
+const LOOKUPS = { top1: 0.5, top5: 0.8, top1_control: 0.5 };
 function metricsOf(steps: number, at: (step: number) => Partial<Metric> = () => ({})): Metric[] {
   return Array.from({ length: steps }, (_, i) => {
     const step = i + 1;
@@ -19,9 +20,7 @@ function metricsOf(steps: number, at: (step: number) => Partial<Metric> = () => 
         epoch: 0,
         time: 1e12 + step * 250,
         loss: 4 - 2 * (i / steps),
-        top1: 0.5,
-        top5: 0.8,
-        top1_control: 0.5,
+        figures: LOOKUPS,
       },
       ...{
         grad_norm: 1,
@@ -31,7 +30,6 @@ function metricsOf(steps: number, at: (step: number) => Partial<Metric> = () => 
         images_per_s: 100.123456,
       },
       ...{ data_wait: 0.01, replaced: 0 },
-      ...{ rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null },
       ...at(step),
     };
   });
@@ -79,14 +77,24 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
         single: run(
           'single',
           metricsOf(60, (step) =>
-            step === 50 ? { rank_teacher: 7.25, rank_student: 6, cosine_teacher: 0.1, cosine_student: 0.2 } : {},
+            step === 50
+              ? {
+                  figures: {
+                    ...LOOKUPS,
+                    rank_teacher: 7.25,
+                    rank_student: 6,
+                    cosine_teacher: 0.1,
+                    cosine_student: 0.2,
+                  },
+                }
+              : {},
           ),
         ),
         short: run('short', metricsOf(15)),
         long: run(LONG, metricsOf(20)),
         collapsed: run(
           'fallen',
-          metricsOf(60, () => ({ rank_teacher: 1.3, cosine_teacher: 0.23 })),
+          metricsOf(60, () => ({ figures: { ...LOOKUPS, rank_teacher: 1.3, cosine_teacher: 0.23 } })),
           { momentum: { schedule: 'none' } },
         ),
         batch: run('among many', metricsOf(20), { contrast: { dictionary: 'batch' }, train: { batch_size: 32 } }),

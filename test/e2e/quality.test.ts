@@ -17,9 +17,9 @@ const metric = (step: number): Metric => ({
     time: 1e12 + step * 50,
     loss: 4 - 2 * (1 - Math.exp(-step / 3e5)) + Math.sin(step) / 10,
   },
-  ...{ top1: 0.5, top5: 0.8, top1_control: 0.2, grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.996 },
-  ...{ images_per_s: 100, data_wait: 0, replaced: 0, rank_student: null, rank_teacher: step % 50 === 0 ? 30 : null },
-  ...{ cosine_student: null, cosine_teacher: null },
+  figures: { top1: 0.5, top5: 0.8, top1_control: 0.2, ...(step % 50 === 0 && { rank_teacher: 30 }) },
+  ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.996 },
+  ...{ images_per_s: 100, data_wait: 0, replaced: 0 },
 });
 
 /** The longest tasks of the page's main thread while something goes on, ms. */

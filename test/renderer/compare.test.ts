@@ -19,7 +19,7 @@ const run = (id: number, name: string, loss: number | null): RunRow =>
     step: 10,
     tags: [],
     notes: '',
-    last: loss === null ? null : { loss, top1: 0.5, top1_control: null, images_per_s: 9 },
+    last: loss === null ? null : { loss, figures: { top1: 0.5 }, images_per_s: 9 },
   }) as unknown as RunRow;
 const evaluation: Evaluation = {
   ...{ id: 1, checkpoint_id: 1, dataset_id: 1, task: 'knn', created_at: 0 },

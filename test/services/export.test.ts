@@ -265,7 +265,10 @@ describe('what is written, and what is refused', () => {
     store.metrics.add(
       run,
       Array.from({ length: 80 }, (_, i) =>
-        metric(i + 1, { loss: 2 - i / 100, top1: i / 100, top1_control: 0.1, rank_student: i === 54 ? 7.25 : null }),
+        metric(i + 1, {
+          loss: 2 - i / 100,
+          figures: { top1: i / 100, top1_control: 0.1, ...(i === 54 && { rank_student: 7.25 }) },
+        }),
       ),
     );
     const evaluated = {

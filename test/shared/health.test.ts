@@ -13,13 +13,20 @@ const runOf = (config: RunConfigInput = {}) => ({
   }),
   finetune: null as Run['finetune'],
 });
-const steps = (n: number, at: (i: number) => Partial<Metric> = () => ({})): Metric[] =>
-  Array.from({ length: n }, (_, i) => ({
-    ...{ step: 10 * (i + 1), epoch: 0, time: 0, loss: 2, top1: 0.8, top5: 0.9, top1_control: 0.4, grad_norm: 1 },
-    ...{ lr: 1e-3, weight_decay: 0.05, momentum: 0.99, images_per_s: 100, data_wait: 0, replaced: 0 },
-    ...{ rank_student: 40, rank_teacher: 40, cosine_student: 0.01, cosine_teacher: 0.01 },
-    ...at(i),
-  }));
+const FIGURES = {
+  ...{ top1: 0.8, top5: 0.9, top1_control: 0.4 },
+  ...{ rank_student: 40, rank_teacher: 40, cosine_student: 0.01, cosine_teacher: 0.01 },
+};
+type Given = { step?: number; loss?: number } & { [K in keyof typeof FIGURES]?: number | null };
+/** Of a sound run, but for what is given. */
+const steps = (n: number, at: (i: number) => Given = () => ({})): Metric[] =>
+  Array.from({ length: n }, (_, i) => {
+    const { step = 10 * (i + 1), loss = 2, ...figures } = at(i);
+    return {
+      ...{ step, epoch: 0, time: 0, loss, figures: { ...FIGURES, ...figures }, grad_norm: 1, lr: 1e-3 },
+      ...{ weight_decay: 0.05, momentum: 0.99, images_per_s: 100, data_wait: 0, replaced: 0 },
+    };
+  });
 const alarm = (metrics: Metric[], config?: RunConfigInput) => alarmOf(lastStepsOf(metrics), runOf(config));
 
 describe('alarms', () => {

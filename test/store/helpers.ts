@@ -50,9 +50,8 @@ export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow
 
 export function metric(step: number, rest: Partial<Metric> = {}): Metric {
   return {
-    ...{ step, epoch: step / 2, time: 1000 + step, loss: 5 - step / 100, top1: 0.1, top5: 0.5, top1_control: null },
+    ...{ step, epoch: step / 2, time: 1000 + step, loss: 5 - step / 100, figures: { top1: 0.1, top5: 0.5 } },
     ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.99, images_per_s: 20, data_wait: 0.1, replaced: 0 },
-    ...{ rank_student: null, rank_teacher: null, cosine_student: null, cosine_teacher: null },
     ...rest,
   };
 }

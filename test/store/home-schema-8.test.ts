@@ -55,7 +55,9 @@ test.each(expected.runs as Record<string, unknown>[])('run $id, "$name", is show
   if (run.name === 'left running') about.status = 'interrupted' as never;
   expect(got).toMatchObject(about);
   expect(got.metrics).toHaveLength(metrics!.length);
-  expect(got.metrics).toMatchObject(metrics!);
+  // What was not measured was null, and may be missing now.
+  const measured = metrics!.map((row) => Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null)));
+  expect(got.metrics).toMatchObject(measured);
   expect(got.checkpoints).toMatchObject(checkpoints!);
   expect(got.evaluations).toMatchObject(evaluations!);
 });

@@ -218,7 +218,7 @@ describe('metrics', () => {
     const { store, run } = newStore();
     const rows = [
       metric(1),
-      metric(2, { rank_student: 3.25, cosine_teacher: -0.5, replaced: 2 }),
+      metric(2, { figures: { top1: 0, rank_student: 3.25, cosine_teacher: -0.5, 'of "any" name': null }, replaced: 2 }),
       metric(3, { loss: Number.NaN }),
     ];
     store.metrics.add(run.id, rows.slice(1));
@@ -233,12 +233,17 @@ describe('metrics', () => {
   test('are sampled by means of neighbours', () => {
     const { store, run } = newStore();
     const rows = Array.from({ length: 1000 }, (_, i) =>
-      metric(i + 1, { loss: i + 1, rank_student: i % 50 ? null : i, replaced: 1 }),
+      metric(i + 1, {
+        loss: i + 1,
+        figures: { top1: i / 1000, none: null, ...(i % 50 ? {} : { rank: i }) },
+        replaced: 1,
+      }),
     );
     store.metrics.add(run.id, rows);
     const sampled = store.metrics.sampled(run.id, 10);
     expect(sampled.map((m) => m.step)).toEqual([100, 200, 300, 400, 500, 600, 700, 800, 900, 1000]);
-    expect(sampled[0]).toMatchObject({ loss: 50.5, rank_student: 25, replaced: 100, top1_control: null });
+    expect(sampled[0]).toMatchObject({ loss: 50.5, replaced: 100 });
+    expect(sampled[0]!.figures).toEqual({ top1: expect.closeTo(0.0495, 12), none: null, rank: 25 });
     expect(store.metrics.sampled(run.id, 2000)).toEqual(rows);
   });
 });

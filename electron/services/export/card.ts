@@ -3,7 +3,7 @@ import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
 import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
-import type { Metric, Run } from '../../../shared/run.ts';
+import type { Run } from '../../../shared/run.ts';
 import { count, fixed, percent } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { VERSION } from '../../files/project.ts';
@@ -166,7 +166,7 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
   const last = recent.at(-1);
   const picture = `![Loss, and look-ups beside their control, by step](<${curve}>)`;
   if (!last) return picture;
-  const seen = (key: keyof Metric) => recent.findLast((metric) => metric[key] !== null)?.[key];
+  const seen = (key: string) => recent.findLast(({ figures }) => (figures[key] ?? null) !== null)?.figures[key];
   const guessing = guessingOf(checkpoint);
   const which =
     `On the batch of step ${count(last.step)}, as it was trained on ` +
@@ -175,11 +175,11 @@ function curve(store: Store, { checkpoint, curve }: CardSubject): string {
     ['', 'Value', 'Guessing'],
     [
       ['Loss, nats', fixed(last.loss, 3), fixed(guessing.loss, 3)],
-      ['Look-ups, top-1', percent(last.top1), percent(guessing.top1)],
-      ['Look-ups, top-5', percent(last.top5), percent(guessing.top5)],
+      ['Look-ups, top-1', percent(last.figures.top1), percent(guessing.top1)],
+      ['Look-ups, top-5', percent(last.figures.top5), percent(guessing.top5)],
       [
         "Control: top-1 among another image's keys, what position alone gives",
-        percent(last.top1_control),
+        percent(last.figures.top1_control),
         percent(guessing.control),
       ],
       ['Effective rank of features, student', fixed(seen('rank_student'), 1), ''],

@@ -17,8 +17,12 @@ export function curveSvg(store: Store, checkpoint: Checkpoint): string | null {
     level(`ln ${guessing.among}: guessing`, guessing.loss),
   ]);
   const lookups = chartSvg('Look-ups of masked patches', 'step', 'share that is right', [
-    { label: 'top-1', x, y: metrics.map((m) => m.top1) },
-    { label: "top-1 among another image's keys (position alone)", x, y: metrics.map((m) => m.top1_control) },
+    { label: 'top-1', x, y: metrics.map((m) => m.figures.top1 ?? null) },
+    {
+      label: "top-1 among another image's keys (position alone)",
+      x,
+      y: metrics.map((m) => m.figures.top1_control ?? null),
+    },
     level(`1/${guessing.among}: guessing`, guessing.top1),
   ]);
   const height = loss.height + lookups.height;

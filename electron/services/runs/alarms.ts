@@ -6,7 +6,9 @@ import type { Store } from '../../store/store.ts';
 export function alarmOfRun(store: Store, run: Run): Sign | null {
   if (run.kind !== 'pretrain') return null;
   const metrics = store.metrics.tail(run.id, 10);
-  const seen = store.metrics.lastWithFeatures(run.id);
-  const keys = seen ? { step: seen.step, rank: seen.rank_teacher!, cosine: seen.cosine_teacher! } : null;
+  const seen = store.metrics.lastWith(run.id, ['rank_teacher', 'cosine_teacher']);
+  const keys = seen
+    ? { step: seen.step, rank: seen.figures.rank_teacher!, cosine: seen.figures.cosine_teacher! }
+    : null;
   return alarmOf({ metrics, keys }, run);
 }

@@ -13,6 +13,7 @@ import { preparedChecksums } from './0011-prepared-checksums.ts';
 import { notices } from './0012-notices.ts';
 import { featureChecksums } from './0013-feature-checksums.ts';
 import { leftOut } from './0014-left-out.ts';
+import { figures } from './0015-figures.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -30,4 +31,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   notices,
   featureChecksums,
   leftOut,
+  figures,
 ];

@@ -92,9 +92,9 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
 const measured = ({ last, kind }: RunRow) => ({
   loss: kind === 'finetune' ? null : (last?.loss ?? null),
   class_loss: kind === 'finetune' ? (last?.loss ?? null) : null,
-  top1: kind === 'finetune' ? null : (last?.top1 ?? null),
-  accuracy: kind === 'finetune' ? (last?.top1 ?? null) : null,
-  top1_control: last?.top1_control ?? null,
+  top1: kind === 'finetune' ? null : (last?.figures.top1 ?? null),
+  accuracy: kind === 'finetune' ? (last?.figures.top1 ?? null) : null,
+  top1_control: last?.figures.top1_control ?? null,
   images_per_s: last?.images_per_s ?? null,
 });
 
