@@ -13,6 +13,7 @@ import { ensureNode } from './bootstrap/node.mjs';
 import { ensurePackages } from './bootstrap/packages.mjs';
 import { ROOT } from './bootstrap/paths.mjs';
 import { Sentence, say } from './bootstrap/say.mjs';
+import { ensureScan } from './bootstrap/scan.mjs';
 import { ensureTensorFlow } from './bootstrap/tensorflow.mjs';
 import { unwritable } from './bootstrap/work.mjs';
 
@@ -40,6 +41,7 @@ async function main([command, ...args]) {
     verify: command === 'setup' && args.includes('--verify'),
   });
   await ensureKernels(node);
+  await ensureScan();
   const bin = (name, file) => join(ROOT, 'node_modules', name, file);
   switch (command) {
     case 'setup':

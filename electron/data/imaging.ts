@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { addonPath } from '../files/addon.ts';
+import { addonPath } from '../files/built.ts';
 
 /**
  * The loader's arithmetic as tools/native/imaging computes it: the same bytes as the functions of augment-ops.ts and

@@ -6,7 +6,7 @@ import type { BackendInfo, BackendName } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { useCompiledKernels } from '../engine/kernels/device.ts';
 import { multiplyFloats, widenProducts } from '../engine/kernels/matrices.ts';
-import { addonPath } from '../files/addon.ts';
+import { addonPath } from '../files/built.ts';
 import { type Plan, planBackends } from './choice.ts';
 import { hasBf16, packageVersion } from './machine.ts';
 import { type RuntimeChoice, runtimeChoice } from './runtime-folder.ts';

@@ -21,7 +21,7 @@ import * as residual from '../../electron/engine/kernels/residual.ts';
 import * as softmax from '../../electron/engine/kernels/softmax.ts';
 import * as sums from '../../electron/engine/kernels/sums.ts';
 import * as update from '../../electron/engine/kernels/update.ts';
-import { addonPath } from '../../electron/files/addon.ts';
+import { addonPath } from '../../electron/files/built.ts';
 import { type CompiledKernels, loadBackend } from '../../electron/runtime/backend.ts';
 import { hasBf16 } from '../../electron/runtime/machine.ts';
 
