@@ -25,7 +25,7 @@ const MAY: Record<string, string[]> = {
   'electron/bench': [...BELOW_SERVICES, 'electron/services'],
   // Composition roots of processes: nothing imports them, they are started.
   'electron/workers': [...BELOW_SERVICES, 'electron/services', 'electron/bench'],
-  'electron/shell': ['shared'],
+  'electron/shell': ['shared', 'electron/files'],
   'electron/ipc': ['shared', 'electron/files', 'electron/services', 'electron/store', 'electron/shell'],
   'electron/cli': [
     ...['shared', 'electron/files', 'electron/processes', 'electron/runtime', 'electron/services', 'electron/bench'],

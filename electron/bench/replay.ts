@@ -75,7 +75,7 @@ export async function replay(folder: string, to: string, how: Replace = { replac
   const write = (name: string, tensors: StateDict) =>
     writeSafetensors(join(to, `${name}.safetensors`), tensors, undefined, how);
   const writeJson = (name: string, value: unknown) =>
-    writeWhole(join(to, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
+    writeWhole(join(to, name), `${JSON.stringify(value, null, 1)}\n`, how);
 
   const student = load(folder, `${of.networks.student}.init`);
   const teacher = of.networks.teacher === undefined ? student : load(folder, `${of.networks.teacher}.init`);
