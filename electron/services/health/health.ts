@@ -5,9 +5,9 @@ import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
-import { poolTokens } from '../evaluation/classes.ts';
 import { contestants } from '../evaluation/contestants.ts';
 import { askBatches, chanceIn, heldOutImages } from '../evaluation/lookups.ts';
+import { poolTokens } from '../ground/extract.ts';
 import {
   alignment,
   DEAD,
@@ -106,7 +106,7 @@ export async function measureHealth(
       const sum = await askBatches(asked, load('student'), load('teacher'), images, reader, signal, (batch, done) => {
         const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
         parts.keys.push(keys);
-        parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, K, config.model.embed_dim).mean);
+        parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, config.model).mean);
         batch.mask.forEach((masked, patch) => {
           if (!masked) return;
           pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
