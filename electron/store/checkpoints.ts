@@ -10,6 +10,7 @@ import { Metrics } from './metrics.ts';
 import { Needs } from './needs.ts';
 import { type Db, isDamage, write } from './open.ts';
 import { giveBack } from './space.ts';
+import { storedConfig } from './stored-config.ts';
 import { checksumOfCheckpoint, checksumOfTensor } from './tensor-checksums.ts';
 
 export interface NewCheckpoint {
@@ -37,13 +38,13 @@ function toCheckpoint(row: Row): Checkpoint {
     ...row,
     has_optimizer: row.has_optimizer === 1,
     is_best: row.is_best === 1,
-    config: parsed(row, row.config),
+    config: parsed(row, () => storedConfig(row.config)),
   };
 }
 
-function parsed<T>({ id, step }: Pick<Row, 'id' | 'step'>, json: string): T {
+function parsed<T>({ id, step }: Pick<Row, 'id' | 'step'>, read: () => T): T {
   try {
-    return JSON.parse(json);
+    return read();
   } catch (error) {
     throw new AppError(
       'bad-file',
@@ -142,7 +143,7 @@ export class Checkpoints {
     if (!row) throw withoutCheckpoint(id);
     const kept = this.#db.prepare('SELECT config, state, crc32 FROM checkpoints WHERE id = ?').get(id) as Settings;
     if (!isSettingsSound(kept)) throw this.#damaged(id, SETTINGS_DIFFER);
-    return { ...toCheckpoint(row), state: parsed(row, kept.state) };
+    return { ...toCheckpoint(row), state: parsed(row, () => JSON.parse(kept.state)) };
   }
 
   /** The run that it is of. @throws AppError not-found */
@@ -176,6 +177,7 @@ export class Checkpoints {
    */
   load(id: number, part: TensorPart): StateDict {
     const tensors: StateDict = new Map();
+    this.#requireWhole(id);
     for (const row of this.#rows(id, part)) tensors.set(row.name, this.#sound(id, part, row));
     if (tensors.size === 0) throw this.#withoutPart(id, part);
     return tensors;
@@ -185,6 +187,7 @@ export class Checkpoints {
   source(id: number, part: TensorPart): TensorSource {
     const isKept = this.#db.prepare('SELECT 1 FROM tensors WHERE checkpoint_id = ? AND part = ?').get(id, part);
     if (!isKept) throw this.#withoutPart(id, part);
+    this.#requireWhole(id);
     const one = this.#db.prepare(`${TENSORS} AND name = ?`);
     return {
       get: (name) => {
@@ -203,6 +206,21 @@ export class Checkpoints {
       yield* this.#db.prepare(`${TENSORS} ORDER BY t.id`).iterate(id, part) as Iterable<TensorRow>;
     } catch (error) {
       throw isDamage(error) ? this.#damaged(id, unreadable(part, error)) : error;
+    }
+  }
+
+  /** A damaged page can hide a tensor, which no checksum of the others tells. @throws AppError bad-file */
+  #requireWhole(id: number): void {
+    try {
+      const row = this.#db
+        .prepare(
+          `SELECT bytes, (SELECT coalesce(sum(length(data)), 0) FROM tensors WHERE checkpoint_id = c.id) AS there
+           FROM checkpoints c WHERE id = ?`,
+        )
+        .get(id) as { bytes: number; there: number } | undefined;
+      if (row && row.bytes !== row.there) throw this.#damaged(id, notWhole(row.bytes, row.there));
+    } catch (error) {
+      throw isDamage(error) ? this.#damaged(id, unreadable(null, error)) : error;
     }
   }
 
@@ -249,7 +267,7 @@ export class Checkpoints {
           read += tensor.data.byteLength;
         }
       }
-      if (read !== bytes) return { ...found, why: `It was written with ${bytes} bytes of tensors; ${read} are there.` };
+      if (read !== bytes) return { ...found, why: notWhole(bytes, read) };
       return { ...found, why: null };
     } catch (error) {
       if (isDamage(error)) return { ...found, why: unreadable(null, error) };
@@ -364,6 +382,10 @@ const isSettingsSound = ({ crc32, ...kept }: Settings) => crc32 === null || crc3
 
 const unreadable = (part: TensorPart | null, error: unknown) =>
   `Its ${part ? `${part} ` : ''}tensors cannot be read: ${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message}.`;
+
+/** That tensors are missing, or are too many. */
+const notWhole = (written: number, there: number) =>
+  `It was written with ${written} bytes of tensors; ${there} are there.`;
 
 /** What is wrong with a tensor that was read; null where no damage was found. */
 function faultOf(part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {
