@@ -11,7 +11,7 @@ import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
 import { replacedNotice } from '../../electron/trainer/replaced.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { trainEmpty as train } from '../harness/empty-training.ts';
 
 const CONFIG = runConfigSchema.parse({
@@ -80,7 +80,8 @@ test('the same images from another place are no others; an older checkpoint is c
   expect(await train(store, id, 3)).toEqual([]);
 
   const hash = createHash('sha256');
-  for (const row of store.images.list(1)) hash.update(`${row.id}\0${join(root, 'moved', row.path)}\0`);
+  // By row, as older programs did; the order of an import's rows is that in which its files were read.
+  for (const row of store.images.list(1).sort((a, b) => a.id - b.id)) hash.update(`${row.id}\0${join(root, 'moved', row.path)}\0`);
   const older = raw.prepare(`
     UPDATE checkpoints SET crc32 = NULL, state = json_set(json_remove(state, '$.content'), '$.data', ?)`);
   older.run(hash.digest('hex'));
