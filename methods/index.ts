@@ -1,11 +1,64 @@
-/** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS = ['conmim', 'mae'] as const;
-export type MethodName = (typeof METHODS)[number];
-/** What a run, or a fixture, that names no method was made by: there was one method once. */
-export const FIRST_METHOD: MethodName = 'conmim';
+import type { z } from 'zod';
+import type { ProjectorConfig, RunConfig } from '../shared/config.ts';
+import { AppError } from '../shared/errors.ts';
+import type { LookupConfig, Preset, Recipe } from '../shared/method.ts';
+import { schemaOf } from '../shared/method-schema.ts';
+import type { Uniform } from '../shared/random.ts';
+import { recipe as conmim } from './conmim/method.ts';
+import { recipe as mae } from './mae/method.ts';
 
-/** A file of a method's folder, loaded when it is asked for. */
-export async function loadOf<T>(method: MethodName, file: string): Promise<T> {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return (await import(new URL(`./${method}/${file}.${ending}`, import.meta.url).href)) as T;
+/** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
+export const METHODS: readonly Recipe[] = [conmim, mae];
+/** What a run, or a fixture, that names no method was made by: there was one method once. */
+export const FIRST_METHOD = conmim.name;
+
+const byName = new Map(METHODS.map((method) => [method.name, { method, schema: schemaOf(method) }]));
+const nameIn = (config: unknown): string =>
+  String((config as { method?: { name?: unknown } } | null)?.method?.name ?? FIRST_METHOD);
+
+/** The method of a configuration, or of a name; null for one that is not here. */
+export const findMethod = (of: string | { method?: { name: string } }): Recipe | null =>
+  byName.get(typeof of === 'string' ? of : nameIn(of))?.method ?? null;
+
+/** The method of a configuration that was read. */
+export const methodOf = (config: RunConfig): Recipe => findMethod(config)!;
+
+/** The schema by which a configuration is read: of the method that it names. Where there is no such method, the first's. */
+export const schemaFor = (config: unknown): z.ZodType<RunConfig> =>
+  (byName.get(nameIn(config)) ?? byName.get(FIRST_METHOD)!).schema;
+
+/** A complete configuration from any part of one. @throws ZodError */
+export const parseRunConfig = (config: unknown): RunConfig => schemaFor(config).parse(config);
+
+/** What look-ups of a run's networks are asked with. @throws AppError bad-input for a method that has none */
+export function lookupsOf(config: RunConfig): LookupConfig {
+  const { title, lookups } = methodOf(config);
+  if (lookups) return lookups(config);
+  throw new AppError(
+    'bad-input',
+    `${title} has no look-ups.`,
+    'It trains no network that a masked patch could be looked up with.',
+    'Ask for its tokens: neighbours, maps, probes and evaluations are made of these.',
+  );
 }
+
+/** The projector of a run's networks. @throws AppError bad-input where they have none */
+export function projectorOf(config: RunConfig): ProjectorConfig {
+  if (config.projector) return config.projector;
+  const { title } = methodOf(config);
+  throw new AppError('bad-input', `${title} trains no projector.`, '', 'Choose tokens, or the features of a block.');
+}
+
+/** A mask as the run draws it, `[K]`, 1 = hidden; null for a method that hides nothing. */
+export function drawMask(config: RunConfig, random: Uniform): Uint8Array | null {
+  const { image_size, patch_size } = config.model;
+  const shape = { grid: image_size / patch_size, patchSize: patch_size, imageSize: image_size };
+  return methodOf(config).mask?.(config, shape, random) ?? null;
+}
+
+/** Every preset of the program, each with its method's name. */
+export const PRESETS: readonly Preset[] = METHODS.flatMap(({ name, presets }) =>
+  presets.map((preset) => ({ ...preset, config: { method: { name }, ...preset.config } })),
+);
+/** What a newcomer gets. */
+export const DEFAULT_PRESET = METHODS[0]!.defaultPreset;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 
 /**
- * The configuration of a run: every field with its default, unit and source. Names in `code` in a description are
+ * The configuration of a run: every field of the common sections, and of those that several methods have, with its
+ * default, unit and source. Names in `code` in a description are
  * those of the published code (run_conmim_pretraining.py, datasets.py, masking_generator.py of TencentARC/ConMIM);
  * "paper" is arXiv 2205.09616.
  */
@@ -28,7 +29,7 @@ export const modelSchema = z.strictObject({
   num_heads: positiveInt().max(64).default(6).describe('attention heads; must divide embed_dim'),
   mlp_ratio: z.number().positive().max(16).default(4).describe('hidden width of the MLP over embed_dim'),
   position: z
-    .enum(['shared-relative-bias', 'absolute', 'none'])
+    .enum(['shared-relative-bias', 'absolute', 'fixed-sincos', 'none'])
     .default('shared-relative-bias')
     .describe('how a token knows its place (`rel_pos_bias`, `abs_pos_emb`); small data needs absolute'),
   layer_scale_init: z
@@ -59,14 +60,6 @@ export const projectorSchema = z.strictObject({
     .describe("share of a batch in BatchNorm's running statistics"),
 });
 
-export const contrastSchema = z.strictObject({
-  temperature: z.number().positive().max(10).default(0.1).describe('softmax temperature (`temp`; paper, eq. 3)'),
-  dictionary: z
-    .enum(['image', 'batch'])
-    .default('image')
-    .describe("where keys come from: the query's own image (the paper's choice), or every image of the micro-batch"),
-});
-
 export const maskSchema = z.strictObject({
   kind: z.enum(['random_mps32', 'block', 'uniform']).default('random_mps32').describe('mask generator (`mask_type`)'),
   ratio: z.number().gt(0).lt(1).default(0.75).describe('share of patches that are masked (`mask_ratio`)'),
@@ -79,16 +72,6 @@ export const maskSchema = z.strictObject({
     .nullable()
     .default(null)
     .describe('largest block, patches; null for no limit (`max_mask_patches_per_block`)'),
-});
-
-export const viewsSchema = z.strictObject({
-  teacher: z
-    .enum(['strong', 'weak', 'same'])
-    .default('strong')
-    .describe(
-      "the teacher's full image: strong augmentation, weak, or the very pixels of the student's view (paper, asymmetric perturbation)",
-    ),
-  student: z.enum(['weak', 'strong']).default('weak').describe("the student's masked image"),
 });
 
 export const momentumSchema = z.strictObject({
@@ -251,60 +234,74 @@ export const metricsSchema = z.strictObject({
   features_every: positiveInt().default(50).describe('steps between measurements of effective rank and mean cosine'),
 });
 
-export const runConfigSchema = z
-  .strictObject({
-    model: modelSchema.prefault({}),
-    projector: projectorSchema.prefault({}),
-    contrast: contrastSchema.prefault({}),
-    mask: maskSchema.prefault({}),
-    views: viewsSchema.prefault({}),
-    momentum: momentumSchema.prefault({}),
-    augment: augmentSchema.prefault({}),
-    optimizer: optimizerSchema.prefault({}),
-    train: trainSchema.prefault({}),
-    data: dataSchema.prefault({}),
-    checkpoint: checkpointSchema.prefault({}),
-    metrics: metricsSchema.prefault({}),
-  })
-  .superRefine((c, ctx) => {
-    const refuse = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message });
-    const { image_size, patch_size, embed_dim, num_heads } = c.model;
-    if (image_size % patch_size !== 0) {
-      const nearest = Math.max(1, Math.round(image_size / patch_size)) * patch_size;
-      refuse(['model', 'image_size'], `must be a multiple of model.patch_size (${patch_size}); nearest: ${nearest}`);
-      return;
-    }
-    const grid = image_size / patch_size;
-    if (grid < 2) refuse(['model', 'patch_size'], `leaves a single patch; nearest: ${Math.floor(image_size / 2)}`);
-    if (embed_dim % num_heads !== 0) {
-      const nearest = Math.max(1, Math.round(embed_dim / num_heads)) * num_heads;
-      refuse(['model', 'embed_dim'], `must be a multiple of model.num_heads (${num_heads}); nearest: ${nearest}`);
-    }
-    if (c.mask.kind === 'random_mps32') {
-      if (c.mask.unit % patch_size !== 0 || image_size % c.mask.unit !== 0) {
-        const units = [...Array(grid).keys()]
-          .map((i) => (i + 1) * patch_size)
-          .filter((u) => image_size % u === 0 && u < image_size);
-        const nearest = units.sort((a, b) => Math.abs(a - c.mask.unit) - Math.abs(b - c.mask.unit))[0];
-        refuse(
-          ['mask', 'unit'],
-          `must be a multiple of model.patch_size (${patch_size}) that divides model.image_size (${image_size}); nearest: ${nearest}`,
-        );
-      }
-    }
-    if (c.data.prepared !== null && c.data.prepared < image_size)
-      refuse(['data', 'prepared'], `must not be below model.image_size; nearest: ${image_size}`);
-    if (c.optimizer.min_lr > c.optimizer.lr)
-      refuse(['optimizer', 'min_lr'], `must not be above optimizer.lr; nearest: ${c.optimizer.lr}`);
-  });
+/** Sections that every run has, whatever its method. */
+export const commonSections = {
+  model: modelSchema.prefault({}),
+  augment: augmentSchema.prefault({}),
+  optimizer: optimizerSchema.prefault({}),
+  train: trainSchema.prefault({}),
+  data: dataSchema.prefault({}),
+  checkpoint: checkpointSchema.prefault({}),
+  metrics: metricsSchema.prefault({}),
+};
+const commonSchema = z.strictObject(commonSections);
+export type CommonConfig = z.output<typeof commonSchema>;
 
-/** A complete, valid configuration. */
-export type RunConfig = z.output<typeof runConfigSchema>;
+/** Says what is wrong with a field of a configuration. */
+export type Refuse = (path: [section: string, field: string], message: string) => void;
+
+/** What no single field of the common sections can say. */
+export function checkCommon({ model, data, optimizer }: CommonConfig, refuse: Refuse): void {
+  const { image_size, patch_size, embed_dim, num_heads } = model;
+  if (image_size % patch_size !== 0) {
+    const nearest = Math.max(1, Math.round(image_size / patch_size)) * patch_size;
+    refuse(['model', 'image_size'], `must be a multiple of model.patch_size (${patch_size}); nearest: ${nearest}`);
+    return;
+  }
+  if (image_size / patch_size < 2)
+    refuse(['model', 'patch_size'], `leaves a single patch; nearest: ${Math.floor(image_size / 2)}`);
+  if (embed_dim % num_heads !== 0) {
+    const nearest = Math.max(1, Math.round(embed_dim / num_heads)) * num_heads;
+    refuse(['model', 'embed_dim'], `must be a multiple of model.num_heads (${num_heads}); nearest: ${nearest}`);
+  }
+  if (data.prepared !== null && data.prepared < image_size)
+    refuse(['data', 'prepared'], `must not be below model.image_size; nearest: ${image_size}`);
+  if (optimizer.min_lr > optimizer.lr)
+    refuse(['optimizer', 'min_lr'], `must not be above optimizer.lr; nearest: ${optimizer.lr}`);
+}
+
+/** That a mask's units fit the image. */
+export function checkMask(mask: MaskConfig, { image_size, patch_size }: ModelConfig, refuse: Refuse): void {
+  if (mask.kind !== 'random_mps32' || image_size % patch_size !== 0) return;
+  if (mask.unit % patch_size === 0 && image_size % mask.unit === 0) return;
+  const units = [...Array(image_size / patch_size).keys()]
+    .map((i) => (i + 1) * patch_size)
+    .filter((u) => image_size % u === 0 && u < image_size);
+  const nearest = units.sort((a, b) => Math.abs(a - mask.unit) - Math.abs(b - mask.unit))[0];
+  refuse(
+    ['mask', 'unit'],
+    `must be a multiple of model.patch_size (${patch_size}) that divides model.image_size (${image_size}); nearest: ${nearest}`,
+  );
+}
+
+/**
+ * A complete, valid configuration: the common sections, and those that its method has beside them, of which only what
+ * several methods share is known here. A method's own code reads the rest.
+ */
+export type RunConfig = CommonConfig & {
+  method: { name: string };
+  mask?: { ratio: number };
+  projector?: ProjectorConfig;
+  momentum?: MomentumConfig;
+};
 /** What a user writes: any part of it. */
-export type RunConfigInput = z.input<typeof runConfigSchema>;
-export type ModelConfig = RunConfig['model'];
-export type ProjectorConfig = RunConfig['projector'];
-export type MaskConfig = RunConfig['mask'];
+export type RunConfigInput = z.input<typeof commonSchema> & { method?: { name: string } } & {
+  [section: string]: unknown;
+};
+export type ModelConfig = z.output<typeof modelSchema>;
+export type ProjectorConfig = z.output<typeof projectorSchema>;
+export type MaskConfig = z.output<typeof maskSchema>;
+export type MomentumConfig = z.output<typeof momentumSchema>;
 export type AugmentConfig = RunConfig['augment'];
 export type OptimizerConfig = RunConfig['optimizer'];
 
@@ -312,3 +309,6 @@ export type OptimizerConfig = RunConfig['optimizer'];
 export const gridOf = (model: Pick<ModelConfig, 'image_size' | 'patch_size'>) => model.image_size / model.patch_size;
 /** K: patches of an image, and so keys of its dictionary. */
 export const patchesOf = (model: Pick<ModelConfig, 'image_size' | 'patch_size'>) => gridOf(model) ** 2;
+/** Whether positions are added to the tokens, learned or fixed. */
+export const hasPositions = ({ position }: Pick<ModelConfig, 'position'>) =>
+  position === 'absolute' || position === 'fixed-sincos';

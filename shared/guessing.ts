@@ -1,4 +1,5 @@
 import { patchesOf, type RunConfig } from './config.ts';
+import type { LookupConfig } from './method.ts';
 
 /** What guessing gives, to compare figures with. */
 export interface Guessing {
@@ -25,16 +26,13 @@ export function guessingOf(
     config,
     finetune = null,
   }: {
-    config: Pick<RunConfig, 'model'> & {
-      contrast: Pick<RunConfig['contrast'], 'dictionary'>;
-      train: Pick<RunConfig['train'], 'batch_size'>;
-    };
+    config: Pick<RunConfig, 'model' | 'train'>;
     finetune?: { classes: readonly string[] } | null;
   },
   batch = config.train.batch_size,
 ): Guessing {
   const K = patchesOf(config.model);
-  const isBatch = config.contrast.dictionary === 'batch';
+  const isBatch = (config as Partial<LookupConfig>).contrast?.dictionary === 'batch';
   const among = finetune ? Math.max(1, finetune.classes.length) : isBatch ? K * batch : K;
   return {
     among,

@@ -1,6 +1,7 @@
-import type { RunConfig } from './config.ts';
+import type { RunConfig as AnyConfig, MomentumConfig } from './config.ts';
 import { patchesOf } from './config.ts';
 import { guessingOf, lossWords } from './guessing.ts';
+import type { LookupConfig } from './method.ts';
 import type { Metric, Run } from './run.ts';
 import { percent } from './words.ts';
 
@@ -21,6 +22,10 @@ export const SIGN_WORDS: Record<Sign['kind'], string> = {
   'forgets-position': 'forgets position',
   'position-alone': 'position alone',
 };
+
+/** Of a method that has look-ups. */
+type RunConfig = AnyConfig & LookupConfig & { momentum: MomentumConfig; views: { teacher: string } };
+const hasLookups = (config: AnyConfig): config is RunConfig => 'contrast' in config;
 
 type Judged = Pick<Run, 'config'> & { finetune: Run['finetune'] };
 
@@ -71,7 +76,7 @@ export function lastStepsOf(metrics: readonly Metric[]): LastSteps {
 export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null {
   const { config, finetune } = run;
   const last = metrics.slice(-LAST);
-  if (finetune || last.length < LAST) return null;
+  if (finetune || last.length < LAST || !hasLookups(config)) return null;
   const width = config.projector.out;
   const rows = patchesOf(config.model) * config.train.batch_size;
   // The first step's keys are those of a network that has learned nothing: it cannot have collapsed.
@@ -105,7 +110,8 @@ export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null 
 
 /** What a whole curve tells beside that; nothing where something is wrong by the last steps. */
 export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
-  if (run.finetune || alarmOf(lastStepsOf(metrics), run)) return [];
+  const { config } = run;
+  if (run.finetune || !hasLookups(config) || alarmOf(lastStepsOf(metrics), run)) return [];
   const controls = metrics.flatMap(({ figures: { top1_control: c, top1: t } }) =>
     isNumber(c) && isNumber(t) ? [{ c, gap: t - c }] : [],
   );
@@ -113,7 +119,7 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
     isNumber(rank) && step !== 1 ? [rank] : [],
   );
   // Where the dictionary is the batch, look-ups are among more keys than their control: the two cannot be subtracted.
-  const isComparable = run.config.contrast.dictionary === 'image';
+  const isComparable = config.contrast.dictionary === 'image';
   if (isComparable && controls.length >= 2 * LAST) {
     const top1 = mean(metrics.slice(-LAST).map((m) => m.figures.top1 ?? Number.NaN));
     const control = mean(controls.slice(-LAST).map(({ c }) => c));
@@ -134,18 +140,18 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
         },
       ];
   }
-  const rising = risingOf(metrics, ranks, run.config);
+  const rising = risingOf(metrics, ranks, config);
   if (rising) return [rising];
   if (isComparable && controls.length >= 2 * LAST) {
     const control = mean(controls.slice(-LAST).map(({ c }) => c));
     const gap = mean(controls.slice(-LAST).map((x) => x.gap));
-    if (gap < 0.02 && control > 3 / patchesOf(run.config.model))
+    if (gap < 0.02 && control > 3 / patchesOf(config.model))
       return [
         {
           kind: 'position-alone',
           level: 'note',
           text: `Look-ups are no better than with another image's keys: so far position alone is learned.`,
-          advice: contentful(run.config),
+          advice: contentful(config),
         },
       ];
   }
@@ -206,7 +212,8 @@ const asAdvice = (causes: readonly string[]) =>
   `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes.join('; ')}. Then train it anew.`;
 
 /** What to do about a collapse: the settings of this very run that lead to one, or those that are nearest to it. */
-export function steadier(config: RunConfig): string {
+export function steadier(any: AnyConfig): string {
+  const config = any as RunConfig;
   const causes = unsteady(config);
   if (causes.length > 0) return asAdvice(causes);
   const { momentum, optimizer } = config;
@@ -217,7 +224,8 @@ export function steadier(config: RunConfig): string {
 }
 
 /** What to do where nothing is learned. */
-export function livelier(config: RunConfig): string {
+export function livelier(any: AnyConfig): string {
+  const config = any as RunConfig;
   const { model, optimizer, contrast, train } = config;
   const causes = [
     contrast.temperature > 0.5
@@ -236,7 +244,8 @@ export function livelier(config: RunConfig): string {
 }
 
 /** What makes content worth more than position. */
-export function contentful({ augment, views, mask }: RunConfig): string {
+export function contentful(config: AnyConfig): string {
+  const { augment, views, mask } = config as RunConfig;
   const [, most] = augment.crop_scale;
   const crops =
     most > 0.3

@@ -1,11 +1,16 @@
 import type { z } from 'zod';
-import type { RunConfig, RunConfigInput } from './config.ts';
+import type { MaskConfig, ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
 import type { Metric } from './run.ts';
 
-/** What the house asks of a method's description (methods/NAME/method.ts). It is plain data and pure functions: no tensors. */
-export interface Method {
+/**
+ * What the house asks of a method's description (methods/NAME/method.ts). It is plain data and pure functions: no tensors.
+ */
+export interface Method extends Recipe, Account {}
+
+/** How a method is chosen and configured, and what it makes of images. */
+export interface Recipe {
   /** Name of its folder, and of `method.name` in a configuration. */
   name: string;
   title: string;
@@ -14,13 +19,15 @@ export interface Method {
   about: string;
   /** Sections of the configuration that a run of this method has beside the common ones; each fills itself with defaults. */
   sections: Readonly<Record<string, z.ZodType>>;
+  /** What its sections are called. */
+  titles: Readonly<Record<string, string>>;
   /** Over the defaults of the common sections. */
   defaults: RunConfigInput;
   /** Common settings that do nothing here, or that have one possible value: windows do not show them. Dotted keys. */
   fixed: readonly string[];
   /** What no single field can say. @param refuse the path of the field at fault, and what is wrong with it */
-  check(config: RunConfig, refuse: (path: [section: string, field: string], message: string) => void): void;
-  /** How a field of `sections` is shown, by dotted key. */
+  check(config: RunConfig, refuse: Refuse): void;
+  /** How a field is shown, by dotted key: those of `sections`, and common ones that are otherwise here. */
   fields: Readonly<Record<string, FieldMeta>>;
   presets: readonly Preset[];
   /** The preset that a newcomer gets. */
@@ -29,6 +36,20 @@ export interface Method {
   views(config: RunConfig): readonly ViewSpec[];
   /** Which patches of an image are hidden, `[K]`, 1 = hidden; null where nothing is. */
   mask: ((config: RunConfig, shape: MaskShape, random: Uniform) => Uint8Array) | null;
+  /** What follows from settings otherwise than they say. @param masked patches that a mask of theirs hides */
+  notices(config: RunConfig, masked: number): string[];
+  /** Whether a moving average of the student is trained beside it. */
+  hasTeacher: boolean;
+  /** Ablations that are suggested: a setting, and its values as they are typed. */
+  ablations: readonly Ablation[];
+  /** Screens of Explore that only this method has, by the names of their components. */
+  explains: readonly Explanation[];
+  /** What look-ups of a network of this method are asked with; null where it cannot be asked for any. */
+  lookups: ((config: RunConfig) => LookupConfig) | null;
+}
+
+/** What a method says of its runs. */
+export interface Account {
   /** What a step says of itself beside its loss. */
   figures: readonly Figure[];
   /** Charts of a run beside those of every run (gradient, rates, speed); the first has the loss. */
@@ -39,16 +60,12 @@ export interface Method {
   alarm(last: LastSteps, config: RunConfig): Sign | null;
   /** What a whole curve tells beside that. */
   notes(metrics: readonly Metric[], config: RunConfig): Sign[];
-  /** Whether a moving average of the student is trained beside it. */
-  hasTeacher: boolean;
-  /** Ablations that are suggested: a setting, and its values as they are typed. */
-  ablations: readonly Ablation[];
-  /** Screens of Explore that only this method has, by the names of their components. */
-  explains: readonly Explanation[];
 }
 
 /** How a setting is shown. */
 export interface FieldMeta {
+  /** Of a choice: those that this method has, where it has not all. */
+  choices?: readonly string[];
   /** Where its name in words is not what people say. */
   label?: string;
   /** A slider's reach: narrower than what is valid, where most of that is never wanted. */
@@ -176,4 +193,16 @@ export interface Ablation {
 export interface Explanation {
   key: string;
   title: string;
+}
+
+/** What a look-up needs to know: a masked patch's query among the keys of its image. */
+export interface LookupConfig {
+  model: ModelConfig;
+  projector: ProjectorConfig;
+  mask: MaskConfig;
+  contrast: {
+    temperature: number;
+    /** Where keys come from: the query's own image, or every image of the micro-batch. */
+    dictionary: 'image' | 'batch';
+  };
 }

@@ -1,4 +1,4 @@
-import { type RunConfig, runConfigSchema } from './config.ts';
+import { augmentSchema, modelSchema, type RunConfig } from './config.ts';
 
 /** A dataset's images, decoded and downsized, kept in files. */
 export interface PreparedSet {
@@ -48,4 +48,4 @@ export function preparedSize({ model, augment }: Pick<RunConfig, 'model' | 'augm
 }
 
 /** Of the published recipes: 256 for 224 pixels and crops of 0.08 to 1 of the image. */
-export const DEFAULT_PREPARED_SIZE = preparedSize(runConfigSchema.parse({}));
+export const DEFAULT_PREPARED_SIZE = preparedSize({ model: modelSchema.parse({}), augment: augmentSchema.parse({}) });

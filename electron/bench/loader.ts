@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { runConfigSchema } from '../../shared/config.ts';
+import { parseRunConfig } from '../../methods/index.ts';
 import { preparedSize } from '../../shared/prepared.ts';
 import { Loader, type LoaderImage, type LoaderOptions } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
@@ -11,6 +11,7 @@ import { prepareDataset } from '../services/datasets/prepare.ts';
 import { databaseIn } from '../store/home.ts';
 import { Store } from '../store/store.ts';
 import { preparedImages } from '../trainer/prepared-images.ts';
+import { madeOf } from '../trainer/run-data.ts';
 import { imagesOf } from '../trainer/training-images.ts';
 
 /** What the loader gives, under the names that tools/reference/loader_torchvision.py has. */
@@ -118,7 +119,7 @@ export async function benchLoader(options: LoaderBenchOptions): Promise<LoaderBe
 }
 
 const benchConfig = (side: number, prepared: number | null) =>
-  runConfigSchema.parse({
+  parseRunConfig({
     model: { image_size: side, patch_size: 16 },
     train: { batch_size: BATCH },
     data: { prepared },
@@ -135,6 +136,7 @@ async function time(
   const loader = new Loader({
     ...{ images, roots: [folder], config, workers, signal },
     prepared: prepared?.places ?? null,
+    ...madeOf(config),
   });
   try {
     for (let done = 0; done < images.length + config.data.queue * BATCH; done += BATCH) await loader.next();

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { FIRST_METHOD, loadOf, METHODS } from '../../methods/index.ts';
+import { FIRST_METHOD, findMethod, METHODS } from '../../methods/index.ts';
+import { loadOf } from '../../methods/steps.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { encode } from '../engine/encoder.ts';
@@ -23,9 +24,10 @@ async function open(folder: string) {
   const path = join(folder, 'fixture.json');
   try {
     const said = JSON.parse(readFileSync(path, 'utf8')) as { method?: unknown };
-    const method = METHODS.find((name) => name === (said.method ?? FIRST_METHOD));
-    if (!method) throw new RangeError(`It is of a method "${said.method}"; known are ${METHODS.join(', ')}.`);
-    const { replay } = await loadOf<{ replay: AnyReplay }>(method, 'replay');
+    const method = findMethod(String(said.method ?? FIRST_METHOD));
+    const known = METHODS.map(({ name }) => name).join(', ');
+    if (!method) throw new RangeError(`It is of a method "${said.method}"; known are ${known}.`);
+    const { replay } = await loadOf<{ replay: AnyReplay }>(method.name, 'replay');
     return { replay, ...replay.read(said) };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
@@ -75,7 +77,7 @@ export async function replay(folder: string, to: string, how: Replace = { replac
   const write = (name: string, tensors: StateDict) =>
     writeSafetensors(join(to, `${name}.safetensors`), tensors, undefined, how);
   const writeJson = (name: string, value: unknown) =>
-    writeWhole(join(to, name), `${JSON.stringify(value, null, 1)}\n`, how);
+    writeWhole(join(to, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how);
 
   const student = load(folder, `${of.networks.student}.init`);
   const teacher = of.networks.teacher === undefined ? student : load(folder, `${of.networks.teacher}.init`);
@@ -87,7 +89,7 @@ export async function replay(folder: string, to: string, how: Replace = { replac
     input = part(of.input);
     const features: StateDict = new Map();
     const step = trainer.step(
-      [of.batch(part)],
+      [of.batch(part, config)],
       rate,
       i === 0
         ? {
@@ -133,5 +135,5 @@ export async function firstBatch<Config, Batch>(folder: string) {
   const part = partOf(load(folder, 'batch.step0'), 'batch.step0');
   const { student, teacher = student } = of.networks;
   const states = { student: load(folder, `${student}.init`), teacher: load(folder, `${teacher}.init`) };
-  return { config: config as Config, states, batch: of.batch(part) as Batch, part };
+  return { config: config as Config, states, batch: of.batch(part, config) as Batch, part };
 }

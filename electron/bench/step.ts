@@ -1,7 +1,9 @@
-import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
-import { MODEL_SIZES, patchesOf, type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import { drawMask, methodOf, parseRunConfig } from '../../methods/index.ts';
+import { type MethodBatch, stepOf } from '../../methods/steps.ts';
+import { MODEL_SIZES, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { SizeCost } from '../../shared/contract/recipes.ts';
 import { AppError } from '../../shared/errors.ts';
+import { stream } from '../data/random.ts';
 import { profileOperations } from '../engine/profile.ts';
 import { type EngineOptions, Trainer } from '../engine/trainer.ts';
 import { collectGarbage } from '../runtime/garbage.ts';
@@ -40,23 +42,24 @@ export function benchConfig(model: string, image: number, patch: number): RunCon
   }
   if (image % patch !== 0 || image < 2 * patch)
     throw new AppError('bad-input', `An image of ${image} pixels has no whole number of patches of ${patch}.`);
-  return runConfigSchema.parse({ model: { ...size, image_size: image, patch_size: patch }, mask: { kind: 'uniform' } });
+  return parseRunConfig({ model: { ...size, image_size: image, patch_size: patch }, mask: { kind: 'uniform' } });
 }
 
-/** A micro-batch of noise, three quarters of it masked. */
-function noise({ model }: RunConfig, batch: number): ConMIMBatch {
+/** A micro-batch of noise, with masks as the method draws them. */
+function noise(config: RunConfig, batch: number): MethodBatch {
+  const { model } = config;
+  const values = (side: number) => Float32Array.from({ length: batch * side ** 2 * 3 }, () => 2 * Math.random() - 1);
+  const views = methodOf(config).views(config);
+  const masks = Array.from({ length: batch }, (_, i) => drawMask(config, stream(0, 0, i, 'bench')));
   const K = patchesOf(model);
-  const values = () => Float32Array.from({ length: batch * model.image_size ** 2 * 3 }, () => 2 * Math.random() - 1);
-  return {
-    student: values(),
-    teacher: values(),
-    mask: Float32Array.from({ length: batch * K }, (_, i) => ((i % K) % 4 === 0 ? 0 : 1)),
-  };
+  const mask = new Float32Array(masks[0] ? batch * K : 0);
+  for (const [i, one] of masks.entries()) if (one) mask.set(one, i * K);
+  return { views: Object.fromEntries(views.map(({ name, side }) => [name, values(side)])), mask };
 }
 
 function untrainedEngine(config: RunConfig, options: EngineOptions) {
   const state = untrainedSource(config);
-  return new Trainer(conmim, config, state, state, options);
+  return new Trainer(stepOf(config), config, state, state, options);
 }
 
 /**

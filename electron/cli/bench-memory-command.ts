@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DEFAULT_PRESET } from '../../shared/presets.ts';
+import { DEFAULT_PRESET } from '../../methods/index.ts';
 import { bytes } from '../../shared/words.ts';
 import { benchMemory, type MemoryBench } from '../bench/memory.ts';
 import { buildConfig } from '../services/recipes/configuration.ts';

@@ -52,7 +52,7 @@ async function benchExisting(
   const index = store.retrieval.get(id);
   if (!index.is_ready) throw new AppError('conflict', `Index ${id} is not finished.`, '', 'Build it first.');
   const { config } = store.checkpoints.get(index.checkpoint_id);
-  const width = index.feature === 'projector' ? config.projector.out : config.model.embed_dim;
+  const width = index.feature === 'projector' ? config.projector!.out : config.model.embed_dim;
   const dataset = store.datasets.get(index.dataset_id).name;
   const data = `${index.feature} of ${index.part}, ${index.images} images of ${dataset}`;
   const folder = indexFolder(store, id);

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { DEFAULT_PRESET } from '../../shared/presets.ts';
+import { DEFAULT_PRESET } from '../../methods/index.ts';
 import { benchStart, type StartBench } from '../bench/start.ts';
 import { deleteRun } from '../services/runs/runs.ts';
 import { databaseIn } from '../store/home.ts';

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { METHODS } from '../../methods/index.ts';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { EMBEDDING_FORMATS, type EmbeddingFormat } from '../../shared/contract/export.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -151,7 +152,7 @@ export function addModelCommands(program: Command): void {
     .action(
       withStore<[string]>(({ out, store }, options, file) => {
         const settings: Record<string, Record<string, unknown>> = {};
-        for (const { key, value } of (options.set as string[]).map(parseSetting)) {
+        for (const { key, value } of (options.set as string[]).map((setting) => parseSetting(setting, METHODS[0]!))) {
           const [section, field] = key.split('.') as [string, string];
           settings[section] = { ...settings[section], [field]: value };
         }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { PREPARED_LIMITS, runConfigSchema } from '../../shared/config.ts';
+import { parseRunConfig } from '../../methods/index.ts';
+import { PREPARED_LIMITS } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { preparedSize } from '../../shared/prepared.ts';
 import { bytes, duration } from '../../shared/words.ts';
@@ -116,5 +117,5 @@ function sizeFrom(store: Store, { size, preset }: Record<string, unknown>): numb
     throw new AppError('bad-input', `--size is at most ${max}, not ${size}.`, '', `The nearest valid value is ${max}.`);
   }
   const config = preset === undefined ? {} : findPreset(preset as string, savedPresets(store)).config;
-  return preparedSize(runConfigSchema.parse(config));
+  return preparedSize(parseRunConfig(config));
 }

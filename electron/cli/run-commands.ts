@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
+import { FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { flat } from '../../shared/figures.ts';
 import { guessingOf, lossWords } from '../../shared/guessing.ts';
 import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
-import { PRESETS } from '../../shared/presets.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { bytes, dayAndTime, duration, fixed, percent } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
-import { buildConfig, configKeys, describeKey } from '../services/recipes/configuration.ts';
+import { buildConfig, configKeys, describeKey, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
 import { alarmOfRun } from '../services/runs/alarms.ts';
@@ -246,9 +246,15 @@ export function addRunCommands(program: Command): void {
     .description('list recipes; with --dataset, what each would cost on this machine')
     .option('--dataset <name>', 'measure a short warm-up and estimate time and memory for this dataset')
     .option('--preset <name>', 'only this one')
+    .option('--method <name>', `only those of a method: ${METHODS.map(({ name }) => name).join(', ')}`)
     .action(
       withStore(async ({ out, store, signal }, options) => {
-        const chosen = PRESETS.filter((p) => options.preset === undefined || p.name === options.preset);
+        const method = options.method === undefined ? null : requireMethod(options.method as string);
+        const chosen = PRESETS.filter(
+          (p) =>
+            (options.preset === undefined || p.name === options.preset) &&
+            (method === null || p.config.method?.name === method.name),
+        );
         if (chosen.length === 0) buildConfig(options.preset as string, []); // says which is nearest
         const rows = [];
         for (const preset of chosen) {
@@ -269,6 +275,7 @@ export function addRunCommands(program: Command): void {
             `${r.name}: ${r.title}`,
             `  for: ${r.meant_for}`,
             `  source: ${r.source}`,
+            ...(r.expected === undefined ? [] : [`  measured: ${r.expected}`]),
             ...(r.cost
               ? [
                   `  here: ${duration(r.cost.seconds * 1000)}, ${r.cost.images_per_s.toFixed(1)} images/s, peak memory ` +
@@ -284,10 +291,12 @@ export function addRunCommands(program: Command): void {
 
   program
     .command('settings')
-    .description('list every setting with its default and meaning')
+    .description('list every setting of a method with its default and meaning')
+    .option('--method <name>', `one of ${METHODS.map(({ name }) => name).join(', ')}`, FIRST_METHOD)
     .action(
-      withOutput((out) => {
-        const settings = configKeys().map((key) => ({ key, ...describeKey(key) }));
+      withOutput((out, _, options) => {
+        const method = requireMethod(options.method as string);
+        const settings = configKeys(method).map((key) => ({ key, ...describeKey(key, method) }));
         out.result(
           settings,
           settings.map((s) => `${s.key} = ${JSON.stringify(s.default)}\n    ${s.description}`).join('\n'),

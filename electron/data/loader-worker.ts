@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import type { ViewSpec } from '../../shared/method.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { openImage } from './decode.ts';
 import type { MappedBytes } from './mapped-file.ts';
@@ -13,7 +14,7 @@ import { downsized, isSound, type MappedPlace, PreparedFiles, preparedRows } fro
 import { applyRandAugment, drawRandAugment, fillOf } from './rand-augment.ts';
 import { stream } from './random.ts';
 import { Scratch } from './scratch.ts';
-import { applyViews, drawViews, viewRoom } from './views.ts';
+import { applyViews, drawViews, ViewRoom } from './views.ts';
 
 /** One image of a batch: where it is, what its draws are keyed by, and where its views go. */
 export interface ViewTask {
@@ -30,15 +31,14 @@ export interface ViewTask {
 
 export interface WorkerRequest {
   ticket: number;
-  config: Pick<RunConfig, 'model' | 'augment' | 'views' | 'train'>;
+  config: Pick<RunConfig, 'augment' | 'train'>;
   /** Shorter side that images are brought to; null for as they are. */
   size: number | null;
-  /** The last change to the student's view; null for none. */
+  /** The last change to the first view; null for none. */
   randAugment: RandAugment | null;
   tasks: ViewTask[];
-  /** Shared `[batch, side, side, 3]` float32, each. */
-  student: SharedArrayBuffer;
-  teacher: SharedArrayBuffer;
+  /** What is made of each image, and where it goes: shared `[batch, side, side, 3]` float32. */
+  views: { spec: ViewSpec; pixels: SharedArrayBuffer }[];
 }
 
 export interface ViewFailure {
@@ -72,7 +72,7 @@ const cache = new LRUCache<string, Pixels>({
 /** Pixels of the image that is being cropped. */
 const pixels = new Scratch();
 const smaller = new Scratch();
-const room = viewRoom();
+const room = new ViewRoom();
 const files = new PreparedFiles();
 /** Prepared images that were looked at once, and whether they are sound: a run reads each many times. */
 const looked = new Map<string, boolean>();
@@ -131,28 +131,32 @@ async function opened(
 }
 
 function prepare(
-  { config, randAugment, student, teacher }: WorkerRequest,
+  { config, randAugment, views: wanted }: WorkerRequest,
   task: ViewTask,
   image: Source,
   tables: Float32Array,
 ): void {
-  const side = config.model.image_size;
   const random = (purpose: string) => stream(config.train.seed, task.epoch, task.hash, `${purpose} ${task.crop}`);
-  const draw = drawViews(image.width, image.height, config, random);
-  // Of the image only the rows of the crop are read.
-  const { top, height } = draw.crop;
+  const specs = wanted.map(({ spec }) => spec);
+  const draws = drawViews(image.width, image.height, config.augment, specs, random);
+  // Of the image only the rows of the crops are read.
+  const top = Math.min(...draws.map(({ crop }) => crop.top));
+  const height = Math.max(...draws.map(({ crop }) => crop.top + crop.height)) - top;
   const rows = { data: image.rows(top, height), width: image.width, height };
-  const views = applyViews(rows, { ...draw, crop: { ...draw.crop, top: 0 } }, side, config.augment, room);
+  const shifted = draws.map((draw) => ({ ...draw, crop: { ...draw.crop, top: draw.crop.top - top } }));
+  const views = applyViews(rows, shifted, config.augment, room);
   if (randAugment) {
-    // Views may be the same pixels: the teacher keeps its own.
-    const student = views.student === views.teacher ? views.student.slice() : views.student;
-    const drawn = drawRandAugment(randAugment, random('randaugment'));
-    applyRandAugment(student, side, drawn, fillOf(config.augment.mean));
-    views.student = student;
+    const { name, side } = specs[0]!;
+    // Views may be the same pixels: the others keep theirs.
+    const isShared = Object.entries(views).some(([other, pixels]) => other !== name && pixels === views[name]);
+    const first = isShared ? views[name]!.slice() : views[name]!;
+    applyRandAugment(first, side, drawRandAugment(randAugment, random('randaugment')), fillOf(config.augment.mean));
+    views[name] = first;
   }
-  const size = side * side * 3;
-  normalise(views.student, tables, new Float32Array(student, task.slot * size * 4, size));
-  normalise(views.teacher, tables, new Float32Array(teacher, task.slot * size * 4, size));
+  for (const { spec, pixels } of wanted) {
+    const size = spec.side * spec.side * 3;
+    normalise(views[spec.name]!, tables, new Float32Array(pixels, task.slot * size * 4, size));
+  }
 }
 
 function failureOf({ slot, id, path }: ViewTask, error: unknown): ViewFailure {

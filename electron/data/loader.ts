@@ -1,14 +1,14 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { makeMask } from '../../shared/masking.ts';
+import type { ViewSpec } from '../../shared/method.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { ViewPool } from './loader-pool.ts';
-import type { ViewFailure, ViewTask } from './loader-worker.ts';
+import type { ViewFailure, ViewTask, WorkerRequest } from './loader-worker.ts';
 import { onDisk } from './on-disk.ts';
 import { PreparedFiles, type PreparedPlace } from './prepared.ts';
-import { permutation, stream } from './random.ts';
+import { permutation, type Random, stream } from './random.ts';
 
 export interface LoaderImage {
   id: number;
@@ -23,7 +23,11 @@ export interface LoaderOptions {
   /** Folders that hold them: where one is gone, the loader says so and does not count its images as broken. */
   roots: readonly string[];
   config: RunConfig;
-  /** RandAugment of the student's view, after all other changes; only fine-tuning uses it. */
+  /** What is made of each image. */
+  views: readonly ViewSpec[];
+  /** Which patches of an image are hidden, `[K]`, 1 = hidden; null where nothing is. */
+  mask: ((random: Random) => Uint8Array) | null;
+  /** RandAugment of the first view, after all other changes; only fine-tuning uses it. */
   randAugment?: RandAugment | null;
   /** Where the pixels of images lie that were prepared at `config.data.prepared`, by their ids. */
   prepared?: ReadonlyMap<number, PreparedPlace> | null;
@@ -59,10 +63,9 @@ export interface Batch {
   /** Where the next one begins. */
   next: Position;
   imageIds: Int32Array;
-  /** `[batch, side, side, 3]`, normalised. */
-  student: Float32Array;
-  teacher: Float32Array;
-  /** `[batch, K]`, 1 = masked. */
+  /** By name: `[batch, side, side, 3]`, normalised. */
+  views: Record<string, Float32Array>;
+  /** `[batch, K]`, 1 = hidden; empty where the method hides nothing. */
   mask: Float32Array;
   /** Images that failed and were replaced. */
   replaced: number;
@@ -183,14 +186,16 @@ export class Loader {
 
   async #prepare(from: Position, next: Position): Promise<Omit<Batch, 'waitMs'>> {
     const { config, images } = this.#options;
-    const { model, train } = config;
+    const { train } = config;
     const tasks = this.#tasks(from);
-    const bytes = train.batch_size * model.image_size ** 2 * 3 * 4;
-    const [student, teacher] = [new SharedArrayBuffer(bytes), new SharedArrayBuffer(bytes)];
+    const views = this.#options.views.map((spec) => ({
+      spec,
+      pixels: new SharedArrayBuffer(train.batch_size * spec.side ** 2 * 3 * 4),
+    }));
     const failed = new Set<number>();
     let pending = tasks;
     for (let attempt = 0; pending.length > 0; attempt++) {
-      const failures = await this.#send(pending, student, teacher);
+      const failures = await this.#send(pending, views);
       for (const failure of failures) {
         this.#checkFolders(failure);
         failed.add(failure.slot);
@@ -218,32 +223,29 @@ export class Loader {
         return task;
       });
     }
-    const K = patchesOf(model);
-    const mask = new Float32Array(train.batch_size * K);
-    const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-    for (const { slot, hash, epoch, crop } of tasks)
-      mask.set(makeMask(config.mask, shape, stream(train.seed, epoch, hash, `mask ${crop}`)), slot * K);
+    const masks = this.#options.mask
+      ? tasks.map(({ hash, epoch, crop }) => this.#options.mask!(stream(train.seed, epoch, hash, `mask ${crop}`)))
+      : [];
+    const K = masks[0]?.length ?? 0;
+    const mask = new Float32Array(masks.length * K);
+    for (const [i, { slot }] of tasks.entries()) if (masks[i]) mask.set(masks[i], slot * K);
     return {
       epoch: tasks.at(-1)!.epoch,
       next,
       imageIds: Int32Array.from(tasks, (t) => t.id),
-      student: new Float32Array(student),
-      teacher: new Float32Array(teacher),
+      views: Object.fromEntries(views.map(({ spec, pixels }) => [spec.name, new Float32Array(pixels)])),
       mask,
       replaced: failed.size,
     };
   }
 
   /** An image always goes to the same thread, where its decoded pixels may still be. */
-  async #send(tasks: ViewTask[], student: SharedArrayBuffer, teacher: SharedArrayBuffer): Promise<ViewFailure[]> {
+  async #send(tasks: ViewTask[], views: WorkerRequest['views']): Promise<ViewFailure[]> {
     const { config, randAugment = null } = this.#options;
-    const { model, augment, views, train, data } = config;
-    const size = data.prepared ?? null; // an older program's run has no such setting
+    const { augment, train, data } = config;
     const shares = Map.groupBy(tasks, (task) => task.id % this.#pool.size);
     const answers = [...shares].map(([thread, share]) =>
-      this.#pool.send(thread, {
-        ...{ config: { model, augment, views, train }, size, randAugment, tasks: share, student, teacher },
-      }),
+      this.#pool.send(thread, { config: { augment, train }, size: data.prepared, randAugment, tasks: share, views }),
     );
     return (await Promise.all(answers)).flat().sort((a, b) => a.slot - b.slot);
   }

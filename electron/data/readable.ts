@@ -34,11 +34,6 @@ export class ImageReader {
     return [...this.#leftOut.values()];
   }
 
-  /** Why an image was left out. */
-  whyOf(id: number): string {
-    return this.#leftOut.get(id)?.why ?? '';
-  }
-
   leaveOut({ id, path }: Readable, why: string): void {
     if (this.#leftOut.has(id)) return;
     this.#leftOut.set(id, { path, why });

@@ -1,4 +1,5 @@
-import type { AugmentConfig, RunConfig } from '../../shared/config.ts';
+import type { AugmentConfig } from '../../shared/config.ts';
+import type { ViewSpec } from '../../shared/method.ts';
 import { brightness, contrast, flip, gaussianBlur, grayscale, hue, saturation, solarize } from './augment-ops.ts';
 import type { Pixels } from './pixels.ts';
 import type { Random } from './random.ts';
@@ -16,13 +17,17 @@ export interface StrongDraw {
   solarize: boolean;
 }
 
-/** Everything random about the two views of one image: plain data, so that it can be shown and sent. */
+/** Everything random about one view of an image: plain data, so that it can be shown and sent. */
 export interface ViewDraw {
+  /** Of the view. */
+  name: string;
+  side: number;
+  /** Views of one geometry have the same. */
+  geometry: string;
   flip: boolean;
   crop: Box;
-  student: StrongDraw | null;
-  /** 'same' for the very pixels of the student's view. */
-  teacher: StrongDraw | null | 'same';
+  /** Null for the crop alone; `same` for the very pixels of another view. */
+  colours: StrongDraw | null | { same: string };
 }
 
 const CROP_ATTEMPTS = 10;
@@ -66,25 +71,28 @@ function drawStrong(config: AugmentConfig, random: Random): StrongDraw {
 }
 
 /**
- * Draws the two views of an image. Each purpose has a stream of its own, so that the student's view does not change
- * with the teacher's settings.
+ * Draws the views of an image. Each purpose has a stream of its own, so that one view does not change with another's
+ * settings.
  * @param random gives the stream of a purpose
  */
 export function drawViews(
   width: number,
   height: number,
-  config: Pick<RunConfig, 'augment' | 'views'>,
+  augment: AugmentConfig,
+  specs: readonly ViewSpec[],
   random: (purpose: string) => Random,
-): ViewDraw {
-  const { augment, views } = config;
-  const geometry = random('geometry');
-  return {
-    flip: geometry.next() < augment.flip,
-    crop: drawCrop(width, height, augment, geometry),
-    student: views.student === 'strong' ? drawStrong(augment, random('student')) : null,
-    teacher:
-      views.teacher === 'same' ? 'same' : views.teacher === 'strong' ? drawStrong(augment, random('teacher')) : null,
-  };
+): ViewDraw[] {
+  const places = new Map<string, Pick<ViewDraw, 'flip' | 'crop'>>();
+  return specs.map(({ name, side, geometry, colours }) => {
+    let place = places.get(geometry);
+    if (!place) {
+      const draw = random(geometry);
+      place = { flip: draw.next() < augment.flip, crop: drawCrop(width, height, augment, draw) };
+      places.set(geometry, place);
+    }
+    const drawn = colours === 'weak' ? null : colours === 'strong' ? drawStrong(augment, random(name)) : colours;
+    return { name, side, geometry, ...place, colours: drawn };
+  });
 }
 
 const COLOUR_OPS = { brightness, contrast, saturation, hue };
@@ -97,32 +105,44 @@ function applyStrong(rgb: Uint8Array, draw: StrongDraw, size: number, config: Au
 }
 
 /** Memory for the views of one image after the other. */
-export interface ViewRoom {
-  weak: Scratch;
-  student: Scratch;
-  teacher: Scratch;
-}
-export const viewRoom = (): ViewRoom => ({ weak: new Scratch(), student: new Scratch(), teacher: new Scratch() });
+export class ViewRoom {
+  readonly #scratch = new Map<string, Scratch>();
 
-/** Both views: RGB, `[size * size * 3]`, in the room that is given. They may be the same array. */
+  of(purpose: string): Scratch {
+    const found = this.#scratch.get(purpose) ?? new Scratch();
+    this.#scratch.set(purpose, found);
+    return found;
+  }
+}
+
+/** The views by name: RGB, `[side * side * 3]`, in the room that is given. Several may be the same array. */
 export function applyViews(
   image: Pixels,
-  draw: ViewDraw,
-  size: number,
+  draws: readonly ViewDraw[],
   config: AugmentConfig,
-  room = viewRoom(),
-): { student: Uint8Array; teacher: Uint8Array } {
-  // The published code flips before it crops: the same as cropping the mirrored place and flipping that.
-  const left = draw.flip ? image.width - draw.crop.left - draw.crop.width : draw.crop.left;
-  const weak = resizedCrop(image, { ...draw.crop, left }, size, config.interpolation, room.weak.take(size * size * 3));
-  if (draw.flip) flip(weak, size);
-  const view = (strong: StrongDraw | null, scratch: Scratch) => {
-    if (!strong) return weak;
-    const copy = scratch.take(weak.length);
-    copy.set(weak);
-    applyStrong(copy, strong, size, config);
-    return copy;
-  };
-  const student = view(draw.student, room.student);
-  return { student, teacher: draw.teacher === 'same' ? student : view(draw.teacher, room.teacher) };
+  room = new ViewRoom(),
+): Record<string, Uint8Array> {
+  const crops = new Map<string, Uint8Array>();
+  const views: Record<string, Uint8Array> = {};
+  for (const { name, side, geometry, flip: isFlipped, crop, colours } of draws) {
+    const key = `crop ${geometry} ${side}`;
+    let weak = crops.get(key);
+    if (!weak) {
+      // The published code flips before it crops: the same as cropping the mirrored place and flipping that.
+      const left = isFlipped ? image.width - crop.left - crop.width : crop.left;
+      const place = room.of(key).take(side * side * 3);
+      weak = resizedCrop(image, { ...crop, left }, side, config.interpolation, place);
+      if (isFlipped) flip(weak, side);
+      crops.set(key, weak);
+    }
+    if (colours === null) views[name] = weak;
+    else if ('same' in colours) views[name] = views[colours.same]!;
+    else {
+      const copy = room.of(`view ${name}`).take(weak.length);
+      copy.set(weak);
+      applyStrong(copy, colours, side, config);
+      views[name] = copy;
+    }
+  }
+  return views;
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { RunConfig } from '../../shared/config.ts';
+import type { LookupConfig } from '../../shared/method.ts';
 import { lossOf } from './losses/loss.ts';
 import type { Value } from './tape.ts';
 
@@ -16,7 +16,11 @@ export interface Lookup {
  * @param queries @param keys `[batch, K, out]`, of unit length
  * @returns `[batch, K, K]`, or for a dictionary of the whole batch `[batch, K, batch * K]`
  */
-export function dictionaryLogits(queries: tf.Tensor3D, keys: tf.Tensor3D, config: RunConfig['contrast']): tf.Tensor3D {
+export function dictionaryLogits(
+  queries: tf.Tensor3D,
+  keys: tf.Tensor3D,
+  config: LookupConfig['contrast'],
+): tf.Tensor3D {
   const scale = 1 / config.temperature;
   if (config.dictionary === 'image') return tf.mul(tf.matMul(queries, keys, false, true), scale);
   const [batch, K, out] = queries.shape;
@@ -34,7 +38,7 @@ export function denoisingContrast(
   queries: Value<tf.Tensor3D>,
   keys: Value<tf.Tensor3D>,
   mask: Float32Array,
-  config: RunConfig['contrast'],
+  config: LookupConfig['contrast'],
 ): Value<tf.Scalar> {
   const [batch, K] = queries.tensor.shape;
   const m = tf.tensor2d(mask, [batch, K]);
@@ -51,7 +55,7 @@ export function contrastLoss(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D,
-  config: RunConfig['contrast'],
+  config: LookupConfig['contrast'],
 ): { loss: tf.Scalar; dqueries: tf.Tensor3D } {
   const [batch, K, out] = queries.shape;
   const [loss, dqueries] = tf.tidy(() => {
@@ -82,7 +86,7 @@ export function contrastLoss(
  * are all one, would find everything.
  * @returns `[batch, K]`
  */
-export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: RunConfig['contrast']): tf.Tensor2D {
+export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: LookupConfig['contrast']): tf.Tensor2D {
   return tf.tidy(() => {
     const logits = dictionaryLogits(queries, keys, config);
     const [batch, K, n] = logits.shape;
@@ -103,7 +107,7 @@ export function lookup(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D | Float32Array,
-  config: RunConfig['contrast'],
+  config: LookupConfig['contrast'],
   isOther: readonly boolean[] | null = null,
 ): Lookup {
   const [batch, K] = queries.shape;

@@ -11,20 +11,24 @@ import { all, replace } from './layers/embed.ts';
 import { project } from './layers/head.ts';
 import { patches, type Tokens, unit } from './layers/tokens.ts';
 import { Network } from './network.ts';
-import { bufferSpecs, parameterSpecs } from './parameters.ts';
+import { bufferSpecs, parameterSpecs, plainEncoder } from './parameters.ts';
 
 /** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
   readonly model: ModelConfig;
-  readonly projector: ProjectorConfig;
-  readonly #head: HeadConfig;
+  /** Null for an encoder alone. */
+  readonly projector: ProjectorConfig | null;
+  readonly #head: HeadConfig | null;
   readonly #network: Network;
 
-  /** @throws AppError bad-file where a tensor is missing or of another shape */
-  constructor(model: ModelConfig, projector: ProjectorConfig, state: StateDict) {
+  /**
+   * @param projector null for an encoder alone: tokens, and no features of look-ups
+   * @throws AppError bad-file where a tensor is missing or of another shape
+   */
+  constructor(model: ModelConfig, projector: ProjectorConfig | null | undefined, state: StateDict) {
     this.model = model;
-    this.projector = projector;
-    this.#head = projectorHead(model.embed_dim, projector);
+    this.projector = projector ?? null;
+    this.#head = projector ? projectorHead(model.embed_dim, projector) : null;
     if (state.has('head.weight'))
       throw new AppError(
         'bad-input',
@@ -32,8 +36,10 @@ export class FrozenNetwork {
         'It has no projector and no mask token, so there are no look-ups to ask it for.',
         'Choose a checkpoint of the pretraining.',
       );
-    const [parameters, buffers] = [parameterSpecs(model, projector), bufferSpecs(projector)];
-    this.#network = new Network({ model, parameters, buffers }, state);
+    const spec = projector
+      ? { parameters: parameterSpecs(model, projector), buffers: bufferSpecs(projector) }
+      : plainEncoder(model);
+    this.#network = new Network({ model, ...spec }, state);
   }
 
   /**
@@ -53,7 +59,7 @@ export class FrozenNetwork {
    */
   patches(images: Float32Array, feature: string): Float32Array {
     const features = hostTidy(() => {
-      if (feature === 'projector') return this.features(images, null);
+      if (feature === 'projector' && this.projector) return this.features(images, null);
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
       return patches(encode(this.#network, all(images), { until })).tensor;
     });
@@ -81,7 +87,7 @@ export class FrozenNetwork {
   features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
     return tf.tidy(() => {
       const tokens = encode(this.#network, mask ? replace(images, mask) : all(images));
-      const { tensor } = unit(patches(project(this.#network, this.#head, tokens, norm)));
+      const { tensor } = unit(patches(project(this.#network, this.#head!, tokens, norm)));
       return requireFiniteTensor(tensor, 'The features of the network');
     });
   }

@@ -2,12 +2,11 @@ import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Uniform } from '../../shared/random.ts';
-import type { HostTensor, StateDict, TensorSource } from '../../shared/tensors.ts';
+import type { HostTensor, TensorSource } from '../../shared/tensors.ts';
 import { headBuffers, headSpecs, projectorHead } from './heads.ts';
 import type { BufferSpec, Init, ParameterSpec } from './specs.ts';
 
-/** A model as the engine builds it: positions may also be fixed. */
-export type EncoderConfig = Omit<ModelConfig, 'position'> & { position: ModelConfig['position'] | 'fixed-sincos' };
+export type EncoderConfig = ModelConfig;
 
 /** What published codes do differently when they start, and decay, the same encoder. */
 export interface StartRules {
@@ -78,6 +77,16 @@ export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart
   return specs;
 }
 
+/**
+ * An encoder alone, whatever its method put on it: what features, evaluations and exports need. Fixed positions are among
+ * its buffers, and stand in a checkpoint like all else.
+ */
+export function plainEncoder(model: EncoderConfig): { parameters: ParameterSpec[]; buffers: BufferSpec[] } {
+  const parameters = encoderSpecs(model, { ...beitStart(model.init_std), hasMaskToken: false });
+  const positions = { name: 'pos_embed', shape: [1, patchesOf(model) + 1, model.embed_dim], value: 0 };
+  return { parameters, buffers: model.position === 'fixed-sincos' ? [positions] : [] };
+}
+
 /** Of the blocks of a transformer. @param prefix name before a block's number, with the dot */
 export function blockSpecs(
   prefix: string,
@@ -139,29 +148,6 @@ export function requireTensor(state: TensorSource, name: string, shape: readonly
     throw new AppError('bad-file', `"${name}" has the shape [${found.shape}], not [${shape}].`, '', next);
   }
   return found;
-}
-
-/**
- * A fresh state: every parameter as the published code starts it, and BatchNorm statistics at 0 and 1.
- * @param random gives each parameter its own stream, by name, so that a change of one does not move the others
- */
-export function initialState(
-  model: ModelConfig,
-  projector: ProjectorConfig,
-  random: (name: string) => Uniform,
-): StateDict {
-  const [parameters, buffers] = [parameterSpecs(model, projector), bufferSpecs(projector)];
-  const source = startOf({ parameters, buffers }, random);
-  return new Map([...parameters, ...buffers].map(({ name }) => [name, source.get(name)!]));
-}
-
-/** The same, each tensor made when it is asked for. */
-export function initialSource(
-  model: ModelConfig,
-  projector: ProjectorConfig,
-  random: (name: string) => Uniform,
-): TensorSource {
-  return startOf({ parameters: parameterSpecs(model, projector), buffers: bufferSpecs(projector) }, random);
 }
 
 /** The first state of a network, each tensor made when it is asked for. */

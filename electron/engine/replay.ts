@@ -13,7 +13,7 @@ export interface Replay<Config extends TrainerConfig, Batch> {
   /** What the files of the trained network, and of its average, are called. */
   networks: { student: string; teacher?: string };
   /** @throws AppError bad-file where a tensor is missing */
-  batch(part: (name: string) => HostTensor): Batch;
+  batch(part: (name: string) => HostTensor, config: Config): Batch;
   /** The name of the images in a batch that tokens are asked of where the folder has no tokens.eval. */
   input: string;
   /** Under which keys result.json says a step. */

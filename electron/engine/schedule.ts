@@ -33,10 +33,13 @@ export function wantedWarmup({ optimizer }: Pick<RunConfig, 'optimizer'>, stepsP
 export const warmupSteps = (config: RunConfig, totalSteps: number, stepsPerEpoch: number): number =>
   Math.min(wantedWarmup(config, stepsPerEpoch), totalSteps);
 
+/** What a method without a moving average has. */
+const NO_TEACHER = { schedule: 'none', start: 0, end: 0 } as const;
+
 /** Learning rate, weight decay and momentum of a step, counted from 0. */
 export function ratesAt(config: RunConfig, step: number, totalSteps: number, stepsPerEpoch: number): Rates {
   const { lr, min_lr, warmup_lr, weight_decay, weight_decay_end } = config.optimizer;
-  const { schedule, start, end } = config.momentum;
+  const { schedule, start, end } = config.momentum ?? NO_TEACHER;
   const momentum =
     schedule === 'none' ? 0 : schedule === 'constant' ? start : cosineSchedule(step, totalSteps, start, end);
   return {

@@ -80,20 +80,12 @@ export interface Replace {
 const notAFile = (file: string) =>
   new AppError('bad-file', `${file} is not a file.`, 'It is a folder, a pipe or a device.', 'Name a file.');
 
-/** What a file holds; chunks are written one by one. */
-export type Content = string | Uint8Array | Iterable<Uint8Array>;
-
 /**
- * Writes a file that appears whole or not at all: beside its place, synced, renamed.
- * @param how.mode who may do what with it, as `open` takes it
+ * Writes a file that appears whole or not at all: beside its place, synced, renamed. Chunks are written one by one.
  * @throws AppError `bad-input` when the place cannot be written; `conflict` where a file is there that is not replaced
  */
-export function writeWhole(
-  path: string,
-  content: Content,
-  { mode, ...how }: Replace & { mode?: number } = { replace: true },
-): void {
-  writeTogether([{ path, content, ...(mode !== undefined && { mode }) }], how);
+export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: Replace = { replace: true }): void {
+  writeTogether([{ path, chunks }], how);
 }
 
 /**
@@ -103,20 +95,18 @@ export function writeWhole(
  * @throws AppError as `writeWhole`; the files that it has put in place are taken away
  */
 export function writeTogether(
-  files: { path: string; content: Content; mode?: number }[],
+  files: { path: string; chunks: Iterable<Uint8Array> }[],
   { replace }: Replace = { replace: true },
 ): void {
   const placed: string[] = [];
   let now = '';
   for (const folder of new Set(files.map(({ path }) => dirname(path)))) removeLeftBehind(folder);
   try {
-    for (const { path, content, mode } of files) {
+    for (const { path, chunks } of files) {
       now = path;
-      const temporary = temporaryOf(path);
-      rmSync(temporary, { force: true }); // of a process that had this one's number
-      const fd = openSync(temporary, 'wx', mode);
+      const fd = openSync(temporaryOf(path), 'w');
       try {
-        for (const chunk of chunksOf(content)) writeAll(fd, chunk);
+        for (const chunk of chunks) writeAll(fd, chunk);
         fsyncSync(fd);
       } finally {
         closeSync(fd);
@@ -132,11 +122,6 @@ export function writeTogether(
     for (const path of [...files.map(({ path }) => temporaryOf(path)), ...placed]) removeQuietly(path);
     throw cannotWrite(now, error);
   }
-}
-
-function chunksOf(content: Content): Iterable<Uint8Array> {
-  if (typeof content === 'string') return [Buffer.from(content)];
-  return content instanceof Uint8Array ? [content] : content;
 }
 
 /** A file that could not be written, in words. */

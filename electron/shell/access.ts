@@ -1,7 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, readFileSync } from 'node:fs';
+import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeWhole } from '../files/files.ts';
 
 /** What a window must do something with is good for so long, ms. */
 const GOOD_FOR = 60_000;
@@ -30,7 +29,10 @@ export function storedToken(home: string, renew = false): string {
     chmodSync(path, 0o600); // as it may have been copied from elsewhere
     return kept;
   }
-  writeWhole(path, `${newToken()}\n`, { replace: true, mode: 0o600 });
+  const part = `${path}.${process.pid}.part`;
+  rmSync(part, { force: true });
+  writeFileSync(part, `${newToken()}\n`, { mode: 0o600, flag: 'wx' });
+  renameSync(part, path);
   return read()!; // of two programs that start at once, the later one's
 }
 

@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { writeWhole } from '../files/files.ts';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 export interface Rectangle {
   x: number;
@@ -45,4 +44,8 @@ function fit(bounds: Rectangle, displays: readonly Rectangle[]): Rectangle | nul
   };
 }
 
-export const writeWindowState = (file: string, state: WindowState): void => writeWhole(file, JSON.stringify(state));
+/** Whole or not at all. */
+export function writeWindowState(file: string, state: WindowState): void {
+  writeFileSync(`${file}.part`, JSON.stringify(state));
+  renameSync(`${file}.part`, file);
+}

@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
+import { storedConfig } from './stored-config.ts';
 
 /** A recipe that a user saved: complete, so that a later version of the preset it came from does not change it. */
 export interface SavedPreset {
@@ -24,7 +24,7 @@ export class Presets {
     const rows = this.#db.prepare('SELECT * FROM presets ORDER BY created_at, name').all();
     return (rows as (Omit<SavedPreset, 'config'> & { config: string })[]).map((row) => ({
       ...row,
-      config: fromJson(row.config),
+      config: storedConfig(row.config),
     }));
   }
 

@@ -1,3 +1,4 @@
+import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import type { Run, RunStatus } from '../../shared/run.ts';
@@ -8,6 +9,7 @@ import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { giveBack } from './space.ts';
+import { storedConfig } from './stored-config.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
 type Row = Omit<Run, 'kind' | (typeof JSON_COLUMNS)[number]> & {
@@ -48,11 +50,25 @@ const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'sto
 /** Texts, or lists of them. */
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
+function configOf(name: string, text: string): RunConfig {
+  try {
+    return storedConfig(text);
+  } catch (error) {
+    throw new AppError(
+      'bad-file',
+      `The settings of run "${name}" cannot be read.`,
+      `${(error as Error).message}.`,
+      '`conmim doctor` checks the database. A newer version of the program may have made this run: use that one.',
+      { cause: error },
+    );
+  }
+}
+
 const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
   kind: row.finetune !== null ? 'finetune' : row.dataset_id === null ? 'imported' : 'pretrain',
   steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
-  config: fromJson(row.config),
+  config: configOf(row.name, row.config),
   tags: fromJson(row.tags),
   error: row.error === null ? null : fromJson(row.error),
   runtime: row.runtime === null ? null : fromJson(row.runtime),

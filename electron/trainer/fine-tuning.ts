@@ -70,7 +70,7 @@ export class FineTuning extends TrainingLoop {
     const classes = this.#split.classes.length;
     const [batch] = batches as [Batch];
     const draw = (purpose: string) => stream(settings.seed, step, 0, purpose);
-    const images = batch.student;
+    const images = batch.views.student!;
     const mixing = drawMixing(settings, side, draw('mixing'));
     const labels = Int32Array.from(batch.imageIds, (id) => this.#classOf.get(id)!);
     for (let i = 0, size = side * side * 3; i < labels.length; i++) {

@@ -22,7 +22,9 @@ export class LabelledData extends RunData {
     const images = split.train.map(({ id, file, hash }) => ({ id, path: file, hash }));
     // A fine-tuning that was begun before there was RandAugment goes on without.
     const randAugment = parseRandAugment(tune.settings.aa ?? 'none');
-    super(store, run, images, store.datasets.get(run.dataset_id!).folders, randAugment);
+    const view = { name: 'student', title: 'image', side: run.config.model.image_size, geometry: 'geometry' };
+    const views = [{ ...view, colours: tune.settings.views, isMasked: false }];
+    super(store, run, images, store.datasets.get(run.dataset_id!).folders, { views, mask: null, randAugment });
     this.split = split;
   }
 }

@@ -1,8 +1,17 @@
+import { drawMask, methodOf } from '../../methods/index.ts';
 import { suggested } from '../../shared/command.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import type { RandAugment } from '../../shared/rand-augment.ts';
 import type { Run } from '../../shared/run.ts';
-import { type Batch, type Failure, Loader, type Position, positionAmong, samplesOf } from '../data/loader.ts';
+import {
+  type Batch,
+  type Failure,
+  Loader,
+  type LoaderOptions,
+  type Position,
+  positionAmong,
+  samplesOf,
+} from '../data/loader.ts';
 import { span } from '../processes/spans.ts';
 import type { Store } from '../store/store.ts';
 import { preparedImages } from './prepared-images.ts';
@@ -26,17 +35,17 @@ export class RunData {
   #tellAt = 1;
   readonly #prepare: string;
 
-  /** @param roots folders that hold the images @param randAugment what images go through beyond the configuration */
+  /** @param roots folders that hold the images @param made what is made of each image */
   constructor(
     store: Store,
     run: Run,
     images: readonly TrainingImage[],
     roots: readonly string[],
-    randAugment: RandAugment | null = null,
+    made: Pick<LoaderOptions, 'views' | 'mask' | 'randAugment'>,
   ) {
     const { config } = run;
     this.start = startOf(store, run, samplesOf(images.length, config));
-    const size = config.data.prepared ?? null; // an older program's run has no such setting
+    const size = config.data.prepared;
     const prepared = size === null ? null : preparedImages(store, run.dataset_id!, size, images);
     this.images = images;
     this.#prepare =
@@ -46,7 +55,7 @@ export class RunData {
     this.roots = roots;
     this.notice = prepared?.notice ?? '';
     this.#loader = new Loader({
-      ...{ images, roots, config, randAugment, prepared: prepared?.places ?? null },
+      ...{ images, roots, config, ...made, prepared: prepared?.places ?? null },
       workers: config.data.workers,
       start: this.start,
     });
@@ -113,5 +122,11 @@ export function pretrainingData(store: Store, run: Run): RunData {
       'Import its folders again, or lower data.holdout.',
     );
   }
-  return new RunData(store, run, images, dataset.folders);
+  return new RunData(store, run, images, dataset.folders, madeOf(run.config));
+}
+
+/** What a run's method makes of each image. */
+export function madeOf(config: RunConfig): Pick<LoaderOptions, 'views' | 'mask'> {
+  const { views, mask } = methodOf(config);
+  return { views: views(config), mask: mask ? (random) => drawMask(config, random)! : null };
 }

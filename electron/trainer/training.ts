@@ -1,10 +1,11 @@
-import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
+import { type MethodBatch, networkOf, stepOf } from '../../methods/steps.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Metric, Run } from '../../shared/run.ts';
+import type { StateDict, TensorSource } from '../../shared/tensors.ts';
 import type { Batch } from '../data/loader.ts';
 import { stream } from '../data/random.ts';
 import { hostCopy } from '../engine/host.ts';
-import { initialSource, initialState } from '../engine/parameters.ts';
+import { startOf } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import { Trainer } from '../engine/trainer.ts';
 import { span } from '../processes/spans.ts';
@@ -15,23 +16,19 @@ import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } f
 import type { RunData } from './run-data.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
-export function untrainedState(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
-  return initialState(config.model, config.projector, initialStreams(config));
+export function untrainedState(config: RunConfig): StateDict {
+  const { parameters, buffers } = networkOf(config);
+  const source = untrainedSource(config);
+  return new Map([...parameters, ...buffers].map(({ name }) => [name, source.get(name)!]));
 }
 
 /** The same, each tensor made when it is asked for. */
-export function untrainedSource(config: Pick<RunConfig, 'model' | 'projector' | 'train'>) {
-  return initialSource(config.model, config.projector, initialStreams(config));
-}
+export const untrainedSource = (config: RunConfig): TensorSource =>
+  startOf(networkOf(config), (name) => stream(config.train.seed, 0, 0, `init ${name}`));
 
-const initialStreams =
-  ({ train }: Pick<RunConfig, 'train'>) =>
-  (name: string) =>
-    stream(train.seed, 0, 0, `init ${name}`);
-
-/** A pretraining: ConMIM's steps on the images of a dataset. */
+/** A pretraining: its method's steps on the images of a dataset. */
 export class Training extends TrainingLoop {
-  readonly #engine: Trainer<ConMIMConfig, ConMIMBatch>;
+  readonly #engine: Trainer<RunConfig, MethodBatch>;
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     super(store, run, events, data);
@@ -40,10 +37,10 @@ export class Training extends TrainingLoop {
       const { id, state } = this.from;
       const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
       this.#engine = new Trainer(
-        conmim,
+        stepOf(run.config),
         run.config,
         store.checkpoints.source(id, 'student'),
-        store.checkpoints.source(id, 'teacher'),
+        store.checkpoints.source(id, stepOf(run.config).teacher(run.config) ? 'teacher' : 'student'),
         engineOptions(run.config, precision),
       );
       if (scaling) this.#engine.scaling = scaling;
@@ -51,10 +48,10 @@ export class Training extends TrainingLoop {
       this.#engine.restoreOptimizer(...moments, state.updates);
     } else {
       const state = untrainedSource(run.config);
-      const mode = run.config.train.mixed_precision ?? 'off'; // an older program's run has no such setting
+      const mode = run.config.train.mixed_precision;
       const { precision, why } = choosePrecision(mode);
       if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
-      this.#engine = new Trainer(conmim, run.config, state, state, engineOptions(run.config, precision));
+      this.#engine = new Trainer(stepOf(run.config), run.config, state, state, engineOptions(run.config, precision));
     }
     initialised();
   }

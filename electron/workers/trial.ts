@@ -1,5 +1,6 @@
+import { parseRunConfig } from '../../methods/index.ts';
 import type { BackendName, TrialResult } from '../../shared/backends.ts';
-import { type RunConfig, runConfigSchema } from '../../shared/config.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import { median, timeSteps } from '../bench/step.ts';
 import { answer } from '../processes/answer.ts';
 import type { Progress } from '../processes/asked-process.ts';
@@ -14,7 +15,7 @@ const BATCH = 8;
 /** Seconds of timed steps, and how many they may be. */
 const SECONDS = 2;
 const MOST_STEPS = 20;
-const config: RunConfig = runConfigSchema.parse({
+const config: RunConfig = parseRunConfig({
   model: { embed_dim: 192, depth: 2, num_heads: 3, image_size: 64, patch_size: 8 },
   projector: { hidden: 512 },
   mask: { kind: 'uniform' },

@@ -3,7 +3,7 @@ import { channelsLast, type Replay } from '../../electron/engine/replay.ts';
 import { modelSchema, projectorSchema } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { lookupsOf } from './replay-lookups.ts';
-import { type ConMIMBatch, type ConMIMConfig, conmim } from './step.ts';
+import { type ConMIMBatch, type ConMIMConfig, step } from './step.ts';
 
 /** fixture.json: what the published code was given, with or without what it gave. */
 const fixtureSchema = z.object({
@@ -27,7 +27,7 @@ const fixtureSchema = z.object({
 });
 
 export const replay: Replay<ConMIMConfig, ConMIMBatch> = {
-  method: conmim,
+  method: step,
   read(said) {
     const { projector, temperature, optimizer, steps, ...model } = fixtureSchema.parse(said);
     return {
@@ -42,8 +42,7 @@ export const replay: Replay<ConMIMConfig, ConMIMBatch> = {
   },
   networks: { student: 'student', teacher: 'teacher' },
   batch: (part) => ({
-    student: channelsLast(part('student_input')),
-    teacher: channelsLast(part('teacher_input')),
+    views: { student: channelsLast(part('student_input')), teacher: channelsLast(part('teacher_input')) },
     mask: part('mask').data,
   }),
   input: 'student_input',

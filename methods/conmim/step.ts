@@ -8,16 +8,15 @@ import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { bufferSpecs, parameterSpecs } from '../../electron/engine/parameters.ts';
 import { frozen } from '../../electron/engine/tape.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
-import type { RunConfig } from '../../shared/config.ts';
+import type { LookupConfig } from '../../shared/method.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
-export type ConMIMConfig = Pick<RunConfig, 'model' | 'projector' | 'contrast'> & TrainerConfig;
+export type ConMIMConfig = Pick<LookupConfig, 'model' | 'projector' | 'contrast'> & TrainerConfig;
 
 /** Images as a loader gives them. */
 export interface ConMIMBatch {
   /** `[batch, side, side, 3]`, normalised: what is masked, and the full image. */
-  student: Images;
-  teacher: Images;
+  views: { student: Images; teacher: Images };
   /** `[batch, K]`, 1 = masked. */
   mask: Float32Array;
   /** `[batch]`, which image each is; without it they are taken for different ones. */
@@ -31,11 +30,12 @@ const network = ({ model, projector }: ConMIMConfig): NetworkSpec => ({
 });
 
 /** Masked image modeling with denoising contrast (arXiv 2205.09616, section 3; `train_one_epoch` of engine_for_pretraining.py). */
-export const conmim: Method<ConMIMConfig, ConMIMBatch> = {
+export const step: Method<ConMIMConfig, ConMIMBatch> = {
   student: network,
   teacher: network,
 
-  step({ student, teacher }, { student: corrupted, teacher: full, mask, imageIds }, config, show) {
+  step({ student, teacher }, { views, mask, imageIds }, config, show) {
+    const { student: corrupted, teacher: full } = views;
     const { model, projector, contrast } = config;
     const head = projectorHead(model.embed_dim, projector);
     // The teacher sees the full image, on batch statistics, and no gradient reaches it.

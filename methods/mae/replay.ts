@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { fromPlain, toPlain } from '../../electron/engine/names.ts';
 import { channelsLast, type Replay } from '../../electron/engine/replay.ts';
 import { modelSchema } from '../../shared/config.ts';
-import { type MAEBatch, type MAEConfig, mae } from './step.ts';
+import { draw, type MAEBatch, type MAEConfig, step } from './step.ts';
 
 const sizes = z.object({
   embed_dim: modelSchema.shape.embed_dim,
@@ -27,7 +27,7 @@ const fixtureSchema = z.object({
 });
 
 export const replay: Replay<MAEConfig, MAEBatch> = {
-  method: mae,
+  method: step,
   read(said) {
     const { image_size, patch_size, mlp_ratio, layer_norm_eps, encoder, decoder, optimizer, steps, ...rest } =
       fixtureSchema.parse(said);
@@ -44,14 +44,21 @@ export const replay: Replay<MAEConfig, MAEBatch> = {
           init_std: 0.02,
         },
         decoder,
-        ...rest,
+        mask: { ratio: rest.mask_ratio },
+        target: { normalised: rest.norm_pix_loss },
         optimizer: { betas: optimizer.betas, eps: optimizer.eps, clip_grad: optimizer.clip_grad_norm },
       },
       rates: steps.map((step) => ({ ...step, momentum: 0 })),
     };
   },
   networks: { student: 'model' },
-  batch: (part) => ({ images: channelsLast(part('images')), noise: Float32Array.from(part('noise').data) }),
+  batch(part, config) {
+    const noise = part('noise');
+    return {
+      views: { image: channelsLast(part('images')) },
+      ...draw(Float32Array.from(noise.data), noise.shape.at(-1)!, config.mask.ratio),
+    };
+  },
   input: 'images',
   result: ({ loss, grad_norm }) => ({ loss, grad_norm_before_clip: grad_norm }),
   names: { read: fromPlain, write: toPlain },

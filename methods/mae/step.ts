@@ -8,33 +8,22 @@ import { restore } from '../../electron/engine/layers/restore.ts';
 import { patches } from '../../electron/engine/layers/tokens.ts';
 import { meanSquared } from '../../electron/engine/losses/squared.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import {
-  blockSpecs,
-  type EncoderConfig,
-  encoderSpecs,
-  linearSpecs,
-  normSpecs,
-  type StartRules,
-} from '../../electron/engine/parameters.ts';
+import { blockSpecs, encoderSpecs, linearSpecs, normSpecs, type StartRules } from '../../electron/engine/parameters.ts';
 import { record, Value } from '../../electron/engine/tape.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
+import { keptPatches, type MAERunConfig } from './config.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
-export interface MAEConfig extends TrainerConfig {
-  model: EncoderConfig;
-  decoder: { embed_dim: number; depth: number; num_heads: number };
-  /** Share of patches that are removed (`mask_ratio`). */
-  mask_ratio: number;
-  /** Whether a patch's pixels are normalised by its own mean and deviation (`norm_pix_loss`). */
-  norm_pix_loss: boolean;
-}
+export type MAEConfig = Pick<MAERunConfig, 'model' | 'mask' | 'decoder' | 'target'> & TrainerConfig;
 
 export interface MAEBatch {
   /** `[batch, side, side, 3]`, normalised: input and target alike. */
-  images: Images;
-  /** `[batch * K]`, uniform; the patches with the smallest values are kept. */
-  noise: Float32Array;
+  views: { image: Images };
+  /** `[batch, K]`, 1 = removed; of every image the same number. */
+  mask: Float32Array;
+  /** `[batch * n]`, places of the patches that stay, in the order in which the encoder sees them; else row by row. */
+  kept?: Int32Array;
 }
 
 /** Start and decay of the published code (models_mae.py; `add_weight_decay` of timm, which skips no token). */
@@ -47,7 +36,7 @@ const START: StartRules = {
 };
 
 /** Masked autoencoders (arXiv 2111.06377, section 3; models_mae.py of the published code). */
-export const mae: Method<MAEConfig, MAEBatch> = {
+export const step: Method<MAEConfig, MAEBatch> = {
   student({ model, decoder }): NetworkSpec {
     const grid = gridOf(model);
     return {
@@ -69,12 +58,12 @@ export const mae: Method<MAEConfig, MAEBatch> = {
 
   teacher: () => null,
 
-  step({ student }, { images, noise }, config, show) {
+  step({ student }, { views: { image }, mask, kept: inOrder }, config, show) {
     const { model, decoder } = config;
     const K = patchesOf(model);
-    const { kept, mask } = draw(noise, K, config.mask_ratio);
+    const kept = inOrder ?? keptOf(mask, K);
 
-    const latent = encode(student, keep(images, kept)); // [batch * (1 + n), dim]
+    const latent = encode(student, keep(image, kept)); // [batch * (1 + n), dim]
     const every = restore(student, linear(student, 'decoder_embed', latent), kept, K, {
       token: 'mask_token',
       positions: 'decoder_pos_embed',
@@ -88,7 +77,7 @@ export const mae: Method<MAEConfig, MAEBatch> = {
     const decoded = layerNorm(student, 'decoder_norm', blocks(student, shape, every), model.layer_norm_eps);
     const pixels = patches(linear(student, 'decoder_pred', decoded)); // [batch, K, 3 patch^2]
 
-    const wanted = target(images, config);
+    const wanted = target(image, config);
     show?.('latent', latent.tensor);
     show?.('pred', pixels.tensor);
     show?.('target', wanted.tensor);
@@ -102,7 +91,7 @@ export const mae: Method<MAEConfig, MAEBatch> = {
  */
 export function draw(noise: Float32Array, K: number, ratio: number): { kept: Int32Array; mask: Float32Array } {
   const batch = noise.length / K;
-  const n = Math.floor(K * (1 - ratio));
+  const n = keptPatches(K, ratio);
   const kept = new Int32Array(batch * n);
   const mask = new Float32Array(batch * K).fill(1);
   for (let b = 0; b < batch; b++) {
@@ -114,17 +103,21 @@ export function draw(noise: Float32Array, K: number, ratio: number): { kept: Int
   return { kept, mask };
 }
 
+/** The places that a mask leaves, `[batch * n]`: of each image row by row. @param mask `[batch, K]` */
+export const keptOf = (mask: Float32Array, K: number): Int32Array =>
+  Int32Array.from([...mask.keys()].filter((i) => mask[i] === 0).map((i) => i % K));
+
 /** Pixels of every patch, in the order y, x, channel, as the decoder is to say them: `[batch, K, 3 patch^2]`. */
 export function target(
   images: Images,
-  { model, norm_pix_loss }: Pick<MAEConfig, 'model' | 'norm_pix_loss'>,
+  { model, target: { normalised } }: Pick<MAEConfig, 'model' | 'target'>,
 ): Value<tf.Tensor3D> {
   const [g, p] = [gridOf(model), model.patch_size];
   const pixels = tf.tidy(() => {
     const x = imageTensor(images, model.image_size);
     const cells = tf.transpose(tf.reshape(x, [-1, g, p, g, p, 3]), [0, 1, 3, 2, 4, 5]);
     const t = tf.reshape(cells, [-1, g * g, 3 * p * p]) as tf.Tensor3D;
-    if (!norm_pix_loss) return t;
+    if (!normalised) return t;
     const centred = tf.sub(t, tf.mean(t, -1, true));
     const variance = tf.div(tf.sum(tf.square(centred), -1, true), 3 * p * p - 1);
     return tf.div(centred, tf.sqrt(tf.add(variance, 1e-6))) as tf.Tensor3D;

@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import type { RunConfig } from '../config.ts';
+import type { FieldMeta } from '../method.ts';
 import { channel, id, known, name, nothing, recipe, replace, text } from './schemas.ts';
 import type { TaskRef } from './tasks.ts';
 
 /** Configurations: their fields, presets, what they cost, and what the loader makes of images by them. */
 
 export const RECIPES = {
-  'config.fields': channel<ConfigField[]>()(nothing),
+  'config.fields': channel<Record<string, ConfigField[]>>()(nothing),
   'presets.list': channel<PresetRow[]>()(nothing),
   'presets.save': channel<PresetRow>()(z.strictObject({ name, title: text, ...recipe, replace })),
   'presets.delete': channel<Record<string, never>>()(z.strictObject({ name: known })),
@@ -38,6 +39,8 @@ export interface ConfigField {
   /** Unit, meaning and source. */
   description: string;
   default: unknown;
+  /** How it is shown. */
+  meta: FieldMeta;
 }
 
 export interface PresetRow {
@@ -45,6 +48,8 @@ export interface PresetRow {
   title: string;
   source: string;
   meant_for: string;
+  /** How long it took, and what came out. */
+  expected?: string;
   config: RunConfig;
   /** Saved by the user. */
   own: boolean;
@@ -101,15 +106,19 @@ export interface LabPreview {
   path: string;
   width: number;
   height: number;
-  /** Patches along a side. */
+  /** Patches along a side of a view that the mask hides patches of. */
   grid: number;
-  /** Row by row; true where the student sees the mask token. */
+  /** Row by row; true where it hides a patch. Empty for a method that hides none. */
   mask: boolean[];
-  student: string;
-  teacher: string;
-  /** What was drawn for the teacher, in words. */
+  views: {
+    title: string;
+    isMasked: boolean;
+    /** Data URL. */
+    picture: string;
+    crop: { left: number; top: number; width: number; height: number };
+  }[];
+  /** What was drawn for the views, in words. */
   drawn: string[];
-  crop: { left: number; top: number; width: number; height: number };
 }
 
 /** What steps on micro-batches of one size cost. */

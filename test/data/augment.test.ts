@@ -6,8 +6,9 @@ import * as ops from '../../electron/data/augment-ops.ts';
 import { compiledImaging, usePlainImaging } from '../../electron/data/imaging.ts';
 import { stream } from '../../electron/data/random.ts';
 import { resizedCrop } from '../../electron/data/resample.ts';
-import { applyViews, drawViews } from '../../electron/data/views.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { applyViews, drawViews, type StrongDraw } from '../../electron/data/views.ts';
+import { recipe } from '../../methods/conmim/method.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 /** What Pillow makes of one picture; /255, as test/fixtures/README.md says. */
 const FOLDER = join(import.meta.dirname, '../fixtures/augment');
@@ -85,15 +86,17 @@ describe.each([
 
 describe('views', () => {
   const draw = (settings: object, epoch = 0) => {
-    const config = runConfigSchema.parse(settings);
-    const d = drawViews(input.width, input.height, config, (p) => stream(1, epoch, 7, p));
-    return { draw: d, ...applyViews(input, d, 32, config.augment) };
+    const config = runConfigSchema.parse({ model: { image_size: 32, patch_size: 4 }, mask: { unit: 8 }, ...settings });
+    const specs = recipe.views(config);
+    const draws = drawViews(input.width, input.height, config.augment, specs, (p) => stream(1, epoch, 7, p));
+    const { student, teacher } = applyViews(input, draws, config.augment);
+    return { draws, student, teacher };
   };
   const always = { jitter: 1, gray: 1, solarize: 1, blur: 1 };
 
   test('the student is weak and the teacher strong, of the same crop', () => {
-    const { draw: d, student, teacher } = draw({ augment: always });
-    expect(d.student).toBeNull();
+    const { draws, student, teacher } = draw({ augment: always });
+    expect(draws[0]!.colours).toBeNull();
     expect(teacher).not.toEqual(student);
     expect(draw({ augment: { ...always, jitter: 0, gray: 0, solarize: 0, blur: 0 } }).student).toEqual(student);
   });
@@ -107,18 +110,19 @@ describe('views', () => {
     expect(teacher).toEqual(student);
   });
   test('a draw depends on nothing but its key', () => {
-    expect(draw({}).draw).toEqual(draw({}).draw);
-    expect(draw({}, 1).draw).not.toEqual(draw({}, 0).draw);
+    expect(draw({}).draws).toEqual(draw({}).draws);
+    expect(draw({}, 1).draws).not.toEqual(draw({}, 0).draws);
   });
   test('probabilities and strengths are those of the configuration', () => {
-    const { augment } = runConfigSchema.parse({});
+    const config = runConfigSchema.parse({});
     const n = 4000;
-    const draws = Array.from({ length: n }, (_, i) =>
-      drawViews(500, 375, { augment, views: { teacher: 'strong', student: 'weak' } }, (p) => stream(0, 0, i, p)),
+    const draws = Array.from(
+      { length: n },
+      (_, i) => drawViews(500, 375, config.augment, recipe.views(config), (p) => stream(0, 0, i, p))[1]!,
     );
     const share = (f: (d: (typeof draws)[0]) => boolean) => draws.filter(f).length / n;
     const near = 4 * Math.sqrt(0.25 / n); // four standard deviations
-    const strong = (d: (typeof draws)[0]) => d.teacher as Exclude<typeof d.teacher, null | 'same'>;
+    const strong = (d: (typeof draws)[0]) => d.colours as StrongDraw;
     expect(Math.abs(share((d) => d.flip) - 0.5)).toBeLessThan(near);
     expect(Math.abs(share((d) => strong(d).jitter.length === 4) - 0.8)).toBeLessThan(near);
     expect(Math.abs(share((d) => strong(d).gray) - 0.2)).toBeLessThan(near);

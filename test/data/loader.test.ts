@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Batch, Loader, positionAmong } from '../../electron/data/loader.ts';
+import { type Batch, Loader, type LoaderOptions, positionAmong } from '../../electron/data/loader.ts';
 import { ViewPool } from '../../electron/data/loader-pool.ts';
 import type { ViewTask } from '../../electron/data/loader-worker.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { madeOf } from '../../electron/trainer/run-data.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { PUBLISHED_AA, parseRandAugment } from '../../shared/rand-augment.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'loader-'));
@@ -30,7 +31,10 @@ const config = (over: object = {}) =>
     train: { batch_size: 4, seed: 3 },
     ...over,
   });
-const options = (over: object = {}) => ({ images, roots: [root], config: config(), workers: 1, ...over });
+const options = (over: { config?: ReturnType<typeof config> } & Partial<LoaderOptions> = {}) => ({
+  ...{ images, roots: [root], config: config(), workers: 1, ...over },
+  ...madeOf(over.config ?? config()),
+});
 
 async function take(loader: Loader, n: number): Promise<Batch[]> {
   const batches: Batch[] = [];
@@ -56,8 +60,8 @@ test('batches do not depend on the number of threads, nor on where one begins', 
     const ids = one.filter((b) => b.epoch === epoch).flatMap((b) => [...b.imageIds]);
     expect(ids.toSorted((a, b) => a - b)).toEqual(images.map((i) => i.id));
   }
-  expect(one[0]!.student).not.toEqual(one[1]!.student);
-  expect(one[0]!.student.every(Number.isFinite)).toBe(true);
+  expect(one[0]!.views.student!).not.toEqual(one[1]!.views.student!);
+  expect(one[0]!.views.student!.every(Number.isFinite)).toBe(true);
   expect(one[0]!.mask.reduce((a, b) => a + b)).toBe(4 * 12); // 3/4 of 16 patches each
 });
 
@@ -87,18 +91,18 @@ test('RandAugment changes the student alone, and the same whatever the threads a
   ).map(content);
   expect(three).toEqual(one);
   expect(later).toEqual(one.slice(4));
-  expect(one.map(({ teacher }) => teacher)).toEqual(plain.map(({ teacher }) => teacher));
-  expect(one.map(({ student }) => student)).not.toEqual(plain.map(({ student }) => student));
+  expect(one.map(({ views: { teacher } }) => teacher)).toEqual(plain.map(({ views: { teacher } }) => teacher));
+  expect(one.map(({ views: { student } }) => student)).not.toEqual(plain.map(({ views: { student } }) => student));
   const seed = config({ views: { student: 'weak', teacher: 'same' }, train: { batch_size: 4, seed: 4 } });
   const [other] = await take(new Loader(options({ config: seed, randAugment })), 1);
-  expect(other!.student).not.toEqual(one[0]!.student);
+  expect(other!.views.student!).not.toEqual(one[0]!.views.student!);
 });
 
 test('several crops of an image differ; few images are gone round', async () => {
   const few = images.slice(0, 2);
   const [batch] = await take(new Loader(options({ images: few })), 1);
   expect([...batch!.imageIds].sort()).toEqual([1, 1, 2, 2]);
-  const views = [0, 1, 2, 3].map((slot) => batch!.student.slice(slot * 768, (slot + 1) * 768).join());
+  const views = [0, 1, 2, 3].map((slot) => batch!.views.student!.slice(slot * 768, (slot + 1) * 768).join());
   expect(new Set(views).size).toBe(4);
   // Each of the crops of an epoch once, in one epoch after the other.
   const crops = await take(
@@ -182,15 +186,14 @@ test('most images broken, or gone: an error that names one', async () => {
 
 test('a thread that dies is an error, and so is every later call', async () => {
   const pool = new ViewPool(1);
-  const { model, augment, views, train } = config();
+  const { augment, train } = config();
   const none = null as unknown as ViewTask; // a fault of the program, not of a file: the thread cannot go on
   const request = {
-    config: { model, augment, views, train },
+    config: { augment, train },
     size: null,
     randAugment: null,
     tasks: [none],
-    student: new SharedArrayBuffer(0),
-    teacher: new SharedArrayBuffer(0),
+    views: [],
   };
   await expect(pool.send(0, request)).rejects.toMatchObject({ kind: 'internal' });
   await expect(pool.send(0, request)).rejects.toMatchObject({ kind: 'internal' });

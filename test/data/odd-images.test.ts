@@ -10,7 +10,7 @@ import type { Pixels } from '../../electron/data/pixels.ts';
 import { prepareFiles } from '../../electron/data/prepare-pool.ts';
 import { type ProbeResult, probeFile } from '../../electron/data/probe.ts';
 import { probeFiles } from '../../electron/data/probe-pool.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { type MadePage, tiffOf } from './tiff-maker.ts';
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });

@@ -4,7 +4,8 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
-import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import type { RunConfigInput } from '../../shared/config.ts';
 import type { Metric } from '../../shared/run.ts';
 import { hasChromium, inBothThemes, launch, makeImages, Serving, type Window, why } from './harness.ts';
 

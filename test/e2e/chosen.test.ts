@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { LONG, makeLearnedRun, stored } from './learned-run.ts';
 

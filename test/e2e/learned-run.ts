@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { makeImages } from './harness.ts';
 
 export const [IMAGES, GRID, DEPTH, HEADS] = [24, 4, 2, 2];

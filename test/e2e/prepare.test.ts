@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { databaseIn, preparedFolder } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 
 const IMAGES = 60;

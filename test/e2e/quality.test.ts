@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { Metric } from '../../shared/run.ts';
 import { hasChromium, launch, makeImages, Serving, seriousFaults, why } from './harness.ts';
 

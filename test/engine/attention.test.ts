@@ -120,7 +120,7 @@ describe.each(['relpos', 'abspos'])('attention of every block, on %s', async (fi
   );
   const { model } = config;
   const n = patchesOf(model) + 1;
-  const image = batch.student.subarray(0, model.image_size ** 2 * 3);
+  const image = (batch.views.student as Float32Array).subarray(0, model.image_size ** 2 * 3);
   const network = new FrozenNetwork(model, config.projector, states.student);
   const blocks: Float32Array[] = [];
   network.attention(image, (block, probabilities) => {

@@ -4,7 +4,7 @@ import { stream } from '../../electron/data/random.ts';
 import { Classifier, classifierSpecs, classifierState, layerOf } from '../../electron/engine/classifier.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { fineTuneSchema } from '../../shared/finetune.ts';
 
 const CONFIG = runConfigSchema.parse({

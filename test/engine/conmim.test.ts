@@ -6,8 +6,8 @@ import { type EngineOptions, Trainer } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
 
 beforeAll(async () => {
   await loadBackend();
@@ -26,8 +26,7 @@ function batch(seed: number, images = 4): ConMIMBatch {
   const random = stream(seed, 0, 0, 'test batch');
   const noise = () => Float32Array.from({ length: images * 16 * 16 * 3 }, () => random.uniform(-1, 1));
   return {
-    student: noise(),
-    teacher: noise(),
+    views: { student: noise(), teacher: noise() },
     mask: Float32Array.from({ length: images * 16 }, (_, i) => (i % 4 === 0 ? 0 : 1)),
   };
 }
@@ -183,7 +182,7 @@ test('a loss that is not finite changes nothing', () => {
   const e = make();
   const before = e.state();
   const bad = batch(1);
-  bad.student.fill(Number.NaN);
+  (bad.views.student as Float32Array).fill(Number.NaN);
   expect(e.step([bad], rates).loss).toBeNaN();
   const after = e.state();
   expect(after.student.get('blocks.0.mlp.fc1.weight')).toEqual(before.student.get('blocks.0.mlp.fc1.weight'));

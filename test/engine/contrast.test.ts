@@ -3,7 +3,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { contrastLoss, lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { cosineSchedule, ratesAt } from '../../electron/engine/schedule.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 beforeAll(async () => {
   await loadBackend();

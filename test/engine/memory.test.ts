@@ -6,8 +6,8 @@ import { Trainer } from '../../electron/engine/trainer.ts';
 import { compiledKernels, loadBackend } from '../../electron/runtime/backend.ts';
 import { collectGarbage } from '../../electron/runtime/garbage.ts';
 import { untrainedSource, untrainedState } from '../../electron/trainer/training.ts';
-import { type ConMIMBatch, conmim } from '../../methods/conmim/step.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { type ConMIMBatch, step as conmim } from '../../methods/conmim/step.ts';
 
 const backend = await loadBackend();
 const addon = compiledKernels();
@@ -98,8 +98,7 @@ describe.skipIf(!addon)(`memory of compiled kernels${addon ? '' : ` (skipped: ${
   const noise = (): ConMIMBatch => {
     const values = () => Float32Array.from({ length: 4 * 32 * 32 * 3 }, () => 2 * Math.random() - 1);
     return {
-      student: values(),
-      teacher: values(),
+      views: { student: values(), teacher: values() },
       mask: Float32Array.from({ length: 4 * 64 }, (_, i) => +(i % 4 > 0)),
     };
   };

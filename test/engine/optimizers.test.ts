@@ -8,8 +8,8 @@ import { type EngineState, Trainer } from '../../electron/engine/trainer.ts';
 import { Gradients, Weights } from '../../electron/engine/weights.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { type ConMIMBatch, type ConMIMConfig, conmim } from '../../methods/conmim/step.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
 
 beforeAll(async () => {
   await loadBackend();
@@ -151,7 +151,10 @@ describe.each(SETTINGS)('$name', ({ name, settings }) => {
     const random = draw('images');
     const images = () => Float32Array.from({ length: 4 * 16 * 16 * 3 }, () => random.next() * 2 - 1);
     const mask = Float32Array.from({ length: 4 * 16 }, (_, i) => +(i % 4 > 0));
-    const batches: ConMIMBatch[] = [0, 1, 2, 3].map(() => ({ student: images(), teacher: images(), mask }));
+    const batches: ConMIMBatch[] = [0, 1, 2, 3].map(() => ({
+      views: { student: images(), teacher: images() },
+      mask,
+    }));
     const rates = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };
     const train = (from: EngineState | null, some: ConMIMBatch[]): EngineState => {
       const fresh = untrainedState(common);

@@ -216,11 +216,11 @@ test('what a killed process left half written is removed by the next one that wr
   expect(parts().length).toBe(1);
   writeFileSync(join(folder, 'film.123.part'), 'of somebody else');
   writeFileSync(join(folder, `film.0123abcd-99999999.part`), 'of another machine');
-  writeWhole(join(folder, 'b.safetensors'), 'b');
+  writeWhole(join(folder, 'b.safetensors'), [Buffer.from('b')]);
   expect(parts().length).toBe(3); // it is still being written
   child.kill('SIGKILL');
   await new Promise((resolve) => child.once('close', resolve));
-  writeWhole(join(folder, 'b.safetensors'), 'b');
+  writeWhole(join(folder, 'b.safetensors'), [Buffer.from('b')]);
   expect(parts().sort()).toEqual(['film.0123abcd-99999999.part', 'film.123.part']);
   expect(existsSync(target)).toBe(false);
 });

@@ -7,7 +7,7 @@ import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { AppEvent } from '../../shared/contract/events.ts';
 import type { LookupAccuracy } from '../../shared/contract/explore.ts';
 import { CHANNEL_NAMES } from '../../shared/contract/index.ts';
@@ -310,11 +310,12 @@ describe('recipes', () => {
   });
 
   test('the fields of a form are those of the schema', async () => {
-    const fields = await call('config.fields', {});
+    const fields = (await call('config.fields', {})).conmim!;
     const field = (key: string) => fields.find((f) => f.key === key)!;
     expect(field('train.batch_size')).toMatchObject({ kind: 'integer', min: 2, max: 8192, default: 64 });
     expect(field('views.teacher')).toMatchObject({ kind: 'choice', choices: ['strong', 'weak', 'same'] });
     expect(field('augment.crop_scale')).toMatchObject({ kind: 'range', min: 0.001, max: 1 });
+    expect(field('model.position').choices).toEqual(['shared-relative-bias', 'absolute', 'none']);
     expect(field('optimizer.clip_grad')).toMatchObject({ kind: 'number', nullable: true });
     expect(fields.every(({ description }) => description.length > 5)).toBe(true);
   });
@@ -354,10 +355,11 @@ describe('recipes', () => {
     const first = await ask({});
     expect(first[0]!.mask.filter(Boolean)).toHaveLength(12);
     expect(await ask({})).toEqual(first);
-    expect((await ask({}, 1))[0]!.crop).not.toEqual(first[0]!.crop);
+    expect((await ask({}, 1))[0]!.views[0]!.crop).not.toEqual(first[0]!.views[0]!.crop);
     const same = await ask({ 'views.teacher': 'same' });
-    expect(same[0]!.teacher).toBe(same[0]!.student);
-    expect(same[0]!.student).toBe(first[0]!.student);
+    const pictures = same[0]!.views.map(({ picture }) => picture);
+    expect(pictures[1]).toBe(pictures[0]);
+    expect(pictures[0]).toBe(first[0]!.views[0]!.picture);
     // Of images that are brought to a size, crops are of the smaller ones.
     const small = { 'data.prepared': 16, 'model.image_size': 16, 'mask.unit': 8 };
     expect(await ask(small)).toMatchObject([

@@ -12,7 +12,7 @@ import { createReserved, deleteRun, requestRun, startRun } from '../../electron/
 import type { FileLock } from '../../electron/store/file-lock.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;

@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { configFields } from '../../electron/services/recipes/configuration.ts';
+import { recipe } from '../../methods/conmim/method.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { METHODS, schemaFor } from '../../methods/index.ts';
 import { linePath, nearest, softmax } from '../../renderer/views/new-run/chart.ts';
 import {
   groupFields,
@@ -12,14 +15,7 @@ import {
   sliderValue,
   writeNumber,
 } from '../../renderer/views/new-run/fields.ts';
-import {
-  combinations,
-  parseAxes,
-  parseValues,
-  SUGGESTIONS,
-  withAxis,
-  writeAxes,
-} from '../../renderer/views/new-run/grid.ts';
+import { combinations, parseAxes, parseValues, withAxis, writeAxes } from '../../renderer/views/new-run/grid.ts';
 import {
   diskOf,
   labChanges,
@@ -34,12 +30,11 @@ import {
   valueAt,
   withChange,
 } from '../../renderer/views/new-run/recipe.ts';
-import { runConfigSchema } from '../../shared/config.ts';
 import type { PresetRow } from '../../shared/contract/recipes.ts';
 
 const config = runConfigSchema.parse({ mask: { ratio: 0.6 } });
 const preset: PresetRow = { name: 'p', title: '', source: '', meant_for: '', own: false, config };
-const fields = configFields();
+const fields = configFields(recipe);
 const field = (key: string) => fields.find((f) => f.key === key)!;
 
 describe('changes over a preset', () => {
@@ -70,15 +65,21 @@ describe('changes over a preset', () => {
       'model.patch_size': 8,
       'train.seed': 3,
     };
-    expect(Object.keys(labChanges(changes))).toEqual(['mask.ratio', 'model.patch_size', 'train.seed']);
+    expect(Object.keys(labChanges(changes, fields))).toEqual(['mask.ratio', 'model.patch_size', 'train.seed']);
   });
 });
 
 describe('what follows', () => {
-  test('more epochs need no other measurement; a wider model does', () => {
-    const other = (input: object) => speedKey(runConfigSchema.parse({ mask: { ratio: 0.6 }, ...input }));
-    expect(other({ train: { epochs: 7 } })).toBe(speedKey(config));
-    expect(other({ model: { embed_dim: 768 } })).not.toBe(speedKey(config));
+  test('more epochs need no other measurement; a wider model, products in bf16 and recomputation do', () => {
+    const other = (input: object) => speedKey(runConfigSchema.parse({ mask: { ratio: 0.6 }, ...input }), fields);
+    expect(other({ train: { epochs: 7 } })).toBe(speedKey(config, fields));
+    for (const input of [
+      { model: { embed_dim: 768 } },
+      { train: { mixed_precision: 'on' } },
+      { train: { recompute: true } },
+      { contrast: { dictionary: 'batch' } },
+    ])
+      expect(other(input)).not.toBe(speedKey(config, fields));
   });
   test('seconds: 100 steps of 2 × 32 images at 64 images/s', () => {
     const c = runConfigSchema.parse({ train: { batch_size: 32, accumulation: 2 } });
@@ -114,13 +115,13 @@ test('a problem of a part is its field’s, and offers its nearest value', () =>
 
 describe('fields', () => {
   test('every field is in one group; views come first', () => {
-    const groups = groupFields(fields, '');
+    const groups = groupFields(fields, '', recipe.titles);
     expect(groups.flatMap((g) => g.fields)).toHaveLength(fields.length);
     expect(groups[0]!.name).toBe('views');
-    expect(groupFields([{ ...fields[0]!, key: 'later.thing' }], '').at(-1)!.title).toBe('later');
+    expect(groupFields([{ ...fields[0]!, key: 'later.thing' }], '', recipe.titles).at(-1)!.title).toBe('later');
   });
   test('search looks in names and meanings', () => {
-    const found = (text: string) => groupFields(fields, text).flatMap((g) => g.fields.map((f) => f.key));
+    const found = (text: string) => groupFields(fields, text, recipe.titles).flatMap((g) => g.fields.map((f) => f.key));
     expect(found('mask ratio')).toContain('mask.ratio');
     expect(found('t_momentum')).toEqual(['momentum.start']);
     expect(found('no such words')).toEqual([]);
@@ -184,7 +185,7 @@ describe('ablations', () => {
     expect(combinations([])).toEqual([]);
   });
   test('at most two axes; the same field once', () => {
-    const [a, b, c] = SUGGESTIONS.map(({ axis }) => axis) as [never, never, never];
+    const [a, b, c] = recipe.ablations.map(({ key, values }) => ({ key, text: values })) as [never, never, never];
     expect(withAxis(withAxis(withAxis([], a), b), c)).toEqual([b, c]);
     expect(withAxis([a], { ...(a as object), text: '1' } as never)).toHaveLength(1);
   });
@@ -195,12 +196,17 @@ describe('ablations', () => {
     expect(parseAxes('[[1')).toEqual([]);
     expect(parseAxes('[[1, 2]]')).toEqual([]);
   });
-  test("the paper's ablations are of fields that exist, with values that they take", () => {
-    for (const { axis } of SUGGESTIONS) {
-      const [section, name] = axis.key.split('.') as [string, string];
-      expect(field(axis.key)).toBeDefined();
-      for (const value of parseValues(axis.text))
-        expect(runConfigSchema.safeParse({ [section]: { [name]: value } }).success).toBe(true);
+  test.each(METHODS)("$title: the paper's ablations are of fields that exist, with values that they take", (method) => {
+    const known = configFields(method).map(({ key }) => key);
+    expect(method.ablations.length).toBeGreaterThan(2);
+    for (const { key, values } of method.ablations) {
+      const [section, name] = key.split('.') as [string, string];
+      expect(known).toContain(key);
+      for (const value of parseValues(values))
+        expect(
+          schemaFor({ method }).safeParse({ method: { name: method.name }, [section]: { [name]: value } }).success,
+          `${key} ${value}`,
+        ).toBe(true);
     }
   });
 });

@@ -28,7 +28,7 @@ import { centreImage } from '../../electron/services/ground/pictures.ts';
 import { lockFile } from '../../electron/store/file-lock.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { EmbeddingFormat } from '../../shared/contract/export.ts';
 
 /** The program as it is built. */

@@ -25,7 +25,9 @@ import { importWeights } from '../../electron/services/export/weights.ts';
 import type { ExportAsked } from '../../electron/services/ground/jobs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { modelSchema, patchesOf, type RunConfig, type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import type { ConMIMRunConfig } from '../../methods/conmim/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { modelSchema, patchesOf, type RunConfig, type RunConfigInput } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { image, metric } from '../store/helpers.ts';
 import { missing, python, SCRIPTS, writeNpy } from './python.ts';
@@ -54,7 +56,7 @@ function noise(length: number, seed: number): Float32Array {
 }
 
 /** A state of which no tensor is zero or constant, so that none can be left out or swapped unseen. */
-function noisyState(config: RunConfig, seed: number): StateDict {
+function noisyState(config: ConMIMRunConfig, seed: number): StateDict {
   const state = untrainedState(config);
   for (const [i, { name, shape }] of parameterSpecs(config.model, config.projector).entries()) {
     const { data } = state.get(name)!;

@@ -12,7 +12,7 @@ import { centreImage, centrePng } from '../../electron/services/ground/pictures.
 import { attentionSheet, coloursSheet, mapSheet } from '../../electron/services/sheets/feature.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 await loadBackend();
 const folder = mkdtempSync(join(tmpdir(), 'features-'));

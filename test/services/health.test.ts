@@ -11,7 +11,8 @@ import {
 } from '../../electron/services/health/measures.ts';
 import { findingsOf } from '../../electron/services/health/verdict.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
-import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import type { RunConfigInput } from '../../shared/config.ts';
 
 const WIDTH = 8;
 function gaussian(rows: number, name: string, used = WIDTH): Float32Array {

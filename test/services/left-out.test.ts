@@ -20,7 +20,7 @@ import { drawLookups } from '../../electron/services/sheets/lookup.ts';
 import { Store } from '../../electron/store/store.ts';
 import { usableImages } from '../../electron/trainer/labelled.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 

@@ -19,9 +19,10 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', as
   const {
     config,
     states,
-    batch: { student, teacher },
+    batch: { views },
     part,
   } = await firstBatch<ConMIMConfig, ConMIMBatch>(folder);
+  const { student, teacher } = views as { student: Float32Array; teacher: Float32Array };
   const mask = part('mask');
   const [batch, K] = mask.shape as [number, number];
   const masks = Array.from({ length: batch }, (_, i) => Uint8Array.from(mask.data.subarray(i * K, (i + 1) * K)));

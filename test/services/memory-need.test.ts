@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { peakOf, sizesFor } from '../../electron/services/recipes/estimate.ts';
 import { leastMemory, loaderMemory, requireMemory } from '../../electron/services/recipes/memory-need.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { type AppError, toReport } from '../../shared/errors.ts';
 
 const config = (over: Record<string, object> = {}) =>

@@ -4,7 +4,7 @@ import { loadBackend } from '../../electron/runtime/backend.ts';
 import { Networks } from '../../electron/services/ground/networks.ts';
 import type { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 await loadBackend();
 const config = runConfigSchema.parse({

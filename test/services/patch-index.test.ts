@@ -10,7 +10,7 @@ import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
 import { drawRetrieval } from '../../electron/services/sheets/retrieval.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { RetrievalSpec } from '../../shared/retrieval.ts';
 import { scratch } from '../store/helpers.ts';
 

@@ -23,10 +23,11 @@ import { deletePrepared, sweepPrepared } from '../../electron/services/datasets/
 import { databaseIn, preparedFile, preparedFolder } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { preparedImages } from '../../electron/trainer/prepared-images.ts';
+import { madeOf } from '../../electron/trainer/run-data.ts';
 import { imagesOf } from '../../electron/trainer/training-images.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { PRESETS, parseRunConfig } from '../../methods/index.ts';
 import { preparedSize } from '../../shared/prepared.ts';
-import { PRESETS } from '../../shared/presets.ts';
 import { scratch } from '../store/helpers.ts';
 
 let home: string;
@@ -224,7 +225,7 @@ test('canceled, it keeps what is done; another process, a lost folder and a full
   await expect(prepareDataset(store, options)).rejects.toMatchObject({
     kind: 'bad-input',
     message: 'There is not enough room on the disk.',
-    why: expect.stringMatching(/^The images take 96000\.\d GB, and [\d.]+ GB are free/),
+    why: expect.stringMatching(/^The images take 96 TB, and [\d.]+ [GT]B are free/),
   });
   store.images.upsertMany(row.dataset_id, [{ ...row, path: 'vast.png', status: 'vanished' }]);
 
@@ -421,6 +422,7 @@ async function batches(prepared: number | null, options: { decode?: boolean; cro
   const loader = new Loader({
     ...{ images, roots: [folder], config: config(prepared, options.crops), workers: options.workers ?? 1 },
     prepared: options.decode ? null : (found?.places ?? null),
+    ...madeOf(config(prepared, options.crops)),
   });
   const all: Omit<Batch, 'waitMs'>[] = [];
   try {
@@ -493,10 +495,11 @@ test('the files are read in place of the images: they may be away', async () => 
 });
 
 test('a size that fits: 256 for the published recipes, and never below what the network takes', () => {
-  const sizes = PRESETS.map(({ name, config }) => [name, preparedSize(runConfigSchema.parse(config))]);
+  const sizes = PRESETS.map(({ name, config }) => [name, preparedSize(parseRunConfig(config))]);
   expect(Object.fromEntries(sizes)).toEqual({
     ...{ demo: 224, 'small-cpu': 96, 'small-gpu': 160 },
     ...{ 'conmim-small': 256, 'conmim-base': 256, 'conmim-large': 256 },
+    ...{ 'mae-small-cpu': 96, 'mae-small-gpu': 128, 'mae-base': 256, 'mae-large': 256 },
   });
   expect(runConfigSchema.safeParse({ data: { prepared: 192 } }).error?.issues[0]?.message).toMatch(/nearest: 224/);
 });

@@ -8,7 +8,7 @@ import { buildTravel, travel } from '../../electron/services/retrieval/travel.ts
 import { drawTravel } from '../../electron/services/sheets/travel.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { TravelStation } from '../../shared/contract/retrieval.ts';
 import { makeImages } from '../e2e/harness.ts';
 import { scratch } from '../store/helpers.ts';

@@ -7,7 +7,7 @@ import { writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { refusal } from '../harness/refusal.ts';
 

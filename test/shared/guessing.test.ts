@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import type { RunConfigInput } from '../../shared/config.ts';
 import { guessingOf, lossWords } from '../../shared/guessing.ts';
 
 const of = (config: RunConfigInput, classes?: string[], batch?: number) =>

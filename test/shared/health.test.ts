@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type RunConfigInput, runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import type { RunConfigInput } from '../../shared/config.ts';
 import { alarmOf, collapseOf, lastStepsOf, notesOf } from '../../shared/health.ts';
 import type { Metric, Run } from '../../shared/run.ts';
 

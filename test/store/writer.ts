@@ -1,7 +1,7 @@
 /** A process that writes: `writer checkpoints|metrics|create DATABASE RUN FIRST`. */
 import { createHash } from 'node:crypto';
 import { Store } from '../../electron/store/store.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { Metric } from '../../shared/run.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 

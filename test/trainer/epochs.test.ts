@@ -12,7 +12,7 @@ import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
 import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
 import { stepsOf, stepsPerEpoch } from '../../electron/trainer/training-images.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { trainEmpty } from '../harness/empty-training.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'epochs-'));

@@ -81,7 +81,8 @@ test('the same images from another place are no others; an older checkpoint is c
 
   const hash = createHash('sha256');
   // By row, as older programs did; the order of an import's rows is that in which its files were read.
-  for (const row of store.images.list(1).sort((a, b) => a.id - b.id)) hash.update(`${row.id}\0${join(root, 'moved', row.path)}\0`);
+  for (const row of store.images.list(1).sort((a, b) => a.id - b.id))
+    hash.update(`${row.id}\0${join(root, 'moved', row.path)}\0`);
   const older = raw.prepare(`
     UPDATE checkpoints SET crc32 = NULL, state = json_set(json_remove(state, '$.content'), '$.data', ?)`);
   older.run(hash.digest('hex'));

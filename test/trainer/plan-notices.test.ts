@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { maskedPatches, planNotices } from '../../electron/trainer/plan-notices.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 const config = (over: Record<string, object> = {}) =>
   runConfigSchema.parse({

@@ -3,7 +3,7 @@ import { timeProducts } from '../../electron/engine/trial.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { hasBf16 } from '../../electron/runtime/machine.ts';
 import { choosePrecision, engineOptions } from '../../electron/runtime/precision.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 /** A machine by the milliseconds of its products. */
 const machine = (fp32: number, bf16: number | null, fp16: number | null) => (storage: string) =>

@@ -11,7 +11,7 @@ import { createRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { LabelledData } from '../../electron/trainer/labelled-data.ts';
 import { pretrainingData, type RunData } from '../../electron/trainer/run-data.ts';
-import { runConfigSchema } from '../../shared/config.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'same-seed-'));
 const folder = join(root, 'images');

@@ -36,12 +36,15 @@ function when(changed, name, title, act) {
 export function build(node) {
   const run = (file, args) =>
     spawnSync(node, [join(ROOT, 'node_modules', file), ...args], { encoding: 'utf8', cwd: ROOT });
-  when(sourcesState(['shared', 'electron'], 'tsconfig.build.json'), '.built', 'Building', () => {
-    for (const folder of ['shared', 'electron', '.tsbuildinfo', 'compiled'])
+  when(sourcesState(['shared', 'methods', 'electron'], 'tsconfig.build.json'), '.built', 'Building', () => {
+    for (const folder of ['shared', 'methods', 'electron', '.tsbuildinfo', 'compiled'])
       rmSync(join(ROOT, 'out', folder), { recursive: true, force: true });
     return run('typescript/bin/tsc', ['-p', 'tsconfig.build.json']);
   });
-  when(sourcesState(['shared', 'renderer'], 'renderer/vite.config.ts'), '.built-window', 'Building the window', () =>
-    run('vite/bin/vite.js', ['build', '--config', 'renderer/vite.config.ts', '--logLevel', 'error']),
+  when(
+    sourcesState(['shared', 'methods', 'renderer'], 'renderer/vite.config.ts'),
+    '.built-window',
+    'Building the window',
+    () => run('vite/bin/vite.js', ['build', '--config', 'renderer/vite.config.ts', '--logLevel', 'error']),
   );
 }

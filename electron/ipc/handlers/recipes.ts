@@ -1,3 +1,4 @@
+import { METHODS } from '../../../methods/index.ts';
 import type { RECIPES } from '../../../shared/contract/recipes.ts';
 import { configFields } from '../../services/recipes/configuration.ts';
 import { estimateCost } from '../../services/recipes/estimate.ts';
@@ -10,7 +11,7 @@ export function recipeHandlers(context: Context): HandlersOf<typeof RECIPES> {
   const { store, events, tasks } = context;
   const changed = () => events.emit({ type: 'presets' });
   return {
-    'config.fields': () => configFields(),
+    'config.fields': () => Object.fromEntries(METHODS.map((method) => [method.name, configFields(method)])),
     'config.check': (recipe) => checkRecipe(store, recipe),
     'config.estimate': ({ dataset, ...recipe }) => {
       const config = configOf(store, recipe);

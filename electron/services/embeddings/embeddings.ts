@@ -1,20 +1,22 @@
 import { createHash } from 'node:crypto';
 import { rmSync, statSync } from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
+import { projectorOf } from '../../../methods/index.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { EmbeddingReport } from '../../../shared/contract/export.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
-import { ImageReader, type Readable } from '../../data/readable.ts';
+import { whyUnread } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import { putInPlace } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { extract, type Feature, pooled } from '../ground/extract.ts';
+import { poolTokens } from '../evaluation/classes.ts';
 import type { EmbeddingAsked } from '../ground/jobs.ts';
+import { centreImage, stack } from '../ground/pictures.ts';
 import { type Chunk, EmbeddingPart } from './part.ts';
 import { besideEmbeddings, embeddingWriter, type RowOf } from './writers.ts';
 
@@ -22,6 +24,9 @@ interface Control {
   signal?: AbortSignal;
   onProgress?: (done: number, total: number, what: string) => void;
 }
+
+/** Images that are computed, and kept, together. */
+const CHUNK = 32;
 
 /**
  * Writes embeddings of a dataset's images, or of all their patches, to one file. Values are kept chunk by chunk in
@@ -42,20 +47,17 @@ export async function exportEmbeddings(
   });
   const { id, config } = store.checkpoints.get(options.checkpoint);
   const dataset = store.datasets.get(options.dataset);
-  const images = [...store.images.iterate(dataset.id, { status: 'ok' })].map((row) => ({
-    ...row,
-    file: fileOf(dataset, row),
-  }));
+  const images = [...store.images.iterate(dataset.id, { status: 'ok' })];
   const state = options.part === 'untrained' ? untrainedState(config) : store.checkpoints.load(id, options.part);
   const network = new FrozenNetwork(config.model, config.projector, state);
   const isOfPatches = options.feature === 'tokens' || options.feature === 'projector';
-  const width = options.feature === 'projector' ? config.projector.out : config.model.embed_dim;
+  const width = options.feature === 'projector' ? projectorOf(config).out : config.model.embed_dim;
   const rows = isOfPatches ? patchesOf(config.model) : 1;
   let part: EmbeddingPart | null = null;
   try {
     part = new EmbeddingPart(options.file, keyOf(options, config, state, dataset, images), rows * width);
     const resumed = part.images;
-    await compute(part, network, { ...options, config, images }, control);
+    await compute(part, network, { ...options, config, dataset, images, isOfPatches }, control);
     const unreadable = part.chunks.flatMap((chunk) => chunk.unreadable.map(({ path, why }) => ({ path, why })));
     const good = images.length - unreadable.length;
     if (good === 0) {
@@ -117,24 +119,34 @@ async function compute(
   network: FrozenNetwork,
   asked: Pick<EmbeddingAsked, 'feature'> & {
     config: RunConfig;
-    images: readonly (ImageRow & Readable)[];
+    dataset: Dataset;
+    images: readonly ImageRow[];
+    isOfPatches: boolean;
   },
   { signal, onProgress }: Control,
 ): Promise<void> {
-  const { config, images, feature } = asked;
-  const reader = new ImageReader();
-  const of: Feature =
-    feature === 'mean' || feature === 'cls' ? pooled(feature) : (_, input) => network.patches(input, feature);
+  const { config, dataset, images, feature, isOfPatches } = asked;
+  const { model, augment } = config;
+  const K = patchesOf(model);
   onProgress?.(part.images, images.length, 'images');
-  if (signal?.aborted) throw canceled(part, part.images, images.length);
-  for await (const chunk of extract(network, images, of, { config, reader, from: part.images })) {
-    const good = new Set(chunk.read.map(({ id }) => id));
-    const unreadable = chunk.images.flatMap(({ id, path }): Chunk['unreadable'] =>
-      good.has(id) ? [] : [{ id, path, why: reader.whyOf(id) }],
+  for (let at = part.images; at < images.length; at += CHUNK) {
+    if (signal?.aborted) throw canceled(part, at, images.length);
+    const some = images.slice(at, at + CHUNK);
+    const read = await Promise.allSettled(
+      some.map(({ folder, path }) => centreImage(fileOf(dataset, { folder, path }), model.image_size, augment)),
     );
-    part.append({ images: chunk.images.length, unreadable }, chunk.values);
-    onProgress?.(part.images, images.length, 'images');
-    if (signal?.aborted && part.images < images.length) throw canceled(part, part.images, images.length);
+    const unreadable = some.flatMap(({ id, folder, path }, i): Chunk['unreadable'] => {
+      const one = read[i]!;
+      if (one.status === 'fulfilled') return [];
+      return [{ id, path, why: whyUnread(one.reason, { file: fileOf(dataset, { folder, path }) }) }];
+    });
+    const good = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    let values: Float32Array = new Float32Array();
+    if (good.length > 0 && isOfPatches) values = network.patches(stack(good), feature);
+    else if (good.length > 0)
+      values = poolTokens(network.tokens(stack(good)), good.length, K, model.embed_dim)[feature as 'mean' | 'cls'];
+    part.append({ images: some.length, unreadable }, values);
+    onProgress?.(at + some.length, images.length, 'images');
   }
 }
 

@@ -60,7 +60,7 @@ export class EmbeddingPart {
       writeFileSync(this.at(FILES.process), String(process.pid));
       if (readText(this.at(FILES.key)) !== key) {
         for (const name of [FILES.values, FILES.done]) rmSync(this.at(name), { force: true });
-        writeWhole(this.at(FILES.key), key);
+        writeWhole(this.at(FILES.key), [Buffer.from(key)]);
       }
       this.#values = openSync(this.at(FILES.values), 'a');
       this.#done = openSync(this.at(FILES.done), 'a');

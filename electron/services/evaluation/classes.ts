@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Scored, Scores } from '../../../shared/evaluation.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
@@ -21,10 +22,11 @@ import {
   splitLabelled,
   withoutUnread,
 } from '../../trainer/labelled.ts';
-import { bothPools, extractAll, type KeptFeatures } from '../ground/extract.ts';
+import { centreImage, stack } from '../ground/pictures.ts';
 import type { Contestant } from './contestants.ts';
 import type { EvaluateOptions } from './types.ts';
 
+const BATCH = 32;
 /** Features are kept after so many images: an evaluation that is cut short goes on from there. */
 const PART = 128;
 const K_NEIGHBOURS = 20;
@@ -66,13 +68,16 @@ async function measure(
   let done = 0;
   for (const [i, { start, checkpoint, config, load }] of networks.entries()) {
     const network = new FrozenNetwork(config.model, config.projector, load('student'));
-    const width = config.model.embed_dim;
     const extract = async (images: readonly LabelledImage[]) => {
-      const features = await extractAll(network, images, bothPools, {
-        ...{ config, reader, signal: options.signal, width: 2 * width, every: PART },
-        kept: keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, images),
-        onDone: (n) => options.onProgress?.(done + n, total, `${start} network`),
-      });
+      const features = await pooledFeatures(
+        network,
+        images,
+        config,
+        reader,
+        options.signal,
+        (n) => options.onProgress?.(done + n, total, `${start} network`),
+        keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, images),
+      );
       done += images.length;
       return features;
     };
@@ -84,14 +89,17 @@ async function measure(
         split = withoutUnread(whole, reader);
       }
       const { train, test, classes } = split;
-      const labelled = (both: Float32Array, all: readonly LabelledImage[], some: readonly LabelledImage[]): Pooled => {
-        const rows = rowsOf(both, 2 * width, all, some);
-        const labels = classIndices(some, classes);
-        const half = (from: number) => ({ features: columnsOf(rows, 2 * width, from, width), labels, width });
-        return { cls: half(0), mean: half(width) };
+      const width = config.model.embed_dim;
+      const labelled = (values: Float32Array, all: readonly LabelledImage[], some: readonly LabelledImage[]) => ({
+        features: rowsOf(values, width, all, some),
+        labels: classIndices(some, classes),
+        width,
+      });
+      const fitted: Pooled = {
+        cls: labelled(fit.cls, whole.train, train),
+        mean: labelled(fit.mean, whole.train, train),
       };
-      const fitted = labelled(fit, whole.train, train);
-      const held = labelled(hold, whole.test, test);
+      const held: Pooled = { cls: labelled(hold.cls, whole.test, test), mean: labelled(hold.mean, whole.test, test) };
       if (options.task === 'fewshot') {
         scores[start] = fewShot(fitted.mean, held.mean, classes.length, shotsOf(train));
         continue;
@@ -162,14 +170,6 @@ function rowsOf(
   return out;
 }
 
-/** Some neighbouring columns: `[rows, count]`. @param values `[rows, width]` */
-function columnsOf(values: Float32Array, width: number, from: number, count: number): Float32Array {
-  const rows = values.length / width;
-  const out = new Float32Array(rows * count);
-  for (let i = 0; i < rows; i++) out.set(values.subarray(i * width + from, i * width + from + count), i * count);
-  return out;
-}
-
 /** k-NN with n known images of each class, drawn anew several times: mean and standard deviation of the accuracy. */
 function fewShot(bank: LabelledFeatures, held: LabelledFeatures, classes: number, shots: readonly number[]): Scores {
   if (shots.length === 0) throw new AppError('bad-input', 'Every class needs at least one training image.');
@@ -199,13 +199,18 @@ function fewShot(bank: LabelledFeatures, held: LabelledFeatures, classes: number
   return scores;
 }
 
-/** Features of an evaluation of the queue stay with it. */
+/** Features of an evaluation of the queue, kept by parts: `[n, 2 dim]`, CLS and mean of each image. */
+interface Kept {
+  parts(): { start: number; features: Float32Array }[];
+  save(start: number, features: Float32Array): void;
+}
+
 function keptFeatures(
   store: Store,
   id: number | undefined,
   network: string,
   images: readonly LabelledImage[],
-): KeptFeatures | null {
+): Kept | null {
   if (id === undefined) return null;
   const files = images.map(({ file, hash }) => [file, hash]);
   const key = `${network} ${createHash('sha256').update(JSON.stringify(files)).digest('hex')}`;
@@ -213,4 +218,72 @@ function keptFeatures(
     parts: () => store.queuedEvaluations.parts(id, key),
     save: (start, features) => store.queuedEvaluations.savePart(id, key, start, features),
   };
+}
+
+/** CLS token and mean of the patch tokens of images: `[images, dim]` each, NaN for one that cannot be read. */
+async function pooledFeatures(
+  network: FrozenNetwork,
+  images: readonly LabelledImage[],
+  { model, augment }: RunConfig,
+  reader: ImageReader,
+  signal: AbortSignal | undefined,
+  onDone: (n: number) => void,
+  kept: Kept | null,
+) {
+  const dim = model.embed_dim;
+  const unread = () => new Float32Array(images.length * dim).fill(Number.NaN);
+  const out = { cls: unread(), mean: unread() };
+  let begin = 0;
+  for (const { start, features } of kept?.parts() ?? []) {
+    if (start !== begin) break;
+    begin = start + features.length / (2 * dim);
+    for (let image = start; image < begin; image++) {
+      const [from, to] = [(image - start) * 2 * dim, image * dim];
+      out.cls.set(features.subarray(from, from + dim), to);
+      out.mean.set(features.subarray(from + dim, from + 2 * dim), to);
+    }
+  }
+  for (let image = 0; image < begin; image++)
+    if (Number.isNaN(out.cls[image * dim]!)) reader.leaveOut(images[image]!, 'when it was first looked at');
+  let saved = begin;
+  const keep = (end: number) => {
+    const part = new Float32Array((end - saved) * 2 * dim);
+    for (let image = saved; image < end; image++) {
+      const [from, to] = [image * dim, (image - saved) * 2 * dim];
+      part.set(out.cls.subarray(from, from + dim), to);
+      part.set(out.mean.subarray(from, from + dim), to + dim);
+    }
+    kept!.save(saved, part);
+    saved = end;
+  };
+  for (let at = begin; at < images.length; at += BATCH) {
+    signal?.throwIfAborted();
+    const some = images.slice(at, at + BATCH);
+    const places = new Map(some.map(({ id }, i) => [id, at + i]));
+    const read = await reader.read(some, (file) => centreImage(file, model.image_size, augment));
+    if (read.length > 0) {
+      const input = stack(read.map(({ value }) => value));
+      const { cls, mean } = poolTokens(network.tokens(input), read.length, patchesOf(model), dim);
+      for (const [i, { image }] of read.entries()) {
+        const place = places.get(image.id)! * dim;
+        out.cls.set(cls.subarray(i * dim, (i + 1) * dim), place);
+        out.mean.set(mean.subarray(i * dim, (i + 1) * dim), place);
+      }
+    }
+    const done = at + some.length;
+    if (kept && (done - saved >= PART || done === images.length)) keep(done);
+    onDone(done);
+  }
+  return out;
+}
+
+/** @param tokens `[n, 1 + K, dim]` @returns CLS, and the mean of the patches: `[n, dim]` each */
+export function poolTokens(tokens: Float32Array, n: number, K: number, dim: number) {
+  const [cls, mean] = [new Float32Array(n * dim), new Float32Array(n * dim)];
+  for (let i = 0; i < n; i++) {
+    const start = i * (K + 1) * dim;
+    cls.set(tokens.subarray(start, start + dim), i * dim);
+    for (let p = 1; p <= K; p++) for (let d = 0; d < dim; d++) mean[i * dim + d]! += tokens[start + p * dim + d]! / K;
+  }
+  return { cls, mean };
 }

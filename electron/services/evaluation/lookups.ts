@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { lookupsOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -6,6 +7,7 @@ import type { Scored } from '../../../shared/evaluation.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
+import type { LookupConfig } from '../../../shared/method.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { type ImageReader, onReadable, type Readable } from '../../data/readable.ts';
@@ -88,8 +90,10 @@ export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name
 export const chanceIn = (config: RunConfig) => guessingOf({ config }, batchOf(config)).top1;
 
 /** Weights of a fine-tuned file have none: importing puts zeros in its place. */
-const hasProjector = (state: StateDict, { projector }: RunConfig) =>
-  state.get(`projectors.${projectorIndex(projector.layers - 1).linear}.weight`)!.data.some((v) => v !== 0);
+const hasProjector = (state: StateDict, config: RunConfig) =>
+  state
+    .get(`projectors.${projectorIndex(lookupsOf(config).projector.layers - 1).linear}.weight`)!
+    .data.some((v) => v !== 0);
 
 /** A batch that was asked; its tensors live as long as the call that shows it. */
 export interface AskedBatch {
@@ -119,13 +123,17 @@ export async function askBatches(
   reader: ImageReader,
   signal: AbortSignal | undefined,
   onBatch: (batch: AskedBatch, done: number) => void,
+  /** Another dictionary than the run's. */
+  within: Partial<LookupConfig['contrast']> = {},
 ) {
   const { model } = config;
+  const contrast = { ...lookupsOf(config).contrast, ...within };
   const [K, most] = [patchesOf(model), batchOf(config)];
   const order = inOrderOfContent(images);
   const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-  const student = new FrozenNetwork(model, config.projector, studentState);
-  const teacher = new FrozenNetwork(model, config.projector, teacherState);
+  const { projector, mask: maskConfig } = lookupsOf(config);
+  const student = new FrozenNetwork(model, projector, studentState);
+  const teacher = new FrozenNetwork(model, projector, teacherState);
   const sum = { top1: 0, top5: 0, control: 0, images: 0 };
   try {
     for await (const batch of readableBatches(order, most, reader, (file) =>
@@ -137,11 +145,11 @@ export async function askBatches(
       const input = stack(batch.map(({ value }) => value));
       const mask = new Float32Array(size * K);
       batch.forEach(({ image }, i) => {
-        mask.set(makeMask(config.mask, shape, stream(MASK_SEED, 0, image.hash, 'evaluation mask')), i * K);
+        mask.set(makeMask(maskConfig, shape, stream(MASK_SEED, 0, image.hash, 'evaluation mask')), i * K);
       });
       const [queries, keys] = [student.features(input, mask, 'batch'), teacher.features(input, null, 'batch')];
       const masked = tf.tensor2d(mask, [size, K]);
-      const found = lookup(queries, keys, masked, config.contrast);
+      const found = lookup(queries, keys, masked, contrast);
       sum.top1 += found.top1 * size;
       sum.top5 += found.top5 * size;
       sum.control += (found.top1_control ?? 0) * size;

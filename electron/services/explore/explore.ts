@@ -1,9 +1,9 @@
+import { drawMask, lookupsOf, methodOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { makeMask } from '../../../shared/masking.ts';
 import { type Random, stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';
@@ -32,7 +32,7 @@ export class Explorer {
 
   #pair(checkpoint: Checkpoint, isUntrained: boolean): LookupPair {
     const of = (name: NetworkName) => this.#networks.of(checkpoint, isUntrained ? 'untrained' : name);
-    return new LookupPair(checkpoint.config, { student: of('student'), teacher: of('teacher') });
+    return new LookupPair(lookupsOf(checkpoint.config), { student: of('student'), teacher: of('teacher') });
   }
 
   /** @throws AppError not-found, bad-input for a mask of another size */
@@ -60,7 +60,7 @@ export class Explorer {
       picture: await pictureUrl(pixels[0]!, side),
       path: row.path,
       step: isUntrained ? 0 : checkpoint.step,
-      temperature: config.contrast.temperature,
+      temperature: lookupsOf(config).contrast.temperature,
       mask: [...own].map(Boolean),
       answers: [...own.keys()].flatMap((patch) => (own[patch] ? [answerOf(answers, patch)] : [])),
       how:
@@ -127,12 +127,14 @@ export class Explorer {
 }
 
 /** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
-export const drawnMask = (config: Pick<RunConfig, 'model' | 'mask'>, draw: number): Uint8Array =>
+export const drawnMask = (config: RunConfig, draw: number): Uint8Array =>
   maskFor(config, stream(SEED, draw, 0, 'explore mask'));
 
-function maskFor({ model, mask }: Pick<RunConfig, 'model' | 'mask'>, random: Random): Uint8Array {
-  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-  return makeMask(mask, shape, random);
+/** @throws AppError bad-input for a method that hides no patches */
+function maskFor(config: RunConfig, random: Random): Uint8Array {
+  const mask = drawMask(config, random);
+  if (mask) return mask;
+  throw new AppError('bad-input', `${methodOf(config).title} hides no patches.`);
 }
 
 function maskFrom(config: RunConfig, mask: readonly boolean[] | null, draw: number): Uint8Array {

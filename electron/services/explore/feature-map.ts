@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { UMAP } from 'umap-js';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
+import { patchesOf } from '../../../shared/config.ts';
 import type { Input, MapFigures, MapView } from '../../../shared/contract/index.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -12,13 +13,14 @@ import type { MapKey } from '../../store/feature-maps.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { extractAll, pooled } from '../ground/extract.ts';
+import { centreImage, stack } from '../ground/pictures.ts';
 import { mapFigures, nearestRows, normaliseRows } from './neighbours.ts';
 import { principalComponents, projectRows } from './principal.ts';
 
 /** Images on a map; of more, so many are taken evenly. */
 export const MAP_LIMIT = 20_000;
 const LEAST = 5;
+const BATCH = 32;
 /** Features are kept after so many images: a map that is canceled goes on from there. */
 const PART = 512;
 /** UMAP's own defaults (arXiv 1802.03426), and a fixed seed. */
@@ -94,7 +96,7 @@ export async function computeMap(
   const { checkpoint, rows, total, key } = mapSubject(store, ask);
   const dim = checkpoint.config.model.embed_dim;
   const reader = new ImageReader();
-  const all = await featuresOf(store, checkpoint, ask, rows, key, reader, (done) =>
+  const all = await pooledFeatures(store, checkpoint, ask, rows, key, reader, (done) =>
     onProgress(done, rows.length, 'features'),
   );
   const readable = rows.flatMap((_, i) => (Number.isNaN(all[i * dim]!) ? [] : [i]));
@@ -122,7 +124,7 @@ export async function computeMap(
 }
 
 /** `[n, dim]`: the mean of each image's patch tokens, or its CLS token; NaN where it cannot be read. */
-async function featuresOf(
+async function pooledFeatures(
   store: Store,
   { id, config }: Checkpoint,
   { part, untrained, pool }: Ask,
@@ -131,21 +133,55 @@ async function featuresOf(
   reader: ImageReader,
   onDone: (done: number) => void,
 ): Promise<Float32Array> {
-  const dataset = store.datasets.get(key.dataset_id);
-  const images = rows.map((row) => ({ ...row, file: fileOf(dataset, row) }));
-  const state = untrained ? untrainedState(config) : store.checkpoints.load(id, part);
-  const network = new FrozenNetwork(config.model, config.projector, state);
-  try {
-    return await extractAll(network, images, pooled(pool), {
-      ...{ config, reader, width: config.model.embed_dim, every: PART, onDone },
-      kept: {
-        parts: () => store.featureMaps.parts(key),
-        save: (start, features) => store.featureMaps.savePart(key, start, features),
-      },
-    });
-  } finally {
-    network.dispose();
+  const { model, projector, augment } = config;
+  const [dim, K] = [model.embed_dim, patchesOf(model)];
+  const out = new Float32Array(rows.length * dim).fill(Number.NaN);
+  const { folders } = store.datasets.get(key.dataset_id);
+  const withFile = (row: ImageRow) => ({ ...row, file: fileOf({ folders }, row) });
+  let begin = 0;
+  for (const { start, features } of store.featureMaps.parts(key)) {
+    if (start !== begin) break;
+    out.set(features, start * dim);
+    begin = start + features.length / dim;
   }
+  for (let i = 0; i < begin; i++)
+    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(withFile(rows[i]!), 'when it was first looked at');
+  const network = new FrozenNetwork(
+    model,
+    projector,
+    untrained ? untrainedState(config) : store.checkpoints.load(id, part),
+  );
+  let saved = begin;
+  for (let at = begin; at < rows.length; at += BATCH) {
+    const some = rows.slice(at, at + BATCH);
+    const places = new Map(some.map(({ id }, i) => [id, at + i]));
+    const read = await reader.read(some.map(withFile), (file) => centreImage(file, model.image_size, augment));
+    if (read.length > 0) {
+      const tokens = network.tokens(stack(read.map(({ value }) => value)));
+      read.forEach(({ image }, n) => {
+        const place = places.get(image.id)!;
+        const feature = out.subarray(place * dim, (place + 1) * dim);
+        const own = tokens.subarray(n * (K + 1) * dim, (n + 1) * (K + 1) * dim);
+        if (pool === 'cls') feature.set(own.subarray(0, dim));
+        else for (let d = 0; d < dim; d++) feature[d] = meanOf(own, d, dim, K);
+      });
+    }
+    const done = at + some.length;
+    if (done - saved >= PART) {
+      store.featureMaps.savePart(key, saved, out.subarray(saved * dim, done * dim));
+      saved = done;
+    }
+    onDone(done);
+  }
+  network.dispose();
+  return out;
+}
+
+/** One dimension over the K patches behind CLS. */
+function meanOf(tokens: Float32Array, d: number, dim: number, K: number): number {
+  let sum = 0;
+  for (let patch = 1; patch <= K; patch++) sum += tokens[patch * dim + d]!;
+  return sum / K;
 }
 
 /**

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { patchesOf, type RunConfig } from '../../../shared/config.ts';
+import { patchesOf } from '../../../shared/config.ts';
+import type { LookupConfig } from '../../../shared/method.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { dictionaryLogits, lookupRanks } from '../../engine/contrast.ts';
 import { hostTidy } from '../../engine/host.ts';
@@ -7,12 +8,12 @@ import { FrozenNetwork } from '../../engine/inference.ts';
 
 /** Student and teacher of a checkpoint, ready to be asked. Borrows both. */
 export class LookupPair {
-  readonly config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>;
+  readonly config: Pick<LookupConfig, 'model' | 'projector' | 'contrast'>;
   readonly #student: FrozenNetwork;
   readonly #teacher: FrozenNetwork;
 
   constructor(
-    config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>,
+    config: Pick<LookupConfig, 'model' | 'projector' | 'contrast'>,
     { student, teacher }: { student: FrozenNetwork; teacher: FrozenNetwork },
   ) {
     this.config = config;
@@ -51,7 +52,7 @@ export class LookupPair {
 
 /** Does something with the networks of these states, which are loaded for it alone. */
 export function withLookupPair<T>(
-  config: Pick<RunConfig, 'model' | 'projector' | 'contrast'>,
+  config: Pick<LookupConfig, 'model' | 'projector' | 'contrast'>,
   states: { student: StateDict; teacher: StateDict },
   act: (pair: LookupPair) => T,
 ): T {

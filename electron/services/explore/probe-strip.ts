@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { lookupsOf } from '../../../methods/index.ts';
 import { gridOf } from '../../../shared/config.ts';
 import type { ProbeAnswer, ProbeStrip } from '../../../shared/contract/explore.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
@@ -49,7 +50,7 @@ async function probesOf(store: Store, run: Run): Promise<Probe> {
   // By content, so that images that are added later change the choice as little as can be.
   const rows: (readonly [string, ImageRow])[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) rows.push([rank(image), image]);
-  const { model, mask } = run.config;
+  const { model, mask } = lookupsOf(run.config);
   const candidates = rows
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, image]) => ({ ...image, file: fileOf(dataset, image) }));
@@ -135,7 +136,7 @@ function ask(
   input: Float32Array,
   masks: Uint8Array[],
 ) {
-  const answers = withLookupPair(config, states, (pair) => pair.ask(input, masks));
+  const answers = withLookupPair(lookupsOf(config), states, (pair) => pair.ask(input, masks));
   return masks.map((mask, i) =>
     [...mask.keys()].flatMap((patch): ProbeAnswer[] => {
       const query = i * answers.K + patch;

@@ -1,5 +1,6 @@
+import { parseRunConfig } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
-import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import type { RunConfig } from '../../../shared/config.ts';
 import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
 import { guessingOf } from '../../../shared/guessing.ts';
@@ -65,7 +66,7 @@ function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubjec
   const { model, augment } = config;
   const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const follows =
-    config.momentum.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
+    config.momentum?.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
   const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;
   const method =
     'ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616))';
@@ -119,7 +120,7 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   if (run.kind === 'imported') return 'These weights were imported: how they were trained is not known here.';
   const batch = config.train.batch_size * config.train.accumulation;
   const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
-  const changed = differences(runConfigSchema.parse({}), config);
+  const changed = differences(parseRunConfig({ method: config.method }), config);
   return [
     `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${fixed(epoch, 1)} ` +
       `epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,

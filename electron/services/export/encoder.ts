@@ -1,19 +1,17 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
-import { parameterSpecs, requireTensor } from '../../engine/parameters.ts';
-import type { ParameterSpec } from '../../engine/specs.ts';
+import { plainEncoder, requireTensor } from '../../engine/parameters.ts';
 
 /**
- * What an exported encoder has: a network without the projector, and without the token that stands for masked patches,
- * which outside of pretraining there are none of.
+ * What an exported encoder has: a network without its method's heads, and without the token that stands for masked
+ * patches, which outside of pretraining there are none of. Fixed positions are among it.
  */
-export function encoderSpecs({ model, projector }: Pick<RunConfig, 'model' | 'projector'>): ParameterSpec[] {
-  return parameterSpecs(model, projector).filter(
-    ({ name }) => name !== 'mask_token' && !name.startsWith('projectors.'),
-  );
+export function encoderSpecs({ model }: Pick<RunConfig, 'model'>): { name: string; shape: number[] }[] {
+  const { parameters, buffers } = plainEncoder(model);
+  return [...parameters, ...buffers].map(({ name, shape }) => ({ name, shape }));
 }
 
 /** The encoder's tensors of a network. @throws AppError bad-file where one is missing or of another shape */
-export function encoderTensors(config: Pick<RunConfig, 'model' | 'projector'>, state: StateDict): StateDict {
+export function encoderTensors(config: Pick<RunConfig, 'model'>, state: StateDict): StateDict {
   return new Map(encoderSpecs(config).map(({ name, shape }) => [name, requireTensor(state, name, shape)]));
 }

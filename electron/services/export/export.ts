@@ -44,12 +44,12 @@ export function exportEncoder(store: Store, options: ExportAsked, onnxLimit = MA
     format === 'timm'
       ? writeTimm(file, encoder, checkpoint, network, { replace })
       : writeOnnx({ file, weights }, encoder, checkpoint, network, { replace });
-  if (svg) writeWhole(`${file}.svg`, svg, { replace });
+  if (svg) writeWhole(`${file}.svg`, [Buffer.from(svg)], { replace });
   if (card) {
     const curve = svg && basename(`${file}.svg`);
     const names = { file: basename(file), weights: weights && basename(weights), curve };
     const text = modelCard(store, { checkpoint, network, format, ...names });
-    writeWhole(`${file}.md`, text, { replace });
+    writeWhole(`${file}.md`, [Buffer.from(text)], { replace });
   }
   return { tensors, files: paths.map((path) => ({ path, bytes: statSync(path).size })) };
 }
@@ -81,12 +81,12 @@ function writeOnnx(
     metadata: about(checkpoint, network),
   };
   if (weights === null) {
-    writeWhole(file, graph.encode(said), how);
+    writeWhole(file, [graph.encode(said)], how);
   } else {
     const { model, data } = graph.encodeOutside(said, basename(weights));
     const files = [
-      { path: weights, content: data },
-      { path: file, content: model },
+      { path: weights, chunks: data },
+      { path: file, chunks: [model] },
     ];
     writeTogether(files, how);
   }

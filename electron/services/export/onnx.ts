@@ -1,4 +1,4 @@
-import { gridOf, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import { gridOf, hasPositions, type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { relativePositionIndex } from '../../engine/layers/position.ts';
 import { sizeOf } from '../../engine/parameters.ts';
@@ -6,7 +6,7 @@ import { OnnxGraph } from '../../formats/onnx.ts';
 import { encoderSpecs } from './encoder.ts';
 
 /** What the weights of the encoder's graph take, bytes. */
-export function onnxWeightBytes(config: Pick<RunConfig, 'model' | 'projector'>): number {
+export function onnxWeightBytes(config: Pick<RunConfig, 'model'>): number {
   const index = config.model.position === 'shared-relative-bias' ? 4 * tokensOf(config.model) ** 2 : 0;
   return encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
 }
@@ -83,7 +83,7 @@ function embed(graph: OnnxGraph, images: string, model: ModelConfig): string {
   const shape = graph.node('Concat', 'cls.shape', [batch, 'shape.cls'], { axis: 0 });
   const cls = graph.node('Expand', 'cls.batch', ['cls_token', shape]);
   const tokens = graph.node('Concat', 'embedded', [cls, patches], { axis: 1 });
-  return model.position === 'absolute' ? graph.node('Add', 'embedded.positions', [tokens, 'pos_embed']) : tokens;
+  return hasPositions(model) ? graph.node('Add', 'embedded.positions', [tokens, 'pos_embed']) : tokens;
 }
 
 /** The bias that every block adds to its attention logits: `[1, heads, n, n]`. */

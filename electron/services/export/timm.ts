@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../../../shared/config.ts';
+import { hasPositions, type ModelConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 
@@ -79,7 +79,7 @@ export function timmExpression(model: ModelConfig): string {
     ['num_heads', model.num_heads],
     ['mlp_ratio', model.mlp_ratio],
     ['init_values', model.layer_scale_init > 0 ? model.layer_scale_init : 'None'],
-    ['use_abs_pos_emb', model.position === 'absolute' ? 'True' : 'False'],
+    ['use_abs_pos_emb', hasPositions(model) ? 'True' : 'False'],
     ['use_rel_pos_bias', model.position === 'shared-relative-bias' ? 'True' : 'False'],
   ];
   if (model.layer_norm_eps !== TIMM_EPS)

@@ -1,9 +1,10 @@
 import { basename, extname } from 'node:path';
+import { networkOf } from '../../../methods/steps.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { modelSchema, projectorSchema, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../../shared/tensors.ts';
-import { bufferSpecs, parameterSpecs, requireTensor } from '../../engine/parameters.ts';
+import { requireTensor } from '../../engine/parameters.ts';
 import type { Replace } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { readPth } from '../../formats/pth.ts';
@@ -64,7 +65,7 @@ export function importWeights(
   const tensors = fromTimm(withoutWrapper(named));
   const config = configFor(tensors, metadata, settings, notes);
   const wanted = new Map<string, readonly number[]>(
-    [...parameterSpecs(config.model, config.projector), ...bufferSpecs(config.projector)].map((s) => [s.name, s.shape]),
+    [...networkOf(config).parameters, ...networkOf(config).buffers].map((s) => [s.name, s.shape]),
   );
   const state: StateDict = new Map();
   // An encoder alone, as for timm, has neither; a fine-tuned file has no projector.

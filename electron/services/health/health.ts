@@ -1,3 +1,4 @@
+import { lookupsOf } from '../../../methods/index.ts';
 import { patchesOf } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
@@ -5,9 +6,9 @@ import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
+import { poolTokens } from '../evaluation/classes.ts';
 import { contestants } from '../evaluation/contestants.ts';
-import { askBatches, chanceIn, heldOutImages } from '../evaluation/lookups.ts';
-import { poolTokens } from '../ground/extract.ts';
+import { askBatches, heldOutImages } from '../evaluation/lookups.ts';
 import {
   alignment,
   DEAD,
@@ -93,8 +94,9 @@ export async function measureHealth(
   const most = Math.min(all.length, ask.images ?? HEALTH_IMAGES);
   if (most < LEAST) throw tooFew([]);
   const images = Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
-  const [K, out] = [patchesOf(config.model), config.projector.out];
-  const chance = chanceIn({ ...config, contrast: { ...config.contrast, dictionary: 'image' } });
+  const [K, out] = [patchesOf(config.model), lookupsOf(config).projector.out];
+  const within = { dictionary: 'image' } as const;
+  const chance = 1 / K;
   const networks = contestants(store, checkpoint, null);
   const measure = async (reader: ImageReader) => {
     const found: Partial<Record<string, NetworkHealth>> = {};
@@ -102,18 +104,26 @@ export async function measureHealth(
     for (const [i, { start, load }] of networks.entries()) {
       const parts = { keys: [] as Float32Array[], pooled: [] as Float32Array[] };
       const pairs = { queries: [] as Float32Array[], keys: [] as Float32Array[] };
-      const asked = { ...config, contrast: { ...config.contrast, dictionary: 'image' as const } };
-      const sum = await askBatches(asked, load('student'), load('teacher'), images, reader, signal, (batch, done) => {
-        const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
-        parts.keys.push(keys);
-        parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, config.model).mean);
-        batch.mask.forEach((masked, patch) => {
-          if (!masked) return;
-          pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
-          pairs.keys.push(keys.subarray(patch * out, (patch + 1) * out));
-        });
-        onProgress?.(i * images.length + done, 2 * images.length, `${start} network`);
-      });
+      const sum = await askBatches(
+        config,
+        load('student'),
+        load('teacher'),
+        images,
+        reader,
+        signal,
+        (batch, done) => {
+          const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
+          parts.keys.push(keys);
+          parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, K, config.model.embed_dim).mean);
+          batch.mask.forEach((masked, patch) => {
+            if (!masked) return;
+            pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
+            pairs.keys.push(keys.subarray(patch * out, (patch + 1) * out));
+          });
+          onProgress?.(i * images.length + done, 2 * images.length, `${start} network`);
+        },
+        within,
+      );
       reader.settle();
       if (sum.images < LEAST) throw tooFew(reader.leftOut);
       const keys = joined(parts.keys);

@@ -1,5 +1,5 @@
+import { parseRunConfig } from '../../../methods/index.ts';
 import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
-import { runConfigSchema } from '../../../shared/config.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { count, percent } from '../../../shared/words.ts';
 import { VERSION } from '../../files/project.ts';
@@ -92,7 +92,7 @@ export function healthPage(store: Store, report: HealthReport): string {
   // Powers of ten: what is zero but for rounding is left out.
   const logarithms = (values: readonly number[]) => values.filter((v) => v > 1e-9).map(Math.log10);
   const curve = curveSvg(store, checkpoint);
-  const changed = differences(runConfigSchema.parse({}), checkpoint.config);
+  const changed = differences(parseRunConfig({ method: checkpoint.config.method }), checkpoint.config);
   const findings = findingsOf(report, checkpoint.config);
   const seen = `${report.images} images of ${report.dataset}${report.held_out ? ', held out from training' : ''}`;
   const leftOut =

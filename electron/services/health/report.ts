@@ -21,6 +21,6 @@ export async function writeHealthReport(
   const path = requireOutput(file, { endings: HEALTH_ENDINGS, replace, makesFolder: true });
   const report = await measureHealth(store, ask, onProgress, signal);
   makeFolder(dirname(path));
-  writeWhole(path, healthPage(store, report), { replace });
+  writeWhole(path, [Buffer.from(healthPage(store, report))], { replace });
   return { ...report, findings: findingsOf(report, store.checkpoints.get(report.checkpoint.id).config), file: path };
 }

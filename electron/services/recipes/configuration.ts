@@ -1,9 +1,12 @@
 import { closest } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import { DEFAULT_PRESET, findMethod, METHODS, PRESETS, parseRunConfig, schemaFor } from '../../../methods/index.ts';
+import { COMMON_FIELDS } from '../../../shared/common-fields.ts';
+import type { RunConfig } from '../../../shared/config.ts';
 import type { ConfigField, ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { DEFAULT_PRESET, PRESETS, type Preset } from '../../../shared/presets.ts';
+import type { Preset, Recipe } from '../../../shared/method.ts';
+import { sectionsOf } from '../../../shared/method-schema.ts';
 
 type Tree = { [key: string]: unknown };
 
@@ -21,23 +24,36 @@ export function findPreset(name: string, others: readonly Preset[] = []): Preset
   );
 }
 
-/** Every key that a configuration has, dotted: `train.batch_size`. */
-export function configKeys(): string[] {
-  return Object.entries(runConfigSchema.parse({})).flatMap(([section, fields]) =>
-    Object.keys(fields).map((f) => `${section}.${f}`),
+/** What a configuration, or a preset's part of one, is of. */
+const methodIn = (config: unknown): Recipe => findMethod(config as { method?: { name: string } }) ?? METHODS[0]!;
+
+/** A method by name. @throws AppError bad-input that names the nearest one */
+export function requireMethod(name: string): Recipe {
+  const method = findMethod(name);
+  if (method) return method;
+  const names = METHODS.map((one) => one.name);
+  throw new AppError(
+    'bad-input',
+    `There is no method "${name}".`,
+    `Methods: ${names.join(', ')}.`,
+    `Did you mean "${closest(name, names)}"?`,
   );
 }
 
+/** Every key that a configuration of a method has, dotted: `train.batch_size`. */
+export function configKeys(method: Recipe): string[] {
+  const { method: _, ...sections } = defaultsOf(method);
+  return Object.entries(sections).flatMap(([section, fields]) => Object.keys(fields).map((f) => `${section}.${f}`));
+}
+
+const defaultsOf = ({ name }: Recipe) => parseRunConfig({ method: { name } }) as unknown as Record<string, Tree>;
+
 /** What is known of a key, for help and windows. */
-export function describeKey(key: string): { description: string; default: unknown } {
+export function describeKey(key: string, method: Recipe): { description: string; default: unknown } {
   const [section, field] = key.split('.') as [string, string];
-  const sections = runConfigSchema.shape as unknown as Record<
-    string,
-    { unwrap(): { shape: Record<string, z.ZodType> } }
-  >;
+  const sections = sectionsOf(method) as unknown as Record<string, { unwrap(): { shape: Record<string, z.ZodType> } }>;
   const description = sections[section]!.unwrap().shape[field]!.description ?? '';
-  const defaults = runConfigSchema.parse({}) as unknown as Record<string, Tree>;
-  return { description, default: defaults[section]![field] };
+  return { description, default: defaultsOf(method)[section]![field] };
 }
 
 /** `key=value` as it stands; the value is JSON, or else text. @throws AppError bad-input */
@@ -61,10 +77,10 @@ export function splitSetting(setting: string): { key: string; value: unknown } {
 }
 
 /** `key=value` with the value as JSON where it is JSON, else as text. @throws AppError bad-input */
-export function parseSetting(setting: string): { key: string; value: unknown } {
+export function parseSetting(setting: string, method: Recipe): { key: string; value: unknown } {
   const split = splitSetting(setting);
   const { key } = split;
-  const keys = configKeys();
+  const keys = configKeys(method);
   if (!keys.includes(key)) {
     // A field's name alone is enough to say what was meant.
     const byField = keys.find((k) => k.split('.')[1] === key);
@@ -102,7 +118,9 @@ export function buildConfig(
   saved: readonly Preset[] = [],
 ): { preset: Preset; config: RunConfig } {
   const preset = findPreset(presetName ?? DEFAULT_PRESET, saved);
-  const changes = Object.fromEntries(settings.map(parseSetting).map(({ key, value }) => [key, value]));
+  const changes = Object.fromEntries(
+    settings.map((setting) => parseSetting(setting, methodIn(preset.config))).map(({ key, value }) => [key, value]),
+  );
   return { preset, config: parseConfig(withChanges(preset, changes)) };
 }
 
@@ -116,7 +134,7 @@ export function parseConfig(input: unknown): RunConfig {
 
 /** A configuration from anything, or every problem that it has. */
 export function checkConfig(input: unknown): { config: RunConfig | null; problems: ConfigProblem[] } {
-  const parsed = runConfigSchema.safeParse(input);
+  const parsed = schemaFor(input).safeParse(input);
   if (parsed.success) return { config: parsed.data, problems: [] };
   const problems = parsed.error.issues.map((issue) => {
     const key = issue.path.join('.');
@@ -128,8 +146,8 @@ export function checkConfig(input: unknown): { config: RunConfig | null; problem
 /** Where a configuration differs from another, by dotted key. */
 export function differences(preset: RunConfig, config: RunConfig): { key: string; preset: unknown; value: unknown }[] {
   const at = (tree: RunConfig, key: string) =>
-    key.split('.').reduce<unknown>((node, step) => (node as Tree)[step], tree);
-  return configKeys()
+    key.split('.').reduce<unknown>((node, step) => (node as Tree | undefined)?.[step], tree);
+  return configKeys(methodIn(config))
     .map((key) => ({ key, preset: at(preset, key), value: at(config, key) }))
     .filter((d) => JSON.stringify(d.preset) !== JSON.stringify(d.value));
 }
@@ -147,12 +165,14 @@ interface FieldSchema {
 }
 
 /** Every field of a configuration, as a form needs it: from the schema itself. */
-export function configFields(): ConfigField[] {
-  const schema = z.toJSONSchema(runConfigSchema, { io: 'input' }) as unknown as {
+export function configFields(method: Recipe): ConfigField[] {
+  const schema = z.toJSONSchema(z.strictObject(sectionsOf(method)), { io: 'input' }) as unknown as {
     properties: Record<string, { properties: Record<string, FieldSchema> }>;
   };
-  return configKeys().map((key) => {
+  const keys = configKeys(method).filter((key) => !method.fixed.includes(key));
+  return keys.map((key) => {
     const [section, name] = key.split('.') as [string, string];
+    const meta = method.fields[key] ?? COMMON_FIELDS[key] ?? {};
     const whole = schema.properties[section]!.properties[name]!;
     const field = whole.anyOf?.find((part) => part.type !== 'null') ?? whole;
     const items = field.prefixItems;
@@ -168,10 +188,11 @@ export function configFields(): ConfigField[] {
             : 'numbers'
           : (field.type as 'number' | 'integer' | 'boolean'),
       nullable: whole.anyOf?.some((part) => part.type === 'null') ?? false,
-      choices: field.enum ?? null,
+      choices: meta.choices ? [...meta.choices] : (field.enum ?? null),
       min: isSafe(limits.minimum ?? limits.exclusiveMinimum),
       max: isSafe(limits.maximum ?? limits.exclusiveMaximum),
-      ...describeKey(key),
+      ...describeKey(key, method),
+      meta,
     };
   });
 }
@@ -192,7 +213,7 @@ function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string
       return `The nearest valid value of ${key} is "${closest(String(given), values)}"; all: ${values.join(', ')}.`;
     }
     case 'unrecognized_keys': {
-      const keys = configKeys();
+      const keys = configKeys(methodIn(input));
       const wrong = [...issue.path, issue.keys[0]].join('.');
       return `Did you mean "${closest(wrong, keys)}"?`;
     }
@@ -200,7 +221,7 @@ function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string
       if (issue.expected === 'int' && typeof given === 'number')
         return `The nearest valid value of ${key} is ${Math.round(given)}.`;
       return key.includes('.')
-        ? `The default of ${key} is ${JSON.stringify(describeKey(key.split('.').slice(0, 2).join('.')).default)}.`
+        ? `The default of ${key} is ${JSON.stringify(describeKey(key.split('.').slice(0, 2).join('.'), methodIn(input)).default)}.`
         : '';
     default:
       return key.includes('.') ? `Change ${key} and try again.` : '';

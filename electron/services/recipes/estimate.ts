@@ -1,9 +1,9 @@
+import { methodOf } from '../../../methods/index.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Cost, SizeCost } from '../../../shared/contract/recipes.ts';
-import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
 import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { runJob } from '../ground/jobs.ts';
-import { adviceFor, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
+import { adviceFor, checkpointBytes, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
 
 /** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */
 const MOST_PATCHES = 4096;
@@ -21,7 +21,6 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
   const images_per_s = largest.batch / largest.seconds;
   const perEpoch = stepsPerEpoch(images, config);
   const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
-  const size = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
   const peak_memory = peakOf(measured, config) + loaderMemory(config);
   const memory = machineMemory();
   const of = sizes.join(' and ');
@@ -31,7 +30,7 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
     seconds: (steps * batch_size * accumulation) / images_per_s,
     images_per_s,
     peak_memory,
-    checkpoint_bytes: 4 * 4 * size, // student, teacher and two moments, float32
+    checkpoint_bytes: checkpointBytes(config),
     steps,
     how: `estimated from 2 measured steps of ${largest.batch} images after a warm-up step, without the loader; ${memoryHow}, with what the loader holds`,
     warning:
@@ -51,9 +50,11 @@ export function sizesFor({ model, train }: RunConfig): number[] {
  * Most memory of steps on the run's own micro-batch: what each further image takes is the same, but for logits of a
  * dictionary of the whole batch, which grow with its square.
  */
-export function peakOf(measured: readonly SizeCost[], { model, contrast, train }: RunConfig): number {
+export function peakOf(measured: readonly SizeCost[], config: RunConfig): number {
+  const { model, train } = config;
+  const isBatch = methodOf(config).lookups?.(config).contrast.dictionary === 'batch';
   const K = patchesOf(model);
-  const square = (batch: number) => (contrast.dictionary === 'batch' ? LOGITS * 4 * (batch * K) ** 2 : 0);
+  const square = (batch: number) => (isBatch ? LOGITS * 4 * (batch * K) ** 2 : 0);
   const linear = measured.map(({ batch, peak }) => ({ batch, peak: peak - square(batch) }));
   const [first, last] = [linear[0]!, linear.at(-1)!];
   if (last.batch === train.batch_size) return measured.at(-1)!.peak;

@@ -1,10 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
+import { drawMask, methodOf } from '../../../methods/index.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import { gridOf } from '../../../shared/config.ts';
 import type { LabPreview } from '../../../shared/contract/recipes.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
-import { makeMask } from '../../../shared/masking.ts';
+import type { ViewSpec } from '../../../shared/method.ts';
 import { decodeImage } from '../../data/decode.ts';
 import type { Pixels } from '../../data/pixels.ts';
 import { downsized } from '../../data/prepared.ts';
@@ -36,29 +37,30 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
   const dataset = store.datasets.get(row.dataset_id);
   const whole = await decoded(fileOf(dataset, row), `${row.id} ${row.hash}`);
   const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
-  const side = model.image_size;
   const random = (purpose: string) => stream(train.seed, epoch, row.hash, `${purpose} 0`);
-  const drawn = drawViews(image.width, image.height, config, random);
-  const { student, teacher } = applyViews(image, drawn, side, augment);
-  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: side };
-  const [studentUrl, teacherUrl] = await Promise.all([student, teacher].map((pixels) => dataUrl(pixels, side)));
+  const specs = methodOf(config).views(config);
+  const drawn = drawViews(image.width, image.height, augment, specs, random);
+  const views = applyViews(image, drawn, augment);
+  const pictures = await Promise.all(specs.map(({ name, side }) => dataUrl(views[name]!, side)));
+  const mask = drawMask(config, random('mask')) ?? [];
   return {
     image: row.id,
     hash: row.hash,
     path: row.path,
     width: image.width,
     height: image.height,
-    grid: shape.grid,
-    mask: [...makeMask(config.mask, shape, random('mask'))].map(Boolean),
-    student: studentUrl!,
-    teacher: teacherUrl!,
-    drawn: words(drawn),
-    crop: cropOf(drawn, image.width),
+    grid: gridOf(model),
+    mask: [...mask].map(Boolean),
+    views: specs.map(({ title, isMasked }, i) => ({
+      ...{ title, isMasked, picture: pictures[i]! },
+      crop: cropOf(drawn[i]!, image.width),
+    })),
+    drawn: words(specs, drawn),
   };
 }
 
 /** Where the crop lies in the image as it is: the published code flips first, and draws it in the mirrored one. */
-function cropOf({ crop, flip }: ViewDraw, width: number): LabPreview['crop'] {
+function cropOf({ crop, flip }: ViewDraw, width: number): LabPreview['views'][number]['crop'] {
   return { ...crop, left: flip ? width - crop.left - crop.width : crop.left };
 }
 
@@ -69,7 +71,7 @@ async function dataUrl(pixels: Uint8Array, side: number): Promise<string> {
   return `data:image/png;base64,${png.toString('base64')}`;
 }
 
-function words({ flip, student, teacher }: ViewDraw): string[] {
+function words(specs: readonly ViewSpec[], draws: readonly ViewDraw[]): string[] {
   const strong = (draw: StrongDraw) => [
     ...draw.jitter.map(({ op, amount }) =>
       op === 'hue' ? `hue ${amount >= 0 ? '+' : ''}${amount.toFixed(3)}` : `${op} × ${amount.toFixed(2)}`,
@@ -78,14 +80,19 @@ function words({ flip, student, teacher }: ViewDraw): string[] {
     ...(draw.blur === null ? [] : [`blur ${draw.blur.toFixed(2)} px`]),
     ...(draw.solarize ? ['solarised'] : []),
   ];
-  const list = (draw: StrongDraw) => strong(draw).join(', ') || 'nothing drawn';
+  const isWhole = new Set(draws.map(({ flip }) => flip)).size === 1;
+  const flipped = !draws[0]!.flip
+    ? []
+    : [draws.length === 1 ? 'flipped' : draws.length === 2 ? 'both flipped' : 'all flipped'];
   return [
-    ...(flip ? ['both flipped'] : []),
-    ...(student ? [`student: ${list(student)}`] : []),
-    teacher === 'same'
-      ? "teacher: the student's very pixels"
-      : teacher
-        ? `teacher: ${list(teacher)}`
-        : 'teacher: crop alone',
+    ...(isWhole ? flipped : []),
+    ...draws.flatMap(({ flip, colours }, i) => {
+      const { title } = specs[i]!;
+      const own = !isWhole && flip ? ['flipped'] : [];
+      if (colours === null) return own.length > 0 ? [`${title}: flipped`] : [];
+      if ('same' in colours)
+        return [`${title}: the ${specs.find(({ name }) => name === colours.same)!.title}'s very pixels`];
+      return [`${title}: ${[...own, ...strong(colours)].join(', ') || 'nothing drawn'}`];
+    }),
   ];
 }

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism, platform, totalmem } from 'node:os';
+import { methodOf } from '../../../methods/index.ts';
+import { networkOf } from '../../../methods/steps.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
+import { sizeOf } from '../../engine/parameters.ts';
 
 const FLOAT = 4;
 /** Student, teacher, two moments of the optimizer, and the gradients. */
@@ -16,19 +18,35 @@ const THREAD = 40e6;
  * Memory of a training step that there is no way around, bytes: weights and their kin, what blocks keep of a micro-batch
  * for the way back, and the look-ups' logits. A step takes more; where this does not fit, nothing does.
  */
-export function leastMemory({ model, projector, contrast, train }: RunConfig): number {
-  const parameters = parameterSpecs(model, projector).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+export function leastMemory(config: RunConfig): number {
+  const { model, train } = config;
+  const method = methodOf(config);
+  const parameters = parametersOf(config);
   const K = patchesOf(model);
   const value = train.mixed_precision === 'off' ? FLOAT : FLOAT / 2;
   const widths = train.recompute ? 1 : KEPT_WIDTHS + model.mlp_ratio;
   const kept = model.depth * (K + 1) * model.embed_dim * widths * value;
-  const keys = contrast.dictionary === 'image' ? K : K * train.batch_size;
-  return COPIES * parameters * FLOAT + train.batch_size * (kept + K * keys * FLOAT);
+  const asked = method.lookups?.(config);
+  const keys = !asked ? 0 : asked.contrast.dictionary === 'image' ? K : K * train.batch_size;
+  const copies = method.hasTeacher ? COPIES : COPIES - 1;
+  return copies * parameters * FLOAT + train.batch_size * (kept + K * keys * FLOAT);
 }
 
-/** What the loader holds beside a step: micro-batches that wait or are in hand, of both views, and its threads. */
-export function loaderMemory({ model, train, data }: RunConfig): number {
-  const batch = 2 * train.batch_size * model.image_size ** 2 * 3 * FLOAT;
+/** Trained values of a run's network. */
+export const parametersOf = (config: RunConfig): number =>
+  networkOf(config).parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+
+/** What a checkpoint takes: student, teacher where there is one, and two moments, in 32 bits. */
+export const checkpointBytes = (config: RunConfig): number =>
+  FLOAT * (methodOf(config).hasTeacher ? 4 : 3) * parametersOf(config);
+
+/** What the loader holds beside a step: micro-batches that wait or are in hand, of all views, and its threads. */
+export function loaderMemory(config: RunConfig): number {
+  const { train, data } = config;
+  const pixels = methodOf(config)
+    .views(config)
+    .reduce((sum, { side }) => sum + side ** 2, 0);
+  const batch = train.batch_size * pixels * 3 * FLOAT;
   const threads = data.workers || Math.max(1, Math.floor(availableParallelism() / 2));
   return (data.queue + train.accumulation) * batch + threads * THREAD;
 }

@@ -1,14 +1,14 @@
-import { patchesOf, type RunConfig, runConfigSchema } from '../../../shared/config.ts';
+import { PRESETS, parseRunConfig } from '../../../methods/index.ts';
+import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { ConfigCheck, PresetRow } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { PRESETS, type Preset } from '../../../shared/presets.ts';
-import { parameterSpecs, sizeOf } from '../../engine/parameters.ts';
+import type { Preset } from '../../../shared/method.ts';
 import { ratesAt } from '../../engine/schedule.ts';
 import type { Store } from '../../store/store.ts';
 import { maskedPatches, planNotices } from '../../trainer/plan-notices.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
-import { requireMemory } from './memory-need.ts';
+import { checkpointBytes, parametersOf, requireMemory } from './memory-need.ts';
 
 /** Recipes that the user saved. */
 export const savedPresets = (store: Store): Preset[] =>
@@ -23,7 +23,7 @@ export const savedPresets = (store: Store): Preset[] =>
 export function listPresets(store: Store): PresetRow[] {
   const row = (preset: Preset, own: boolean): PresetRow => ({
     ...preset,
-    config: runConfigSchema.parse(preset.config),
+    config: parseRunConfig(preset.config),
     own,
   });
   return [...PRESETS.map((p) => row(p, false)), ...savedPresets(store).map((p) => row(p, true))];
@@ -68,7 +68,7 @@ export function configOf(store: Store, { preset, changes }: Recipe): RunConfig {
 /** Where a run's configuration differs from its preset; nothing where that is gone. */
 export function differsFromPreset(store: Store, preset: string | null, config: RunConfig): ConfigCheck['differs'] {
   const found = [...PRESETS, ...savedPresets(store)].find((p) => p.name === preset);
-  return found ? differences(runConfigSchema.parse(found.config), config) : [];
+  return found ? differences(parseRunConfig(found.config), config) : [];
 }
 
 const CURVE_POINTS = 200;
@@ -78,7 +78,7 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   const preset = findPreset(recipe.preset, savedPresets(store));
   const { config, problems } = checkConfig(withChanges(preset, recipe.changes));
   if (!config) return { config, problems, differs: [], plan: null };
-  const differs = differences(runConfigSchema.parse(preset.config), config);
+  const differs = differences(parseRunConfig(preset.config), config);
   return { config, problems, differs, plan: recipe.dataset === null ? null : planOf(store, recipe.dataset, config) };
 }
 
@@ -101,7 +101,7 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
       : imagesOf(store, dataset, (image) => !isHeldOut(image, config.data.holdout)).length;
   const perEpoch = stepsPerEpoch(images, config);
   const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
-  const parameters = parameterSpecs(config.model, config.projector).reduce((sum, s) => sum + sizeOf(s.shape), 0);
+  const parameters = parametersOf(config);
   const count = Math.min(CURVE_POINTS, steps);
   const at = Array.from({ length: count }, (_, i) => (count < 2 ? 0 : Math.round((i * (steps - 1)) / (count - 1))));
   const rates = at.map((step) => ratesAt(config, step, steps, perEpoch));
@@ -113,7 +113,7 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
     masked: maskedPatches(config),
     notices: [...planNotices(config, { images, steps, perEpoch }), ...memoryNotice(config)],
     parameters,
-    checkpoint_bytes: 4 * 4 * parameters, // student, teacher and two moments, float32
+    checkpoint_bytes: checkpointBytes(config),
     curves: {
       step: at,
       lr: rates.map((r) => r.lr),

@@ -1,8 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { writeWhole } from '../../files/files.ts';
-import { brokenIndex } from './vector-index.ts';
+import { brokenIndex, writeWhole } from './vector-index.ts';
 
 // What the files of an index are, with checksums: it answers by them, so what a disk changed would be another answer.
 

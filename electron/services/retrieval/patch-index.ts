@@ -11,7 +11,6 @@ import { leftOutWords } from '../../../shared/left-out.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
-import { writeWhole } from '../../files/files.ts';
 import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
@@ -21,7 +20,7 @@ import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
 import { indexFolder, specOf, sweepIndexes } from './folders.ts';
 import { RECALL_GOAL, updateLists } from './vector-builder.ts';
-import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex } from './vector-index.ts';
+import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex, writeWhole } from './vector-index.ts';
 
 const BATCH = 32;
 /** Images whose features give the mean that is taken from all. */
@@ -408,14 +407,14 @@ function readMean(folder: string, width: number): Float32Array {
 
 /** @throws AppError bad-input with the features that there are */
 function widthOf({ model, projector }: RunConfig, feature: string): number {
-  if (feature === 'projector') return projector.out;
+  if (feature === 'projector' && projector) return projector.out;
   const block = /^block-([1-9]\d{0,3})$/.exec(feature);
   if (feature !== 'tokens' && !(block && Number(block[1]) <= model.depth))
     throw new AppError(
       'bad-input',
       `There is no feature "${feature}".`,
       '',
-      `Choose tokens, projector, or block-1 to block-${model.depth}.`,
+      `Choose tokens, ${projector ? 'projector, ' : ''}or block-1 to block-${model.depth}.`,
     );
   return model.embed_dim;
 }

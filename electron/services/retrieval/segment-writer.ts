@@ -2,9 +2,8 @@ import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writ
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { nearestCentre } from '../../engine/clusters.ts';
-import { writeWhole } from '../../files/files.ts';
 import { paddedWidth, quantise } from './scan.ts';
-import { FILES, type Planned, type VectorIndex } from './vector-index.ts';
+import { FILES, type Planned, type VectorIndex, writeWhole } from './vector-index.ts';
 
 export interface SegmentOptions {
   /** Rows between two places from which writing goes on. */

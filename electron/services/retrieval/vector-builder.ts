@@ -5,9 +5,16 @@ import type { Recall } from '../../../shared/contract/retrieval.ts';
 import { stream } from '../../data/random.ts';
 import { kMeans } from '../../engine/clusters.ts';
 import { hostTidy } from '../../engine/host.ts';
-import { writeWhole } from '../../files/files.ts';
 import { writeSegment } from './segment-writer.ts';
-import { EXACT_ROWS, FILES, type Hit, NOTHING_LISTED, type Planned, type VectorIndex } from './vector-index.ts';
+import {
+  EXACT_ROWS,
+  FILES,
+  type Hit,
+  NOTHING_LISTED,
+  type Planned,
+  type VectorIndex,
+  writeWhole,
+} from './vector-index.ts';
 
 /** Below this an index says that its answers may miss neighbours. */
 export const RECALL_GOAL = 0.95;

@@ -97,7 +97,6 @@ export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): R
   const warmup_epochs = Math.min(settings.warmup_epochs, settings.epochs / 5);
   return parseConfig({
     ...config,
-    views: { student: settings.views, teacher: 'same' },
     augment: { ...config.augment, crop_scale: settings.crop_scale },
     optimizer: {
       lr: peakRate(settings),

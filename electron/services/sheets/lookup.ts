@@ -1,3 +1,4 @@
+import { lookupsOf } from '../../../methods/index.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
@@ -25,6 +26,7 @@ export interface SheetOptions {
 /** Draws masked patches of images with the answers that the student's queries found among the teacher's keys. */
 export async function drawLookups(options: SheetOptions): Promise<void> {
   const { config } = options;
+  const asked = lookupsOf(config);
   const { image_size: side, patch_size } = config.model;
   const [grid, K] = [gridOf(config.model), patchesOf(config.model)];
   const reader = new ImageReader();
@@ -36,8 +38,8 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
   const pixels = read.map(({ value }) => value);
   const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
   const shape = { grid, patchSize: patch_size, imageSize: side };
-  const masks = images.map(({ id }) => makeMask(config.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
-  const answers = withLookupPair(config, options, (pair) => pair.ask(input, masks));
+  const masks = images.map(({ id }) => makeMask(asked.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
+  const answers = withLookupPair(asked, options, (pair) => pair.ask(input, masks));
   const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
     title: image.title,
     student: pixels[i]!,

@@ -111,5 +111,5 @@ export async function saveSheet(
     .toBuffer();
   const { path, replace } = targetOf(out);
   makeFolder(dirname(path));
-  writeWhole(path, png, { replace });
+  writeWhole(path, [png], { replace });
 }

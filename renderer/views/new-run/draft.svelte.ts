@@ -1,6 +1,6 @@
+import { DEFAULT_PRESET, findMethod } from '../../../methods/index.ts';
 import type { DatasetRow } from '../../../shared/contract/datasets.ts';
 import type { ConfigCheck, ConfigField, PresetRow } from '../../../shared/contract/recipes.ts';
-import { DEFAULT_PRESET } from '../../../shared/presets.ts';
 import { call, on } from '../../api.ts';
 import { wholeFrom } from '../../state/query.ts';
 import { route, setQuery } from '../../state/router.svelte.ts';
@@ -33,7 +33,8 @@ export function combinationsOf({ gridChecker, combinations: all, changes }: Draf
 
 /** A run that is being put together: what is chosen, what the program says of it, and the address that holds it. */
 export class Draft {
-  fields = $state.raw<ConfigField[]>([]);
+  /** By method. */
+  allFields = $state.raw<Record<string, ConfigField[]>>({});
   presets = $state.raw<PresetRow[]>([]);
   datasets = $state.raw<DatasetRow[] | null>(null);
   failed = $state.raw<Error | null>(null);
@@ -60,6 +61,9 @@ export class Draft {
 
   dataset = $derived(this.datasets?.find(({ id }) => id === this.datasetId) ?? null);
   preset = $derived(this.presets.find(({ name }) => name === this.presetName) ?? null);
+  /** The method of the preset. */
+  method = $derived(this.preset ? findMethod(this.preset.config) : null);
+  fields = $derived<ConfigField[]>(this.allFields[this.method?.name ?? ''] ?? []);
   check = $derived(this.checker.answer);
   problems = $derived(this.check?.problems ?? []);
   plan = $derived(this.check?.plan ?? null);
@@ -103,7 +107,11 @@ export class Draft {
     $effect(() => {
       const { answer, asked } = this.checker;
       if (answer?.config && answer.plan && asked?.dataset)
-        this.estimate.ask(answer.config, { ...asked, changes: { ...asked.changes }, dataset: asked.dataset });
+        this.estimate.ask(answer.config, this.fields, {
+          ...asked,
+          changes: { ...asked.changes },
+          dataset: asked.dataset,
+        });
     });
     $effect(() => () => {
       for (const end of ends) end();
@@ -121,7 +129,7 @@ export class Draft {
     void this.#loadDatasets();
     void this.#loadPresets();
     void this.#guard(async () => {
-      this.fields = await call('config.fields', {});
+      this.allFields = await call('config.fields', {});
     });
   };
 
@@ -142,12 +150,15 @@ export class Draft {
 
   problemsOf = (key: string) => problemsOf(this.problems, key);
 
-  /** What was changed stays changed, over the other preset. */
+  /** What was changed stays changed, over the other preset; but for what its method does not have. */
   choosePreset = (name: string): void => {
     const preset = this.presets.find((p) => p.name === name);
     if (!preset) return;
     this.presetName = name;
-    this.changes = overPreset(preset, this.changes);
+    const known = this.allFields[preset.config.method.name];
+    const has = (key: string) => !known || known.some((field) => field.key === key);
+    this.changes = overPreset(preset, Object.fromEntries(Object.entries(this.changes).filter(([key]) => has(key))));
+    this.axes = this.axes.filter(({ key }) => has(key));
   };
 
   async #guard(act: () => Promise<void>) {

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { Cost, Input } from '../../../shared/contract/index.ts';
+import type { ConfigField } from '../../../shared/contract/recipes.ts';
 import { call } from '../../api.ts';
 import { finished } from '../../state/tasks.svelte.ts';
 import { speedKey } from './recipe.ts';
@@ -19,8 +20,8 @@ export class Estimate {
   #task: string | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  ask(config: RunConfig, input: Input<'config.estimate'>): void {
-    const key = speedKey(config);
+  ask(config: RunConfig, fields: readonly ConfigField[], input: Input<'config.estimate'>): void {
+    const key = speedKey(config, fields);
     this.#input = input;
     if (key === this.#key) return;
     this.#drop();

@@ -1,5 +1,6 @@
+import { COMMON_FIELDS, COMMON_TITLES } from '../../../shared/common-fields.ts';
 import type { ConfigField } from '../../../shared/contract/recipes.ts';
-import { DEFAULT_PREPARED_SIZE } from '../../../shared/prepared.ts';
+import type { FieldMeta, SliderSpec } from '../../../shared/method.ts';
 import { capital } from '../../../shared/words.ts';
 import type { JsonValue } from './recipe.ts';
 
@@ -9,33 +10,26 @@ export interface FieldGroup {
   fields: ConfigField[];
 }
 
-const TITLES: Record<string, string> = {
-  views: 'Views',
-  augment: 'Crop and colours',
-  mask: 'Mask',
-  contrast: 'Contrast',
-  momentum: "Teacher's momentum",
-  optimizer: 'Learning rate and decay',
-  model: 'Model',
-  projector: 'Projector',
-  train: 'Training',
-  data: 'Data',
-  checkpoint: 'Checkpoints',
-  metrics: 'Metrics',
-};
-
 export const sectionOf = (key: string): string => key.slice(0, key.indexOf('.'));
 
-/** Fields by section in the order of a person's interest; a section not known here comes last under its own name. */
-export function groupFields(fields: readonly ConfigField[], search: string): FieldGroup[] {
-  const names = [...new Set([...Object.keys(TITLES), ...fields.map((field) => sectionOf(field.key))])];
+/**
+ * Fields by section in the order of a person's interest, the method's own first; a section without a title comes last
+ * under its own name.
+ */
+export function groupFields(
+  fields: readonly ConfigField[],
+  search: string,
+  titlesOfMethod: Readonly<Record<string, string>>,
+): FieldGroup[] {
+  const titles: Record<string, string> = { ...titlesOfMethod, ...COMMON_TITLES };
+  const names = [...new Set([...Object.keys(titles), ...fields.map((field) => sectionOf(field.key))])];
   const words = search.toLowerCase().split(/\s+/).filter(Boolean);
   const matches = (field: ConfigField, title: string) => {
-    const text = `${field.key} ${labelOf(field.key)} ${title} ${field.description}`.toLowerCase();
+    const text = `${field.key} ${labelOf(field.key, field.meta)} ${title} ${field.description}`.toLowerCase();
     return words.every((word) => text.includes(word));
   };
   return names
-    .map((name) => ({ name, title: TITLES[name] ?? name }))
+    .map((name) => ({ name, title: titles[name] ?? name }))
     .map(({ name, title }) => ({
       name,
       title,
@@ -44,69 +38,15 @@ export function groupFields(fields: readonly ConfigField[], search: string): Fie
     .filter((group) => group.fields.length > 0);
 }
 
-const LABELS: Record<string, string> = {
-  'optimizer.lr': 'Peak learning rate',
-  'optimizer.min_lr': 'Learning rate at the end',
-  'optimizer.warmup_lr': 'Learning rate at the start',
-  'optimizer.eps': 'Epsilon',
-  'optimizer.clip_grad': 'Gradient clipping',
-  'model.mlp_ratio': 'MLP ratio',
-  'model.num_heads': 'Heads',
-  'model.init_std': 'Initial standard deviation',
-  'model.layer_norm_eps': 'LayerNorm epsilon',
-  'projector.batch_norm_eps': 'BatchNorm epsilon',
-  'projector.batch_norm_momentum': 'BatchNorm momentum',
-  'augment.flip': 'Flip',
-  'data.prepared': 'Prepared at',
-  'augment.std': 'Standard deviation',
-};
-
 /** A field's name for people: `crop_scale` is "Crop scale". */
-export function labelOf(key: string): string {
+export function labelOf(key: string, meta: FieldMeta = COMMON_FIELDS[key] ?? {}): string {
   const field = key.slice(key.indexOf('.') + 1).replaceAll('_', ' ');
-  return LABELS[key] ?? capital(field);
+  return meta.label ?? capital(field);
 }
-
-/** A slider's reach: narrower than what is valid, where most of that is never wanted. */
-export interface SliderSpec {
-  min: number;
-  max: number;
-  step: number;
-  log?: boolean;
-}
-
-const SLIDERS: Record<string, SliderSpec> = {
-  'model.image_size': { min: 32, max: 384, step: 8 },
-  'model.patch_size': { min: 2, max: 32, step: 2 },
-  'model.embed_dim': { min: 48, max: 1024, step: 16 },
-  'model.depth': { min: 1, max: 24, step: 1 },
-  'model.num_heads': { min: 1, max: 16, step: 1 },
-  'model.mlp_ratio': { min: 1, max: 8, step: 0.5 },
-  'model.layer_scale_init': { min: 0, max: 1, step: 0.05 },
-  'projector.layers': { min: 1, max: 8, step: 1 },
-  'contrast.temperature': { min: 0.01, max: 1, step: 0, log: true },
-  'mask.ratio': { min: 0.05, max: 0.95, step: 0.01 },
-  'mask.unit': { min: 8, max: 112, step: 8 },
-  'mask.block_min_patches': { min: 1, max: 64, step: 1 },
-  'momentum.start': { min: 0.9, max: 1, step: 0.001 },
-  'momentum.end': { min: 0.9, max: 1, step: 0.001 },
-  'augment.crop_scale': { min: 0.01, max: 1, step: 0.01 },
-  'augment.crop_ratio': { min: 0.25, max: 4, step: 0, log: true },
-  'augment.hue': { min: 0, max: 0.5, step: 0.01 },
-  'augment.blur_radius': { min: 0, max: 5, step: 0.1 },
-  'augment.solarize_threshold': { min: 0, max: 255, step: 1 },
-  'optimizer.lr': { min: 1e-5, max: 1e-2, step: 0, log: true },
-  'optimizer.warmup_epochs': { min: 0, max: 40, step: 1 },
-  'optimizer.weight_decay': { min: 0, max: 0.5, step: 0.01 },
-  'optimizer.weight_decay_end': { min: 0, max: 0.5, step: 0.01 },
-  'optimizer.clip_grad': { min: 0.1, max: 10, step: 0.1 },
-  'data.holdout': { min: 0, max: 0.9, step: 0.01 },
-};
 
 /** Fields that are shares get a slider by themselves; small constants (epsilons, rates) do not. */
 export function sliderOf(field: ConfigField): SliderSpec | null {
-  const known = SLIDERS[field.key];
-  if (known) return known;
+  if (field.meta.slider) return field.meta.slider;
   const isShare = field.kind === 'number' && field.min === 0 && field.max === 1 && sectionOf(field.key) === 'augment';
   return isShare ? { min: 0, max: 1, step: 0.01 } : null;
 }
@@ -159,16 +99,6 @@ export function writeNumber(value: number): string {
   return value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential() : String(value);
 }
 
-const FALLBACKS: Record<string, JsonValue> = {
-  'mask.block_max_patches': 32,
-  'optimizer.weight_decay_end': 0.05,
-  'optimizer.clip_grad': 1,
-  'train.steps': 1000,
-  'data.prepared': DEFAULT_PREPARED_SIZE,
-  'checkpoint.every_steps': 100,
-  'checkpoint.every_minutes': 15,
-  'checkpoint.keep_every_epochs': 10,
-};
 /** What a field takes when its "none" is taken back. */
 export const fallbackOf = (field: ConfigField): JsonValue =>
-  (field.default as JsonValue) ?? FALLBACKS[field.key] ?? Math.max(1, field.min ?? 1);
+  (field.default as JsonValue) ?? field.meta.fallback ?? Math.max(1, field.min ?? 1);

@@ -9,17 +9,6 @@ export type Combination = { key: string; value: JsonValue }[];
 /** The program takes up to 50 values an axis; a person reads a table of so many. */
 export const MOST_RUNS = 100;
 
-/** The paper's ablations (arXiv 2205.09616, section 4 and appendix). */
-export const SUGGESTIONS: { title: string; axis: Axis }[] = [
-  { title: "Teacher's view", axis: { key: 'views.teacher', text: 'strong, weak, same' } },
-  { title: 'Momentum', axis: { key: 'momentum.schedule', text: 'cosine, constant, none' } },
-  { title: 'Mask generator', axis: { key: 'mask.kind', text: 'random_mps32, block, uniform' } },
-  { title: 'Mask ratio', axis: { key: 'mask.ratio', text: '0.4, 0.6, 0.75, 0.9' } },
-  { title: 'Temperature', axis: { key: 'contrast.temperature', text: '0.05, 0.1, 0.2' } },
-  { title: 'Dictionary', axis: { key: 'contrast.dictionary', text: 'image, batch' } },
-  { title: 'Projector', axis: { key: 'projector.layers', text: '1, 2, 3' } },
-];
-
 /** Values of an axis: comma separated, JSON where it is JSON (`[0.1, 0.5]`, `null`, `true`), else words; each once. */
 export function parseValues(text: string): JsonValue[] {
   const parts: string[] = [];

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../../shared/config.ts';
-import type { ConfigProblem, PresetRow } from '../../../shared/contract/recipes.ts';
+import type { ConfigField, ConfigProblem, PresetRow } from '../../../shared/contract/recipes.ts';
 
 /** Settings over a preset, by dotted key, as they cross to the program. */
 export type Changes = Readonly<Record<string, JsonValue>>;
@@ -36,17 +36,23 @@ export function parseChanges(text: string | undefined): Changes {
   }
 }
 
+/** Whether another value of a field is another speed, or other views. */
+const affects = (fields: readonly ConfigField[], key: string, what: 'speed' | 'views') =>
+  fields.some((field) => field.key === key && field.meta.affects?.includes(what) === true);
+
 /** What the pictures of the lab follow from, so that another field's mistake does not stop them. */
-export const labChanges = (changes: Changes): Changes =>
-  Object.fromEntries(
-    Object.entries(changes).filter(([key]) =>
-      /^(mask|views|augment)\.|^model\.(image|patch)_size$|^train\.seed$/.test(key),
-    ),
-  );
+export const labChanges = (changes: Changes, fields: readonly ConfigField[]): Changes =>
+  Object.fromEntries(Object.entries(changes).filter(([key]) => affects(fields, key, 'views')));
 
 /** What the speed of a step follows from: how many steps there are is multiplied afterwards. */
-export const speedKey = ({ model, projector, contrast, momentum, train }: RunConfig): string =>
-  JSON.stringify([model, projector, contrast.dictionary, momentum.schedule, train.batch_size]);
+export const speedKey = (config: RunConfig, fields: readonly ConfigField[]): string =>
+  JSON.stringify([
+    config.method.name,
+    ...fields.filter(({ key }) => affects(fields, key, 'speed')).map(({ key }) => presetValue(config, key)),
+  ]);
+
+/** Whether runs that differ in a field may differ in speed. */
+export const touchesSpeed = (key: string, fields: readonly ConfigField[]) => affects(fields, key, 'speed');
 
 /** Seconds of a whole run. */
 export const secondsOf = (config: RunConfig, steps: number, imagesPerSecond: number): number =>

@@ -1,15 +1,6 @@
-import { MODEL_SIZES, type RunConfigInput } from './config.ts';
-
-/** A recipe: where it comes from, what it is for, what it costs. */
-export interface Preset {
-  name: string;
-  title: string;
-  /** Paper, command or experiment that the values come from. */
-  source: string;
-  /** For which machine and data. */
-  meant_for: string;
-  config: RunConfigInput;
-}
+import { MODEL_SIZES } from '../../shared/config.ts';
+import type { Preset } from '../../shared/method.ts';
+import type { ConMIMInput } from './config.ts';
 
 const PUBLISHED_BATCH =
   'The published batch is 2,048 images over 32 GPUs; here it is 64 by 32 accumulated micro-batches, so BatchNorm sees 64 images as one published GPU did.';
@@ -36,12 +27,12 @@ const smallData = {
   model: { position: 'absolute', layer_scale_init: 1 },
   optimizer: { lr: 2e-3, warmup_epochs: 0, warmup_steps: 20, min_lr: 1e-5, clip_grad: 1 },
   momentum: { start: 0.99, end: 1 },
-} satisfies RunConfigInput;
+} satisfies ConMIMInput;
 
 /** Brightness and contrast alone: with the published colours, grey and solarisation a short run learns little but position. */
-const gentleAugment = { saturation: 0, hue: 0, gray: 0, blur: 0, solarize: 0 } satisfies RunConfigInput['augment'];
+const gentleAugment = { saturation: 0, hue: 0, gray: 0, blur: 0, solarize: 0 } satisfies ConMIMInput['augment'];
 
-export const PRESETS: readonly Preset[] = [
+export const presets: readonly Preset[] = [
   {
     name: 'demo',
     title: 'A few minutes on the nine sample photographs',
@@ -62,6 +53,8 @@ export const PRESETS: readonly Preset[] = [
     name: 'small-cpu',
     title: 'Small ViT for one CPU (64 px, 8 px patches)',
     source: 'Measured here on photo tiles: docs/wallpaper-run.md',
+    expected:
+      '33 minutes for 6,000 steps on two cores; k-NN of 43 classes of tiles 58.7 %, 40.4 % untrained (docs/wallpaper-run.md)',
     meant_for: 'Two cores and a few hundred to some ten thousand images; learns within minutes',
     config: {
       ...smallData,
@@ -96,5 +89,3 @@ export const PRESETS: readonly Preset[] = [
   published('base', 'B', 800, 0.1),
   published('large', 'L', 1600, 1e-5),
 ];
-
-export const DEFAULT_PRESET = 'small-cpu';

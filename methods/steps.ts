@@ -1,0 +1,33 @@
+import type { NetworkSpec } from '../electron/engine/network.ts';
+import type { Method, TrainerConfig } from '../electron/engine/trainer.ts';
+import type { RunConfig } from '../shared/config.ts';
+import { METHODS, methodOf } from './index.ts';
+
+/** A micro-batch as the loader gives it to a method: views by name, `[batch, side, side, 3]`, and what is hidden. */
+export interface MethodBatch {
+  views: Record<string, Float32Array>;
+  /** `[batch, K]`, 1 = hidden; empty where the method hides nothing. */
+  mask: Float32Array;
+  /** `[batch]`, which image each is. */
+  imageIds?: Int32Array;
+}
+/** What every method's step is to the house: it takes a complete configuration of its own. */
+export type AnyStep = Method<RunConfig & TrainerConfig, MethodBatch>;
+
+/** A file of a method's folder, loaded when it is asked for. */
+export async function loadOf<T>(method: string, file: string): Promise<T> {
+  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return (await import(new URL(`./${method}/${file}.${ending}`, import.meta.url).href)) as T;
+}
+
+const STEPS = new Map(
+  await Promise.all(
+    METHODS.map(async ({ name }) => [name, (await loadOf<{ step: AnyStep }>(name, 'step')).step] as const),
+  ),
+);
+
+/** The step of a configuration's method. */
+export const stepOf = (config: RunConfig): AnyStep => STEPS.get(methodOf(config).name)!;
+
+/** The network that a run trains, with all its heads. */
+export const networkOf = (config: RunConfig): NetworkSpec => stepOf(config).student(config);
