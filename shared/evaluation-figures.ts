@@ -40,39 +40,12 @@ const LABELS: Record<string, string> = {
 const TOP5 = new Set(['top5', 'accuracy_top5']);
 const SD = '_sd';
 
-type Scores = Record<string, number | null>;
-
-/** How often each class (row) was taken for each (column), by network. */
-export interface Confusion {
-  classes: string[];
-  trained?: number[][];
-  untrained?: number[][];
-  official?: number[][];
-}
-
-/** What electron/services/evaluation/evaluation.ts and electron/trainer/fine-tuning.ts store. */
-interface Stored {
-  checkpoint: { step: number };
-  dataset: string;
-  test_dataset: string;
-  test_images: number;
-  chance: number;
-  /** A comparison of fine-tunings begins with one of them. */
-  trained?: Scores;
-  untrained?: Scores;
-  official?: Scores;
-  confusion?: Confusion;
-  /** An older program's evaluation has none. */
-  notices?: string[];
-}
-
 /** A figure of an evaluation, by its key in the stored result. */
 export const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
 
 /** An evaluation's figures, each with those of the untrained network and of imported weights beside it. */
 export function evaluationFigures({ task, result }: Evaluation): Figure[] {
-  const stored = result as unknown as Stored;
-  const { trained, untrained, official } = stored;
+  const { trained, untrained, official, chance } = result;
   const keys = Object.keys(trained ?? untrained ?? official ?? {});
   const of = (key: string) => ({
     trained: trained?.[key] ?? null,
@@ -83,24 +56,17 @@ export function evaluationFigures({ task, result }: Evaluation): Figure[] {
     .filter((key) => !key.endsWith(SD))
     .map((key) => ({
       task: TASKS[task],
-      step: stored.checkpoint.step,
-      on: stored.dataset === stored.test_dataset ? stored.dataset : `${stored.dataset} → ${stored.test_dataset}`,
+      step: result.checkpoint.step,
+      on: result.dataset === result.test_dataset ? result.dataset : `${result.dataset} → ${result.test_dataset}`,
       label: labelOf(key),
       ...of(key),
       sd: keys.includes(key + SD) ? of(key + SD) : null,
       // The five most frequent classes may hold more than five times the share of the first's.
-      chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * stored.chance) : null) : stored.chance,
+      chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * chance) : null) : chance,
       chance_of: task === 'lookup' ? 'guessing' : 'largest class',
-      n: stored.test_images,
+      n: result.test_images,
     }));
 }
-
-/** What a person should know beside the figures: images that were left out, classes that look like none. */
-export const noticesOf = ({ result }: Evaluation): string[] => (result as unknown as Stored).notices ?? [];
-
-/** Null where an evaluation has none. */
-export const confusionOf = ({ result }: Evaluation): Confusion | null =>
-  (result as unknown as Stored).confusion ?? null;
 
 /** A class that was taken for another. */
 export interface Mistake {

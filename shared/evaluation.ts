@@ -1,6 +1,6 @@
+import { z } from 'zod';
 import type { ErrorReport } from './errors.ts';
 import type { Start } from './finetune.ts';
-import type { LeftOut } from './left-out.ts';
 
 /** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
 
@@ -14,8 +14,7 @@ export interface Evaluation {
   dataset_id: number | null;
   task: EvaluationTask;
   created_at: number;
-  /** Figures, with those of the untrained network beside them. */
-  result: Record<string, unknown>;
+  result: EvaluationResult;
 }
 
 /** An evaluation of the queue: it waits, is worked at (`pid`), or failed (`error`). */
@@ -47,38 +46,68 @@ export interface QueuedEvaluation {
   created_at: number;
 }
 
-/** Figures of one network. */
-export type Scores = Record<string, number | null>;
+/** Figures of one network, by key; null where it is not a number. */
+const scores = z.record(z.string(), z.number().nullable());
+export type Scores = z.infer<typeof scores>;
 
-/** What an evaluation finds, by the network that was asked. */
-export interface Scored {
-  scores: Partial<Record<Start, Scores>>;
-  train_images: number;
-  test_images: number;
-  classes: number | null;
+/** How often each class (row) was taken for each (column), by network. */
+const matrix = z.array(z.array(z.number()));
+const confusion = z.object({
+  classes: z.array(z.string()),
+  trained: matrix.optional(),
+  untrained: matrix.optional(),
+  official: matrix.optional(),
+});
+export type Confusion = z.infer<typeof confusion>;
+
+/**
+ * What an evaluation found, as it is stored: the same for those of frozen features and for fine-tunings, whose runs add
+ * theirs one after the other. What is read from the store goes through it.
+ */
+export const evaluationResultSchema = z.object({
+  task: z.enum(EVALUATION_TASKS),
+  /** Null of a fine-tuning whose checkpoint was deleted. */
+  checkpoint: z.object({
+    id: z.number().nullable().default(null),
+    run_id: z.number().nullable().default(null),
+    step: z.number(),
+  }),
+  dataset: z.string(),
+  test_dataset: z.string(),
+  train_images: z.number(),
+  test_images: z.number(),
+  /** Null where there are none: look-ups. */
+  classes: z.number().nullable().default(null),
   /** What guessing gives. */
-  chance: number;
-  /** How often each class (row) was taken for each (column). */
-  confusion?: { classes: string[] } & Partial<Record<Start, number[][]>>;
-  settings: Record<string, unknown>;
-  /** Images that could not be read, and are in no figure. */
-  left_out: LeftOut[];
-  /** What a person should know beside the figures. */
-  notices: string[];
-}
-
-/** An evaluation as it is stored: the same for those of frozen features and for a fine-tuning. */
-export interface EvaluationResult extends Omit<Scored, 'scores'> {
-  task: EvaluationTask;
-  checkpoint: { id: number; run_id: number; step: number };
-  dataset: string;
-  test_dataset: string;
-  trained: Scores;
+  chance: z.number(),
+  trained: scores.optional(),
   /** The same network at its start: without it no figure of the trained one says anything. */
-  untrained: Scores;
+  untrained: scores.optional(),
   /** Weights that were imported, where there were any. */
-  official?: Scores;
-  official_name?: string;
+  official: scores.optional(),
+  official_name: z.string().optional(),
+  confusion: confusion.optional(),
+  settings: z.record(z.string(), z.unknown()),
+  /** Images that could not be read, and are in no figure; an older program named none. */
+  left_out: z.array(z.object({ path: z.string(), why: z.string() })).default([]),
+  /** What a person should know beside the figures; an older program said nothing. */
+  notices: z.array(z.string()).default([]),
+  /** Of fine-tunings: names their comparison, and the run of each start. */
+  group: z.string().optional(),
+  runs: z.record(z.string(), z.object({ id: z.number(), name: z.string() })).optional(),
+});
+export type EvaluationResult = z.infer<typeof evaluationResultSchema>;
+
+/** What an evaluation of frozen features finds, by the network that was asked. */
+export type Scored = Pick<
+  EvaluationResult,
+  'train_images' | 'test_images' | 'classes' | 'chance' | 'confusion' | 'settings' | 'left_out' | 'notices'
+> & { scores: Partial<Record<Start, Scores>> };
+
+/** What an evaluation of frozen features says. */
+export interface Evaluated extends EvaluationResult {
+  trained: Scores;
+  untrained: Scores;
   /** Why the figures are not kept with the checkpoint: what was computed for hours is said all the same. */
   not_stored?: string;
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { EvaluationResult } from '../../shared/evaluation.ts';
 import type { Run } from '../../shared/run.ts';
 import { splitSetting } from '../services/recipes/configuration.ts';
 import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/runs/fine-tune.ts';
@@ -69,10 +68,7 @@ export function addFineTuneCommand(program: Command): void {
         }
         const { group } = runs[0]!.finetune!;
         const { result } = store.evaluations.list().find((one) => one.result.group === group)!;
-        out.result(
-          { runs: runs.map(({ id }) => store.runs.get(id)), evaluation: result },
-          evaluationWords(result as unknown as EvaluationResult),
-        );
+        out.result({ runs: runs.map(({ id }) => store.runs.get(id)), evaluation: result }, evaluationWords(result));
       }),
     );
 }

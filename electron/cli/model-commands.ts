@@ -262,7 +262,7 @@ export function evaluationWords(result: EvaluationResult): string {
       ['', NETWORKS.trained, NETWORKS.untrained, ...(official ? [result.official_name ?? NETWORKS.official] : [])],
       rows,
     ),
-    ...(result.notices ?? []), // of an older program's comparison there are none
+    ...result.notices,
     ...(matrix?.trained && matrix.classes.length <= MOST_PRINTED
       ? [
           '',

@@ -1,10 +1,10 @@
-import type { Evaluation } from '../../shared/evaluation.ts';
-import { fromJson } from './json.ts';
+import { type Evaluation, evaluationResultSchema } from '../../shared/evaluation.ts';
+import { parsed } from './json.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Evaluation, 'result'> & { result: string };
 const SELECT = 'SELECT id, checkpoint_id, dataset_id, task, created_at, result FROM evaluations';
-const toEvaluation = (row: Row): Evaluation => ({ ...row, result: fromJson(row.result) });
+const toEvaluation = (row: Row): Evaluation => ({ ...row, result: parsed(evaluationResultSchema, row.result) });
 
 export class Evaluations {
   readonly #db: Db;

@@ -2,6 +2,7 @@ import type { Browser, CDPSession, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Store } from '../../electron/store/store.ts';
 import type { Metric } from '../../shared/run.ts';
+import { evaluationResult } from '../harness/evaluation-result.ts';
 
 import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun, stored } from './learned-run.ts';
@@ -265,14 +266,7 @@ describe.skipIf(!hasChromium)(`a random walk through two windows, in Chromium${w
         );
       }
       store.presets.save({ name: 'own', title: 'An own one', based_on: 'small-cpu', config });
-      const about = {
-        checkpoint: { id: 1, run_id: 1, step: 9 },
-        dataset: 'pictures',
-        test_dataset: 'pictures',
-        test_images: 5,
-      };
-      const figures = { trained: { cls: 0.7 }, untrained: { cls: 0.4 }, chance: 0.5 };
-      store.evaluations.add({ checkpoint_id: 1, dataset_id: 1, task: 'knn', result: { ...about, ...figures } });
+      store.evaluations.add({ checkpoint_id: 1, dataset_id: 1, task: 'knn', result: evaluationResult() });
       // The process of this test has a run: nothing else is begun, and what is asked of it is never done.
       store.runs.claim(
         store.runs.create({

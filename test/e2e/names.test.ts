@@ -2,6 +2,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
+import { evaluationResult } from '../harness/evaluation-result.ts';
 import { hasChromium, openWindow, Serving, type Window, why } from './harness.ts';
 import { makeLearnedRun } from './learned-run.ts';
 
@@ -20,8 +21,8 @@ describe.skipIf(!hasChromium)(`long names stay in their places, in Chromium${why
     const store = Store.open(databaseIn(serving.home));
     store.datasets.rename(1, NAME);
     const scores = { mean_pooled: 0.5, cls: 0.25 };
-    const where = { checkpoint: { id: checkpoint, step: 9 }, dataset: NAME, test_dataset: NAME };
-    const result = { ...where, trained: scores, untrained: scores, test_images: 4, classes: 2, chance: 0.5 };
+    const where = { checkpoint: { id: checkpoint, run_id: 1, step: 9 }, dataset: NAME, test_dataset: NAME };
+    const result = evaluationResult({ ...where, trained: scores, untrained: scores });
     store.evaluations.add({ checkpoint_id: checkpoint, dataset_id: 1, task: 'knn', result });
     store.close();
     ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));

@@ -7,6 +7,7 @@ import type { Evaluation } from '../../shared/evaluation.ts';
 import { evaluationFigures, mistakesOf } from '../../shared/evaluation-figures.ts';
 import { lineColour, lineDash } from '../../shared/palette.ts';
 import { shortened } from '../../shared/words.ts';
+import { evaluationResult } from '../harness/evaluation-result.ts';
 
 const run = (id: number, name: string, loss: number | null): RunRow =>
   ({
@@ -23,16 +24,9 @@ const run = (id: number, name: string, loss: number | null): RunRow =>
   }) as unknown as RunRow;
 const evaluation: Evaluation = {
   ...{ id: 1, checkpoint_id: 1, dataset_id: 1, task: 'knn', created_at: 0 },
-  result: {
-    ...{
-      checkpoint: { id: 1, run_id: 2, step: 10 },
-      dataset: 'tiles',
-      test_dataset: 'test',
-      test_images: 5,
-      chance: 0.1,
-    },
-    ...{ trained: { cls: 0.7 }, untrained: { cls: 0.4 } },
-  },
+  result: evaluationResult({
+    ...{ checkpoint: { id: 1, run_id: 2, step: 10 }, dataset: 'tiles', test_dataset: 'test', chance: 0.1 },
+  }),
 };
 
 test('mistakes are the cells off the diagonal, the most frequent first', () => {

@@ -29,6 +29,7 @@ import type { ConMIMRunConfig } from '../../methods/conmim/config.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { modelSchema, patchesOf, type RunConfig, type RunConfigInput } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/tensors.ts';
+import { evaluationResult } from '../harness/evaluation-result.ts';
 import { image, metric } from '../store/helpers.ts';
 import { missing, python, SCRIPTS, writeNpy } from './python.ts';
 
@@ -273,11 +274,11 @@ describe('what is written, and what is refused', () => {
         }),
       ),
     );
-    const evaluated = {
+    const evaluated = evaluationResult({
       checkpoint: { id, run_id: run, step: 60 },
       ...{ dataset: 'holiday | photos', test_dataset: 'holiday | photos', test_images: 12, chance: 0.5 },
       ...{ trained: { mean_pooled: 0.75 }, untrained: { mean_pooled: 0.625 } },
-    };
+    });
     store.evaluations.add({ checkpoint_id: id, dataset_id: dataset.id, task: 'knn', result: evaluated });
     const { files } = write(id, 'first.safetensors', { card: true, network: 'teacher' });
     expect(files.map((file) => file.path)).toEqual(['', '.md', '.svg'].map((end) => path(`first.safetensors${end}`)));

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { FileLock } from '../../electron/store/file-lock.ts';
+import type { EvaluationResult } from '../../shared/evaluation.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import { evaluationResult } from '../harness/evaluation-result.ts';
 import { CONFIG, catchError, image, metric, newStore, state } from './helpers.ts';
 
 describe('datasets', () => {
@@ -259,12 +261,72 @@ test('evaluations outlive their checkpoint, and go with their run', () => {
     checkpoint_id: id,
     dataset_id: dataset.id,
     task: 'knn',
-    result: { top1: 0.5 },
+    result: evaluationResult({ trained: { top1: 0.5 } }),
   });
   expect(store.evaluations.list({ checkpoint_id: id })).toEqual([added]);
-  expect(added).toMatchObject({ checkpoint_id: id, task: 'knn', result: { top1: 0.5 } });
+  expect(added).toMatchObject({ checkpoint_id: id, task: 'knn', result: { trained: { top1: 0.5 } } });
   store.checkpoints.delete(id);
   expect(store.evaluations.list({ run_id: run.id })).toEqual([{ ...added, checkpoint_id: null }]);
   store.runs.delete(run.id);
   expect(store.evaluations.list()).toEqual([]);
+});
+
+test('what an older program left out of an evaluation has its default; one that says nothing is damage, in words', () => {
+  const { store, dataset, run } = newStore();
+  const { left_out: _, notices: __, ...older } = evaluationResult();
+  const add = (result: object) =>
+    store.evaluations.add({
+      checkpoint_id: null,
+      dataset_id: dataset.id,
+      task: 'knn',
+      result: result as EvaluationResult,
+    });
+  expect(add(older).result).toEqual(evaluationResult());
+  expect(catchError(() => add({ top1: 0.5 }))).toMatchObject({
+    kind: 'bad-file',
+    why: expect.stringMatching(/expected .* at /s),
+  });
+  expect(store.evaluations.list()).toHaveLength(1);
+  expect(store.runs.get(run.id)).toBeDefined();
+});
+
+test('fine-tunings of one group are one evaluation, also where their checkpoint was deleted', () => {
+  const { store, dataset } = newStore();
+  const of = (start: 'trained' | 'untrained', found: number[][]) =>
+    evaluationResult({
+      ...{ task: 'finetune', group: 'one', checkpoint: { id: null, run_id: null, step: 0 } },
+      ...{ trained: undefined, untrained: undefined, [start]: { accuracy: 0.5 } },
+      confusion: { classes: ['a', 'b'], [start]: found },
+      runs: { [start]: { id: 7, name: start } },
+    });
+  const add = (result: EvaluationResult) =>
+    store.evaluations.addToComparison('one', { checkpoint_id: null, dataset_id: dataset.id, task: 'finetune', result });
+  add(
+    of('untrained', [
+      [1, 0],
+      [0, 1],
+    ]),
+  );
+  const { result } = add(
+    of('trained', [
+      [2, 0],
+      [0, 2],
+    ]),
+  );
+  expect(store.evaluations.list()).toHaveLength(1);
+  expect(result).toMatchObject({
+    ...{ checkpoint: { id: null, run_id: null, step: 0 }, trained: { accuracy: 0.5 }, untrained: { accuracy: 0.5 } },
+    confusion: {
+      classes: ['a', 'b'],
+      untrained: [
+        [1, 0],
+        [0, 1],
+      ],
+      trained: [
+        [2, 0],
+        [0, 2],
+      ],
+    },
+    runs: { trained: { id: 7 }, untrained: { id: 7 } },
+  });
 });

@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { EvaluationResult, QueuedEvaluation } from '../../../shared/evaluation.ts';
+import type { Evaluated, QueuedEvaluation } from '../../../shared/evaluation.ts';
 import type { Store } from '../../store/store.ts';
 import type { EvaluateAsked } from '../ground/jobs.ts';
 import { evaluateClasses } from './classes.ts';
@@ -35,14 +35,14 @@ export function queueEvaluation(store: Store, asked: EvaluateAsked & { k: number
 }
 
 /** Evaluates a checkpoint beside its untrained network, and stores the figures. Needs a backend to be set. */
-export async function evaluate(store: Store, options: EvaluateOptions): Promise<EvaluationResult> {
+export async function evaluate(store: Store, options: EvaluateOptions): Promise<Evaluated> {
   const checkpoint = evaluable(store, options.checkpoint);
   const networks = contestants(store, checkpoint, options.official);
   const ask = options.task === 'lookup' ? evaluateLookups : evaluateClasses;
   const { scores, ...measured } = await ask(store, networks, options);
   const dataset = store.datasets.get(options.dataset);
   const test = options.testDataset === undefined ? dataset : store.datasets.get(options.testDataset);
-  const result: EvaluationResult = {
+  const result: Evaluated = {
     task: options.task,
     checkpoint: { id: checkpoint.id, run_id: checkpoint.run_id, step: checkpoint.step },
     dataset: dataset.name,
@@ -55,7 +55,7 @@ export async function evaluate(store: Store, options: EvaluateOptions): Promise<
       official_name: networks.find(({ start }) => start === 'official')!.name,
     }),
   };
-  const found = { checkpoint_id: checkpoint.id, dataset_id: dataset.id, task: options.task, result: { ...result } };
+  const found = { checkpoint_id: checkpoint.id, dataset_id: dataset.id, task: options.task, result };
   if (options.queued !== undefined) {
     store.queuedEvaluations.finish(options.queued, found);
     return result;

@@ -5,7 +5,7 @@ import type { HealthWritten, ImportedWeights, Input } from '../../../shared/cont
 import type { DoctorReport, Findings } from '../../../shared/contract/machine.ts';
 import type { SizeCost } from '../../../shared/contract/recipes.ts';
 import type { BuildReport } from '../../../shared/contract/retrieval.ts';
-import type { EvaluationResult, EvaluationTask } from '../../../shared/evaluation.ts';
+import type { Evaluated, EvaluationTask } from '../../../shared/evaluation.ts';
 import type { RetrievalSpec } from '../../../shared/retrieval.ts';
 import { workerFile } from '../../files/project.ts';
 import { askProcess, type Progress } from '../../processes/asked-process.ts';
@@ -18,7 +18,7 @@ export interface Jobs {
   estimate: [{ config: RunConfig; sizes: number[] }, SizeCost[]];
   doctor: [{ home: string }, DoctorReport];
   check: [{ database: string }, Findings];
-  evaluate: [InDatabase & { options: EvaluateAsked & { queued: number } }, EvaluationResult];
+  evaluate: [InDatabase & { options: EvaluateAsked & { queued: number } }, Evaluated];
   health: [InDatabase & { options: HealthAsked }, HealthWritten];
   embeddings: [InDatabase & { options: EmbeddingAsked }, EmbeddingReport];
   export: [InDatabase & { options: ExportAsked }, Exported];

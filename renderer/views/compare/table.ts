@@ -48,7 +48,8 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   /** By run, then by step. */
   const figures = new Map<number, Map<number, Cells>>();
   for (const evaluation of evaluations) {
-    const { run_id, step } = (evaluation.result as { checkpoint: { run_id: number; step: number } }).checkpoint;
+    const { run_id, step } = evaluation.result.checkpoint;
+    if (run_id === null) continue; // its checkpoint was deleted: no line is its own
     const steps = figures.get(run_id) ?? new Map<number, Cells>();
     figures.set(run_id, steps);
     const cells = steps.get(step) ?? {};
