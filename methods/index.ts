@@ -1,14 +1,17 @@
 import type { z } from 'zod';
 import type { ProjectorConfig, RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
-import type { LookupConfig, Preset, Recipe } from '../shared/method.ts';
+import type { Description } from '../shared/figures.ts';
+import type { Chance, ChanceOptions, LookupConfig, Method, Preset } from '../shared/method.ts';
 import { schemaOf } from '../shared/method-schema.ts';
 import type { Uniform } from '../shared/random.ts';
-import { recipe as conmim } from './conmim/method.ts';
-import { recipe as mae } from './mae/method.ts';
+import type { Run } from '../shared/run.ts';
+import { method as conmim } from './conmim/method.ts';
+import { method as mae } from './mae/method.ts';
+import { description as supervised } from './supervised/figures.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Recipe[] = [conmim, mae];
+export const METHODS: readonly Method[] = [conmim, mae];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 
@@ -17,11 +20,11 @@ const nameIn = (config: unknown): string =>
   String((config as { method?: { name?: unknown } } | null)?.method?.name ?? FIRST_METHOD);
 
 /** The method of a configuration, or of a name; null for one that is not here. */
-export const findMethod = (of: string | { method?: { name: string } }): Recipe | null =>
+export const findMethod = (of: string | { method?: { name: string } }): Method | null =>
   byName.get(typeof of === 'string' ? of : nameIn(of))?.method ?? null;
 
 /** The method of a configuration that was read. */
-export const methodOf = (config: RunConfig): Recipe => findMethod(config)!;
+export const methodOf = (config: RunConfig): Method => findMethod(config)!;
 
 /** The schema by which a configuration is read: of the method that it names. Where there is no such method, the first's. */
 export const schemaFor = (config: unknown): z.ZodType<RunConfig> =>
@@ -29,6 +32,18 @@ export const schemaFor = (config: unknown): z.ZodType<RunConfig> =>
 
 /** A complete configuration from any part of one. @throws ZodError */
 export const parseRunConfig = (config: unknown): RunConfig => schemaFor(config).parse(config);
+
+/** How runs are read: of each method, and fine-tunings. */
+export const DESCRIPTIONS: readonly Description[] = [...METHODS, supervised];
+
+type Described = Pick<Run, 'config'> & { finetune?: Run['finetune'] };
+
+/** How a run is read; without `finetune` it is a pretraining. */
+export const describe = ({ config, finetune }: Described): Description => (finetune ? supervised : methodOf(config));
+
+/** What guessing gives for a run. */
+export const chanceOf = (run: Described, options: Pick<ChanceOptions, 'batch'> = {}): Chance =>
+  describe(run).chance(run.config, { ...options, ...(run.finetune && { classes: run.finetune.classes.length }) });
 
 /** What look-ups of a run's networks are asked with. @throws AppError bad-input for a method that has none */
 export function lookupsOf(config: RunConfig): LookupConfig {

@@ -1,4 +1,9 @@
+import type { Account, Chart, Figure, LastSteps, Recipe } from './method.ts';
 import type { Metric } from './run.ts';
+import { NONE, percent } from './words.ts';
+
+/** The part of a method's description that runs are read by. */
+export type Description = Pick<Recipe, 'name' | 'title' | 'hasTeacher'> & Account;
 
 /** What a curve can be of: what every step has, or a figure of its method. */
 export type Measure = Exclude<keyof Metric, 'figures'> | (string & {});
@@ -10,9 +15,57 @@ export function figureOf(metric: Metric, key: Measure): number | null {
   return typeof value === 'number' && !Number.isNaN(value) ? value : null;
 }
 
-/** A step with its figures beside the rest, as files and `--json` have them; null stays null. */
-export function flat(metric: Metric | null): Record<string, number | null> | null {
+/** A step with its figures beside the rest, as files and `--json` have them. @param figures those that are null where they are missing */
+export function flat(metric: Metric | null, figures: readonly Figure[] = []): Record<string, number | null> | null {
   if (metric === null) return null;
-  const { figures, ...rest } = metric;
-  return { ...figures, ...rest };
+  const { figures: measured, ...rest } = metric;
+  return { ...Object.fromEntries(figures.map(({ key }) => [key, null])), ...measured, ...rest };
+}
+
+/** A figure as a person reads it. */
+export function figureWords({ scale }: Pick<Figure, 'scale'>, value: number | null | undefined): string {
+  if (scale === 'share') return percent(value);
+  return value === null || value === undefined || Number.isNaN(value) ? NONE : String(Number(value.toPrecision(3)));
+}
+
+/** Figures that lists and tables of runs have columns for. */
+export const mainFigures = ({ figures }: Pick<Description, 'figures'>) => figures.filter(({ isMain }) => isMain);
+
+/** Keys of the figures that are measured at few steps. */
+export const seldomMeasured = (charts: readonly Chart[]): string[] =>
+  charts.flatMap(({ isSparse, lines }) => (isSparse ? lines.map(({ key }) => key) : []));
+
+/** Steps at the end of a run that it is judged by. */
+export const LAST_STEPS = 10;
+
+/** The part of a curve that an alarm looks at. */
+export function lastStepsOf(metrics: readonly Metric[], charts: readonly Chart[]): LastSteps {
+  const keys = seldomMeasured(charts);
+  const measured = metrics.findLast((metric) => keys.some((key) => figureOf(metric, key) !== null));
+  return { metrics: metrics.slice(-LAST_STEPS), measured: measured ?? null };
+}
+
+/** A column for a figure, in a table of runs of several methods. */
+export interface FigureColumn extends Figure {
+  /** Key of the column: the figure's own, after the method's name where another method means something else by it. */
+  column: string;
+  /** Methods that have it. */
+  methods: string[];
+}
+
+/** Columns of a table of runs: main figures of the methods in it. Of one title they are one column. @param all every method, in an order that stays */
+export function figureColumns(present: readonly Description[], all: readonly Description[]): FigureColumn[] {
+  const columns: FigureColumn[] = [];
+  for (const method of all) {
+    for (const figure of mainFigures(method)) {
+      const same = columns.find(({ key, title }) => key === figure.key && title === figure.title);
+      if (same) same.methods.push(method.name);
+      else {
+        const isTaken = columns.some(({ column }) => column === figure.key);
+        const column = isTaken ? `${method.name}_${figure.key}` : figure.key;
+        columns.push({ ...figure, column, methods: [method.name] });
+      }
+    }
+  }
+  return columns.filter(({ methods }) => present.some(({ name }) => methods.includes(name)));
 }

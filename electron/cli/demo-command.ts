@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
-import { guessingOf, lossWords } from '../../shared/guessing.ts';
+import { figureOf } from '../../shared/figures.ts';
 import type { Metric } from '../../shared/run.ts';
 import { duration, percent } from '../../shared/words.ts';
 import type { Replace } from '../files/files.ts';
@@ -19,7 +19,7 @@ import { withStore } from './context.ts';
 import { evaluationWords } from './model-commands.ts';
 import { Output, wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
-import { train } from './run-commands.ts';
+import { figures, train } from './run-commands.ts';
 
 const DATASET = SAMPLES[0].name;
 /** The last steps, whose mean is said: a single batch of look-ups varies by some percent. */
@@ -62,7 +62,6 @@ export function addDemoCommand(program: Command): void {
         const lookup = await evaluate(store, { checkpoint: checkpoint.id, dataset: DATASET, task: 'lookup', signal });
         const sheet = sheetIn(targetOf(options.out as Target));
         const K = patchesOf(config.model);
-        const guessing = guessingOf({ config });
         const shown = imagesOf(store, dataset, () => true).slice(0, SHEET_IMAGES);
         await drawLookups({
           config,
@@ -84,9 +83,8 @@ export function addDemoCommand(program: Command): void {
         const words = [
           '',
           `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds * 1000)}. What it learned:`,
-          `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)})`,
-          `  look-up on random crops (mean of the last ${LAST_STEPS} steps): top-1 ${percent(last.top1)}; control, ` +
-            `position alone: ${percent(last.top1_control)}; chance ${percent(guessing.top1)}`,
+          `On random crops, the mean of the last ${LAST_STEPS} steps:`,
+          ...figures(run, last),
           '',
           'On the whole photographs (in training it saw crops of them):',
           evaluationWords(lookup),
@@ -94,7 +92,10 @@ export function addDemoCommand(program: Command): void {
           `Masked patches with their answers: ${sheet}`,
           `Stored as run ${run.id}: \`npm run --silent conmim -- show ${run.id}\``,
         ];
-        out.result({ run, last, lookup, contact_sheet: sheet, seconds }, words.join('\n'));
+        out.result(
+          { run, last: { loss: last.loss, ...last.figures }, lookup, contact_sheet: sheet, seconds },
+          words.join('\n'),
+        );
       }),
     );
 }
@@ -108,10 +109,13 @@ function sheetIn({ path: folder, replace }: { path: string } & Replace): string 
   }
 }
 
-function meanOfLast(metrics: Metric[]) {
-  const mean = (f: (m: Metric) => number) => metrics.reduce((sum, m) => sum + f(m), 0) / metrics.length;
-  const of = (key: string) => mean(({ figures }) => figures[key] ?? 0);
-  return { loss: mean((m) => m.loss), top1: of('top1'), top1_control: of('top1_control') };
+function meanOfLast(metrics: Metric[]): Pick<Metric, 'loss' | 'figures'> {
+  const mean = (key: string) => {
+    const values = metrics.map((metric) => figureOf(metric, key)).filter((value) => value !== null);
+    return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
+  };
+  const keys = new Set(metrics.flatMap(({ figures }) => Object.keys(figures)));
+  return { loss: mean('loss') ?? Number.NaN, figures: Object.fromEntries([...keys].map((key) => [key, mean(key)])) };
 }
 
 /** Leaves out the result of the training inside the demo, which prints a result of its own. */

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
-import { FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
+import { chanceOf, DESCRIPTIONS, describe, FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
-import { flat } from '../../shared/figures.ts';
-import { guessingOf, lossWords } from '../../shared/guessing.ts';
-import { SIGN_WORDS, type Sign } from '../../shared/health.ts';
+import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../shared/figures.ts';
+import type { Figure, Sign } from '../../shared/method.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
+import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
 import { buildConfig, configKeys, describeKey, requireMethod } from '../services/recipes/configuration.ts';
@@ -100,24 +100,35 @@ export function addRunCommands(program: Command): void {
           alarm: alarmOfRun(store, run),
           notices: notices.get(run.id) ?? 0,
         }));
+        const columns = figureColumns(runs.map(describe), DESCRIPTIONS);
         const rows = runs.map((r) => [
           r.id,
           r.name,
           [
             r.status,
-            ...(r.alarm ? [SIGN_WORDS[r.alarm.kind]] : []),
+            ...(r.alarm ? [r.alarm.word] : []),
             ...(r.notices > 0 ? [r.notices === 1 ? 'a notice' : `${r.notices} notices`] : []),
           ].join(', '),
           `${r.step}/${r.total_steps}`,
           fixed(r.last?.loss, 3),
-          r.kind === 'finetune' ? `${percent(r.last?.figures.top1)} (test)` : percent(r.last?.figures.top1),
-          percent(r.last?.figures.top1_control),
+          ...columns.map((one) => (one.methods.includes(describe(r).name) ? shown(one, r.last) : '')),
           dayAndTime(r.created_at),
         ]);
         out.result(
-          runs.map((run) => ({ ...run, last: flat(run.last) })),
+          runs.map((run) => ({ ...run, last: flatOf(run, run.last) })),
           runs.length > 0
-            ? table(['run', 'name', 'status', 'step', 'loss', 'look-up', 'control', 'created'], rows)
+            ? table(
+                [
+                  'run',
+                  'name',
+                  'status',
+                  'step',
+                  'loss',
+                  ...columns.map(({ title }) => title.toLowerCase()),
+                  'created',
+                ],
+                rows,
+              )
             : 'No run yet: `conmim pretrain DATASET` starts one.',
         );
       }),
@@ -138,6 +149,7 @@ export function addRunCommands(program: Command): void {
         const evaluations = store.evaluations.list({ run_id: run.id });
         const notices = store.notices.list(run.id);
         const alarm = alarmOfRun(store, run);
+        const columns = curveColumns(run);
         const words = [
           `Run ${run.id} "${run.name}" is ${run.status}, step ${run.step} of ${run.total_steps}.`,
           ...(run.error ? [`  ${run.error.what}`, `  ${run.error.why}`, `  ${run.error.next}`] : []),
@@ -146,14 +158,12 @@ export function addRunCommands(program: Command): void {
           ...alarmWords(alarm),
           '',
           table(
-            ['step', 'loss', 'top-1', 'control', 'grad norm', 'rank of keys', 'images/s'],
+            ['step', 'loss', ...columns.map(({ title }) => title.toLowerCase()), 'grad norm', 'images/s'],
             metrics.map((m) => [
               m.step,
               m.loss.toFixed(3),
-              percent(m.figures.top1),
-              percent(m.figures.top1_control),
+              ...columns.map((one) => shown(one, m)),
               m.grad_norm.toFixed(2),
-              fixed(m.figures.rank_teacher, 1),
               m.images_per_s.toFixed(1),
             ]),
           ),
@@ -172,7 +182,10 @@ export function addRunCommands(program: Command): void {
               )
             : 'No checkpoint yet.',
         ];
-        out.result({ ...run, alarm, notices, metrics: metrics.map(flat), checkpoints, evaluations }, words.join('\n'));
+        out.result(
+          { ...run, alarm, notices, metrics: metrics.map((metric) => flatOf(run, metric)), checkpoints, evaluations },
+          words.join('\n'),
+        );
       }),
     );
 
@@ -337,21 +350,38 @@ function findRun({ store }: Context, idOrName: string): Run {
   return store.runs.get(/^\d+$/.test(idOrName) ? Number(idOrName) : idOrName);
 }
 
+/** A figure in a table: empty where it was not measured. */
+function shown(figure: Pick<Figure, 'key' | 'scale'>, metric: Pick<Metric, 'figures'> | null): string {
+  const value = metric?.figures[figure.key] ?? null;
+  return value === null ? '' : figureWords(figure, value);
+}
+
+/** A step as `--json` has it: every figure of the run's method, null where it was not measured. */
+const flatOf = (run: Run, metric: Metric | null) => flat(metric, describe(run).figures);
+
+/** Figures of a run's curve that are listed: the main ones, and of each chart with few points the first. */
+function curveColumns(run: Run): Figure[] {
+  const method = describe(run);
+  const seldom = method.charts.flatMap(({ isSparse, lines }) => (isSparse ? [lines[0]!.key] : []));
+  return method.figures.filter(({ key, isMain }) => isMain || seldom.includes(key));
+}
+
 /** The latest figures, with what to compare them with. */
-export function figures(run: Run, last: Metric | null): string[] {
+export function figures(
+  run: Pick<Run, 'config' | 'finetune'>,
+  last: Pick<Metric, 'loss' | 'figures'> | null,
+): string[] {
   if (!last) return [];
-  const guessing = guessingOf(run);
-  if (run.kind === 'finetune') {
-    return [
-      `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${guessing.loss.toFixed(3)}), on mixed images and soft labels`,
-      `  accuracy on the test images ${percent(last.figures.top1)}, among the best five ${percent(last.figures.top5)}`,
-    ];
-  }
-  const { symbol, among, loss, top1, top5, control } = guessing;
+  const { loss, words, figures } = chanceOf(run);
+  const compared = Number.isNaN(loss) ? '' : ` (nothing learned: ${words} = ${loss.toFixed(3)})`;
   return [
-    `  loss ${last.loss.toFixed(3)} (uniform guessing: ${lossWords(guessing)} = ${loss.toFixed(3)}, ${symbol} = ${among})`,
-    `  look-up top-1 ${percent(last.figures.top1)}, top-5 ${percent(last.figures.top5)} (chance ${percent(top1)}, ${percent(top5)})`,
-    `  the same queries asked for another image's keys, which is what position alone gives: ${percent(last.figures.top1_control)} (chance ${percent(control)})`,
+    `  loss ${last.loss.toFixed(3)}${compared}`,
+    ...describe(run).figures.flatMap((one) => {
+      const value = shown(one, last);
+      if (value === '') return [];
+      const chance = one.key in figures ? ` (chance ${figureWords(one, figures[one.key])})` : '';
+      return [`  ${lowerFirst(one.title)} ${value}${chance}: ${lowerFirst(one.about)}`];
+    }),
   ];
 }
 
@@ -365,7 +395,7 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
   out.result(
     {
       ...after,
-      last: flat(store.metrics.last(run.id)),
+      last: flatOf(run, store.metrics.last(run.id)),
       alarm: alarmOfRun(store, after),
       checkpoints: store.checkpoints.list(run.id),
       notices: store.notices.list(run.id),
@@ -398,12 +428,11 @@ export async function trainQuietly({ out, store, database, signal }: Context, ru
       case 'metric': {
         const m = message.metric;
         // A line of the last steps' mean would hide a step; it is the step's own figures.
-        const found =
-          run.kind === 'finetune'
-            ? `test accuracy ${percent(m.figures.top1)}`
-            : `look-up ${percent(m.figures.top1)} (control ${percent(m.figures.top1_control)})`;
+        const found = mainFigures(describe(run)).map(
+          (one) => `${lowerFirst(one.title)} ${figureWords(one, figureOf(m, one.key))}  `,
+        );
         const line =
-          `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found}  ${m.images_per_s.toFixed(1)} images/s  ` +
+          `step ${m.step}/${run.total_steps}  loss ${m.loss.toFixed(3)}  ${found.join('')}${m.images_per_s.toFixed(1)} images/s  ` +
           `data wait ${percent(m.data_wait)}`;
         pace = followPace(pace, m);
         const left = `${duration(timeLeftAt(pace, { ...run, step: m.step }) ?? 0)} left`;

@@ -1,7 +1,8 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { makeMask } from '../../shared/masking.ts';
-import type { FieldMeta, Recipe } from '../../shared/method.ts';
+import type { FieldMeta, Method } from '../../shared/method.ts';
 import { check, ours, sections } from './config.ts';
+import { account } from './figures.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
@@ -26,7 +27,8 @@ const fields: Record<string, FieldMeta> = {
 };
 
 /** Masked image modeling with denoising contrast. */
-export const recipe: Recipe = {
+export const method: Method = {
+  ...account,
   name: 'conmim',
   title: 'ConMIM',
   paper: { title: 'Masked Image Modeling with Denoising Contrast', arxiv: '2205.09616', year: 2023 },

@@ -1,5 +1,6 @@
-import type { FieldMeta, Recipe } from '../../shared/method.ts';
+import type { FieldMeta, Method } from '../../shared/method.ts';
 import { check, defaults, keptPatches, ours, sections } from './config.ts';
+import { account } from './figures.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
@@ -11,7 +12,8 @@ const fields: Record<string, FieldMeta> = {
 };
 
 /** Masked autoencoders: a quarter of the patches goes in, the pixels of the others come out. */
-export const recipe: Recipe = {
+export const method: Method = {
+  ...account,
   name: 'mae',
   title: 'MAE',
   paper: { title: 'Masked Autoencoders Are Scalable Vision Learners', arxiv: '2111.06377', year: 2022 },

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
 import type { Evaluation } from '../evaluation.ts';
-import type { Sign } from '../health.ts';
+import type { Sign } from '../method.ts';
 import { tagSchema } from '../names.ts';
 import type { Metric, Notice, Run } from '../run.ts';
 import type { ConfigCheck } from './recipes.ts';

@@ -7,7 +7,7 @@ import { compiledImaging, usePlainImaging } from '../../electron/data/imaging.ts
 import { stream } from '../../electron/data/random.ts';
 import { resizedCrop } from '../../electron/data/resample.ts';
 import { applyViews, drawViews, type StrongDraw } from '../../electron/data/views.ts';
-import { recipe } from '../../methods/conmim/method.ts';
+import { method } from '../../methods/conmim/method.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 /** What Pillow makes of one picture; /255, as test/fixtures/README.md says. */
@@ -87,7 +87,7 @@ describe.each([
 describe('views', () => {
   const draw = (settings: object, epoch = 0) => {
     const config = runConfigSchema.parse({ model: { image_size: 32, patch_size: 4 }, mask: { unit: 8 }, ...settings });
-    const specs = recipe.views(config);
+    const specs = method.views(config);
     const draws = drawViews(input.width, input.height, config.augment, specs, (p) => stream(1, epoch, 7, p));
     const { student, teacher } = applyViews(input, draws, config.augment);
     return { draws, student, teacher };
@@ -118,7 +118,7 @@ describe('views', () => {
     const n = 4000;
     const draws = Array.from(
       { length: n },
-      (_, i) => drawViews(500, 375, config.augment, recipe.views(config), (p) => stream(0, 0, i, p))[1]!,
+      (_, i) => drawViews(500, 375, config.augment, method.views(config), (p) => stream(0, 0, i, p))[1]!,
     );
     const share = (f: (d: (typeof draws)[0]) => boolean) => draws.filter(f).length / n;
     const near = 4 * Math.sqrt(0.25 / n); // four standard deviations

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DESCRIPTIONS } from '../../methods/index.ts';
+import { measures } from '../../renderer/views/compare/measures.ts';
 import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
 import { chartSvg } from '../../shared/chart-svg.ts';
 import type { RunRow } from '../../shared/contract/runs.ts';
@@ -13,6 +15,7 @@ const run = (id: number, name: string, loss: number | null): RunRow =>
   ({
     id,
     kind: 'pretrain',
+    config: {},
     name,
     status: 'finished',
     dataset: 'tiles',
@@ -90,11 +93,33 @@ test('rows are filtered by every word and sorted by figure or by name with its n
 test('losses of look-ups and of classes are no column together, and a speed has the digits that it is known to', () => {
   const tuned = { ...run(2, 'tuned', 0.7), kind: 'finetune', finetune: { start: 'trained' } } as unknown as RunRow;
   const { rows, columns } = tableOf([run(1, 'pretrained', 3), tuned], []);
-  expect(rows.map(({ cells }) => [cells.loss, cells.class_loss])).toEqual([
-    [3, null],
-    [null, 0.7],
+  expect(rows.map(({ cells }) => [cells.loss, cells.supervised_loss])).toEqual([
+    [3, undefined],
+    [undefined, 0.7],
   ]);
   expect(columns.find(({ key }) => key === 'images_per_s')!.kind).toBe('speed');
+});
+
+test('a run of a method without look-ups has none, and curves are compared by what methods measure', () => {
+  const drawn = { ...run(2, 'drawn', 0.6), config: { method: { name: 'mae' } } } as unknown as RunRow;
+  const { rows, columns } = tableOf([run(1, 'looks up', 3), drawn], []);
+  expect(columns.map(({ title }) => title)).toEqual(
+    expect.arrayContaining(['Loss, ConMIM', 'Loss, MAE', 'Look-up', 'Control', 'Images/s']),
+  );
+  expect(rows.map(({ cells }) => [cells.loss, cells.mae_loss, cells.top1])).toEqual([
+    [3, undefined, 0.5],
+    [undefined, 0.6, undefined],
+  ]);
+  expect(tableOf([drawn], []).columns.map(({ title }) => title)).not.toContain('Look-up');
+  const [conmim, mae, supervised] = DESCRIPTIONS;
+  expect(Object.keys(measures([mae!]))).toEqual(['loss', 'spread', 'grad_norm', 'images_per_s', 'lr']);
+  expect(measures([conmim!, supervised!])).toMatchObject({
+    loss: { title: 'Loss', unit: 'nats' },
+    top1: { title: 'Look-up, or Accuracy', unit: '%', scale: 100 },
+    rank_teacher: { unit: 'dimensions', scale: 1 },
+    momentum: {},
+  });
+  expect(measures([conmim!, mae!]).loss!.unit).toBe('');
 });
 
 test('a name that is cut keeps its beginning and its end', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { configFields } from '../../electron/services/recipes/configuration.ts';
-import { recipe } from '../../methods/conmim/method.ts';
+import { method } from '../../methods/conmim/method.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { METHODS, schemaFor } from '../../methods/index.ts';
 import { linePath, nearest, softmax } from '../../renderer/views/new-run/chart.ts';
@@ -34,7 +34,7 @@ import type { PresetRow } from '../../shared/contract/recipes.ts';
 
 const config = runConfigSchema.parse({ mask: { ratio: 0.6 } });
 const preset: PresetRow = { name: 'p', title: '', source: '', meant_for: '', own: false, config };
-const fields = configFields(recipe);
+const fields = configFields(method);
 const field = (key: string) => fields.find((f) => f.key === key)!;
 
 describe('changes over a preset', () => {
@@ -115,13 +115,13 @@ test('a problem of a part is its field’s, and offers its nearest value', () =>
 
 describe('fields', () => {
   test('every field is in one group; views come first', () => {
-    const groups = groupFields(fields, '', recipe.titles);
+    const groups = groupFields(fields, '', method.titles);
     expect(groups.flatMap((g) => g.fields)).toHaveLength(fields.length);
     expect(groups[0]!.name).toBe('views');
-    expect(groupFields([{ ...fields[0]!, key: 'later.thing' }], '', recipe.titles).at(-1)!.title).toBe('later');
+    expect(groupFields([{ ...fields[0]!, key: 'later.thing' }], '', method.titles).at(-1)!.title).toBe('later');
   });
   test('search looks in names and meanings', () => {
-    const found = (text: string) => groupFields(fields, text, recipe.titles).flatMap((g) => g.fields.map((f) => f.key));
+    const found = (text: string) => groupFields(fields, text, method.titles).flatMap((g) => g.fields.map((f) => f.key));
     expect(found('mask ratio')).toContain('mask.ratio');
     expect(found('t_momentum')).toEqual(['momentum.start']);
     expect(found('no such words')).toEqual([]);
@@ -185,7 +185,7 @@ describe('ablations', () => {
     expect(combinations([])).toEqual([]);
   });
   test('at most two axes; the same field once', () => {
-    const [a, b, c] = recipe.ablations.map(({ key, values }) => ({ key, text: values })) as [never, never, never];
+    const [a, b, c] = method.ablations.map(({ key, values }) => ({ key, text: values })) as [never, never, never];
     expect(withAxis(withAxis(withAxis([], a), b), c)).toEqual([b, c]);
     expect(withAxis([a], { ...(a as object), text: '1' } as never)).toHaveLength(1);
   });

@@ -293,7 +293,7 @@ describe('what is written, and what is refused', () => {
       '| Formats | png 2, jpg 1 |',
       '| Width: least, median, greatest | 30, 31, 32 pixels |',
       '| Loss, nats | 1.410 | 2.197 |', // of step 60, not of the 20 that the run went on; ln 9
-      '| Effective rank of features, student | 7.3 |  |',
+      '| Effective rank of the queries (How many directions the queries of a batch use) | 7.25 |  |',
     ])
       expect(card).toContain(row);
     expect(card).toContain('measured on the student, not on this teacher');

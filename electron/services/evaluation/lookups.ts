@@ -1,10 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { lookupsOf } from '../../../methods/index.ts';
+import { chanceOf, lookupsOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Scored } from '../../../shared/evaluation.ts';
-import { guessingOf } from '../../../shared/guessing.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { makeMask } from '../../../shared/masking.ts';
 import type { LookupConfig } from '../../../shared/method.ts';
@@ -87,7 +86,7 @@ export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name
 }
 
 /** What guessing finds. */
-export const chanceIn = (config: RunConfig) => guessingOf({ config }, batchOf(config)).top1;
+export const chanceIn = (config: RunConfig) => chanceOf({ config }, { batch: batchOf(config) }).figures.top1!;
 
 /** Weights of a fine-tuned file have none: importing puts zeros in its place. */
 const hasProjector = (state: StateDict, config: RunConfig) =>

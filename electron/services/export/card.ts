@@ -1,9 +1,9 @@
-import { parseRunConfig } from '../../../methods/index.ts';
+import { chanceOf, describe, parseRunConfig } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
-import { guessingOf } from '../../../shared/guessing.ts';
+import { figureOf, figureWords } from '../../../shared/figures.ts';
 import type { Run } from '../../../shared/run.ts';
 import { count, fixed, percent } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
@@ -42,7 +42,7 @@ export function modelCard(store: Store, subject: CardSubject): string {
     `## Loading\n\n${loading(subject)}`,
     `## Training\n\n${training(subject, run)}`,
     `## Data\n\n${data(store, subject.checkpoint.config, run)}`,
-    `## Curve\n\n${curve(store, subject)}`,
+    `## Curve\n\n${curve(store, subject, run)}`,
     `## Evaluation\n\n${evaluation(store, subject)}`,
     `## Limits\n\n${LIMITS}`,
     '## Licence\n\nSay yours here: what the licences of the images allow decides it, and the program knows nothing of them.',
@@ -160,32 +160,25 @@ function data(store: Store, config: RunConfig, run: Run): string {
   )}\n\nCounted when this card was written.`;
 }
 
-function curve(store: Store, { checkpoint, curve }: CardSubject): string {
+function curve(store: Store, { checkpoint, curve }: CardSubject, run: Run): string {
   if (curve === null) return 'No step is stored.';
   const { run_id, step, config } = checkpoint;
   const recent = store.metrics.list(run_id, { from: step - config.metrics.features_every, to: step });
   const last = recent.at(-1);
-  const picture = `![Loss, and look-ups beside their control, by step](<${curve}>)`;
+  const { figures, charts } = describe(run);
+  const picture = `![${charts.flatMap(({ title, isSparse }) => (isSparse ? [] : [title])).join(', ')}, by step](<${curve}>)`;
   if (!last) return picture;
-  const seen = (key: string) => recent.findLast(({ figures }) => (figures[key] ?? null) !== null)?.figures[key];
-  const guessing = guessingOf(checkpoint);
-  const which =
-    `On the batch of step ${count(last.step)}, as it was trained on ` +
-    '(the last two on the last batch of which they were measured):';
-  return `${picture}\n\n${which}\n\n${markdownTable(
+  const seen = (key: string) => recent.map((metric) => figureOf(metric, key)).findLast((value) => value !== null);
+  const chance = chanceOf(run);
+  const rows = figures.map((one) => [
+    `${one.title} (${one.about})`,
+    figureWords(one, seen(one.key)),
+    one.key in chance.figures ? figureWords(one, chance.figures[one.key]) : '',
+  ]);
+  const when = `On the batch of step ${count(last.step)}, as it was trained on (what is measured at few steps, on the last of them):`;
+  return `${picture}\n\n${when}\n\n${markdownTable(
     ['', 'Value', 'Guessing'],
-    [
-      ['Loss, nats', fixed(last.loss, 3), fixed(guessing.loss, 3)],
-      ['Look-ups, top-1', percent(last.figures.top1), percent(guessing.top1)],
-      ['Look-ups, top-5', percent(last.figures.top5), percent(guessing.top5)],
-      [
-        "Control: top-1 among another image's keys, what position alone gives",
-        percent(last.figures.top1_control),
-        percent(guessing.control),
-      ],
-      ['Effective rank of features, student', fixed(seen('rank_student'), 1), ''],
-      ['Mean cosine of features, student', fixed(seen('cosine_student'), 3), ''],
-    ],
+    [[`Loss, ${charts[0]!.unit}`, fixed(last.loss, 3), fixed(chance.loss, 3)], ...rows],
   )}`;
 }
 

@@ -1,5 +1,5 @@
+import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from '../../../methods/conmim/figures.ts';
 import type { RunConfig } from '../../../shared/config.ts';
-import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from '../../../shared/health.ts';
 import { percent } from '../../../shared/words.ts';
 import type { HealthReport, SetHealth } from './health.ts';
 

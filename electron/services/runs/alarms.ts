@@ -1,14 +1,13 @@
-import { alarmOf, type Sign } from '../../../shared/health.ts';
+import { describe } from '../../../methods/index.ts';
+import { LAST_STEPS, seldomMeasured } from '../../../shared/figures.ts';
+import type { Sign } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 
 /** What goes wrong with a run by its last steps, as windows and the command line say it; null where nothing does. */
-export function alarmOfRun(store: Store, run: Run): Sign | null {
-  if (run.kind !== 'pretrain') return null;
-  const metrics = store.metrics.tail(run.id, 10);
-  const seen = store.metrics.lastWith(run.id, ['rank_teacher', 'cosine_teacher']);
-  const keys = seen
-    ? { step: seen.step, rank: seen.figures.rank_teacher!, cosine: seen.figures.cosine_teacher! }
-    : null;
-  return alarmOf({ metrics, keys }, run);
+export function alarmOfRun({ metrics }: Pick<Store, 'metrics'>, run: Run): Sign | null {
+  if (run.kind === 'imported') return null;
+  const { alarm, charts } = describe(run);
+  const measured = metrics.lastWith(run.id, seldomMeasured(charts));
+  return alarm({ metrics: metrics.tail(run.id, LAST_STEPS), measured }, run.config);
 }

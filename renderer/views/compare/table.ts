@@ -1,7 +1,8 @@
+import { DESCRIPTIONS, describe } from '../../../methods/index.ts';
 import type { RunRow } from '../../../shared/contract/runs.ts';
 import type { Evaluation } from '../../../shared/evaluation.ts';
 import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
-import { SIGN_WORDS } from '../../../shared/health.ts';
+import { type FigureColumn, figureColumns } from '../../../shared/figures.ts';
 import { naturalOrder } from '../../../shared/natural-order.ts';
 import { folded } from '../../../shared/text.ts';
 import { count, NETWORKS } from '../../../shared/words.ts';
@@ -23,19 +24,31 @@ export interface Column {
   kind: 'text' | 'percent' | 'number' | 'count' | 'speed';
 }
 
-const FIXED: Column[] = [
+const FIRST: readonly Column[] = [
   { key: 'name', title: 'Name', kind: 'text' },
   { key: 'status', title: 'Status', kind: 'text' },
   { key: 'dataset', title: 'Dataset', kind: 'text' },
   { key: 'preset', title: 'Preset', kind: 'text' },
   { key: 'step', title: 'Step', kind: 'count' },
-  { key: 'loss', title: 'Loss', kind: 'number' },
-  { key: 'class_loss', title: 'Loss of classes', kind: 'number' },
-  { key: 'top1', title: 'Look-up', kind: 'percent' },
-  { key: 'top1_control', title: 'Control', kind: 'percent' },
-  { key: 'accuracy', title: 'Fine-tuned', kind: 'percent' },
-  { key: 'images_per_s', title: 'Images/s', kind: 'speed' },
 ];
+const SPEED: Column = { key: 'images_per_s', title: 'Images/s', kind: 'speed' };
+
+/** Losses of different methods cannot be held against each other: each has a column of its own. The first method's is plain. */
+const lossKey = (method: string) => (method === DESCRIPTIONS[0]!.name ? 'loss' : `${method}_loss`);
+
+/** Columns that are there whatever was evaluated, for runs of these methods. */
+function columnsFor(runs: readonly RunRow[]) {
+  const names = new Set(runs.map((run) => describe(run).name));
+  const present = DESCRIPTIONS.filter(({ name }, i) => names.has(name) || (names.size === 0 && i === 0));
+  const losses = present.map(({ name, title }): Column => {
+    return { key: lossKey(name), title: present.length === 1 ? 'Loss' : `Loss, ${title}`, kind: 'number' };
+  });
+  const figures = figureColumns(present, DESCRIPTIONS);
+  const shown = figures.map(({ column, title, scale }): Column => {
+    return { key: column, title, kind: scale === 'share' ? 'percent' : 'number' };
+  });
+  return { columns: [...FIRST, ...losses, ...shown, SPEED], figures };
+}
 
 type Cells = Record<string, number | null>;
 
@@ -44,7 +57,8 @@ type Cells = Record<string, number | null>;
  * one for each other checkpoint that was. Figures of the untrained network stand beside each.
  */
 export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluation[]) {
-  const columns = new Map(FIXED.map((column) => [column.key, column]));
+  const fixed = columnsFor(runs);
+  const columns = new Map(fixed.columns.map((column) => [column.key, column]));
   /** By run, then by step. */
   const figures = new Map<number, Map<number, Cells>>();
   for (const evaluation of evaluations) {
@@ -72,14 +86,12 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   }
   const rows = runs.flatMap((run): Row[] => {
     const { id, name, status, dataset, preset, step, tags, notes, alarm } = run;
-    const text = folded(
-      `${name} ${status} ${alarm ? SIGN_WORDS[alarm.kind] : ''} ${dataset} ${preset} ${tags.join(' ')} ${notes}`,
-    );
+    const text = folded(`${name} ${status} ${alarm ? alarm.word : ''} ${dataset} ${preset} ${tags.join(' ')} ${notes}`);
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const row = (key: string, label: string, cells: Row['cells']): Row => ({ id, key, name: label, cells, text });
-    const of = { status: alarm ? `${status}, ${SIGN_WORDS[alarm.kind]}` : status, dataset, preset };
+    const of = { status: alarm ? `${status}, ${alarm.word}` : status, dataset, preset };
     return [
-      row(`${id}`, name, { name, ...of, step, ...measured(run), ...steps[0]?.[1] }),
+      row(`${id}`, name, { name, ...of, step, ...measured(run, fixed.figures), ...steps[0]?.[1] }),
       ...steps.slice(1).map(([at, cells]) => {
         const label = `${name}, checkpoint of step ${count(at)}`;
         return row(`${id} ${at}`, label, { name: label, ...of, step: at, ...cells });
@@ -89,15 +101,17 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   return { columns: [...columns.values()], rows };
 }
 
-/** A fine-tuning has an accuracy where a pretraining has look-ups, and its loss is another: neither stands beside the other's. */
-const measured = ({ last, kind }: RunRow) => ({
-  loss: kind === 'finetune' ? null : (last?.loss ?? null),
-  class_loss: kind === 'finetune' ? (last?.loss ?? null) : null,
-  top1: kind === 'finetune' ? null : (last?.figures.top1 ?? null),
-  accuracy: kind === 'finetune' ? (last?.figures.top1 ?? null) : null,
-  top1_control: last?.figures.top1_control ?? null,
-  images_per_s: last?.images_per_s ?? null,
-});
+/** A run's last loss and main figures, under the columns that its method has. */
+function measured(run: RunRow, columns: readonly FigureColumn[]): Cells {
+  const { last } = run;
+  const { name } = describe(run);
+  const own = columns.filter(({ methods }) => methods.includes(name));
+  return {
+    [lossKey(name)]: last?.loss ?? null,
+    ...Object.fromEntries(own.map(({ column, key }) => [column, last?.figures[key] ?? null])),
+    images_per_s: last?.images_per_s ?? null,
+  };
+}
 
 /** Rows that hold every word of the filter, in the order of a column; what has no figure comes last either way. */
 export function arrange(rows: readonly Row[], filter: string, sort: string, descending: boolean): Row[] {

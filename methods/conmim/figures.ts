@@ -1,33 +1,86 @@
-import type { RunConfig as AnyConfig, MomentumConfig } from './config.ts';
-import { patchesOf } from './config.ts';
-import { guessingOf, lossWords } from './guessing.ts';
-import type { LookupConfig } from './method.ts';
-import type { Metric, Run } from './run.ts';
-import { percent } from './words.ts';
+import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import { figureOf, LAST_STEPS, lastStepsOf } from '../../shared/figures.ts';
+import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type { Metric } from '../../shared/run.ts';
+import { percent } from '../../shared/words.ts';
+import { type ConMIMRunConfig, ours } from './config.ts';
 
-/** What goes wrong with a run, or is worth knowing: the same in its window, in the list of runs and in its health report. */
-export interface Sign {
-  kind: 'collapsed' | 'worse-than-guessing' | 'not-learning' | 'rising' | 'forgets-position' | 'position-alone';
-  /** `alarm`: it is going wrong; `note`: worth knowing. */
-  level: 'alarm' | 'note';
-  text: string;
-  advice: string;
+const OF_MASKED = '% of masked patches';
+const figures: readonly Figure[] = [
+  {
+    ...{ key: 'top1', title: 'Look-up', scale: 'share', unit: OF_MASKED, isMain: true },
+    about: 'Share of masked patches whose own key was found',
+  },
+  {
+    ...{ key: 'top5', title: 'Look-up, top-5', scale: 'share', unit: OF_MASKED, isMain: false },
+    about: 'Share of masked patches whose own key was among the best five',
+  },
+  {
+    ...{ key: 'top1_control', title: 'Control', scale: 'share', unit: OF_MASKED, isMain: true },
+    about: "The same, asked for another image's keys: what position alone gives",
+  },
+  ...(['teacher', 'student'] as const).flatMap((who): Figure[] => {
+    const what = who === 'teacher' ? 'keys' : 'queries';
+    return [
+      {
+        ...{
+          key: `rank_${who}`,
+          title: `Effective rank of the ${what}`,
+          scale: 'plain',
+          unit: 'dimensions',
+          isMain: false,
+        },
+        about: `How many directions the ${what} of a batch use`,
+      },
+      {
+        ...{ key: `cosine_${who}`, title: `Mean cosine of the ${what}`, scale: 'plain', unit: '', isMain: false },
+        about: `How much two of the ${what} of a batch are alike; 1 where all are one`,
+      },
+    ];
+  }),
+];
+
+const ofBoth = (figure: string) => [
+  { key: `${figure}_teacher`, label: 'teacher (keys)', colour: 0 },
+  { key: `${figure}_student`, label: 'student (queries)', colour: 1, dash: 1 },
+];
+const charts: readonly Chart[] = [
+  {
+    title: 'Loss',
+    unit: 'nats',
+    mayBeLog: true,
+    lines: [{ key: 'loss', label: 'loss', colour: 0 }],
+    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+  },
+  {
+    title: 'Look-ups',
+    unit: OF_MASKED,
+    isShare: true,
+    lines: [
+      { key: 'top1', label: 'top-1', colour: 0 },
+      { key: 'top5', label: 'top-5', colour: 3 },
+      { key: 'top1_control', label: "top-1, another image's keys (position alone)", colour: 1, dash: 1 },
+    ],
+    references: ({ figures: { top1 } }) => [{ label: `chance ${(100 * top1!).toPrecision(2)} %`, value: top1! }],
+  },
+  { title: 'Effective rank', unit: 'dimensions', isSparse: true, lines: ofBoth('rank') },
+  { title: 'Mean cosine between features', unit: '', isSparse: true, lines: ofBoth('cosine') },
+];
+
+/**
+ * A query chooses among the K patches of its own image, or of every image of its micro-batch where the dictionary is the
+ * batch. The control is always asked among the keys of one image.
+ */
+function chance(config: RunConfig, { batch = config.train.batch_size }: ChanceOptions = {}): Chance {
+  const K = patchesOf(config.model);
+  const isBatch = ours(config).contrast.dictionary === 'batch';
+  const among = isBatch ? K * batch : K;
+  return {
+    loss: Math.log(among),
+    words: isBatch ? 'ln(K·B)' : 'ln K',
+    figures: { top1: 1 / among, top5: Math.min(1, 5 / among), top1_control: 1 / K },
+  };
 }
-/** Signs in a word, where there is room for one. */
-export const SIGN_WORDS: Record<Sign['kind'], string> = {
-  collapsed: 'collapsed',
-  'worse-than-guessing': 'worse than guessing',
-  'not-learning': 'not learning',
-  rising: 'getting worse',
-  'forgets-position': 'forgets position',
-  'position-alone': 'position alone',
-};
-
-/** Of a method that has look-ups. */
-type RunConfig = AnyConfig & LookupConfig & { momentum: MomentumConfig; views: { teacher: string } };
-const hasLookups = (config: AnyConfig): config is RunConfig => 'contrast' in config;
-
-type Judged = Pick<Run, 'config'> & { finetune: Run['finetune'] };
 
 /** Share of the directions that keys use at least; and how many, whatever their width. */
 const [LOW_RANK, LEAST_RANK] = [0.05, 2];
@@ -35,7 +88,7 @@ export const HIGH_COSINE = 0.9;
 /** Share of the loss of guessing above which a loss is worse than guessing: batches vary. */
 const ABOVE = 1.02;
 /** Points at the end of a curve that are averaged. */
-const LAST = 10;
+const LAST = LAST_STEPS;
 /** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
 
@@ -55,44 +108,30 @@ export function collapseOf(keys: { rank: number; cosine: number; width: number; 
   return null;
 }
 
-/** What a run's last steps are judged by. */
-export interface LastSteps {
-  /** The last ten, or more; in order. */
-  metrics: readonly Metric[];
-  /** Rank and mean cosine of the keys, as measured last. */
-  keys: { step: number; rank: number; cosine: number } | null;
-}
-
-/** The part of a curve that `alarmOf` looks at. */
-export function lastStepsOf(metrics: readonly Metric[]): LastSteps {
-  const seen = metrics.findLast(({ figures }) => isNumber(figures.rank_teacher) && isNumber(figures.cosine_teacher));
-  const keys = seen
-    ? { step: seen.step, rank: seen.figures.rank_teacher!, cosine: seen.figures.cosine_teacher! }
-    : null;
-  return { metrics: metrics.slice(-LAST), keys };
-}
-
-/** What is going wrong with a pretraining now, by its last steps; null where nothing is, or it is too early to say. */
-export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null {
-  const { config, finetune } = run;
+/** What is going wrong with a run now, by its last steps; null where nothing is, or it is too early to say. */
+function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null {
   const last = metrics.slice(-LAST);
-  if (finetune || last.length < LAST || !hasLookups(config)) return null;
-  const width = config.projector.out;
+  if (last.length < LAST) return null;
+  const width = ours(config).projector.out;
   const rows = patchesOf(config.model) * config.train.batch_size;
+  const [rank, cosine] = ['rank_teacher', 'cosine_teacher'].map((key) => measured && figureOf(measured, key));
   // The first step's keys are those of a network that has learned nothing: it cannot have collapsed.
-  const collapse = keys && keys.step > 1 ? collapseOf({ rank: keys.rank, cosine: keys.cosine, width, rows }) : null;
+  const collapse =
+    isNumber(rank) && isNumber(cosine) && measured!.step > 1 ? collapseOf({ rank, cosine, width, rows }) : null;
   if (collapse)
     return {
+      word: 'collapsed',
       kind: 'collapsed',
       level: 'alarm',
       text: `The teacher's keys have collapsed: ${collapse}. Look-ups among such keys say little.`,
       advice: steadier(config),
     };
-  const guessing = guessingOf(run);
+  const guessing = chance(config);
   const loss = mean(last.map((m) => m.loss));
-  const uniform = `${lossWords(guessing)} (${guessing.loss.toFixed(2)})`;
+  const uniform = `${guessing.words} (${guessing.loss.toFixed(2)})`;
   if (loss > guessing.loss * ABOVE)
     return {
+      word: 'worse than guessing',
       kind: 'worse-than-guessing',
       level: 'alarm',
       text: `The loss (${loss.toFixed(2)}) is above ${uniform}: look-ups are worse than guessing, which a collapse begins with.`,
@@ -100,6 +139,7 @@ export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null 
     };
   if (loss > guessing.loss * 0.99 && last.at(-1)!.step > PATIENCE)
     return {
+      word: 'not learning',
       kind: 'not-learning',
       level: 'alarm',
       text: `The loss stays at ${uniform}: nothing is learned yet.`,
@@ -109,9 +149,8 @@ export function alarmOf({ metrics, keys }: LastSteps, run: Judged): Sign | null 
 }
 
 /** What a whole curve tells beside that; nothing where something is wrong by the last steps. */
-export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
-  const { config } = run;
-  if (run.finetune || !hasLookups(config) || alarmOf(lastStepsOf(metrics), run)) return [];
+function notes(metrics: readonly Metric[], config: RunConfig): Sign[] {
+  if (alarm(lastStepsOf(metrics, charts), config)) return [];
   const controls = metrics.flatMap(({ figures: { top1_control: c, top1: t } }) =>
     isNumber(c) && isNumber(t) ? [{ c, gap: t - c }] : [],
   );
@@ -119,7 +158,7 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
     isNumber(rank) && step !== 1 ? [rank] : [],
   );
   // Where the dictionary is the batch, look-ups are among more keys than their control: the two cannot be subtracted.
-  const isComparable = config.contrast.dictionary === 'image';
+  const isComparable = ours(config).contrast.dictionary === 'image';
   if (isComparable && controls.length >= 2 * LAST) {
     const top1 = mean(metrics.slice(-LAST).map((m) => m.figures.top1 ?? Number.NaN));
     const control = mean(controls.slice(-LAST).map(({ c }) => c));
@@ -131,6 +170,7 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
     if (top1 < bestTop1 - 0.1 && control < bestControl - 0.1 && gap > 0.1)
       return [
         {
+          word: 'forgets position',
           kind: 'forgets-position',
           level: 'note',
           text:
@@ -148,6 +188,7 @@ export function notesOf(metrics: readonly Metric[], run: Judged): Sign[] {
     if (gap < 0.02 && control > 3 / patchesOf(config.model))
       return [
         {
+          word: 'position alone',
           kind: 'position-alone',
           level: 'note',
           text: `Look-ups are no better than with another image's keys: so far position alone is learned.`,
@@ -170,6 +211,7 @@ function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: 
   const [most, rank] = [greatest(ranks), ranks.at(-1)!];
   if (now < least + WORSE_LOSS || rank > most * FEWER) return null;
   return {
+    word: 'getting worse',
     kind: 'rising',
     level: 'alarm',
     text:
@@ -183,7 +225,7 @@ const greatest = (values: readonly number[]) =>
   values.reduce((most, value) => (value > most ? value : most), -Infinity);
 
 /** Settings that are known to make training unsteady, with steadier values; the likeliest cause first. */
-function unsteady({ momentum, views, contrast, optimizer, train }: RunConfig): string[] {
+function unsteady({ momentum, views, contrast, optimizer, train }: ConMIMRunConfig): string[] {
   return [
     momentum.schedule === 'none'
       ? 'momentum.schedule is none, so the teacher is the student itself and nothing keeps its keys apart: set momentum.schedule=cosine'
@@ -212,8 +254,8 @@ const asAdvice = (causes: readonly string[]) =>
   `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes.join('; ')}. Then train it anew.`;
 
 /** What to do about a collapse: the settings of this very run that lead to one, or those that are nearest to it. */
-export function steadier(any: AnyConfig): string {
-  const config = any as RunConfig;
+export function steadier(any: RunConfig): string {
+  const config = ours(any);
   const causes = unsteady(config);
   if (causes.length > 0) return asAdvice(causes);
   const { momentum, optimizer } = config;
@@ -224,9 +266,8 @@ export function steadier(any: AnyConfig): string {
 }
 
 /** What to do where nothing is learned. */
-export function livelier(any: AnyConfig): string {
-  const config = any as RunConfig;
-  const { model, optimizer, contrast, train } = config;
+export function livelier(config: RunConfig): string {
+  const { model, optimizer, contrast, train } = ours(config);
   const causes = [
     contrast.temperature > 0.5
       ? `contrast.temperature is ${contrast.temperature}, at which all keys count about the same: set it to 0.1`
@@ -244,8 +285,8 @@ export function livelier(any: AnyConfig): string {
 }
 
 /** What makes content worth more than position. */
-export function contentful(config: AnyConfig): string {
-  const { augment, views, mask } = config as RunConfig;
+export function contentful(config: RunConfig): string {
+  const { augment, views, mask } = ours(config);
   const [, most] = augment.crop_scale;
   const crops =
     most > 0.3
@@ -254,3 +295,6 @@ export function contentful(config: AnyConfig): string {
   const view = views.teacher === 'strong' ? ', or a gentler teacher view (views.teacher=weak)' : '';
   return `What shows more content: ${crops}, more steps${view}.`;
 }
+
+/** What a step of ConMIM says, and what it is held against. */
+export const account: Account = { figures, charts, chance, alarm, notes };

@@ -1,19 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { RunConfigInput } from '../../shared/config.ts';
-import { alarmOf, collapseOf, lastStepsOf, notesOf } from '../../shared/health.ts';
-import type { Metric, Run } from '../../shared/run.ts';
+import { lastStepsOf } from '../../shared/figures.ts';
+import type { Metric } from '../../shared/run.ts';
+import { account, collapseOf } from './figures.ts';
+import { conmimSchema } from './schema.ts';
 
 const K = 64;
-const runOf = (config: RunConfigInput = {}) => ({
-  config: runConfigSchema.parse({
+const configOf = (config: RunConfigInput = {}) =>
+  conmimSchema.parse({
     ...config,
     model: { image_size: 64, patch_size: 8, ...config.model },
     mask: { unit: 16 },
     projector: { out: 64 },
-  }),
-  finetune: null as Run['finetune'],
-});
+  });
 const FIGURES = {
   ...{ top1: 0.8, top5: 0.9, top1_control: 0.4 },
   ...{ rank_student: 40, rank_teacher: 40, cosine_student: 0.01, cosine_teacher: 0.01 },
@@ -28,12 +27,13 @@ const steps = (n: number, at: (i: number) => Given = () => ({})): Metric[] =>
       ...{ weight_decay: 0.05, momentum: 0.99, images_per_s: 100, data_wait: 0, replaced: 0 },
     };
   });
-const alarm = (metrics: Metric[], config?: RunConfigInput) => alarmOf(lastStepsOf(metrics), runOf(config));
+const alarm = (metrics: Metric[], config?: RunConfigInput) =>
+  account.alarm(lastStepsOf(metrics, account.charts), configOf(config));
 
 describe('alarms', () => {
   test('a sound run has none, and neither has one that has just begun', () => {
     expect(alarm(steps(50))).toBeNull();
-    expect(notesOf(steps(50), runOf())).toEqual([]);
+    expect(account.notes(steps(50), configOf())).toEqual([]);
     expect(alarm(steps(3, () => ({ loss: 9 })))).toBeNull();
     // What the first step measures is the untrained network.
     const first = (i: number) =>
@@ -110,16 +110,11 @@ describe('alarms', () => {
     ).toContain('ln(K·B) (6.93)');
     // Its look-ups cannot be held against a control among fewer keys.
     expect(
-      notesOf(
+      account.notes(
         steps(50, () => ({ loss: 5, top1: 0.1, top1_control: 0.4 })),
-        runOf(batch),
+        configOf(batch),
       ),
     ).toEqual([]);
-  });
-
-  test('a fine-tuning has look-ups and keys of no kind', () => {
-    const tuned = { ...runOf(), finetune: { classes: ['a'] } as unknown as Run['finetune'] };
-    expect(alarmOf(lastStepsOf(steps(50, () => ({ loss: 9 }))), tuned)).toBeNull();
   });
 });
 
@@ -130,15 +125,15 @@ describe('notes', () => {
       top1_control: 0.46 - 0.24 * (i / 100),
       rank_teacher: 42 - 18 * (i / 100),
     }));
-    expect(notesOf(forgets, runOf())).toMatchObject([
+    expect(account.notes(forgets, configOf())).toMatchObject([
       { level: 'note', text: expect.stringContaining('not a collapse') },
     ]);
   });
 
   test('position alone is called so, with the setting that would show more content', () => {
-    const [note] = notesOf(
+    const [note] = account.notes(
       steps(50, () => ({ top1: 0.4, top1_control: 0.395 })),
-      runOf(),
+      configOf(),
     );
     expect(note).toMatchObject({
       kind: 'position-alone',
@@ -153,7 +148,7 @@ describe('notes', () => {
       top1_control: 0.1,
     });
     const shared: RunConfigInput = { momentum: { schedule: 'none' } };
-    const [sign] = notesOf(steps(100, rises), runOf(shared));
+    const [sign] = account.notes(steps(100, rises), configOf(shared));
     expect(sign).toMatchObject({
       kind: 'rising',
       level: 'alarm',
@@ -162,10 +157,28 @@ describe('notes', () => {
     expect(sign!.text).toContain('13.7 to 9.0');
     // A loss that only varies is none.
     expect(
-      notesOf(
+      account.notes(
         steps(100, (i) => ({ loss: 2 + 0.2 * Math.sin(i), top1_control: 0.1 })),
-        runOf(),
+        configOf(),
       ),
     ).toEqual([]);
   });
+});
+
+test('a query chooses among the patches of its image', () => {
+  const config = conmimSchema.parse({ model: { image_size: 64, patch_size: 8 }, mask: { unit: 16 } });
+  const { loss, words, figures } = account.chance(config);
+  expect(figures).toEqual({ top1: 1 / 64, top5: 5 / 64, top1_control: 1 / 64 });
+  expect([loss, words]).toEqual([expect.closeTo(4.158883, 6), 'ln K']); // ln 64
+});
+
+test('where the dictionary is the batch, among those of every image of it; its control still among one image’s', () => {
+  const config = conmimSchema.parse({
+    model: { image_size: 64, patch_size: 8 },
+    ...{ mask: { unit: 16 }, contrast: { dictionary: 'batch' }, train: { batch_size: 32, accumulation: 4 } },
+  });
+  const { loss, words, figures } = account.chance(config);
+  expect(figures).toMatchObject({ top1: 1 / 2048, top1_control: 1 / 64 });
+  expect([loss, words]).toEqual([expect.closeTo(7.624619, 6), 'ln(K·B)']); // ln 2048
+  expect(account.chance(config, { batch: 4 }).figures.top1).toBe(1 / 256);
 });
