@@ -7,10 +7,10 @@ import { sincosBuffer } from '../../electron/engine/layers/position.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
 import { patches } from '../../electron/engine/layers/tokens.ts';
 import { meanSquared } from '../../electron/engine/losses/squared.ts';
-import type { NetworkSpec } from '../../electron/engine/network.ts';
+import type { Network, NetworkSpec } from '../../electron/engine/network.ts';
 import { blockSpecs, encoderSpecs, linearSpecs, normSpecs, type StartRules } from '../../electron/engine/parameters.ts';
 import { record, Value } from '../../electron/engine/tape.ts';
-import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
+import type { Method, Show, TrainerConfig } from '../../electron/engine/trainer.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import { keptPatches, type MAERunConfig } from './config.ts';
 
@@ -58,32 +58,41 @@ export const step: Method<MAEConfig, MAEBatch> = {
 
   teacher: () => null,
 
-  step({ student }, { views: { image }, mask, kept: inOrder }, config, show) {
-    const { model, decoder } = config;
-    const K = patchesOf(model);
-    const kept = inOrder ?? keptOf(mask, K);
-
-    const latent = encode(student, keep(image, kept)); // [batch * (1 + n), dim]
-    const every = restore(student, linear(student, 'decoder_embed', latent), kept, K, {
-      token: 'mask_token',
-      positions: 'decoder_pos_embed',
-    }); // [batch * (1 + K), decoder dim]
-    const shape = {
-      prefix: 'decoder_blocks.',
-      depth: decoder.depth,
-      heads: decoder.num_heads,
-      eps: model.layer_norm_eps,
-    };
-    const decoded = layerNorm(student, 'decoder_norm', blocks(student, shape, every), model.layer_norm_eps);
-    const pixels = patches(linear(student, 'decoder_pred', decoded)); // [batch, K, 3 patch^2]
-
+  step({ student }, { views: { image }, mask, kept }, config, show) {
+    const pixels = reconstruct(student, image, kept ?? keptOf(mask, patchesOf(config.model)), config, show);
     const wanted = target(image, config);
-    show?.('latent', latent.tensor);
     show?.('pred', pixels.tensor);
     show?.('target', wanted.tensor);
     return { loss: meanSquared(pixels, wanted, mask), figures: {} };
   },
 };
+
+/**
+ * What the decoder says of every patch, from those that the encoder sees: `[batch, K, 3 patch^2]`, as `target` has it.
+ * @param kept `[batch * n]`, places of the patches that are seen
+ */
+export function reconstruct(
+  network: Network,
+  image: Images,
+  kept: Int32Array,
+  { model, decoder }: Pick<MAEConfig, 'model' | 'decoder'>,
+  show: Show | null = null,
+): Value<tf.Tensor3D> {
+  const latent = encode(network, keep(image, kept)); // [batch * (1 + n), dim]
+  show?.('latent', latent.tensor);
+  const every = restore(network, linear(network, 'decoder_embed', latent), kept, patchesOf(model), {
+    token: 'mask_token',
+    positions: 'decoder_pos_embed',
+  }); // [batch * (1 + K), decoder dim]
+  const shape = {
+    prefix: 'decoder_blocks.',
+    depth: decoder.depth,
+    heads: decoder.num_heads,
+    eps: model.layer_norm_eps,
+  };
+  const decoded = layerNorm(network, 'decoder_norm', blocks(network, shape, every), model.layer_norm_eps);
+  return patches(linear(network, 'decoder_pred', decoded));
+}
 
 /**
  * Which patches the encoder sees: of each image the n = floor(K (1 - ratio)) with the smallest noise, in that order.

@@ -1,0 +1,29 @@
+import type { Network } from './network.ts';
+
+/** What a method is asked of one image. */
+export interface AskedOf {
+  /** `[side, side, 3]`, as the image is, 0 to 255. */
+  pixels: Uint8Array;
+  /** `[side, side, 3]`, the same, normalised. */
+  image: Float32Array;
+  /** `[K]`, 1 = hidden. */
+  mask: Uint8Array;
+}
+
+/** What it answers, each by the keys of its description. */
+export interface Explained {
+  /** `[side, side, 3]` each. */
+  pictures: Record<string, Uint8Array>;
+  /** `[K]` each, a number of every patch; null where there is none. */
+  maps: Record<string, (number | null)[]>;
+  figures: Record<string, number>;
+  /** How to read it, in a sentence or two. */
+  words: string;
+}
+
+/**
+ * An explanation of methods/NAME/explain.ts: what a network makes of an image. It runs within a tidy, and gives arrays.
+ * @param network the one that is trained, with all its heads
+ * @throws AppError bad-input for a mask that cannot be asked
+ */
+export type Explain<Config> = (network: Network, asked: AskedOf, config: Config) => Explained;
