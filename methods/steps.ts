@@ -1,6 +1,9 @@
+import type { Explain } from '../electron/engine/explanation.ts';
 import type { NetworkSpec } from '../electron/engine/network.ts';
 import type { Method, TrainerConfig } from '../electron/engine/trainer.ts';
 import type { RunConfig } from '../shared/config.ts';
+import { AppError } from '../shared/errors.ts';
+import type { ExplanationAnswer } from '../shared/method.ts';
 import { METHODS, methodOf } from './index.ts';
 
 /** A micro-batch as the loader gives it to a method: views by name, `[batch, side, side, 3]`, and what is hidden. */
@@ -28,6 +31,26 @@ const STEPS = new Map(
 
 /** The step of a configuration's method. */
 export const stepOf = (config: RunConfig): AnyStep => STEPS.get(methodOf(config).name)!;
+
+/** @throws AppError bad-input for a method that has no such explanation, or another way to ask for it */
+export async function explanationOf(
+  config: RunConfig,
+  key: string,
+): Promise<{ explain: Explain<RunConfig>; answer: ExplanationAnswer }> {
+  const { name, title, explains } = methodOf(config);
+  const { answer } = explains.find((one) => one.key === key) ?? { answer: null };
+  if (answer) {
+    const { explain } = await loadOf<{ explain: Record<string, Explain<RunConfig>> }>(name, 'explain');
+    return { explain: explain[key]!, answer };
+  }
+  const has = explains.map((one) => one.title.toLowerCase()).join(', ');
+  throw new AppError(
+    'bad-input',
+    `${title} cannot be asked for "${key}" of an image.`,
+    has ? `It has: ${has}.` : 'It has no explanation of its own.',
+    'Ask for what every method has: attention, colours, a map, patches like this.',
+  );
+}
 
 /** The network that a run trains, with all its heads. */
 export const networkOf = (config: RunConfig): NetworkSpec => stepOf(config).student(config);

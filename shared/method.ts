@@ -193,6 +193,17 @@ export interface Ablation {
 export interface Explanation {
   key: string;
   title: string;
+  /** Its component, in the method's folder: `LookUps` is LookUps.svelte. */
+  view: string;
+  /** What explain.ts of the folder gives of one image; null for a screen that asks other channels. */
+  answer: ExplanationAnswer | null;
+}
+
+/** The pictures, maps of patches, and figures of an answer, in the order in which they are shown. */
+export interface ExplanationAnswer {
+  pictures: readonly { key: string; title: string }[];
+  maps: readonly { key: string; title: string; unit: string }[];
+  figures: readonly { key: string; title: string; digits: number }[];
 }
 
 /** What a look-up needs to know: a masked patch's query among the keys of its image. */

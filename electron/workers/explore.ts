@@ -1,5 +1,6 @@
 import { answer } from '../processes/answer.ts';
 import { loadBackend } from '../runtime/backend.ts';
+import { Explanations } from '../services/explore/explain.ts';
 import { Explorer } from '../services/explore/explore.ts';
 import { computeMap } from '../services/explore/feature-map.ts';
 import { FeatureViews } from '../services/explore/features.ts';
@@ -13,6 +14,7 @@ import { Store } from '../store/store.ts';
 const store = Store.open(process.argv[2]!);
 const networks = new Networks(store);
 const explorer = new Explorer(store, networks);
+const explanations = new Explanations(store);
 const indexes = new PatchIndexes(store, networks);
 const features = new FeatureViews(store, networks);
 
@@ -20,6 +22,7 @@ const features = new FeatureViews(store, networks);
 answer<ExploreQuestions>(
   {
     lookup: (input) => explorer.lookup(input),
+    explain: (input) => explanations.explain(input),
     retrieve: (input) => indexes.search(queryOf(input)),
     travel: (input) => travel(store, indexes, input),
     accuracy: (input, onProgress) => explorer.accuracy(input, onProgress),

@@ -75,7 +75,7 @@ export const method: Method = {
     { title: 'Dictionary', key: 'contrast.dictionary', values: 'image, batch' },
     { title: 'Projector', key: 'projector.layers', values: '1, 2, 3' },
   ],
-  explains: [{ key: 'lookups', title: 'Look-ups' }],
+  explains: [{ key: 'lookups', title: 'Look-ups', view: 'LookUps', answer: null }],
   lookups(config) {
     const { model, projector, contrast, mask } = ours(config);
     return { model, projector, contrast, mask };

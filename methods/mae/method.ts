@@ -56,6 +56,23 @@ export const method: Method = {
     { title: 'Target', key: 'target.normalised', values: 'true, false' },
     { title: 'Crop', key: 'augment.crop_scale', values: '[0.08, 1], [0.2, 1], [0.5, 1]' },
   ],
-  explains: [{ key: 'reconstruction', title: 'Reconstruction' }],
+  explains: [
+    {
+      key: 'reconstruction',
+      title: 'Reconstruction',
+      view: 'Reconstruction',
+      answer: {
+        pictures: [
+          { key: 'masked', title: 'what the encoder sees' },
+          { key: 'reconstruction', title: 'reconstruction' },
+        ],
+        maps: [{ key: 'error', title: 'error of removed patches', unit: 'mean square of the target’s difference' }],
+        figures: [
+          { key: 'error', title: 'mean error over removed patches', digits: 3 },
+          { key: 'nothing', title: 'of predicting nothing', digits: 3 },
+        ],
+      },
+    },
+  ],
   lookups: null,
 };

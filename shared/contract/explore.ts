@@ -24,6 +24,19 @@ export const EXPLORE = {
       untrained: z.boolean(),
     }),
   ),
+  /** What only this method can be asked of an image: an explanation of its description that explain.ts answers. */
+  'explore.explain': channel<ExplainView>()(
+    z.strictObject({
+      checkpoint: id,
+      image: id,
+      /** Key of the explanation. */
+      key: z.string().min(1).max(100),
+      /** Null: one of the run's generator, by `draw`. */
+      mask: z.array(z.boolean()).max(65_536).nullable(),
+      draw: z.number().int().min(0),
+      untrained: z.boolean(),
+    }),
+  ),
   /** Where, and on what, look-ups are right, over many images. The task's result is a `LookupAccuracy`. */
   'explore.accuracy': channel<TaskRef>()(
     z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
@@ -102,6 +115,22 @@ export interface LookupView {
   }[];
   /** Whose BatchNorm statistics were used, in words. */
   how: string;
+}
+
+/** What a method says of one image, by the keys of its `ExplanationAnswer`. */
+export interface ExplainView {
+  grid: number;
+  /** What the network was given, before patches were hidden: the middle square, as a data URL. */
+  picture: string;
+  path: string;
+  step: number;
+  mask: boolean[];
+  /** Data URLs. */
+  pictures: Record<string, string>;
+  /** A number of each patch, row by row; null where there is none. */
+  maps: Record<string, (number | null)[]>;
+  figures: Record<string, number>;
+  words: string;
 }
 
 export interface LookupAccuracy {

@@ -53,8 +53,16 @@ export type Channel = keyof typeof CHANNELS;
 export const ASKS: ReadonlySet<string> = new Set([
   ...['app.info', 'folders.list', 'tasks.list', 'datasets.list', 'datasets.get', 'images.page', 'images.get'],
   ...['prepared.plan', 'config.fields', 'config.check', 'presets.list', 'lab.preview', 'runs.list', 'runs.get'],
-  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.colours', 'explore.attention', 'explore.map'],
-  ...['retrieval.indexes', 'retrieval.search', 'travel.ask', 'evaluations.list', 'runtime.choice', 'runtime.storage'],
+  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.explain', 'explore.colours', 'explore.attention'],
+  ...[
+    'explore.map',
+    'retrieval.indexes',
+    'retrieval.search',
+    'travel.ask',
+    'evaluations.list',
+    'runtime.choice',
+    'runtime.storage',
+  ],
 ]);
 export type Input<C extends Channel> = z.output<(typeof CHANNELS)[C]['input']>;
 /** What a caller gives: what has a default may be left out. */

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { methodOf, parseRunConfig } from '../../methods/index.ts';
 import { makeImages } from './harness.ts';
 
 export const [IMAGES, GRID, DEPTH, HEADS] = [24, 4, 2, 2];
@@ -20,14 +20,27 @@ export function stored<T>(home: string, ask: (store: Store) => T): T {
 }
 
 /** Two datasets, and a run with a checkpoint that nothing was trained for: dataset 1 is its own. @returns the checkpoint */
-export async function makeLearnedRun(home: string): Promise<number> {
+export const makeLearnedRun = (home: string): Promise<number> =>
+  makeLearnedRunOf(home, {
+    model: { ...MODEL, num_heads: HEADS },
+    projector: { hidden: 16, out: 8 },
+  });
+
+const MODEL = { image_size: 8 * GRID, patch_size: 8, embed_dim: 32, depth: DEPTH };
+
+/** The same of an autoencoder, which has no teacher and no projector. */
+export const makeLearnedMae = (home: string): Promise<number> =>
+  makeLearnedRunOf(home, {
+    method: { name: 'mae' },
+    model: { ...MODEL, num_heads: HEADS },
+    decoder: { embed_dim: 16, depth: 1, num_heads: 2 },
+  });
+
+async function makeLearnedRunOf(home: string, settings: object): Promise<number> {
   const [folder, alone] = [join(home, 'pictures'), join(home, LONG)];
   await makeImages(folder, IMAGES);
   await makeImages(alone, 1);
-  const config = runConfigSchema.parse({
-    model: { image_size: 8 * GRID, patch_size: 8, embed_dim: 32, depth: DEPTH, num_heads: HEADS },
-    projector: { hidden: 16, out: 8 },
-  });
+  const config = parseRunConfig(settings);
   // Weights of other seeds than the run's: no network is its untrained one.
   const weights = (seed: number) => untrainedState({ ...config, train: { ...config.train, seed } });
   const store = Store.open(join(home, 'workbench.sqlite'));
@@ -37,7 +50,10 @@ export async function makeLearnedRun(home: string): Promise<number> {
     const run = store.runs.create({ dataset_id: 1, preset: null, config, total_steps: 9, steps_per_epoch: 1 });
     store.runs.update(run.id, { status: 'finished', step: 9 });
     const checkpoint = { step: 9, epoch: 1, loss: null, config, state: {} };
-    return store.checkpoints.save(run.id, checkpoint, { student: weights(77), teacher: weights(78) }).id;
+    return store.checkpoints.save(run.id, checkpoint, {
+      student: weights(77),
+      ...(methodOf(config).hasTeacher && { teacher: weights(78) }),
+    }).id;
   } finally {
     store.close();
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { replay } from '../../electron/bench/replay.ts';
 import { writeSafetensors } from '../../electron/formats/safetensors.ts';
-import { drawnMask } from '../../electron/services/explore/explore.ts';
+import { drawnMask } from '../../electron/services/explore/mask.ts';
 import { companyOf } from '../../electron/services/explore/probe-strip.ts';
 import { centrePixels } from '../../electron/services/ground/pictures.ts';
 import type { Store } from '../../electron/store/store.ts';

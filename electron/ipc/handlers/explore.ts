@@ -20,6 +20,10 @@ export function exploreHandlers(context: Context): HandlersOf<typeof EXPLORE> {
       await ofImage(input.image);
       return explore.lookup(input);
     },
+    'explore.explain': async (input) => {
+      await ofImage(input.image);
+      return explore.explain(input);
+    },
     'explore.accuracy': (input) => {
       const { run_id, step } = store.checkpoints.get(input.checkpoint);
       const title = `Where look-ups of ${store.runs.get(run_id).name}, step ${step}, are right`;

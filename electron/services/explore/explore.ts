@@ -1,10 +1,9 @@
-import { drawMask, lookupsOf, methodOf } from '../../../methods/index.ts';
+import { lookupsOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { type Random, stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
@@ -13,10 +12,9 @@ import { inOrderOfContent, readableBatches } from '../evaluation/lookups.ts';
 import { type NetworkName, Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
 import { type LookupAnswers, LookupPair } from './lookups.ts';
+import { maskFrom, maskOfImage } from './mask.ts';
 import { companyOf } from './probe-strip.ts';
 
-/** Of the masks that a window draws again and again. */
-const SEED = 20220519;
 const TEN_THOUSANDTHS = 10_000;
 const BATCH = 32;
 
@@ -91,7 +89,7 @@ export class Explorer {
       if (batch.length < 2) break; // BatchNorm and the control need company
       const pixels = batch.map(({ value }) => value);
       const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
-      const masks = batch.map(({ image }) => maskFor(config, stream(SEED, 0, image.hash, 'accuracy mask')));
+      const masks = batch.map(({ image }) => maskOfImage(config, image.hash));
       const trained = this.#pair(checkpoint, false).ask(input, masks);
       const start = this.#pair(checkpoint, true).ask(input, masks);
       masks.forEach((mask, i) => {
@@ -124,24 +122,6 @@ export class Explorer {
       untrained: { top1: before.right / before.n, control: before.control / before.n },
     };
   }
-}
-
-/** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
-export const drawnMask = (config: RunConfig, draw: number): Uint8Array =>
-  maskFor(config, stream(SEED, draw, 0, 'explore mask'));
-
-/** @throws AppError bad-input for a method that hides no patches */
-function maskFor(config: RunConfig, random: Random): Uint8Array {
-  const mask = drawMask(config, random);
-  if (mask) return mask;
-  throw new AppError('bad-input', `${methodOf(config).title} hides no patches.`);
-}
-
-function maskFrom(config: RunConfig, mask: readonly boolean[] | null, draw: number): Uint8Array {
-  if (mask === null) return drawnMask(config, draw);
-  const K = patchesOf(config.model);
-  if (mask.length !== K) throw new AppError('bad-input', `The mask has ${mask.length} patches, the image ${K}.`);
-  return Uint8Array.from(mask, Number);
 }
 
 /** A look-up as the window has it. @param query place in `[batch, K]` */

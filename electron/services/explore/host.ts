@@ -1,6 +1,7 @@
 import type {
   AttentionView,
   ColoursView,
+  ExplainView,
   Input,
   LookupAccuracy,
   LookupView,
@@ -15,6 +16,7 @@ import type { JobOptions } from '../ground/jobs.ts';
 /** What the process of Explore is asked: what each question takes, and what it gives. */
 export interface ExploreQuestions {
   lookup: [Input<'explore.lookup'>, LookupView];
+  explain: [Input<'explore.explain'>, ExplainView];
   accuracy: [Input<'explore.accuracy'>, LookupAccuracy];
   retrieve: [Input<'retrieval.search'>, RetrievalView];
   travel: [Input<'travel.ask'>, TravelView];
@@ -38,6 +40,10 @@ export class ExploreHost {
 
   lookup(input: Input<'explore.lookup'>): Promise<LookupView> {
     return this.#ask('lookup', input);
+  }
+
+  explain(input: Input<'explore.explain'>): Promise<ExplainView> {
+    return this.#ask('explain', input);
   }
 
   retrieve(input: Input<'retrieval.search'>): Promise<RetrievalView> {
