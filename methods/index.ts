@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Checkpoint } from '../shared/checkpoint.ts';
 import type { ProjectorConfig, RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { Description } from '../shared/figures.ts';
@@ -45,7 +46,22 @@ export const describe = ({ config, finetune }: Described): Description => (finet
 export const chanceOf = (run: Described, options: Pick<ChanceOptions, 'batch'> = {}): Chance =>
   describe(run).chance(run.config, { ...options, ...(run.finetune && { classes: run.finetune.classes.length }) });
 
-/** What look-ups of a run's networks are asked with. @throws AppError bad-input for a method that has none */
+/**
+ * What look-ups of a checkpoint's networks are asked with.
+ * @throws AppError bad-input for a method that has none, and for weights without what they need
+ */
+export function lookupsIn({ config, lacks }: Pick<Checkpoint, 'config' | 'lacks'>): LookupConfig {
+  const asked = lookupsOf(config);
+  if (lacks.length === 0) return asked;
+  throw new AppError(
+    'bad-input',
+    'These weights have no look-ups.',
+    `The file that they came from has no ${lacks.join(' and no ')}.`,
+    'Ask for their tokens: neighbours, maps, probes and evaluations are made of these.',
+  );
+}
+
+/** The same of a configuration alone. @throws AppError bad-input for a method that has none */
 export function lookupsOf(config: RunConfig): LookupConfig {
   const { title, lookups } = methodOf(config);
   if (lookups) return lookups(config);

@@ -16,6 +16,8 @@ export interface Checkpoint {
   config: RunConfig;
   /** Bytes of all its tensors. */
   bytes: number;
+  /** What its network should have and it has not, in words: of weights that were imported. What is missing is untrained. */
+  lacks: string[];
 }
 
 /** Parts of a checkpoint; tensor names within a part are the published code's. */

@@ -24,14 +24,16 @@ export interface NewCheckpoint {
   metrics?: Metric[];
 }
 
-type Row = Omit<Checkpoint, 'has_optimizer' | 'is_best' | 'config'> & {
+type Row = Omit<Checkpoint, 'has_optimizer' | 'is_best' | 'config' | 'lacks'> & {
   has_optimizer: number;
   is_best: number;
   config: string;
+  lacks: string | null;
 };
 
-const SELECT =
-  'SELECT id, run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, bytes FROM checkpoints';
+const SELECT = `
+  SELECT id, run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, bytes,
+    CASE WHEN json_valid(state) THEN json_extract(state, '$.lacks') END AS lacks FROM checkpoints`;
 
 function toCheckpoint(row: Row): Checkpoint {
   return {
@@ -39,6 +41,7 @@ function toCheckpoint(row: Row): Checkpoint {
     has_optimizer: row.has_optimizer === 1,
     is_best: row.is_best === 1,
     config: parsed(row, () => storedConfig(row.config)),
+    lacks: row.lacks === null ? [] : parsed(row, () => JSON.parse(row.lacks!)),
   };
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type ImageReader, onReadable, type Readable } from '../../electron/data/readable.ts';
+import { writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { exportEmbeddings } from '../../electron/services/embeddings/embeddings.ts';
@@ -13,6 +14,7 @@ import { Explorer } from '../../electron/services/explore/explore.ts';
 import { computeMap, storedMap } from '../../electron/services/explore/feature-map.ts';
 import { FeatureViews } from '../../electron/services/explore/features.ts';
 import { computeProbes, probeStrip } from '../../electron/services/explore/probe-strip.ts';
+import { importWeights } from '../../electron/services/export/weights.ts';
 import { measureHealth } from '../../electron/services/health/health.ts';
 import { healthPage } from '../../electron/services/health/page.ts';
 import { PatchIndexes } from '../../electron/services/retrieval/patch-index.ts';
@@ -92,6 +94,38 @@ describe('features that are not finite are an error, and no figure', () => {
   ];
   test.each(works)('%s', async (_, work) => {
     await expect(work()).rejects.toMatchObject({ kind: 'diverged', message: expect.stringContaining('not finite') });
+  });
+});
+
+describe('weights without a projector have no look-ups', () => {
+  const encoder = (lacking: RegExp) => {
+    const file = join(folder, `encoder ${lacking.source.length}.safetensors`);
+    const tensors = new Map([...untrainedState(config)].filter(([name]) => !lacking.test(name)));
+    const { model, projector } = config;
+    writeSafetensors(file, tensors, { 'conmim.config': JSON.stringify({ model, projector }) });
+    return importWeights(store, file, undefined, {}).checkpoint;
+  };
+  test('neither for themselves nor beside a run; their tokens can be asked for', async () => {
+    const plain = encoder(/^projectors\.|^mask_token$/);
+    expect(plain.lacks).toEqual(['projector', 'mask token']);
+    const why = { kind: 'bad-input', message: 'These weights have no look-ups.' };
+    const task = 'lookup' as const;
+    await expect(evaluate(store, { checkpoint: plain.id, dataset, task, official: null })).rejects.toMatchObject(why);
+    await expect(new Explorer(store).accuracy({ checkpoint: plain.id, dataset, images: 16 }, () => {}))
+      .rejects //
+      .toMatchObject(why);
+    await expect(measureHealth(store, { checkpoint: plain.id, dataset })).rejects.toMatchObject(why);
+    const beside = await evaluate(store, { checkpoint, dataset, task, official: plain.id });
+    expect(beside).toMatchObject({ trained: expect.anything(), untrained: expect.anything() });
+    expect(beside).not.toHaveProperty('official');
+    const tokens = await evaluate(store, { checkpoint, dataset, task: 'knn', official: plain.id });
+    expect(tokens).toHaveProperty('official');
+  });
+  test('those that have all are asked like any other', async () => {
+    const whole = encoder(/^nothing$/);
+    expect(whole.lacks).toEqual([]);
+    const beside = await evaluate(store, { checkpoint, dataset, task: 'lookup', official: whole.id });
+    expect(beside).toHaveProperty('official');
   });
 });
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { chanceOf, lookupsOf } from '../../../methods/index.ts';
+import { chanceOf, lookupsIn, lookupsOf, methodOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -31,6 +31,7 @@ export async function evaluateLookups(
   options: EvaluateOptions,
 ): Promise<Scored> {
   const [{ checkpoint, config }] = networks as [Contestant];
+  lookupsIn(checkpoint); // says why there are none
   const { images, own } = heldOutImages(store, checkpoint, options.dataset);
   if (images.length < 2)
     throw new AppError(
@@ -43,9 +44,10 @@ export async function evaluateLookups(
   const { value, leftOut } = await onReadable(async (reader) => {
     const scores: Scored['scores'] = {};
     let asked = 0;
-    for (const [i, { start, config, load }] of networks.entries()) {
+    for (const [i, { start, checkpoint, config, load }] of networks.entries()) {
+      if (!hasLookups(checkpoint)) continue; // imported weights without a projector have no keys to look among
       const student = load('student');
-      if (!hasProjector(student, config)) continue; // weights without one have no keys to look among
+      if (!hasProjector(student, config)) continue;
       const found = await askBatches(config, student, load('teacher'), images, reader, options.signal, (_, done) =>
         options.onProgress?.(i * images.length + done, networks.length * images.length, `${start} network`),
       );
@@ -88,7 +90,10 @@ export function heldOutImages(store: Store, { run_id, config }: Checkpoint, name
 /** What guessing finds. */
 export const chanceIn = (config: RunConfig) => chanceOf({ config }, { batch: batchOf(config) }).figures.top1!;
 
-/** Weights of a fine-tuned file have none: importing puts zeros in its place. */
+/** Whether a checkpoint's networks can be asked for look-ups. */
+const hasLookups = ({ config, lacks }: Checkpoint) => methodOf(config).lookups !== null && lacks.length === 0;
+
+/** An older program put zeros where a file had no projector, and did not say so. */
 const hasProjector = (state: StateDict, config: RunConfig) =>
   state
     .get(`projectors.${projectorIndex(lookupsOf(config).projector.layers - 1).linear}.weight`)!

@@ -1,4 +1,4 @@
-import { lookupsOf } from '../../../methods/index.ts';
+import { lookupsIn } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Input, LookupAccuracy, LookupView } from '../../../shared/contract/index.ts';
@@ -30,7 +30,7 @@ export class Explorer {
 
   #pair(checkpoint: Checkpoint, isUntrained: boolean): LookupPair {
     const of = (name: NetworkName) => this.#networks.of(checkpoint, isUntrained ? 'untrained' : name);
-    return new LookupPair(lookupsOf(checkpoint.config), { student: of('student'), teacher: of('teacher') });
+    return new LookupPair(lookupsIn(checkpoint), { student: of('student'), teacher: of('teacher') });
   }
 
   /** @throws AppError not-found, bad-input for a mask of another size */
@@ -58,7 +58,7 @@ export class Explorer {
       picture: await pictureUrl(pixels[0]!, side),
       path: row.path,
       step: isUntrained ? 0 : checkpoint.step,
-      temperature: lookupsOf(config).contrast.temperature,
+      temperature: lookupsIn(checkpoint).contrast.temperature,
       mask: [...own].map(Boolean),
       answers: [...own.keys()].flatMap((patch) => (own[patch] ? [answerOf(answers, patch)] : [])),
       how:

@@ -79,13 +79,14 @@ export function importWeights(
   const fresh = untrainedSource(config);
   for (const [tensor, shape] of wanted)
     state.set(tensor, requireTensor(isMissing.has(tensor) ? fresh : tensors, tensor, shape));
-  if (missing.length > 0) {
-    const what = [
-      ...(missing.some((tensor) => tensor.startsWith('projectors.')) ? ['projector'] : []),
-      ...(missing.includes('mask_token') ? ['mask token'] : []),
-    ].join(' and no ');
-    notes.push(`The file has no ${what}: tokens can be used; look-ups need both, so what is missing starts untrained.`);
-  }
+  const lacks = [
+    ...(missing.some((tensor) => tensor.startsWith('projectors.')) ? ['projector'] : []),
+    ...(missing.includes('mask_token') ? ['mask token'] : []),
+  ];
+  if (lacks.length > 0)
+    notes.push(
+      `The file has no ${lacks.join(' and no ')}: its tokens can be used. Look-ups need both, so it has none.`,
+    );
   const ignored = [...tensors.keys()].filter((t) => !wanted.has(t));
   const run = store.runs.create({
     name: name ?? store.runs.freeName(`imported ${basename(file)}`),
@@ -98,7 +99,7 @@ export function importWeights(
   store.runs.update(run.id, { status: 'finished', ended_at: Date.now() });
   const checkpoint = store.checkpoints.save(
     run.id,
-    { step: 0, epoch: 0, loss: null, config, state: { imported_from: file } },
+    { step: 0, epoch: 0, loss: null, config, state: { imported_from: file, ...(lacks.length > 0 && { lacks }) } },
     { student: state, teacher: state },
   );
   return { checkpoint, ignored, notes };

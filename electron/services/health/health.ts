@@ -1,4 +1,4 @@
-import { lookupsOf } from '../../../methods/index.ts';
+import { lookupsIn } from '../../../methods/index.ts';
 import { patchesOf } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
@@ -94,7 +94,7 @@ export async function measureHealth(
   const most = Math.min(all.length, ask.images ?? HEALTH_IMAGES);
   if (most < LEAST) throw tooFew([]);
   const images = Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
-  const [K, out] = [patchesOf(config.model), lookupsOf(config).projector.out];
+  const [K, out] = [patchesOf(config.model), lookupsIn(checkpoint).projector.out];
   const within = { dictionary: 'image' } as const;
   const chance = 1 / K;
   const networks = contestants(store, checkpoint, null);
