@@ -1,0 +1,169 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { stream } from '../../electron/data/random.ts';
+import { hostCopy } from '../../electron/engine/host.ts';
+import { Network } from '../../electron/engine/network.ts';
+import { startOf } from '../../electron/engine/parameters.ts';
+import { type Method, Trainer, type TrainerConfig } from '../../electron/engine/trainer.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
+import { draw, type MAEBatch, type MAEConfig, step as mae } from '../../methods/mae/step.ts';
+import type { StateDict } from '../../shared/tensors.ts';
+import { expectDifferences } from './differences.ts';
+
+// Gradients of whole steps, as a training has them, beside differences of the loss: for every configuration of a method.
+
+beforeAll(async () => {
+  await loadBackend();
+});
+
+const [SIDE, K, IMAGES] = [16, 16, 3];
+const numbers = (name: string, count: number) => {
+  const random = stream(5, 0, 0, name);
+  return Float32Array.from({ length: count }, () => random.next() * 2 - 1);
+};
+const images = (name: string) => numbers(name, IMAGES * SIDE * SIDE * 3);
+
+interface Case<Config extends TrainerConfig, Batch> {
+  method: Method<Config, Batch>;
+  config: Config;
+  batch: Batch;
+  /** Of what the step shows, in double precision: as exact as differences want it, and written apart from the engine. */
+  loss(shown: StateDict, batch: Batch, config: Config): number;
+}
+
+/** The cross-entropy of finding each masked patch's own key among its image's, or the batch's. */
+function contrastOf(shown: StateDict, { mask }: ConMIMBatch, { contrast }: ConMIMConfig): number {
+  const [queries, keys] = [shown.get('queries')!, shown.get('keys')!];
+  const width = queries.shape[2]!;
+  const row = (of: ArrayLike<number>, i: number) => Array.from({ length: width }, (_, d) => of[i * width + d]!);
+  const masked = [...mask.keys()].filter((i) => mask[i]);
+  const losses = masked.map((i) => {
+    const [first, count] = contrast.dictionary === 'image' ? [i - (i % K), K] : [0, IMAGES * K];
+    const query = row(queries.data, i);
+    const logits = Array.from({ length: count }, (_, j) =>
+      row(keys.data, first + j).reduce((sum, v, d) => sum + (v * query[d]!) / contrast.temperature, 0),
+    );
+    return Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0)) - logits[i - first]!;
+  });
+  return losses.reduce((a, b) => a + b, 0) / losses.length;
+}
+
+/** The mean squared error over removed patches. */
+function errorOf(shown: StateDict, { mask }: MAEBatch): number {
+  const [predicted, target] = [shown.get('pred')!, shown.get('target')!];
+  const width = predicted.shape[2]!;
+  const errors = Array.from(predicted.data, (v, i) =>
+    mask[Math.floor(i / width)] ? (v - target.data[i]!) ** 2 : null,
+  );
+  const counted = errors.filter((error) => error !== null);
+  return counted.reduce((a, b) => a + b, 0) / counted.length;
+}
+
+/** A first state in which no branch is nearly off, so that no gradient is small. */
+function stateOf(spec: ReturnType<Method<TrainerConfig, unknown>['student']>, seed: string): StateDict {
+  const start = startOf(spec, (name) => stream(5, 0, 0, `${seed} ${name}`));
+  const state: StateDict = new Map();
+  for (const { name } of spec.buffers) state.set(name, start.get(name)!);
+  for (const { name, shape } of spec.parameters) {
+    const data = start.get(name)!.data.slice();
+    const noise = numbers(`${seed} ${name}`, data.length);
+    state.set(name, { shape, data: data.map((v, i) => v + 0.3 * noise[i]!) as Float32Array });
+  }
+  return state;
+}
+
+function check<Config extends TrainerConfig, Batch>({ method, config, batch, loss: exact }: Case<Config, Batch>): void {
+  const before = tf.memory().numTensors;
+  const spec = method.student(config);
+  const [state, other] = [stateOf(spec, 'student'), stateOf(spec, 'teacher')];
+  const trainer = new Trainer(method, config, state, other);
+  let gradients: StateDict = new Map();
+  const { loss } = trainer.step(
+    [batch],
+    { lr: 0, weight_decay: 0, momentum: 1 },
+    {
+      onGradients: (found) => {
+        gradients = found;
+      },
+    },
+  );
+  trainer.dispose();
+  const teacher = method.teacher(config) && new Network(method.teacher(config)!, other);
+  const lossAt = (moved: StateDict): number => {
+    const student = new Network(spec, moved);
+    const networks = { student, teacher: teacher ?? student };
+    const shown: StateDict = new Map();
+    tf.tidy(() => {
+      method.step(networks, batch, config, (name, tensor) =>
+        shown.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
+      );
+    });
+    student.dispose();
+    return exact(shown, batch, config);
+  };
+  expect(Math.abs(lossAt(state) / loss - 1)).toBeLessThan(1e-6);
+  const names = spec.parameters.map(({ name }) => name);
+  expectDifferences(state, gradients, lossAt, { names, by: 3e-4, order: 2, within: 5e-3, floor: 2e-3 });
+  teacher?.dispose();
+  expect(tf.memory().numTensors).toBe(before);
+}
+
+const conmimCase = (over: Record<string, object> = {}): Case<ConMIMConfig, ConMIMBatch> => ({
+  method: conmim,
+  config: runConfigSchema.parse({
+    ...over,
+    model: { image_size: SIDE, patch_size: 4, embed_dim: 8, depth: 1, num_heads: 2, mlp_ratio: 2, ...over.model },
+    projector: { hidden: 10, out: 6, ...over.projector },
+    contrast: { temperature: 0.5, ...over.contrast },
+    mask: { kind: 'uniform' },
+  }),
+  batch: {
+    views: { student: images('student'), teacher: images('teacher') },
+    mask: Float32Array.from({ length: IMAGES * K }, (_, i) => +(i % 4 > 0)),
+  },
+  loss: contrastOf,
+});
+const maeCase = (
+  over: Partial<MAEConfig> = {},
+  decoder: Partial<MAEConfig['decoder']> = {},
+): Case<MAEConfig, MAEBatch> => ({
+  method: mae,
+  config: {
+    model: {
+      ...{ image_size: SIDE, patch_size: 4, embed_dim: 8, depth: 1, num_heads: 2, mlp_ratio: 2 },
+      ...{ layer_scale_init: 0, layer_norm_eps: 1e-6, init_std: 0.02, position: 'fixed-sincos' },
+    },
+    decoder: { embed_dim: 12, depth: 1, num_heads: 3, ...decoder },
+    mask: { ratio: 0.75 },
+    target: { normalised: true },
+    optimizer: { betas: [0.9, 0.95], eps: 1e-8, clip_grad: null },
+    ...over,
+  },
+  batch: { views: { image: images('images') }, ...draw(numbers('noise', IMAGES * K), K, over.mask?.ratio ?? 0.75) },
+  loss: errorOf,
+});
+
+describe('gradients of a step are those of differences', () => {
+  test.each([
+    {},
+    { projector: { layers: 1 } },
+    { projector: { layers: 4, hidden: 12 } },
+    { model: { position: 'absolute' } },
+    { model: { position: 'none' } },
+    { model: { layer_scale_init: 0 } },
+    { model: { depth: 2 } },
+    { contrast: { dictionary: 'batch' } },
+    { contrast: { temperature: 1 } },
+  ])('ConMIM, %j', (over) => check(conmimCase(over as Record<string, object>)));
+
+  test.each([
+    [{}, {}],
+    [{ target: { normalised: false } }, {}],
+    [{ mask: { ratio: 0.4 } }, {}],
+    [{}, { embed_dim: 4, depth: 2, num_heads: 1 }],
+  ] as [Partial<MAEConfig>, Partial<MAEConfig['decoder']>][])('MAE, %j, decoder %j', (over, decoder) =>
+    check(maeCase(over, decoder)),
+  );
+});
