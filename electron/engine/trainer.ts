@@ -4,7 +4,7 @@ import type { StateDict, TensorSequence, TensorSource } from '../../shared/tenso
 import type { Storage } from './kernels/device.ts';
 import { average } from './kernels/update.ts';
 import { Network, type NetworkSpec } from './network.ts';
-import { clipFactor, gradientNorm } from './optimizers/clip.ts';
+import { clipEach, clipFactor, gradientNorm } from './optimizers/clip.ts';
 import { makeOptimizer, type OptimizerSettings } from './optimizers/index.ts';
 import { type Optimizer, trained } from './optimizers/optimizer.ts';
 import type { Rates } from './schedule.ts';
@@ -29,6 +29,8 @@ export interface Method<Config, Batch> {
   student(config: Config): NetworkSpec;
   /** Null for a method without a second network. */
   teacher(config: Config): NetworkSpec | null;
+  /** Whether the teacher follows the student as it was before an update, and so before the step (MoCo), or as it is after. */
+  followsBefore?: boolean;
   /** The paper's page: from a micro-batch to its loss, a scalar. */
   step(
     networks: Networks,
@@ -50,6 +52,8 @@ export interface TrainerConfig {
   optimizer: OptimizerSettings & {
     /** Largest global gradient norm; null for no clipping. */
     clip_grad: number | null;
+    /** Whether `clip_grad` is for each tensor by itself (DINO's `clip_gradients`). */
+    clip_each?: boolean;
   };
 }
 
@@ -128,6 +132,7 @@ export class Trainer<Config extends TrainerConfig, Batch> {
     if (batches.length === 0) throw new RangeError('a step needs at least one micro-batch');
     const gradients = new Gradients(this.#student.weights.specs);
     gradients.scale = batches.length * this.#lossScale;
+    if (this.#method.followsBefore) this.#follow(rates);
     const networks = { student: this.#student, teacher: this.#teacher ?? this.#student };
     const parts = batches.map((batch, i) =>
       differentiate(gradients, this.#lossScale, () =>
@@ -147,11 +152,17 @@ export class Trainer<Config extends TrainerConfig, Batch> {
       gradients.dispose();
       return this.#overflow(norm, loss);
     }
-    const clip = clipFactor(norm, this.config.optimizer.clip_grad) / gradients.scale;
+    const { clip_grad, clip_each } = this.config.optimizer;
+    if (clip_each && clip_grad !== null) clipEach(gradients, clip_grad);
+    const clip = (clip_each ? 1 : clipFactor(norm, clip_grad)) / gradients.scale;
     this.#optimizer.update(this.#student.weights, gradients, clip, rates.lr, rates.weight_decay);
-    if (this.#teacher) follow(this.#teacher.weights, this.#student.weights, rates.momentum);
+    if (!this.#method.followsBefore) this.#follow(rates);
     if (this.precision === 'fp16' && ++this.#stable === 2000) this.#rescale(2);
     return norm;
+  }
+
+  #follow({ momentum }: Rates): void {
+    if (this.#teacher) follow(this.#teacher.weights, this.#student.weights, momentum);
   }
 
   /** In fp16 the scale may have been too large: the step is left out, the next is scaled by half (`torch.amp.GradScaler`). */
