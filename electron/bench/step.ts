@@ -31,7 +31,7 @@ export interface StepBench {
 }
 
 /** The rates of the PyTorch program's `bench`: they do not change what a step costs. */
-const RATES = { lr: 5e-4, weight_decay: 0.05, momentum: 0.996 };
+export const RATES = { lr: 5e-4, weight_decay: 0.05, momentum: 0.996 };
 
 /** A published model on images of some size. @throws AppError bad-input */
 export function benchConfig(model: string, image: number, patch: number): RunConfig {
@@ -46,7 +46,7 @@ export function benchConfig(model: string, image: number, patch: number): RunCon
 }
 
 /** A micro-batch of noise, with masks as the method draws them. */
-function noise(config: RunConfig, batch: number): MethodBatch {
+export function noise(config: RunConfig, batch: number): MethodBatch {
   const { model } = config;
   const values = (side: number) => Float32Array.from({ length: batch * side ** 2 * 3 }, () => 2 * Math.random() - 1);
   const views = methodOf(config).views(config);
@@ -57,7 +57,7 @@ function noise(config: RunConfig, batch: number): MethodBatch {
   return { views: Object.fromEntries(views.map(({ name, side }) => [name, values(side)])), mask };
 }
 
-function untrainedEngine(config: RunConfig, options: EngineOptions) {
+export function untrainedEngine(config: RunConfig, options: EngineOptions) {
   const state = untrainedSource(config);
   return new Trainer(stepOf(config), config, state, state, options);
 }

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { BackendInfo } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { timeAgainst } from '../bench/method.ts';
 import {
   benchConfig,
   median,
@@ -58,7 +59,7 @@ async function backendFor({ precision }: StepOptions): Promise<BackendInfo> {
 
 const wordsOf = (value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value);
 
-/** bench step and bench profile, beside the other benchmarks. */
+/** bench step, bench method and bench profile, beside the other benchmarks. */
 export function addStepBench(bench: Command): void {
   stepCommand(
     bench,
@@ -84,6 +85,29 @@ export function addStepBench(bench: Command): void {
         };
         const words = Object.entries(result).map(([key, value]) => [key, wordsOf(value)]);
         out.result(result, table(['', ''], words as [string, string | number][]));
+      }),
+    );
+  stepCommand(bench, 'method', 'steps of a method, in turn with steps of other settings: what a setting saves')
+    .argument('<name>', 'of the method')
+    .option('--steps <n>', 'steps of each that are timed, after one to warm up', wholeNumber('--steps', 1), 4)
+    .option('--set <settings...>', 'settings of both, KEY=VALUE', [])
+    .requiredOption('--against <settings...>', 'settings of the steps that it is held against')
+    .action(
+      withOutput<[string]>(async (out, _command, given, name) => {
+        const options = given as unknown as StepOptions & { set: string[]; against: string[] };
+        const { model, image, patch, batch, steps, precision, recompute = false, set, against } = options;
+        const backend = await backendFor(options);
+        out.progress(`${steps + 1} steps of ${batch} images, of each`);
+        const asked = { model, image, patch, batch, steps, precision, recompute, set, against };
+        const kinds = timeAgainst(name, asked);
+        const result = { engine: `conmim ${backend.name}`, device: backend.device, method: name, ...asked, kinds };
+        const rows = kinds.map((one) => [
+          one.settings,
+          ...[one.seconds, one.seconds_least, one.seconds_most, one.images_per_second, one.of_the_first].map(wordsOf),
+          ...[one.cpu_seconds, one.cpu_of_the_first].map(wordsOf),
+        ]);
+        const heads = ['', 's a step', 'least', 'most', 'images/s', 'of the first', "processor's s", 'of the first'];
+        out.result(result, table(heads, rows as (string | number)[][]));
       }),
     );
   stepCommand(bench, 'profile', "which kernels a training step's time goes to").action(

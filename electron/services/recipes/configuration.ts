@@ -96,7 +96,7 @@ export function parseSetting(setting: string, method: Recipe): { key: string; va
 }
 
 /** What a preset and settings over it say, as it is written, not checked yet. */
-export function withChanges(preset: Preset, changes: Readonly<Record<string, unknown>>): Tree {
+export function withChanges(preset: Pick<Preset, 'config'>, changes: Readonly<Record<string, unknown>>): Tree {
   const tree = structuredClone(preset.config) as Record<string, Tree>;
   for (const [key, value] of Object.entries(changes)) {
     const dot = key.indexOf('.');

@@ -1,0 +1,87 @@
+import { MODEL_SIZES } from '../../shared/config.ts';
+import { AppError } from '../../shared/errors.ts';
+import type { EngineOptions } from '../engine/trainer.ts';
+import { collectGarbage } from '../runtime/garbage.ts';
+import { parseConfig, parseSetting, requireMethod, withChanges } from '../services/recipes/configuration.ts';
+import { median, noise, RATES, untrainedEngine } from './step.ts';
+
+export interface MethodBenchOptions extends EngineOptions {
+  model: string;
+  image: number;
+  patch: number;
+  batch: number;
+  steps: number;
+  /** Settings of both kinds of step, KEY=VALUE. */
+  set: readonly string[];
+  /** Settings over them, of the steps that the method's own are held against. */
+  against: readonly string[];
+}
+
+/** What a kind of step took. */
+export interface StepTime {
+  /** The settings that make it. */
+  settings: string;
+  /** Of a step: the median, the shortest, the longest. */
+  seconds: number;
+  seconds_least: number;
+  seconds_most: number;
+  images_per_second: number;
+  /** Its median over that of the first. */
+  of_the_first: number;
+  /** The processor's time of all cores, of a step: less touched by what else the machine does. */
+  cpu_seconds: number;
+  cpu_of_the_first: number;
+}
+
+/**
+ * Times whole training steps of a method in turn with steps of other settings, on noise, so that what the machine does beside
+ * touches both. Needs a backend to be set.
+ * @returns of the other settings first, then of the method's own
+ * @throws AppError bad-input
+ */
+export function timeAgainst(name: string, options: MethodBenchOptions): StepTime[] {
+  const method = requireMethod(name);
+  const size = MODEL_SIZES[options.model as keyof typeof MODEL_SIZES];
+  if (!size) throw new AppError('bad-input', `There is no model "${options.model}".`);
+  const { image, patch, batch, steps, set, against } = options;
+  const model = { ...size, image_size: image, patch_size: patch };
+  const kinds = [[...set, ...against], set].map((settings) => {
+    const changes = settings.map((setting) => parseSetting(setting, method));
+    const start = { config: { method: { name }, model } };
+    const config = parseConfig(withChanges(start, Object.fromEntries(changes.map(({ key, value }) => [key, value]))));
+    const engine = untrainedEngine(config, options);
+    return {
+      settings: settings.join(' ') || 'as published',
+      config,
+      engine,
+      times: [] as number[],
+      cpu: [] as number[],
+    };
+  });
+  collectGarbage();
+  try {
+    for (let step = 0; step <= steps; step++) {
+      for (const { config, engine, times, cpu } of kinds) {
+        const input = noise(config, batch);
+        const [began, used] = [performance.now(), process.cpuUsage()];
+        engine.step([input], RATES);
+        if (step === 0) continue; // it compiles kernels for its shapes
+        times.push((performance.now() - began) / 1000);
+        const { user, system } = process.cpuUsage(used);
+        cpu.push((user + system) / 1e6);
+      }
+    }
+  } finally {
+    for (const { engine } of kinds) engine.dispose();
+  }
+  return kinds.map(({ settings, times, cpu }) => ({
+    settings,
+    seconds: median(times),
+    seconds_least: Math.min(...times),
+    seconds_most: Math.max(...times),
+    images_per_second: batch / median(times),
+    of_the_first: median(times) / median(kinds[0]!.times),
+    cpu_seconds: median(cpu),
+    cpu_of_the_first: median(cpu) / median(kinds[0]!.cpu),
+  }));
+}
