@@ -7,5 +7,6 @@ const ASCII = /^[\0-\x7f]*$/;
 export const folded = (text: string): string =>
   ASCII.test(text) ? text.toLowerCase() : text.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFC');
 
-/** A title as it stands in a sentence. */
-export const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
+/** A title as it stands in a sentence; names such as MAE stay as they are. */
+export const lowerFirst = (text: string): string =>
+  /^\p{Lu}[^\p{Lu}\s]*(\s|,|$)/u.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;

@@ -94,7 +94,8 @@ export async function replay(folder: string, to: string, how: Replace = { replac
       i === 0
         ? {
             onGradients: (gradients) => write('gradients.step0', names.write(gradients)),
-            show: (name, tensor) => features.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
+            show: (name, tensor) =>
+              features.set(of.shown?.[name] ?? name, { shape: tensor.shape, data: hostCopy(tensor) }),
           }
         : {},
     );

@@ -16,6 +16,8 @@ export interface Replay<Config extends TrainerConfig, Batch> {
   batch(part: (name: string) => HostTensor, config: Config): Batch;
   /** The name of the images in a batch that tokens are asked of where the folder has no tokens.eval. */
   input: string;
+  /** What features.step0 calls the tensors that a step shows, where that has other names. */
+  shown?: Readonly<Record<string, string>>;
   /** Under which keys result.json says a step. */
   result(step: StepResult): Record<string, number>;
   /** Files beside the common ones, made of the first step's features. */

@@ -1,3 +1,4 @@
+import { describe } from '../../methods/index.ts';
 import { type MethodBatch, networkOf, stepOf } from '../../methods/steps.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Metric, Run } from '../../shared/run.ts';
@@ -29,9 +30,12 @@ export const untrainedSource = (config: RunConfig): TensorSource =>
 /** A pretraining: its method's steps on the images of a dataset. */
 export class Training extends TrainingLoop {
   readonly #engine: Trainer<RunConfig, MethodBatch>;
+  /** Figures of the method: a `rank_NAME` or `cosine_NAME` among them is measured on what its step shows by that name. */
+  readonly #keys: ReadonlySet<string>;
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     super(store, run, events, data);
+    this.#keys = new Set(describe(run).figures.map(({ key }) => key));
     const initialised = span('weights initialised');
     if (this.from) {
       const { id, state } = this.from;
@@ -62,10 +66,10 @@ export class Training extends TrainingLoop {
     const { loss, grad_norm, figures } = this.#engine.step(batches, rates, {
       ...(measure && {
         show: (name, tensor) => {
+          const wanted = [`rank_${name}`, `cosine_${name}`] as const;
+          if (!wanted.some((key) => this.#keys.has(key))) return;
           const { rank, cosine } = featureHealth(hostCopy(tensor), tensor.shape.at(-1)!);
-          const who = name === 'queries' ? 'student' : 'teacher';
-          health[`rank_${who}`] = rank;
-          health[`cosine_${who}`] = cosine;
+          for (const [i, key] of wanted.entries()) if (this.#keys.has(key)) health[key] = [rank, cosine][i]!;
         },
       }),
     });

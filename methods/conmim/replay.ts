@@ -46,6 +46,7 @@ export const replay: Replay<ConMIMConfig, ConMIMBatch> = {
     mask: part('mask').data,
   }),
   input: 'student_input',
+  shown: { student: 'queries', teacher: 'keys' },
   result: ({ loss, grad_norm, figures }) => ({
     loss,
     grad_norm_before_clip: grad_norm,

@@ -43,8 +43,8 @@ export const step: Method<ConMIMConfig, ConMIMBatch> = {
     const queries = unit(patches(project(student, head, encode(student, replace(corrupted, mask)))));
     const loss = denoisingContrast(queries, keys, mask, contrast);
     const isOther = imageIds ? Array.from(imageIds, (id, i) => id !== imageIds[(i + 1) % imageIds.length]) : null;
-    show?.('queries', queries.tensor);
-    show?.('keys', keys.tensor);
+    show?.('student', queries.tensor);
+    show?.('teacher', keys.tensor);
     return {
       loss,
       figures: { ...lookup(queries.tensor, keys.tensor, mask, contrast, isOther) } satisfies {

@@ -8,7 +8,7 @@ import { sincosPositions } from '../../electron/engine/layers/position.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import type { StateDict } from '../../shared/tensors.ts';
-import { draw } from './step.ts';
+import { draw, spread } from './step.ts';
 
 // What the published code gave (models_mae.py, in PyTorch, fp32, CPU). Bounds as fp32 itself allows them: losses 1e-5,
 // gradients and features 1e-4 of the largest value, final states 1e-2 of how far they moved, tokens 1e-4.
@@ -97,4 +97,30 @@ describe.each(['visible-1', 'visible-2'])('MAE beside the published code: %s', (
 test('the number of patches that are kept is computed in double precision, as published', () => {
   const noise = Float32Array.from({ length: 100 }, (_, i) => i / 100);
   expect(draw(noise, 100, 0.9).kept.length).toBe(9);
+});
+
+test('spread is the deviation over images of what is drawn at hidden places, each about its own mean', () => {
+  const [batch, K, values] = [5, 4, 3];
+  const pixels = Float32Array.from({ length: batch * K * values }, (_, i) => Math.sin(7 * i) + i / 20);
+  // Place 0 is hidden in all images, 1 in three, 2 in one, 3 in none.
+  const mask = Float32Array.from({ length: batch * K }, (_, i) => Number(Math.floor(i / K) < [5, 3, 1, 0][i % K]!));
+  let [squares, n] = [0, 0];
+  for (const k of [0, 1]) {
+    for (let v = 0; v < values; v++) {
+      const seen = [...Array(batch).keys()]
+        .filter((b) => mask[b * K + k] === 1)
+        .map((b) => pixels[(b * K + k) * values + v]!);
+      const mean = seen.reduce((sum, x) => sum + x, 0) / seen.length;
+      squares += seen.reduce((sum, x) => sum + (x - mean) ** 2, 0);
+      n += seen.length;
+    }
+  }
+  const before = tf.memory().numTensors;
+  const x = tf.tensor3d(pixels, [batch, K, values]);
+  expect(spread(x, mask)).toBeCloseTo(Math.sqrt(squares / n), 5);
+  expect(spread(x, new Float32Array(batch * K))).toBeNull();
+  const alike = tf.tidy(() => tf.tile(tf.slice(x, [0, 0, 0], [1, K, values]), [batch, 1, 1]) as tf.Tensor3D);
+  expect(spread(alike, mask)).toBeCloseTo(0, 6);
+  tf.dispose([x, alike]);
+  expect(tf.memory().numTensors).toBe(before);
 });

@@ -63,7 +63,7 @@ export const step: Method<MAEConfig, MAEBatch> = {
     const wanted = target(image, config);
     show?.('pred', pixels.tensor);
     show?.('target', wanted.tensor);
-    return { loss: meanSquared(pixels, wanted, mask), figures: {} };
+    return { loss: meanSquared(pixels, wanted, mask), figures: { spread: spread(pixels.tensor, mask) } };
   },
 };
 
@@ -92,6 +92,32 @@ export function reconstruct(
   };
   const decoded = layerNorm(network, 'decoder_norm', blocks(network, shape, every), model.layer_norm_eps);
   return patches(linear(network, 'decoder_pred', decoded));
+}
+
+/**
+ * How far what is drawn at a place differs from image to image: the root of its mean variance over the images in which the
+ * place is hidden, two at least. Null where no place is hidden twice.
+ * @param pixels `[batch, K, values]` @param mask `[batch, K]`, 1 = hidden
+ */
+export function spread(pixels: tf.Tensor3D, mask: Float32Array): number | null {
+  const [batch, K, values] = pixels.shape;
+  const counted = Float32Array.from({ length: K }, (_, k) => {
+    let n = 0;
+    for (let b = 0; b < batch; b++) n += mask[b * K + k]!;
+    return n;
+  });
+  const all = counted.reduce((sum, n) => sum + (n > 1 ? n : 0), 0);
+  if (all === 0) return null;
+  const square = tf.tidy(() => {
+    const hidden = tf.tensor3d(mask, [batch, K, 1]);
+    const least = tf.maximum(tf.tensor2d(counted, [K, 1]), 1);
+    const mean = tf.div(tf.sum(tf.mul(pixels, hidden), 0), least); // [K, values]
+    // Of a place that is hidden once the difference is 0.
+    return tf.sum(tf.mul(tf.squaredDifference(pixels, mean), hidden));
+  });
+  const [sum] = square.dataSync();
+  square.dispose();
+  return Math.sqrt(sum! / (all * values));
 }
 
 /**

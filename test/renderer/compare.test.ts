@@ -115,7 +115,7 @@ test('a run of a method without look-ups has none, and curves are compared by wh
   expect(Object.keys(measures([mae!]))).toEqual(['loss', 'spread', 'grad_norm', 'images_per_s', 'lr']);
   expect(measures([conmim!, supervised!])).toMatchObject({
     loss: { title: 'Loss', unit: 'nats' },
-    top1: { title: 'Look-up, or Accuracy', unit: '%', scale: 100 },
+    top1: { title: 'Look-up, or accuracy', unit: '%', scale: 100 },
     rank_teacher: { unit: 'dimensions', scale: 1 },
     momentum: {},
   });

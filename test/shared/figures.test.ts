@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type Description, figureColumns, figureOf, figureWords, flat, lastStepsOf } from '../../shared/figures.ts';
 import type { Figure } from '../../shared/method.ts';
+import { lowerFirst } from '../../shared/text.ts';
 import { metric } from '../store/helpers.ts';
 
 const figure = (key: string, title: string, isMain = true): Figure => ({
@@ -53,4 +54,11 @@ test('the last steps come with the last one at which something was measured that
   const { metrics, measured } = lastStepsOf(steps, charts);
   expect([metrics[0]!.step, metrics.length, measured!.step]).toEqual([31, 10, 5]);
   expect(lastStepsOf(steps.slice(5), charts).measured).toBeNull();
+});
+
+test('titles stand in sentences, and names stay', () => {
+  const titles = ['Look-up, top-5', 'Fine-tuning', 'Spread', 'MAE', 'ConMIM', 'MoCo v3', 'Effective rank of the keys'];
+  expect(titles.map(lowerFirst)).toEqual([
+    ...['look-up, top-5', 'fine-tuning', 'spread', 'MAE', 'ConMIM', 'MoCo v3', 'effective rank of the keys'],
+  ]);
 });

@@ -1,4 +1,5 @@
 import type { Description } from '../../../shared/figures.ts';
+import { lowerFirst } from '../../../shared/text.ts';
 
 /** What the curves of runs can be compared by. */
 export interface CurveMeasure {
@@ -27,7 +28,11 @@ export function measures(methods: readonly Description[]): Record<string, CurveM
   for (const { key, scale, unit } of all) {
     const titles = distinct(all.filter((one) => one.key === key).map(({ title }) => title));
     const isShare = scale === 'share';
-    found[key] = { title: titles.join(', or '), unit: isShare ? '%' : unit, scale: isShare ? 100 : 1 };
+    found[key] = {
+      title: titles.map((title, i) => (i === 0 ? title : lowerFirst(title))).join(', or '),
+      unit: isShare ? '%' : unit,
+      scale: isShare ? 100 : 1,
+    };
   }
   return { ...found, ...COMMON, ...(methods.some(({ hasTeacher }) => hasTeacher) && { momentum: MOMENTUM }) };
 }
