@@ -1,10 +1,10 @@
 import type { Explain } from '../electron/engine/explanation.ts';
-import type { NetworkSpec } from '../electron/engine/network.ts';
 import type { Method, TrainerConfig } from '../electron/engine/trainer.ts';
 import type { RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { ExplanationAnswer } from '../shared/method.ts';
 import { METHODS, methodOf } from './index.ts';
+import { loadOf } from './load.ts';
 
 /** A micro-batch as the loader gives it to a method: views by name, `[batch, side, side, 3]`, and what is hidden. */
 export interface MethodBatch {
@@ -16,12 +16,6 @@ export interface MethodBatch {
 }
 /** What every method's step is to the house: it takes a complete configuration of its own. */
 export type AnyStep = Method<RunConfig & TrainerConfig, MethodBatch>;
-
-/** A file of a method's folder, loaded when it is asked for. */
-export async function loadOf<T>(method: string, file: string): Promise<T> {
-  const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return (await import(new URL(`./${method}/${file}.${ending}`, import.meta.url).href)) as T;
-}
 
 const STEPS = new Map(
   await Promise.all(
@@ -51,6 +45,3 @@ export async function explanationOf(
     'Ask for what every method has: attention, colours, a map, patches like this.',
   );
 }
-
-/** The network that a run trains, with all its heads. */
-export const networkOf = (config: RunConfig): NetworkSpec => stepOf(config).student(config);

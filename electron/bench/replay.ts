@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIRST_METHOD, findMethod, METHODS } from '../../methods/index.ts';
-import { loadOf } from '../../methods/steps.ts';
+import { loadOf } from '../../methods/load.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { encode } from '../engine/encoder.ts';

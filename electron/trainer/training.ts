@@ -1,5 +1,6 @@
 import { describe } from '../../methods/index.ts';
-import { type MethodBatch, networkOf, stepOf } from '../../methods/steps.ts';
+import { networkOf } from '../../methods/networks.ts';
+import { type MethodBatch, stepOf } from '../../methods/steps.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Metric, Run } from '../../shared/run.ts';
 import type { StateDict, TensorSource } from '../../shared/tensors.ts';

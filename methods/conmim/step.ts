@@ -4,11 +4,10 @@ import { projectorHead } from '../../electron/engine/heads.ts';
 import { all, type Images, replace } from '../../electron/engine/layers/embed.ts';
 import { project } from '../../electron/engine/layers/head.ts';
 import { patches, unit } from '../../electron/engine/layers/tokens.ts';
-import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { bufferSpecs, parameterSpecs } from '../../electron/engine/parameters.ts';
 import { frozen } from '../../electron/engine/tape.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import type { LookupConfig } from '../../shared/method.ts';
+import { network } from './network.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
 export type ConMIMConfig = Pick<LookupConfig, 'model' | 'projector' | 'contrast'> & TrainerConfig;
@@ -22,12 +21,6 @@ export interface ConMIMBatch {
   /** `[batch]`, which image each is; without it they are taken for different ones. */
   imageIds?: Int32Array;
 }
-
-const network = ({ model, projector }: ConMIMConfig): NetworkSpec => ({
-  model,
-  parameters: parameterSpecs(model, projector),
-  buffers: bufferSpecs(projector),
-});
 
 /** Masked image modeling with denoising contrast (arXiv 2205.09616, section 3; `train_one_epoch` of engine_for_pretraining.py). */
 export const step: Method<ConMIMConfig, ConMIMBatch> = {

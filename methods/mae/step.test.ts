@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { replay } from '../../electron/bench/replay.ts';
-import { sincosPositions } from '../../electron/engine/layers/position.ts';
+import { sincosPositions } from '../../electron/engine/positions.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import type { StateDict } from '../../shared/tensors.ts';

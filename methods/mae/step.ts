@@ -3,16 +3,15 @@ import { blocks, encode } from '../../electron/engine/encoder.ts';
 import { type Images, imageTensor, keep } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
-import { sincosBuffer } from '../../electron/engine/layers/position.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
 import { patches } from '../../electron/engine/layers/tokens.ts';
 import { meanSquared } from '../../electron/engine/losses/squared.ts';
-import type { Network, NetworkSpec } from '../../electron/engine/network.ts';
-import { blockSpecs, encoderSpecs, linearSpecs, normSpecs, type StartRules } from '../../electron/engine/parameters.ts';
+import type { Network } from '../../electron/engine/network.ts';
 import { record, Value } from '../../electron/engine/tape.ts';
 import type { Method, Show, TrainerConfig } from '../../electron/engine/trainer.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import { keptPatches, type MAERunConfig } from './config.ts';
+import { network } from './network.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
 export type MAEConfig = Pick<MAERunConfig, 'model' | 'mask' | 'decoder' | 'target'> & TrainerConfig;
@@ -26,36 +25,9 @@ export interface MAEBatch {
   kept?: Int32Array;
 }
 
-/** Start and decay of the published code (models_mae.py; `add_weight_decay` of timm, which skips no token). */
-const START: StartRules = {
-  matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }), // Xavier
-  token: { kind: 'normal', std: 0.02 },
-  patchBias: (values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }), // as PyTorch starts a convolution
-  hasMaskToken: false,
-  noDecay: new Set(),
-};
-
 /** Masked autoencoders (arXiv 2111.06377, section 3; models_mae.py of the published code). */
 export const step: Method<MAEConfig, MAEBatch> = {
-  student({ model, decoder }): NetworkSpec {
-    const grid = gridOf(model);
-    return {
-      model,
-      parameters: [
-        ...encoderSpecs(model, START),
-        ...linearSpecs('decoder_embed', decoder.embed_dim, model.embed_dim, START),
-        { name: 'mask_token', shape: [1, 1, decoder.embed_dim], decay: true, init: START.token },
-        ...blockSpecs('decoder_blocks.', { ...model, ...decoder }, START),
-        ...normSpecs('decoder_norm', decoder.embed_dim),
-        ...linearSpecs('decoder_pred', 3 * model.patch_size ** 2, decoder.embed_dim, START),
-      ],
-      buffers: [
-        sincosBuffer('pos_embed', grid, model.embed_dim),
-        sincosBuffer('decoder_pos_embed', grid, decoder.embed_dim),
-      ],
-    };
-  },
-
+  student: network,
   teacher: () => null,
 
   step({ student }, { views: { image }, mask, kept }, config, show) {

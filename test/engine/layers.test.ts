@@ -14,7 +14,7 @@ import { project } from '../../electron/engine/layers/head.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
 import { pool } from '../../electron/engine/layers/pool.ts';
-import { positionBias, sincosBuffer } from '../../electron/engine/layers/position.ts';
+import { positionBias } from '../../electron/engine/layers/position.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
 import { clsRows, join, patches, patchRows, split, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
@@ -32,6 +32,7 @@ import {
   normSpecs,
   sizeOf,
 } from '../../electron/engine/parameters.ts';
+import { sincosBuffer } from '../../electron/engine/positions.ts';
 import { freeze, type ParameterSpec } from '../../electron/engine/specs.ts';
 import { differentiate, record, Value } from '../../electron/engine/tape.ts';
 import { Gradients } from '../../electron/engine/weights.ts';

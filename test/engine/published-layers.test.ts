@@ -6,13 +6,13 @@ import { type HeadConfig, type HeadLayer, headBuffers, headSpecs } from '../../e
 import { hostCopy } from '../../electron/engine/host.ts';
 import { all } from '../../electron/engine/layers/embed.ts';
 import { project } from '../../electron/engine/layers/head.ts';
-import { sincosPositions } from '../../electron/engine/layers/position.ts';
 import { clsRows, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
 import { fromPlain } from '../../electron/engine/names.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
 import { LARS } from '../../electron/engine/optimizers/lars.ts';
 import { type EncoderConfig, encoderSpecs } from '../../electron/engine/parameters.ts';
+import { sincosPositions } from '../../electron/engine/positions.ts';
 import { channelsLast } from '../../electron/engine/replay.ts';
 import type { ParameterSpec } from '../../electron/engine/specs.ts';
 import { differentiate, record, Value } from '../../electron/engine/tape.ts';

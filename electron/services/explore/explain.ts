@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import { explanationOf, networkOf } from '../../../methods/steps.ts';
+import { networkOf } from '../../../methods/networks.ts';
+import { explanationOf } from '../../../methods/steps.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import type { ExplainView, Input } from '../../../shared/contract/index.ts';

@@ -1,5 +1,5 @@
 import { basename, extname } from 'node:path';
-import { networkOf } from '../../../methods/steps.ts';
+import { networkOf } from '../../../methods/networks.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { modelSchema, projectorSchema, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';

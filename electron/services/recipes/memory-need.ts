@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism, platform, totalmem } from 'node:os';
 import { methodOf } from '../../../methods/index.ts';
-import { networkOf } from '../../../methods/steps.ts';
+import { networkOf } from '../../../methods/networks.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
