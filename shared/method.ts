@@ -15,6 +15,8 @@ export interface Recipe {
   name: string;
   title: string;
   paper: { title: string; arxiv: string; year: number };
+  /** Under which a model card is found, beside those of every method. */
+  tags: readonly string[];
   /** For a person who chooses: what it learns from, and what it is good for; a sentence or two. */
   about: string;
   /** Sections of the configuration that a run of this method has beside the common ones; each fills itself with defaults. */

@@ -32,6 +32,7 @@ export const method: Method = {
   name: 'conmim',
   title: 'ConMIM',
   paper: { title: 'Masked Image Modeling with Denoising Contrast', arxiv: '2205.09616', year: 2023 },
+  tags: ['conmim', 'masked-image-modeling'],
   about:
     'Each masked patch looks up its own place among the patches of its full image, as a teacher that follows slowly ' +
     'sees it. Learns both where and what; strong when fine-tuned.',

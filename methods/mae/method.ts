@@ -17,6 +17,7 @@ export const method: Method = {
   name: 'mae',
   title: 'MAE',
   paper: { title: 'Masked Autoencoders Are Scalable Vision Learners', arxiv: '2111.06377', year: 2022 },
+  tags: ['mae', 'masked-image-modeling'],
   about:
     'Sees a quarter of the patches and draws the pixels of the others. Steps are fast, for the encoder skips what is ' +
     'hidden. Strong when fine-tuned, weak under k-NN.',

@@ -20,8 +20,9 @@ export const presets: readonly Preset[] = [
   {
     name: 'mae-small-cpu',
     title: 'Small masked autoencoder for one CPU (64 px, 8 px patches)',
-    source:
-      'The encoder of small-cpu, a decoder of half its depth and width; rate and warm-up found by experiment here',
+    source: 'The encoder of small-cpu with fixed positions, and a decoder of half its depth and width',
+    expected:
+      '3,000 steps in 12 minutes on two busy cores; linear probe of 43 classes of tiles 56.2 %, untrained 50.2 %',
     meant_for: 'Two cores and a few hundred to some ten thousand images; learns within minutes',
     config: {
       model: { image_size: 64, patch_size: 8, embed_dim: 128, depth: 4, num_heads: 4 },

@@ -1,4 +1,4 @@
-import { chanceOf, describe, parseRunConfig } from '../../../methods/index.ts';
+import { chanceOf, describe, methodOf, parseRunConfig } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ExportFormat } from '../../../shared/contract/export.ts';
@@ -49,18 +49,18 @@ export function modelCard(store: Store, subject: CardSubject): string {
   ].join('\n\n')}\n`;
 }
 
-const frontMatter = ({ format }: CardSubject) =>
-  [
+function frontMatter({ format, checkpoint }: CardSubject): string {
+  const { tags, paper } = methodOf(checkpoint.config);
+  return [
     '---',
     `library_name: ${format}`,
     'pipeline_tag: image-feature-extraction',
     'tags:',
-    ...['conmim', 'self-supervised-learning', 'masked-image-modeling', 'vision-transformer', 'arxiv:2205.09616'].map(
-      (tag) => `- ${tag}`,
-    ),
+    ...[...tags, 'self-supervised-learning', 'vision-transformer', `arxiv:${paper.arxiv}`].map((tag) => `- ${tag}`),
     'license: other # say yours',
     '---',
   ].join('\n');
+}
 
 function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubject, run: Run): string {
   const { model, augment } = config;
@@ -68,8 +68,8 @@ function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubjec
   const follows =
     config.momentum?.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
   const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;
-  const method =
-    'ConMIM (*Masked Image Modeling with Denoising Contrast*, [arXiv 2205.09616](https://arxiv.org/abs/2205.09616))';
+  const { title, paper } = methodOf(config);
+  const method = `${title} (*${paper.title}*, [arXiv ${paper.arxiv}](https://arxiv.org/abs/${paper.arxiv}))`;
   const origin =
     run.kind === 'imported'
       ? `A Vision Transformer as ${method} trains them, imported into ConMIM Workbench ${VERSION}.`

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { methodOf } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { Exported, ExportFormat } from '../../../shared/contract/export.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -74,9 +75,10 @@ function writeOnnx(
   how: Replace,
 ): number {
   const graph = onnxGraph(encoder, checkpoint.config.model);
+  const { title, paper } = methodOf(checkpoint.config);
   const said = {
     name: 'encoder',
-    words: `Encoder of a ${network} that was pretrained by ConMIM (arXiv 2205.09616)`,
+    words: `Encoder of a ${network} that was pretrained by ${title} (arXiv ${paper.arxiv})`,
     version: VERSION,
     metadata: about(checkpoint, network),
   };
