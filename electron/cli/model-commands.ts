@@ -150,13 +150,13 @@ export function addModelCommands(program: Command): void {
     .option('--name <name>', 'name of the run that holds it')
     .option('--set <key=value>', 'a setting that the file does not contain, such as model.num_heads=6', collect, [])
     .action(
-      withStore<[string]>(({ out, store }, options, file) => {
+      withStore<[string]>(async ({ out, store }, options, file) => {
         const settings: Record<string, Record<string, unknown>> = {};
         for (const { key, value } of (options.set as string[]).map((setting) => parseSetting(setting, METHODS[0]!))) {
           const [section, field] = key.split('.') as [string, string];
           settings[section] = { ...settings[section], [field]: value };
         }
-        const { checkpoint, ignored, notes } = importWeights(
+        const { checkpoint, ignored, notes } = await importWeights(
           store,
           typedPath(file, 'the file'),
           options.name as string | undefined,

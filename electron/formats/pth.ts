@@ -24,11 +24,11 @@ const MAX_PICKLE = 64 * 2 ** 20;
  * Weights of a file that torch.save (PyTorch 1.6 or later) wrote. Nothing in it is executed.
  * @throws AppError `not-found`; `bad-file` for what is damaged, older, or asks for anything but tensors and containers
  */
-export function readPth(path: string): PthContent {
+export async function readPth(path: string): Promise<PthContent> {
   const source = openSource(path);
   try {
     requireZip(source);
-    const entries = readDirectory(source);
+    const entries = await readDirectory(source);
     const pickles = [...entries.keys()].filter((name) => /^([^/]+\/)?data\.pkl$/.test(name));
     if (pickles.length !== 1) return refuse(path, 'It has no data.pkl, so torch.save did not write it.');
     const folder = pickles[0]!.slice(0, -'data.pkl'.length);

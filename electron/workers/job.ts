@@ -97,9 +97,9 @@ async function evaluateInTurn(store: Store, options: EvaluateOptions & { queued:
   }
 }
 
-function read(store: Store, { file, name, heads }: Input<'weights.import'>): ImportedWeights {
+async function read(store: Store, { file, name, heads }: Input<'weights.import'>): Promise<ImportedWeights> {
   const settings: Record<string, Record<string, unknown>> = heads === null ? {} : { model: { num_heads: heads } };
-  const { checkpoint, notes, ignored } = importWeights(store, file, name ?? undefined, settings);
+  const { checkpoint, notes, ignored } = await importWeights(store, file, name ?? undefined, settings);
   return { run: checkpoint.run_id, notes, ignored };
 }
 

@@ -56,8 +56,8 @@ function pth(pickle: string, storages: Record<string, Buffer> = { 0: six }, { zi
 
 describe('readPth', () => {
   for (const parity of ['relpos', 'abspos']) {
-    test(`${parity}/checkpoint-0.pth equals the start under its safetensors`, () => {
-      const { tensors, prefixKey } = readPth(fixture(`${parity}/checkpoint-0.pth`));
+    test(`${parity}/checkpoint-0.pth equals the start under its safetensors`, async () => {
+      const { tensors, prefixKey } = await readPth(fixture(`${parity}/checkpoint-0.pth`));
       expect(prefixKey).toBe('model');
       const start = readSafetensors(fixture(`${parity}/student.init.safetensors`)).tensors;
       expect(start.size).toBeGreaterThan(50);
@@ -65,20 +65,22 @@ describe('readPth', () => {
     });
   }
 
-  test('finds the state under each key, and says what it left', () => {
+  test('finds the state under each key, and says what it left', async () => {
     for (const key of ['model', 'state_dict', 'module']) {
       const args = 'cargparse\nNamespace\n)\x81}b';
-      const content = readPth(pth(`${dict({ epoch: int(3), [key]: dict({ w: plain, n: int(1) }), args })}${STOP}`));
+      const content = await readPth(
+        pth(`${dict({ epoch: int(3), [key]: dict({ w: plain, n: int(1) }), args })}${STOP}`),
+      );
       expect(content.prefixKey).toBe(key);
       expect(content.ignored).toEqual(['epoch', 'args', 'n']);
       expect(content.tensors.get('w')).toEqual({ shape: [2, 3], data: new Float32Array([0, 1, 2, 3, 4, 5]) });
     }
-    expect(readPth(pth(`${dict({ w: plain })}${STOP}`)).prefixKey).toBeNull();
+    expect((await readPth(pth(`${dict({ w: plain })}${STOP}`))).prefixKey).toBeNull();
     const parameter = call('torch._utils _rebuild_parameter', plain, '\x88', ordered);
-    expect(readPth(pth(`${dict({ w: parameter })}${STOP}`)).tensors.size).toBe(1);
+    expect((await readPth(pth(`${dict({ w: parameter })}${STOP}`))).tensors.size).toBe(1);
   });
 
-  test('reads views: transposed, offset, strided, empty, scalar', () => {
+  test('reads views: transposed, offset, strided, empty, scalar', async () => {
     const store = storage('FloatStorage', '0', 6);
     const views = {
       transposed: tensor(store, 0, [3, 2], [1, 3]),
@@ -87,7 +89,7 @@ describe('readPth', () => {
       scalar: tensor(store, 4, [], []),
       empty: tensor(store, 0, [0, 3], [3, 1]),
     };
-    const { tensors } = readPth(pth(`${dict(views)}${STOP}`));
+    const { tensors } = await readPth(pth(`${dict(views)}${STOP}`));
     expect([...tensors.get('transposed')!.data]).toEqual([0, 3, 1, 4, 2, 5]);
     expect([...tensors.get('column')!.data]).toEqual([1, 4]);
     expect([...tensors.get('every')!.data]).toEqual([1, 3]);
@@ -95,7 +97,7 @@ describe('readPth', () => {
     expect(tensors.get('empty')).toEqual({ shape: [0, 3], data: new Float32Array(0) });
   });
 
-  test('converts other types', () => {
+  test('converts other types', async () => {
     const cases: [string, Buffer, number][] = [
       ['HalfStorage', Buffer.from([0x00, 0x3e]), 1.5],
       ['BFloat16Storage', Buffer.from([0xc0, 0x3f]), 1.5],
@@ -106,15 +108,15 @@ describe('readPth', () => {
       ['BoolStorage', Buffer.from([1]), 1],
     ];
     for (const [type, bytes, value] of cases) {
-      const { tensors } = readPth(
+      const { tensors } = await readPth(
         pth(`${dict({ w: tensor(storage(type, '0', 1), 0, [1], [1]) })}${STOP}`, { 0: bytes }),
       );
       expect([...tensors.get('w')!.data], type).toEqual([value]);
     }
   });
 
-  test('reads ZIP64 directories', () => {
-    const { tensors } = readPth(pth(`${dict({ w: plain })}${STOP}`, { 0: six }, { zip64: true }));
+  test('reads ZIP64 directories', async () => {
+    const { tensors } = await readPth(pth(`${dict({ w: plain })}${STOP}`, { 0: six }, { zip64: true }));
     expect([...tensors.get('w')!.data]).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
@@ -154,72 +156,98 @@ describe('readPth', () => {
     nothing: ['', /truncated/],
   };
   for (const [name, [pickle, why]] of Object.entries(refused)) {
-    test(`refuses: ${name}`, () => {
-      const error = catchError(() => readPth(pth(pickle)));
+    test(`refuses: ${name}`, async () => {
+      const error = await catchError(() => readPth(pth(pickle)));
       expect(error).toBeInstanceOf(AppError);
       expect(error).toMatchObject({ kind: 'bad-file', why: expect.stringMatching(why) });
     });
   }
 
-  test('is not caught in containers that hold themselves', () => {
+  test('is not caught in containers that hold themselves', async () => {
     const list = ']q\x00h\x00a'; // a list in itself
     const deep = ']'.repeat(20_000) + 'a'.repeat(19_999);
     const self = `}q\x01${str('self')}h\x01s${str('w')}${plain}s${str('l')}${list}s${str('d')}${deep}s${STOP}`;
-    const { tensors, ignored } = readPth(pth(self));
+    const { tensors, ignored } = await readPth(pth(self));
     expect([...tensors.keys()]).toEqual(['w']);
     expect(ignored).toEqual(['self', 'l', 'd']);
   });
 
-  test('many names of one storage cannot ask for more memory than the file warrants', () => {
+  test('many names of one storage cannot ask for more memory than the file warrants', async () => {
     const bytes = Buffer.alloc(1_000_000);
     const w = tensor(storage('ByteStorage', '0', 1_000_000), 0, [1_000_000], [1]);
     const names = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`w${i}`, w]));
-    expect(catchError(() => readPth(pth(`${dict(names)}${STOP}`, { 0: bytes })))).toMatchObject({
+    expect(await catchError(() => readPth(pth(`${dict(names)}${STOP}`, { 0: bytes })))).toMatchObject({
       why: expect.stringMatching(/far larger/),
     });
   });
 
-  test('refuses the format before PyTorch 1.6, other files, and every truncation', () => {
+  test('refuses the format before PyTorch 1.6, other files, and every truncation', async () => {
     const path = join(folder, 'old.pth');
     writeFileSync(path, Buffer.from('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.', 'latin1'));
-    expect(catchError(() => readPth(path))).toMatchObject({
+    expect(await catchError(() => readPth(path))).toMatchObject({
       kind: 'bad-file',
       next: expect.stringMatching(/torch\.save/),
     });
     for (const content of ['', 'x', 'hello world, this is not a model']) {
       writeFileSync(path, content);
-      expect(catchError(() => readPth(path))).toMatchObject({ kind: 'bad-file' });
+      expect(await catchError(() => readPth(path))).toMatchObject({ kind: 'bad-file' });
     }
     const whole = readFileSync(pth(`${dict({ w: plain })}${STOP}`));
     for (let length = 0; length < whole.length; length += 3) {
       writeFileSync(path, whole.subarray(0, length));
-      expect(
-        catchError(() => readPth(path)),
-        `${length} bytes`,
-      ).toMatchObject({ kind: 'bad-file' });
+      expect(await catchError(() => readPth(path)), `${length} bytes`).toMatchObject({ kind: 'bad-file' });
     }
   });
 
-  test('a changed byte never does worse than being refused', () => {
+  test('a changed byte never does worse than being refused', async () => {
     const whole = readFileSync(pth(`${dict({ w: plain })}${STOP}`));
     const path = join(folder, 'changed.pth');
     for (let i = 0; i < whole.length; i++) {
       const changed = Buffer.from(whole);
       changed[i]! ^= 1 << (i % 8);
       writeFileSync(path, changed);
-      const error = catchError(() => readPth(path));
+      const error = await catchError(() => readPth(path));
       if (error !== null) expect(error, `byte ${i}`).toMatchObject({ kind: 'bad-file' });
     }
   });
 
-  test('says that a file is not there', () => {
-    expect(catchError(() => readPth(join(folder, 'none.pth')))).toMatchObject({ kind: 'not-found' });
+  test('refuses entries that are compressed, encrypted, there twice, or beyond the end of the file', async () => {
+    const path = pth(`${dict({ w: plain })}${STOP}`, { 0: six, 1: six });
+    const sound = readFileSync(path);
+    const central = sound.indexOf(Buffer.from('PK\x01\x02', 'latin1'));
+    const changed = async (act: (bytes: Buffer) => void) => {
+      const bytes = Buffer.from(sound);
+      act(bytes);
+      writeFileSync(path, bytes);
+      return catchError(() => readPth(path));
+    };
+    const refused = (why: RegExp) => ({ kind: 'bad-file', why: expect.stringMatching(why) });
+    expect(await changed(() => {})).toBeNull();
+    expect(await changed((bytes) => bytes.writeUInt16LE(8, central + 10))).toMatchObject(refused(/compressed/));
+    const encrypted = await changed((bytes) => {
+      bytes.writeUInt16LE(1, central + 8);
+      bytes.writeUInt32LE(bytes.readUInt32LE(central + 24) + 12, central + 20); // its key stands before it
+    });
+    expect(encrypted).toMatchObject(refused(/encrypted/));
+    const twice = await changed((bytes) => {
+      for (let at = bytes.indexOf('a/data/1'); at !== -1; at = bytes.indexOf('a/data/1', at))
+        bytes.write('a/data/0', at);
+    });
+    expect(twice).toMatchObject(refused(/twice/));
+    const beyond = await changed((bytes) => {
+      for (const at of [central + 20, central + 24]) bytes.writeUInt32LE(sound.length, at);
+    });
+    expect(beyond).toMatchObject(refused(/overflows/));
+  });
+
+  test('says that a file is not there', async () => {
+    expect(await catchError(() => readPth(join(folder, 'none.pth')))).toMatchObject({ kind: 'not-found' });
   });
 });
 
-function catchError(act: () => unknown): unknown {
+async function catchError(act: () => unknown): Promise<unknown> {
   try {
-    act();
+    await act();
     return null;
   } catch (error) {
     return error;

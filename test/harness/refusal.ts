@@ -10,3 +10,14 @@ export function refusal(act: () => unknown): AppError {
   }
   throw new Error('it was not refused');
 }
+
+/** The same of what answers later. */
+export async function laterRefusal(act: () => Promise<unknown>): Promise<AppError> {
+  const error: unknown = await act().then(
+    () => null,
+    (thrown) => thrown,
+  );
+  return refusal(() => {
+    if (error !== null) throw error;
+  });
+}

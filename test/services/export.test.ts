@@ -120,14 +120,14 @@ const write = (checkpoint: number, file: string, more: Partial<ExportAsked> = {}
     file: path(file),
   });
 
-test('a bias of its own in each block, as fine-tuned BEiTs have, is refused with the reason', () => {
+test('a bias of its own in each block, as fine-tuned BEiTs have, is refused with the reason', async () => {
   const { id, config } = checkpointOf({ position: 'shared-relative-bias' });
   const file = path('own-biases.safetensors');
   const tensors = timmTensors(encoderTensors(config, store.checkpoints.load(id, 'student')), config.model);
   const last = 'blocks.1.attn.relative_position_bias_table';
   const { shape, data } = tensors.get(last)!;
   writeSafetensors(file, new Map([...tensors, [last, { shape, data: data.map((v) => v + 1) }]]));
-  expect(() => importWeights(store, file, undefined, {})).toThrow('Each block of these weights has');
+  await expect(importWeights(store, file, undefined, {})).rejects.toThrow('Each block of these weights has');
 });
 
 const KINDS: [string, RunConfigInput['model']][] = [
@@ -142,7 +142,7 @@ describe.each(KINDS)('%s', (_, model) => {
   const { id, config, states } = checkpointOf(model);
   const [n, dim] = [1 + patchesOf(config.model), config.model.embed_dim];
 
-  test.each([true, false])('what is written for timm is read again, the configuration in it: %s', (isSaid) => {
+  test.each([true, false])('what is written for timm is read again, the configuration in it: %s', async (isSaid) => {
     const file = `${id}-back-${isSaid}.safetensors`;
     write(id, file, { network: 'teacher' });
     // A file that timm itself has written says nothing of sizes.
@@ -152,7 +152,7 @@ describe.each(KINDS)('%s', (_, model) => {
       projector: { layers: 1, out: 8 },
       ...(!isSaid && { model: { num_heads, layer_norm_eps, image_size } }),
     };
-    const { checkpoint, ignored, notes } = importWeights(store, path(file), undefined, settings);
+    const { checkpoint, ignored, notes } = await importWeights(store, path(file), undefined, settings);
     expect(ignored).toEqual([]);
     expect(notes.join()).toContain('no projector and no mask token');
     if (isSaid) {

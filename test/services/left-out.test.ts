@@ -98,15 +98,15 @@ describe('features that are not finite are an error, and no figure', () => {
 });
 
 describe('weights without a projector have no look-ups', () => {
-  const encoder = (lacking: RegExp) => {
+  const encoder = async (lacking: RegExp) => {
     const file = join(folder, `encoder ${lacking.source.length}.safetensors`);
     const tensors = new Map([...untrainedState(config)].filter(([name]) => !lacking.test(name)));
     const { model, projector } = config;
     writeSafetensors(file, tensors, { 'conmim.config': JSON.stringify({ model, projector }) });
-    return importWeights(store, file, undefined, {}).checkpoint;
+    return (await importWeights(store, file, undefined, {})).checkpoint;
   };
   test('neither for themselves nor beside a run; their tokens can be asked for', async () => {
-    const plain = encoder(/^projectors\.|^mask_token$/);
+    const plain = await encoder(/^projectors\.|^mask_token$/);
     expect(plain.lacks).toEqual(['projector', 'mask token']);
     const why = { kind: 'bad-input', message: 'These weights have no look-ups.' };
     const task = 'lookup' as const;
@@ -122,7 +122,7 @@ describe('weights without a projector have no look-ups', () => {
     expect(tokens).toHaveProperty('official');
   });
   test('those that have all are asked like any other', async () => {
-    const whole = encoder(/^nothing$/);
+    const whole = await encoder(/^nothing$/);
     expect(whole.lacks).toEqual([]);
     const beside = await evaluate(store, { checkpoint, dataset, task: 'lookup', official: whole.id });
     expect(beside).toHaveProperty('official');

@@ -9,7 +9,7 @@ import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { StateDict } from '../../shared/tensors.ts';
-import { refusal } from '../harness/refusal.ts';
+import { laterRefusal } from '../harness/refusal.ts';
 
 let folder: string;
 let store: Store;
@@ -28,31 +28,31 @@ const config = runConfigSchema.parse({
   mask: { kind: 'uniform' },
 });
 
-test('names under the wrapper of distributed training are read as those without it', () => {
+test('names under the wrapper of distributed training are read as those without it', async () => {
   const state = untrainedState(config);
   const file = join(folder, 'wrapped.safetensors');
   writeSafetensors(file, new Map([...state].map(([name, tensor]) => [`module.${name}`, tensor])));
-  const { checkpoint, ignored } = importWeights(store, file, undefined, {});
+  const { checkpoint, ignored } = await importWeights(store, file, undefined, {});
   expect(ignored).toEqual([]);
   const read = store.checkpoints.load(checkpoint.id, 'student');
   expect([...read.keys()].sort()).toEqual([...state.keys()].sort());
   for (const [name, { data }] of state) expect(read.get(name)!.data).toEqual(data);
 });
 
-test('a value that is not finite, of whatever tensor, is refused with its name; nothing is stored', () => {
+test('a value that is not finite, of whatever tensor, is refused with its name; nothing is stored', async () => {
   const file = join(folder, 'bad.safetensors');
   const state = untrainedState(config);
-  fc.assert(
-    fc.property(
+  await fc.assert(
+    fc.asyncProperty(
       fc.constantFrom(...state.keys()),
       fc.nat(),
       fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e39),
-      (name, at, value) => {
+      async (name, at, value) => {
         const { shape, data } = state.get(name)!;
         const changed = data.slice();
         changed[at % data.length] = value;
         writeSafetensors(file, new Map([...state, [name, { shape, data: changed }]]));
-        const error = refusal(() => importWeights(store, file, undefined, {}));
+        const error = await laterRefusal(() => importWeights(store, file, undefined, {}));
         expect(error.kind).toBe('bad-file');
         expect(error.why).toContain(`"${name}" has 1 of ${data.length} values`);
       },
@@ -62,10 +62,10 @@ test('a value that is not finite, of whatever tensor, is refused with its name; 
   expect(store.runs.list()).toEqual([]);
   // One that is not used does not matter.
   writeSafetensors(file, new Map([...state, ['lm_head.weight', { shape: [1], data: new Float32Array([Number.NaN]) }]]));
-  expect(importWeights(store, file, undefined, {}).ignored).toEqual(['lm_head.weight']);
+  expect((await importWeights(store, file, undefined, {})).ignored).toEqual(['lm_head.weight']);
 });
 
-test('a file that names a huge model, and has little of it, is refused before anything of that size is made', () => {
+test('a file that names a huge model, and has little of it, is refused before anything of that size is made', async () => {
   const file = join(folder, 'huge.safetensors');
   const small = untrainedState(config);
   const write = (tensors: StateDict, named: object) =>
@@ -74,33 +74,33 @@ test('a file that names a huge model, and has little of it, is refused before an
   const began = performance.now();
   const huge = { image_size: 1024, patch_size: 16, embed_dim: 4096, depth: 64, num_heads: 64, mlp_ratio: 16 };
   write(new Map([['cls_token', { shape: [1, 1, 1], data: new Float32Array(1) }]]), { model: huge, projector: {} });
-  expect(refusal(() => importWeights(store, file, undefined, {})).kind).toBe('bad-file');
+  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).kind).toBe('bad-file');
   // The encoder is there, and a projector is named that is not.
   const encoder = new Map([...small].filter(([name]) => !name.startsWith('projectors.')));
   write(encoder, { model: config.model, projector: { layers: 8, hidden: 16_384, out: 8 } });
-  expect(refusal(() => importWeights(store, file, undefined, {})).why).toContain('GB');
+  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).why).toContain('GB');
   // A block's number in a name is no reason to make as many.
   write(new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]), {
     model: config.model,
     projector: config.projector,
   });
-  expect(importWeights(store, file, 'read', {}).ignored).toEqual(['blocks.999999999.norm1.weight']);
+  expect((await importWeights(store, file, 'read', {})).ignored).toEqual(['blocks.999999999.norm1.weight']);
   writeSafetensors(
     file,
     new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]),
   );
-  expect(refusal(() => importWeights(store, file, undefined, {})).kind).toMatch(/^bad-/);
+  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).kind).toMatch(/^bad-/);
   expect(process.memoryUsage().rss - before).toBeLessThan(500e6);
   expect(performance.now() - began).toBeLessThan(30_000);
 });
 
-test('what a file lacks starts as the seed says, whatever else is drawn', () => {
+test('what a file lacks starts as the seed says, whatever else is drawn', async () => {
   const file = join(folder, 'encoder.safetensors');
   const state = untrainedState(config);
   writeSafetensors(file, new Map([...state].filter(([name]) => name !== 'mask_token')), {
     'conmim.config': JSON.stringify({ model: config.model, projector: config.projector }),
   });
-  const { checkpoint } = importWeights(store, file, undefined, {});
+  const { checkpoint } = await importWeights(store, file, undefined, {});
   const read = store.checkpoints.load(checkpoint.id, 'student');
   expect(read.get('mask_token')!.data).toEqual(untrainedState(checkpoint.config).get('mask_token')!.data);
 });

@@ -55,13 +55,13 @@ export interface Imported {
  * @param settings what the file does not say, as `model.num_heads=6`
  * @throws AppError bad-file, bad-input
  */
-export function importWeights(
+export async function importWeights(
   store: Store,
   file: string,
   name: string | undefined,
   settings: Record<string, Record<string, unknown>>,
-): Imported {
-  const { tensors: named, metadata, notes } = readFile(file);
+): Promise<Imported> {
+  const { tensors: named, metadata, notes } = await readFile(file);
   const tensors = fromTimm(withoutWrapper(named));
   const config = configFor(tensors, metadata, settings, notes);
   const wanted = new Map<string, readonly number[]>(
@@ -136,14 +136,16 @@ function requireRoomFor(shapes: (readonly number[])[]): void {
   );
 }
 
-function readFile(file: string): { tensors: StateDict; metadata: Record<string, string>; notes: string[] } {
+async function readFile(
+  file: string,
+): Promise<{ tensors: StateDict; metadata: Record<string, string>; notes: string[] }> {
   switch (extname(file).toLowerCase()) {
     case '.safetensors':
       return { ...readSafetensors(file), notes: [] };
     case '.pth':
     case '.pt':
     case '.bin': {
-      const { tensors, ignored } = readPth(file);
+      const { tensors, ignored } = await readPth(file);
       return { tensors, metadata: {}, notes: ignored.length > 0 ? [`Not read: ${ignored.join(', ')}.`] : [] };
     }
     default:
