@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, describe, expect, it } from 'vitest';
-import { bitmapTextPath, bitmapTextWidth } from '../../electron/services/sheets/bitmap-text.ts';
 import {
   type ContactAnswer,
   type ContactRow,
@@ -11,6 +11,8 @@ import {
   contactSheet,
   reassemble,
 } from '../../electron/services/sheets/contact.ts';
+import { textPath, textWidth } from '../../electron/services/sheets/letters.ts';
+import { sheetWriter } from '../../electron/services/sheets/paper.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'conmim-sheet-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -105,35 +107,28 @@ describe('contactSheet', () => {
     expect(await count(sheets.wrong, ORANGE)).toBeGreaterThan((await count(sheets.right, ORANGE)) + 500);
   });
 
-  it.each(['system', 'built-in', 'auto'] as const)(
-    'draws whatever a file is called, whole or cut (%s letters)',
-    async (letters) => {
-      const odd = 'a\x1b[31m\u0001\f\n\u202e\ufffe\uffff\ud83d<&"\'🐈';
-      for (const [i, title] of [odd, odd.repeat(20), '\udc08'.repeat(60)].entries()) {
-        const out = join(folder, `odd-${letters}-${i}.png`);
-        await contactSheet([{ ...row(answers), title }], out, { letters, caption: title, heading: title });
-        expect((await sharp(out).metadata()).format).toBe('png');
-      }
-    },
-  );
+  it('draws whatever a file is called, whole or cut', async () => {
+    const odd = 'a\x1b[31m\u0001\f\n\u202e\ufffe\uffff\ud83d<&"\'🐈';
+    for (const [i, title] of [odd, odd.repeat(20), '\udc08'.repeat(60)].entries()) {
+      const out = join(folder, `odd-${i}.png`);
+      await contactSheet([{ ...row(answers), title }], out, { caption: title, heading: title });
+      expect((await sharp(out).metadata()).format).toBe('png');
+    }
+  });
 
-  it.each(['system', 'built-in', 'auto'] as const)(
-    'grows by the row and draws its words (%s letters)',
-    async (letters) => {
-      const one = join(folder, `one-${letters}.png`);
-      const two = join(folder, `two-${letters}.png`);
-      await contactSheet([row(answers)], one, { letters, caption: 'Top-1 33 % (chance 6 %)\nsecond line' });
-      await contactSheet([row(answers), row(answers)], two, { letters });
-      const a = await sharp(one).metadata();
-      const b = await sharp(two).metadata();
-      expect(a.format).toBe('png');
-      expect(b.width).toBe(a.width);
-      expect(b.height - a.height).toBeGreaterThan(192 - 40);
-      if (letters === 'system') return; // a machine may have no fonts
-      const heading = sharp(one).extract({ left: 0, top: 0, width: a.width, height: 60 });
-      expect((await heading.stats()).channels[0]!.stdev).toBeGreaterThan(5);
-    },
-  );
+  it('grows by the row and draws its words', async () => {
+    const one = join(folder, 'one.png');
+    const two = join(folder, 'two.png');
+    await contactSheet([row(answers)], one, { caption: 'Top-1 33 % (chance 6 %)\nsecond line' });
+    await contactSheet([row(answers), row(answers)], two);
+    const a = await sharp(one).metadata();
+    const b = await sharp(two).metadata();
+    expect(a.format).toBe('png');
+    expect(b.width).toBe(a.width);
+    expect(b.height - a.height).toBeGreaterThan(192 - 40);
+    const heading = sharp(one).extract({ left: 0, top: 0, width: a.width, height: 60 });
+    expect((await heading.stats()).channels[0]!.stdev).toBeGreaterThan(5);
+  });
 
   it('refuses a mask, a view or an answer that does not fit', async () => {
     const out = join(folder, 'bad.png');
@@ -148,20 +143,54 @@ describe('contactSheet', () => {
   });
 });
 
-describe('built-in letters', () => {
-  it('tells every printable letter, digit and sign that is used from every other', () => {
-    const used = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;-+=/%()·…–×'];
-    const paths = used.map((c) => bitmapTextPath(c, 0, 7, 7));
+describe('letters', () => {
+  it('tells every letter, digit and sign that is used from every other', () => {
+    const used = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;-+=/%()·…–×→≥éüßñЖλ'];
+    const paths = used.map((c) => textPath(c, 0, 0, 100));
     expect(new Set(paths).size).toBe(used.length);
-    const box = bitmapTextPath('\u4e2d', 0, 7, 7);
+    const box = textPath('\u4e2d', 0, 0, 100);
+    expect(box).toBe(textPath('\ud7a3', 0, 0, 100));
     expect(paths).not.toContain(box);
   });
-  it('draws lower case and accents as capitals, and is as wide as it says', () => {
-    expect(bitmapTextPath('é’', 0, 7, 7)).toBe(bitmapTextPath("E'", 0, 7, 7));
-    expect(bitmapTextWidth('MM', 14)).toBe(22);
-    const rightmost = Math.max(
-      ...[...bitmapTextPath('MM', 0, 14, 14).matchAll(/M([\d.]+) /g)].map((m) => Number(m[1]) + 2),
-    );
-    expect(rightmost).toBe(22);
+
+  it('are what the font file says: an A of straight lines, as high as a capital, as wide as it advances', () => {
+    const letter = textPath('A', 10, 200, 2048); // a pixel is a unit of the font
+    const points = [...letter.matchAll(/(-?[\d.]+) (-?[\d.]+)/g)].map((m) => [Number(m[1]), Number(m[2])] as const);
+    expect(letter).not.toMatch(/[CQ]/);
+    expect(Math.min(...points.map(([, y]) => y))).toBe(200 - 1493); // DejaVu's height of capitals, in its OS/2 table
+    expect(Math.max(...points.map(([, y]) => y))).toBe(200);
+    expect(textWidth('A', 2048)).toBe(1401);
+    expect(textWidth('0000', 1024)).toBe((4 * 1303) / 2);
+  });
+
+  it('never leave their sheet: what is too long becomes smaller', () => {
+    const write = sheetWriter(200);
+    const right = (svg: string) => Math.max(...[...svg.matchAll(/(-?[\d.]+) -?[\d.]+/g)].map((m) => Number(m[1])));
+    expect(right(write('short', 100, 20, 12))).toBeLessThan(140);
+    expect(right(write('W'.repeat(90), 100, 20, 12))).toBeLessThanOrEqual(200.5);
+    expect(write('', 100, 20, 12)).toContain('d=""');
+  });
+
+  it('make the same sheet on every machine, whatever fonts it has', async () => {
+    const sheet = (out: string, env: NodeJS.ProcessEnv) => {
+      const code = `
+        import { saveSheet, sheetWriter } from ${JSON.stringify(new URL('../../electron/services/sheets/paper.ts', import.meta.url).href)};
+        const body = sheetWriter(300)('Rank 1 · 23 %', 10, 30, 20);
+        await saveSheet(300, 60, [], body, ${JSON.stringify(out)});`;
+      const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
+        ...{ env: { ...process.env, ...env }, encoding: 'utf8' },
+      });
+      expect(status, stderr).toBe(0);
+      return readFileSync(out);
+    };
+    const none = join(folder, 'no fonts');
+    mkdirSync(none);
+    writeFileSync(join(none, 'fonts.conf'), '<fontconfig><dir>/nowhere</dir></fontconfig>');
+    const without = sheet(join(folder, 'without.png'), {
+      FONTCONFIG_PATH: none,
+      FONTCONFIG_FILE: join(none, 'fonts.conf'),
+    });
+    expect(without).toEqual(sheet(join(folder, 'with.png'), {}));
+    expect((await sharp(without).stats()).channels[0]!.stdev).toBeGreaterThan(5);
   });
 });

@@ -2,7 +2,7 @@ import sharp from 'sharp';
 import { AppError } from '../../../shared/errors.ts';
 import { percent } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
-import { ending, type Layer, type Letters, outline, SHEET, saveSheet, sheetWriter, type Write } from './paper.ts';
+import { ending, type Layer, outline, SHEET, saveSheet, sheetWriter, type Write } from './paper.ts';
 
 /** Where a masked patch's query looked, and how far it was from right. */
 export interface ContactAnswer {
@@ -37,8 +37,6 @@ export interface ContactOptions {
   /** Lines under the heading, with the figures of the run; a line break starts a new line. */
   caption?: string;
   heading?: string;
-  /** `auto` uses the machine's fonts, and the built-in letters where there are none. */
-  letters?: Letters;
 }
 
 const PICTURE = 192;
@@ -178,7 +176,7 @@ async function drawRow(row: ContactRow, top: number, write: Write): Promise<{ la
  */
 export async function contactSheet(rows: ContactRow[], out: Target, options: ContactOptions = {}): Promise<void> {
   rows.forEach(check);
-  const write = await sheetWriter(WIDTH - MARGIN, options.letters);
+  const write = sheetWriter(WIDTH - MARGIN);
 
   const captions = (options.caption ?? '').split('\n').filter((line) => line !== '');
   let y = 44;

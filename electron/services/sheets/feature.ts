@@ -22,7 +22,7 @@ const HEAD = 96;
 
 /** Heading and captions of a sheet. */
 async function titled(width: number, heading: string, lines: string[]) {
-  const write = await sheetWriter(width - MARGIN);
+  const write = sheetWriter(width - MARGIN);
   const body = write(heading, MARGIN, 44, 20, SHEET.ink, true);
   return { write, body: lines.reduce((all, line, i) => all + write(line, MARGIN, 64 + 18 * i, 12), body) };
 }

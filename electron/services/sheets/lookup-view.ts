@@ -32,7 +32,7 @@ export async function lookupViewSheet(view: LookupView, name: string, out: Targe
   const width = 2 * MARGIN + COLUMNS * (MAP + GAP) - GAP;
   const maps = TOP + PICTURE + 60;
   const height = maps + rows * (MAP + 34) + MARGIN;
-  const write = await sheetWriter(width - MARGIN);
+  const write = sheetWriter(width - MARGIN);
   const right = answers.filter(({ rank }) => rank === 1).length;
   let body =
     write('Where the student looked for each masked patch', MARGIN, 44, 20, SHEET.ink, true) +

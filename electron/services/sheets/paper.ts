@@ -1,34 +1,29 @@
 import { dirname } from 'node:path';
 import sharp from 'sharp';
-import { escapeXml } from '../../../shared/chart-svg.ts';
 import { viridisRgb } from '../../../shared/colours.ts';
 import { printable } from '../../../shared/printable.ts';
 import { writeWhole } from '../../files/files.ts';
 import { makeFolder, type Target, targetOf } from '../../files/outputs.ts';
-import { bitmapTextPath, bitmapTextWidth } from './bitmap-text.ts';
+import { textPath, textWidth } from './letters.ts';
 
 /** What every contact sheet is drawn with: paper, letters, pictures on it. */
 
 export const SHEET = { paper: '#fafaf7', ink: '#22262a', quiet: '#6d747b', line: '#dcdcd4' };
-const FONT = 'DejaVu Sans, Liberation Sans, Noto Sans, Helvetica, Arial, sans-serif';
+/** Strokes of bold letters, in the size of the em. */
+const BOLD = 1 / 24;
 
-/** `auto` uses the machine's fonts, and the built-in letters where there are none. */
-export type Letters = 'auto' | 'system' | 'built-in';
 export type Layer = { input: Buffer; left: number; top: number };
 /** A line of text as SVG, its baseline's left end at x, y. */
 export type Write = (text: string, x: number, y: number, size: number, color?: string, bold?: boolean) => string;
 
-const systemText: Write = (text, x, y, size, color = SHEET.ink, bold = false) =>
-  `<text x="${x}" y="${y}" font-family="${FONT}" font-size="${size}" fill="${color}"` +
-  `${bold ? ' font-weight="bold"' : ''}>${escapeXml(text)}</text>`;
-
-const builtInText =
+/** @param right where letters end at the latest, pixels: what is longer becomes smaller */
+export const sheetWriter =
   (right: number): Write =>
-  (given, x, y, size, color = SHEET.ink) => {
+  (given, x, y, size, color = SHEET.ink, bold = false) => {
     const text = printable(given);
-    const height = size < 11 ? 7 : size < 18 ? 8.4 : 14;
-    const fits = Math.min(height, (height * (right - x)) / bitmapTextWidth(text, height));
-    return `<path shape-rendering="geometricPrecision" fill="${color}" d="${bitmapTextPath(text, x, y, fits)}"/>`;
+    const fits = size * Math.min(1, (right - x) / Math.max(1, textWidth(text, size)));
+    const stroke = bold ? ` stroke="${color}" stroke-width="${(BOLD * fits).toFixed(2)}"` : '';
+    return `<path fill="${color}"${stroke} d="${textPath(text, x, y, fits)}"/>`;
   };
 
 /** Letters as they are shown, by which names are cut: never within one. */
@@ -80,22 +75,6 @@ export async function heatMap(values: readonly number[], grid: number, side: num
 
 const svg = (width: number, height: number, body: string) =>
   Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${body}</svg>`);
-
-/** Whether text in an SVG becomes letters here: without fonts it becomes nothing, or the same box for each letter. */
-async function fontsWork(): Promise<boolean> {
-  const draw = (text: string) =>
-    sharp(svg(40, 24, systemText(text, 2, 18, 16)))
-      .flatten({ background: '#fff' })
-      .raw()
-      .toBuffer();
-  const [nothing, one, other] = await Promise.all([draw(' '), draw('E'), draw('o')]);
-  return !nothing.equals(one) && !one.equals(other);
-}
-
-/** @param right where built-in letters end at the latest, pixels */
-export async function sheetWriter(right: number, letters: Letters = 'auto'): Promise<Write> {
-  return letters === 'system' || (letters === 'auto' && (await fontsWork())) ? systemText : builtInText(right);
-}
 
 /** Writes a PNG: pictures on paper, and SVG over them. @throws AppError as `writeWhole` */
 export async function saveSheet(

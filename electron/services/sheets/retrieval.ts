@@ -27,7 +27,7 @@ export async function drawRetrieval(view: RetrievalView, out: Target): Promise<v
   const words = linesOf(searched.words);
   const width = GAP + COLUMNS * (TILE + GAP);
   const below = TOP + Math.ceil(tiles.length / COLUMNS) * ROW;
-  const write = await sheetWriter(width - GAP);
+  const write = sheetWriter(width - GAP);
   const layers: Layer[] = [];
   const place = patches.length > 1 ? `${patches.length} patches` : placeOf(patches[0]!, grid);
   const body = [

@@ -22,7 +22,7 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
   const most = Math.max(1, ...stations.map(({ results }) => results!.length));
   const width = LEFT + most * (TILE + GAP) + GAP;
   const height = TOP + Math.max(1, stations.length) * ROW + GAP;
-  const write = await sheetWriter(width - GAP);
+  const write = sheetWriter(width - GAP);
   const picture = async (url: string, size: number) => sharp(bytesOf(url)).resize(size, size).png().toBuffer();
   const layers: Layer[] = [{ input: await picture(view.picture, 64), left: GAP + 4, top: 10 }];
   const body = [
