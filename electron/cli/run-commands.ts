@@ -16,7 +16,7 @@ import {
   createReserved,
   deleteRun,
   inOrderOfDeletion,
-  reconcile,
+  recoverLostRuns,
   requestRun,
   requireDeletable,
   startRun,
@@ -92,7 +92,7 @@ export function addRunCommands(program: Command): void {
     .description('list runs')
     .action(
       withStore(({ out, store }) => {
-        reconcile(store);
+        recoverLostRuns(store);
         const notices = store.notices.counts();
         const runs = store.runs.list().map((run) => ({
           ...run,
@@ -142,7 +142,7 @@ export function addRunCommands(program: Command): void {
     .action(
       withStore<[string]>((context, options, id) => {
         const { out, store } = context;
-        reconcile(store);
+        recoverLostRuns(store);
         const run = findRun(context, id);
         const checkpoints = store.checkpoints.list(run.id);
         const metrics = store.metrics.sampled(run.id, options.metrics as number);
@@ -237,7 +237,7 @@ export function addRunCommands(program: Command): void {
     .argument('<checkpoint>', 'its number, as `conmim show` lists it', wholeNumber('checkpoint', 1))
     .action(
       withStore<[number]>(({ out, store }, _, id) => {
-        reconcile(store);
+        recoverLostRuns(store);
         const run = store.runs.get(store.checkpoints.runOf(id));
         if (run.status === 'running')
           throw new AppError(
@@ -346,7 +346,7 @@ function deleteAll(store: Store, runs: readonly Run[]): number {
 const noticeWords = ({ step, text }: Notice) => `  notice, step ${step}: ${text}`;
 
 function findRun({ store }: Context, idOrName: string): Run {
-  reconcile(store);
+  recoverLostRuns(store);
   return store.runs.get(/^\d+$/.test(idOrName) ? Number(idOrName) : idOrName);
 }
 

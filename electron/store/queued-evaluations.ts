@@ -139,7 +139,7 @@ export class QueuedEvaluations {
    * Evaluations whose process died go back to the front of the queue.
    * @param most one whose process died this often fails instead, with the report of `gaveUp`
    */
-  reconcile(most: number, gaveUp: (row: QueuedEvaluation) => ErrorReport): void {
+  recoverLost(most: number, gaveUp: (row: QueuedEvaluation) => ErrorReport): void {
     if (!this.list().some((row) => row.pid !== null && !this.isHeld(row.id))) return;
     write(this.#db, () => {
       for (const row of this.list().toReversed()) {

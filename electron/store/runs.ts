@@ -181,7 +181,7 @@ export class Runs {
 
   /**
    * Takes a run out of the queue for a trainer that the caller is about to start: nobody else starts it, or anything of
-   * the queue, until the trainer has claimed it and the lock is let go of. Where the caller dies before, `reconcile`
+   * the queue, until the trainer has claimed it and the lock is let go of. Where the caller dies before, `recoverLost`
    * puts the run back.
    * @throws AppError not-found; conflict where it is trained, about to be, or finished
    */
@@ -232,7 +232,7 @@ export class Runs {
    * A run whose starter died before the trainer claimed it goes back into the queue.
    * @param first also queues runs of which no trace of a starter is left; a program sets it when it starts
    */
-  reconcile({ first = false } = {}): void {
+  recoverLost({ first = false } = {}): void {
     const isGone = ({ id, kind, status, queue_position }: Run) =>
       status === 'running'
         ? !this.isTrained(id)

@@ -136,7 +136,7 @@ test('whether a run is trained is known by its lock, and not by the number of a 
   // Seen from another container: there is no such process, or it is somebody else.
   for (const pid of [2 ** 22 + 1, process.pid, 1, null]) {
     store.runs.update(id, { pid, heartbeat: 1 });
-    store.runs.reconcile();
+    store.runs.recoverLost();
     expect(row(id).status).toBe('running');
     expect(() => store.runs.reserve(id)).toThrow('is running');
     expect(() => deleteRun(store, id)).toThrow('is running');

@@ -29,12 +29,12 @@ test('one whose process ends without a word is first in the queue again, and aft
   const { queuedEvaluations } = store;
   for (const deaths of [1, 2]) {
     queuedEvaluations.claim(one.id, process.pid)!.release(); // as the system does for a process that ends
-    queuedEvaluations.reconcile(3, () => GAVE_UP);
+    queuedEvaluations.recoverLost(3, () => GAVE_UP);
     expect(queuedEvaluations.get(one.id)).toMatchObject({ deaths, pid: null, error: null });
     expect(store.queue.order().map(({ id }) => id)).toEqual([one.id, other.id]);
   }
   queuedEvaluations.claim(one.id, process.pid)!.release();
-  queuedEvaluations.reconcile(3, () => GAVE_UP);
+  queuedEvaluations.recoverLost(3, () => GAVE_UP);
   expect(queuedEvaluations.get(one.id)).toMatchObject({ pid: null, error: GAVE_UP });
   expect(store.queue.order().map(({ id }) => id)).toEqual([other.id]);
   expect(queuedEvaluations.claim(one.id, process.pid)).toBeNull();

@@ -160,7 +160,7 @@ describe('runs', () => {
       kind: 'conflict',
       message: expect.stringMatching(/being started/),
     });
-    store.runs.reconcile({ first: true });
+    store.runs.recoverLost({ first: true });
     expect(store.runs.get(run.id)).toMatchObject({ status: 'queued', queue_position: null });
     const lock = store.runs.claim(run.id, process.pid) as FileLock;
     place.remove();
@@ -169,7 +169,7 @@ describe('runs', () => {
       message: expect.stringMatching(/is running/),
     });
     lock.remove();
-    store.runs.reconcile();
+    store.runs.recoverLost();
     expect(store.runs.get(run.id)).toMatchObject({ status: 'interrupted', pid: null });
     store.runs.update(run.id, { status: 'finished' });
     expect(catchError(() => store.runs.reserve(run.id))).toMatchObject({
@@ -184,9 +184,9 @@ describe('runs', () => {
     const weights = store.runs.create({ ...made, dataset_id: null });
     const waits = store.runs.create({ ...made, dataset_id: dataset.id });
     store.queue.put({ kind: 'run', id: waits.id });
-    store.runs.reconcile();
+    store.runs.recoverLost();
     expect(store.queue.order().map(({ id }) => id)).toEqual([waits.id]);
-    store.runs.reconcile({ first: true });
+    store.runs.recoverLost({ first: true });
     expect(store.queue.order().map(({ id }) => id)).toEqual([waits.id, run.id]);
     expect(store.runs.get(weights.id).queue_position).toBeNull();
   });

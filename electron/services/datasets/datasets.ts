@@ -11,7 +11,7 @@ import { databaseIn } from '../../store/home.ts';
 import type { Store } from '../../store/store.ts';
 import type { ImportAsked } from '../ground/jobs.ts';
 import { isSilent, type Outside } from '../ground/outside.ts';
-import { canceled, ignoredFiles, reconcile, type ScanOptions, throttle } from './scan.ts';
+import { canceled, ignoredFiles, type ScanOptions, throttle, updateImages } from './scan.ts';
 
 export type { ImportProgress, ScanOptions } from './scan.ts';
 
@@ -55,7 +55,7 @@ export async function importDataset(store: Store, options: ImportOptions): Promi
   }
   const walk = await find(existing?.folders ?? folders, options);
   const dataset = existing ?? store.datasets.create({ name, folders, labels: options.labels ?? 'none' });
-  return reconcile(store, dataset, walk, options);
+  return updateImages(store, dataset, walk, options);
 }
 
 /**
@@ -64,7 +64,7 @@ export async function importDataset(store: Store, options: ImportOptions): Promi
  */
 export async function rescan(store: Store, dataset: Dataset, options: ScanOptions = {}): Promise<ImportSummary> {
   requireFolders(dataset.folders);
-  return reconcile(store, dataset, await find(dataset.folders, options), options);
+  return updateImages(store, dataset, await find(dataset.folders, options), options);
 }
 
 /** Of so many images of a folder, spread over it, one must be where the folder is said to be now. */

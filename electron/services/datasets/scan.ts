@@ -48,7 +48,7 @@ const WRITE = 1000;
  * Brings the store to what a walk of the dataset's folders found: opens what is added or changed, writes as it goes, marks
  * what vanished, and settles duplicates. Throws `AppError('canceled')` after `signal`, with what was read written.
  */
-export async function reconcile(
+export async function updateImages(
   store: Store,
   dataset: Dataset,
   walk: Walk,

@@ -80,7 +80,7 @@ export class EvaluationQueue {
   look(): void {
     if (this.#isClosing) return;
     const { queuedEvaluations } = this.#store;
-    queuedEvaluations.reconcile(MOST_DEATHS, gaveUp);
+    queuedEvaluations.recoverLost(MOST_DEATHS, gaveUp);
     const rows = queuedEvaluations.list();
     for (const row of rows) this.#see(row);
     const ids = new Set(rows.map(({ id }) => id));

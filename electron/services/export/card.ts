@@ -11,7 +11,7 @@ import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { differences } from '../recipes/configuration.ts';
-import { encoderSpecs } from './encoder.ts';
+import { exportedSpecs } from './encoder.ts';
 import { fenced, markdownTable, plain } from './markdown.ts';
 import { pythonSnippet } from './snippets.ts';
 import { timmName } from './timm.ts';
@@ -64,7 +64,7 @@ function frontMatter({ format, checkpoint }: CardSubject): string {
 
 function whatItIs({ checkpoint: { config }, network, file, weights }: CardSubject, run: Run): string {
   const { model, augment } = config;
-  const parameters = encoderSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const parameters = exportedSpecs(config).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const follows =
     config.momentum?.schedule === 'none' ? "shares the student's weights" : 'follows the student by a moving average';
   const which = network === 'student' ? 'student, which is trained' : `teacher, which ${follows}`;

@@ -3,12 +3,12 @@ import type { StateDict } from '../../../shared/tensors.ts';
 import { relativePositionIndex } from '../../engine/layers/position.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { OnnxGraph } from '../../formats/onnx.ts';
-import { encoderSpecs } from './encoder.ts';
+import { exportedSpecs } from './encoder.ts';
 
 /** What the weights of the encoder's graph take, bytes. */
 export function onnxWeightBytes(config: Pick<RunConfig, 'model'>): number {
   const index = config.model.position === 'shared-relative-bias' ? 4 * tokensOf(config.model) ** 2 : 0;
-  return encoderSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
+  return exportedSpecs(config).reduce((sum, { shape }) => sum + 4 * sizeOf(shape), index);
 }
 
 /**

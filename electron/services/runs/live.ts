@@ -16,7 +16,7 @@ import { UsageMeter } from '../machine/usage.ts';
 import { configOf } from '../recipes/presets.ts';
 import { alarmOfRun } from './alarms.ts';
 import { queueFineTunings } from './fine-tune.ts';
-import { createRun, queueRun, reconcile, requestRun, startRun } from './runs.ts';
+import { createRun, queueRun, recoverLostRuns, requestRun, startRun } from './runs.ts';
 
 /** The store is looked at this often, ms: runs of other processes are seen as those of this one. */
 const LOOK_EVERY = 400;
@@ -53,7 +53,7 @@ export class LiveRuns {
     this.#events = events;
     this.#deletions = deletions;
     this.#evaluations = evaluations;
-    store.runs.reconcile({ first: true });
+    store.runs.recoverLost({ first: true });
     this.#known = store.runs.signatures();
     this.#lists = store.lists();
     this.#timers.push(
@@ -163,7 +163,7 @@ export class LiveRuns {
   /** Sees what has changed, tells of it, and starts what is next in the queue where nothing computes. */
   look(): void {
     if (this.#isClosing) return;
-    reconcile(this.#store);
+    recoverLostRuns(this.#store);
     this.#evaluations.look();
     const version = this.#store.version();
     const signatures = this.#store.runs.signatures();

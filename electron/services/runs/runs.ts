@@ -49,8 +49,8 @@ export function createReserved(store: Store, run: NewRun): { run: Run; place: Fi
 }
 
 /** Runs whose process is gone are marked so: they can be resumed. Call it before runs are shown or started. */
-export function reconcile(store: Store): void {
-  store.runs.reconcile();
+export function recoverLostRuns(store: Store): void {
+  store.runs.recoverLost();
 }
 
 /**
@@ -65,7 +65,7 @@ export function startRun(
   onMessage: (message: TrainerMessage) => void,
   reserved?: FileLock,
 ): TrainerHandle {
-  reconcile(store);
+  recoverLostRuns(store);
   const place = reserved ?? store.runs.reserve(id);
   const handle = startTrainer(database, id, onMessage);
   // From now on the trainer's own lock says that it is trained.
@@ -91,7 +91,7 @@ function settle(store: Store, id: number, { status, error }: TrainerEnd): void {
 
 /** Puts a run at the end of the queue, to go on with it. @throws AppError conflict where it runs or is finished */
 export function queueRun(store: Store, id: number): void {
-  reconcile(store);
+  recoverLostRuns(store);
   store.atomically(() => {
     store.runs.reserve(id).remove(); // what may not be started may not wait either
     store.runs.update(id, { error: null });
@@ -101,7 +101,7 @@ export function queueRun(store: Store, id: number): void {
 
 /** Asks the process that trains a run, whichever started it, to pause or stop after the step it is in. */
 export function requestRun(store: Store, id: number, request: 'pause' | 'stop'): Run {
-  reconcile(store);
+  recoverLostRuns(store);
   return store.atomically(() => {
     const { status } = store.runs.get(id);
     if (status === 'running') store.runs.update(id, { request });
@@ -123,7 +123,7 @@ const STOPPABLE = new Set<Run['status']>(['paused', 'interrupted', 'stopped', 'f
 export async function waitUntilIdle(store: Store, id: number, timeout: number, signal?: AbortSignal): Promise<Run> {
   const until = performance.now() + timeout;
   for (;;) {
-    reconcile(store);
+    recoverLostRuns(store);
     const run = store.runs.get(id);
     if (run.status !== 'running' || performance.now() > until) return run;
     signal?.throwIfAborted();
@@ -136,7 +136,7 @@ export async function waitUntilIdle(store: Store, id: number, timeout: number, s
  * @throws AppError not-found, conflict
  */
 export function requireDeletable(store: Store, ids: readonly number[]): void {
-  reconcile(store);
+  recoverLostRuns(store);
   for (const id of ids) requireIdle(store, id);
   store.needs.refuseRuns(ids);
 }
