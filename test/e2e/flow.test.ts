@@ -415,7 +415,13 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await out.getByRole('button', { name: 'Export' }).click();
     await out.waitFor({ state: 'detached' });
     const report = join(serving.home, 'out', 'health.html');
-    await expect.poll(() => existsSync(report), { timeout: 60_000 }).toBe(true);
+    await expect
+      .poll(() => existsSync(report), { timeout: 120_000 })
+      .toBe(true)
+      .catch(async (error) => {
+        // What the window says of it is what one wants to know.
+        throw new Error(`${error}\n${await page.evaluate(() => document.body.innerText)}`);
+      });
     for (const colorScheme of ['light', 'dark'] as const) {
       const shown = await browser.newPage({ colorScheme });
       await shown.goto(pathToFileURL(report).href);
