@@ -1,4 +1,3 @@
-import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import type { Run, RunStatus } from '../../shared/run.ts';
@@ -9,7 +8,7 @@ import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { giveBack } from './space.ts';
-import { storedConfig } from './stored-config.ts';
+import { storedConfig, storedFineTune } from './stored-config.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
 type Row = Omit<Run, 'kind' | (typeof JSON_COLUMNS)[number]> & {
@@ -50,9 +49,9 @@ const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'sto
 /** Texts, or lists of them. */
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-function configOf(name: string, text: string): RunConfig {
+function settingsOf<T>(name: string, read: () => T): T {
   try {
-    return storedConfig(text);
+    return read();
   } catch (error) {
     throw new AppError(
       'bad-file',
@@ -68,11 +67,11 @@ const toRun = ({ epoch_steps, ...row }: Row): Run => ({
   ...row,
   kind: row.finetune !== null ? 'finetune' : row.dataset_id === null ? 'imported' : 'pretrain',
   steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
-  config: configOf(row.name, row.config),
+  config: settingsOf(row.name, () => storedConfig(row.config)),
   tags: fromJson(row.tags),
   error: row.error === null ? null : fromJson(row.error),
   runtime: row.runtime === null ? null : fromJson(row.runtime),
-  finetune: row.finetune === null ? null : fromJson(row.finetune),
+  finetune: row.finetune === null ? null : settingsOf(row.name, () => storedFineTune(row.finetune!)),
 });
 
 export class Runs {

@@ -1,5 +1,7 @@
+import type { ZodError } from 'zod';
 import { findMethod, METHODS, schemaFor } from '../../methods/index.ts';
 import type { RunConfig } from '../../shared/config.ts';
+import { type FineTune, fineTuneSchema } from '../../shared/finetune.ts';
 
 /** Configurations that were read, by their text: a list of runs asks for the same ones again and again. */
 const known = new Map<string, RunConfig>();
@@ -19,11 +21,21 @@ export function storedConfig(text: string): RunConfig {
     throw new Error(`they are of the method "${named}", which this program does not have (${names})`);
   }
   const read = schemaFor(kept).safeParse(kept);
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    throw new Error(`${issue!.path.join('.')}: ${issue!.message}`);
-  }
+  if (!read.success) throw new Error(issueIn(read.error));
   if (known.size >= MOST) known.clear();
   known.set(text, read.data);
   return read.data;
 }
+
+/**
+ * A fine-tuning as a row keeps it, complete. One that was begun before there was RandAugment goes on without.
+ * @throws Error in words
+ */
+export function storedFineTune(text: string): FineTune {
+  const kept = JSON.parse(text) as Omit<FineTune, 'settings'> & { settings: object };
+  const read = fineTuneSchema.safeParse({ aa: 'none', ...kept.settings });
+  if (!read.success) throw new Error(issueIn(read.error));
+  return { ...kept, settings: read.data };
+}
+
+const issueIn = ({ issues }: ZodError) => `${issues[0]!.path.join('.')}: ${issues[0]!.message}`;

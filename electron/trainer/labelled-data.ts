@@ -20,8 +20,7 @@ export class LabelledData extends RunData {
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
     }
     const images = split.train.map(({ id, file, hash }) => ({ id, path: file, hash }));
-    // A fine-tuning that was begun before there was RandAugment goes on without.
-    const randAugment = parseRandAugment(tune.settings.aa ?? 'none');
+    const randAugment = parseRandAugment(tune.settings.aa);
     const view = { name: 'student', title: 'image', side: run.config.model.image_size, geometry: 'geometry' };
     const views = [{ ...view, colours: tune.settings.views, isMasked: false }];
     super(store, run, images, store.datasets.get(run.dataset_id!).folders, { views, mask: null, randAugment });

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { explain, migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
 import { AppError } from '../../shared/errors.ts';
-import { CONFIG, catchError, metric, newStore, scratch, state } from './helpers.ts';
+import { behindItsBack, CONFIG, catchError, metric, newStore, scratch, state } from './helpers.ts';
 
 const PARTS = ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const;
 const at = (step: number) => ({ step, epoch: step, loss: 1, config: CONFIG, state: { step } });
@@ -16,13 +16,6 @@ const all = (seed: number) => ({
   exp_avg: state(seed + 0.2, 2),
   exp_avg_sq: state(seed + 0.3, 2),
 });
-
-/** What a disk would do: it knows no checksums. */
-function behindItsBack(path: string, act: (raw: Database.Database) => void): void {
-  const raw = new Database(path);
-  act(raw);
-  raw.close();
-}
 
 describe('a checkpoint that is not as it was written', () => {
   test('is refused with its run, step and tensor, and the one that is sound', () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { onTestFinished } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
@@ -74,4 +75,11 @@ export function catchError(act: () => unknown): unknown {
   } catch (error) {
     return error;
   }
+}
+
+/** What a disk would do: it knows no checksums. */
+export function behindItsBack(path: string, act: (raw: Database.Database) => void): void {
+  const raw = new Database(path);
+  act(raw);
+  raw.close();
 }
