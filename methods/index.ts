@@ -80,6 +80,31 @@ export function projectorOf(config: RunConfig): ProjectorConfig {
   throw new AppError('bad-input', `${title} trains no projector.`, '', 'Choose tokens, or the features of a block.');
 }
 
+/** Networks of a run that can be asked, the student first. */
+export const networksOf = (config: RunConfig): readonly ('student' | 'teacher')[] =>
+  methodOf(config).hasTeacher ? ['student', 'teacher'] : ['student'];
+
+/** What is compared unless something else is asked for: the teacher, which is steadier, where there is one. */
+export const steadiestOf = (config: RunConfig): 'student' | 'teacher' => networksOf(config).at(-1)!;
+
+/** @throws AppError bad-input for a network that the run's method does not train */
+export function requireNetwork(config: RunConfig, part: string): void {
+  if (part === 'untrained' || networksOf(config).some((one) => one === part)) return;
+  throw new AppError(
+    'bad-input',
+    `${methodOf(config).title} trains no ${part}.`,
+    'It trains one network, and keeps no moving average of it.',
+    'Ask for the student.',
+  );
+}
+
+/** Features of patches that a run's networks have: after the last LayerNorm, of the projector, after each block from the last. */
+export const patchFeaturesOf = ({ model, projector }: RunConfig): string[] => [
+  'tokens',
+  ...(projector ? ['projector'] : []),
+  ...Array.from({ length: model.depth }, (_, i) => `block-${model.depth - i}`),
+];
+
 /** A mask as the run draws it, `[K]`, 1 = hidden; null for a method that hides nothing. */
 export function drawMask(config: RunConfig, random: Uniform): Uint8Array | null {
   const { image_size, patch_size } = config.model;

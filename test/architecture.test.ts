@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, join, matchesGlob, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -8,6 +8,7 @@ const BELOW_SERVICES = [
   ...['shared', 'methods', 'electron/files', 'electron/processes', 'electron/engine', 'electron/runtime'],
   ...['electron/data', 'electron/formats', 'electron/store', 'electron/trainer'],
 ];
+const SCREENS_OF_METHODS = 'methods/*/*.svelte';
 const MAY: Record<string, string[]> = {
   shared: [],
   // Paths as people type them, files that are written whole, where the program lies: for everyone.
@@ -35,7 +36,12 @@ const MAY: Record<string, string[]> = {
   'electron/cli.ts': ['shared', 'electron/files', 'electron/processes', 'electron/cli'],
   'electron/main.ts': ['shared', 'electron/files', 'electron/store', 'electron/shell', 'electron/ipc'],
   'electron/preload.cts': ['shared'],
+  // Widgets, charts and state; what methods draw of themselves; the screens, which find that by its file's name.
   renderer: ['shared', 'methods'],
+  [SCREENS_OF_METHODS]: ['shared', 'methods', 'renderer'],
+  'renderer/views': ['shared', 'methods', SCREENS_OF_METHODS, 'renderer'],
+  'renderer/App.svelte': ['shared', 'renderer', 'renderer/views'],
+  'renderer/main.ts': ['shared', 'renderer', 'renderer/App.svelte'],
 };
 /** The rooms of services, the lowest first: a room imports from those before it. */
 const ROOMS = [
@@ -43,7 +49,10 @@ const ROOMS = [
   ...['machine', 'runs', 'sheets'],
 ];
 /** The folder that a file belongs to: the longest that is named. */
-const layerOf = (file: string) => Object.keys(MAY).find((layer) => file === layer || file.startsWith(`${layer}/`));
+const layerOf = (file: string) =>
+  Object.keys(MAY)
+    .filter((layer) => file === layer || file.startsWith(`${layer}/`) || matchesGlob(file, layer))
+    .sort((a, b) => b.length - a.length)[0];
 
 /** Imports of a file, dynamic ones too: of the project's own files relative to its root, of packages by name. */
 function importsOf(file: string): string[] {
@@ -78,21 +87,25 @@ test('what methods say of themselves knows no tensors, and whoever needs none as
   for (const file of reached) for (const to of importsOf(file)) if (to.endsWith('.ts')) reached.add(to);
   expect([...reached].filter((file) => !/^(shared|methods)\//.test(file))).toEqual([]);
   expect(reached.size).toBeGreaterThan(8);
-  const bare = files.filter((file) => /^(renderer|electron\/(store|ipc|cli|data))\//.test(file));
-  const others = bare.flatMap((file) => importsOf(file).filter((to) => to.startsWith('methods/')));
+  const bare = files.filter((file) => /^(renderer|electron\/(store|ipc|cli|data))\/|\.svelte$/.test(file));
+  const others = bare.flatMap((file) => importsOf(file).filter((to) => /^methods\/.*\.ts$/.test(to)));
   expect(new Set(others)).toEqual(new Set(['methods/index.ts']));
 });
 
 /** The table as rules of the linter, which says it while one writes. A pattern sees the words of an import, not its file. */
 function layerRules() {
   return Object.entries(MAY).map(([layer, may]) => {
-    const isFile = /\.c?ts$/.test(layer);
-    const others = Object.keys(MAY).filter((other) => other !== layer && !may.includes(other));
+    const isNamed = (one: string) => /\.(c?ts|svelte)$/.test(one);
+    const isFile = isNamed(layer);
+    // A pattern of files would forbid a folder's own; the test above knows them.
+    const others = Object.keys(MAY).filter(
+      (other) => other !== layer && !may.includes(other) && other !== SCREENS_OF_METHODS,
+    );
     const [files, folders] = [true, false].map((kind) =>
-      others.filter((other) => /\.c?ts$/.test(other) === kind).map((other) => other.split('/').at(-1)),
+      others.filter((other) => isNamed(other) === kind).map((other) => other.split('/').at(-1)),
     );
     const out = [`../**/{${folders}}/**`, `../**/{${files}}`];
-    const group = isFile ? [`./{${folders}}/**`, `./{${files}}`, ...out] : out;
+    const group = isFile && layer !== SCREENS_OF_METHODS ? [`./{${folders}}/**`, `./{${files}}`, ...out] : out;
     const message = `${layer} may import ${may.length === 0 ? 'no other layer' : `${may.join(', ')} alone`}.`;
     const noRestrictedImports = { level: 'error', options: { patterns: [{ group, message }] } };
     return {

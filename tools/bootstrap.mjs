@@ -62,7 +62,7 @@ async function main([command, ...args]) {
           '--check',
           '--log-level',
           'warn',
-          'renderer/**/*.svelte',
+          '{renderer,methods}/**/*.svelte',
         ])) ||
         (await checkNative(node))
       );

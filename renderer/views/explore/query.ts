@@ -16,8 +16,12 @@ export function askedPatches(grid: number): number[] {
 export const askPatch = (patch: number) => setQuery({ patch, to: null });
 export const askRegion = (opposite: number) => setQuery({ to: opposite });
 
-export const askedFeature = () => route.query.feature ?? 'tokens';
+/** Of those that a run's networks have: else tokens. One that none has is asked for, and refused in words. */
+export const askedFeature = (features: readonly string[]): string => {
+  const asked = route.query.feature ?? 'tokens';
+  return asked === 'projector' && !features.includes(asked) ? 'tokens' : asked;
+};
 
-/** Of the networks that a view has: else the teacher. */
+/** Of the networks that a view has, else the first. */
 export const askedPart = <P extends string>(parts: readonly P[]): P =>
-  parts.find((part) => part === route.query.part) ?? ('teacher' as P);
+  parts.find((part) => part === route.query.part) ?? parts[0]!;

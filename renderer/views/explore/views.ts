@@ -1,0 +1,45 @@
+import type { Component } from 'svelte';
+import { methodOf } from '../../../methods/index.ts';
+import type { RunConfig } from '../../../shared/config.ts';
+import type { ExploreProps } from '../../widgets/explore.ts';
+import Attention from './Attention.svelte';
+import Colours from './Colours.svelte';
+import ImageMap from './Map.svelte';
+import Retrieve from './Retrieve.svelte';
+import Travel from './Travel.svelte';
+
+/** A view of Explore, of which one is shown. */
+export interface ExploreView {
+  /** In the address. */
+  key: string;
+  title: string;
+  component: Component<ExploreProps>;
+  /** Whether it shows one network, which may be the untrained one; others show that beside. */
+  isOfOne: boolean;
+}
+
+/** What every method's networks can be asked. */
+const COMMON: readonly ExploreView[] = [
+  { key: 'retrieve', title: 'Patches like this', component: Retrieve, isOfOne: false },
+  { key: 'time', title: 'Through training', component: Travel, isOfOne: false },
+  { key: 'colours', title: 'Colours', component: Colours, isOfOne: true },
+  { key: 'attention', title: 'Attention', component: Attention, isOfOne: true },
+  { key: 'map', title: 'Map', component: ImageMap, isOfOne: true },
+];
+
+/** Components of methods, by their files. */
+const OWN = import.meta.glob<Component<ExploreProps>>('../../../methods/*/*.svelte', {
+  eager: true,
+  import: 'default',
+});
+
+/** The views of a run: those that only its method has, then those that all have. The first is shown where none is asked for. */
+export function viewsOf(config: RunConfig): readonly ExploreView[] {
+  const { name, explains } = methodOf(config);
+  const own = explains.map(({ key, title, view }) => {
+    const component = OWN[`../../../methods/${name}/${view}.svelte`];
+    if (!component) throw new RangeError(`methods/${name} has no ${view}.svelte`);
+    return { key, title, component, isOfOne: true };
+  });
+  return [...own, ...COMMON];
+}
