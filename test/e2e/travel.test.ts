@@ -52,7 +52,7 @@ describe.skipIf(!hasChromium)(`through training, of two runs, in Chromium${why}`
     await page.getByRole('heading', { name: 'Nearest patches, step 9' }).waitFor({ timeout: 90_000 });
     // Steps 9 and 8 are nearest, and have the same weights: all is the same, rank by rank.
     await page
-      .getByText(/^100\.0 % of the 6 nearest patches are the same in both runs, step 9 beside step 8/)
+      .getByText(/^100\.0 % of the 6 nearest patches are\s+the same in both runs, step 9 beside step 8/)
       .waitFor();
     const mine = await scores(/^Neighbours, .*step 9$/);
     expect(mine.map((text) => text.split(' ').slice(1).join(' '))).toEqual(['= 1', '= 2', '= 3', '= 4', '= 5', '= 6']);
@@ -96,7 +96,7 @@ describe.skipIf(!hasChromium)(`through training, of two runs, in Chromium${why}`
     await slider.press('Home');
     await page.getByRole('heading', { name: 'Nearest patches, untrained' }).waitFor();
     await page
-      .getByText(/are the same in both runs, untrained beside untrained/)
+      .getByText(/are\s+the same in both runs, untrained beside untrained/)
       .first()
       .waitFor();
     await page.reload();
