@@ -37,6 +37,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
   { names: ['export'], load: async () => (await import('./export-commands.ts')).addExportCommands },
   { names: ['health'], load: async () => (await import('./health-command.ts')).addHealthCommand },
   { names: ['lookups'], load: async () => (await import('./explore-commands.ts')).addExploreCommands },
+  { names: ['explain'], load: async () => (await import('./explain-command.ts')).addExplainCommand },
   {
     names: ['index', 'indexes', 'retrieve', 'travel'],
     load: async () => (await import('./retrieval-commands.ts')).addRetrievalCommands,

@@ -87,7 +87,7 @@ export function addExploreCommands(program: Command): void {
 }
 
 /** Hides patches that were named. @throws AppError bad-input */
-function maskFrom(texts: readonly string[], model: ModelConfig): boolean[] {
+export function maskFrom(texts: readonly string[], model: ModelConfig): boolean[] {
   const mask = Array<boolean>(patchesOf(model)).fill(false);
   for (const text of texts) for (const patch of patchesFrom(text, gridOf(model), '--mask')) mask[patch] = true;
   return mask;

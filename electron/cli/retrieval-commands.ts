@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { requireNetwork, steadiestOf } from '../../methods/index.ts';
 import { gridOf } from '../../shared/config.ts';
 import type { RetrievalView } from '../../shared/contract/retrieval.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -125,7 +126,7 @@ export function addRetrievalCommands(program: Command): void {
     .requiredOption('--dataset <name>', 'dataset that is searched')
     .requiredOption('--image <path>', 'image of the query, by its path in its folder')
     .requiredOption('--patch <row,column>', 'from 1,1 at the top left; a region by its corners: 2,3-4,5')
-    .option('--part <part>', 'whose features: student or teacher', 'teacher')
+    .option('--part <part>', 'whose features: student or teacher (else the teacher’s, where every run has one)')
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
     .option('--max-images <n>', 'images that are compared, at most, spread evenly', wholeNumber('--max-images', 1), 200)
     .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 6)
@@ -137,13 +138,16 @@ export function addRetrievalCommands(program: Command): void {
     )
     .action(
       withStore<[string[]]>(async ({ out, store, signal }, options, names) => {
-        const part = options.part as 'student' | 'teacher';
-        if (!['student', 'teacher'].includes(part))
-          throw new AppError('bad-input', `--part is student or teacher, not "${part}".`);
         const checkpoints = names.flatMap((name) =>
           store.checkpoints.list(store.runs.get(/^\d+$/.test(name) ? Number(name) : name).id),
         );
         if (checkpoints.length === 0) throw new AppError('not-found', 'These runs have no checkpoint yet.');
+        const configs = checkpoints.map(({ config }) => config);
+        const hasTeachers = configs.every((config) => steadiestOf(config) === 'teacher');
+        const part = (options.part ?? (hasTeachers ? 'teacher' : 'student')) as 'student' | 'teacher';
+        if (!['student', 'teacher'].includes(part))
+          throw new AppError('bad-input', `--part is student or teacher, not "${part}".`);
+        for (const config of configs) requireNetwork(config, part);
         const dataset = store.datasets.get(options.dataset as string).id;
         const route = {
           ...{ checkpoints: checkpoints.map(({ id }) => id), dataset, part },
@@ -192,7 +196,7 @@ const features = (command: Command) =>
   command
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>', 'dataset that is searched')
-    .option('--part <part>', 'whose features: student, teacher, or untrained', 'teacher')
+    .option('--part <part>', 'whose features: student, teacher, or untrained (else the teacher’s, where there is one)')
     .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
     .option(
       '--max-images <n>',
@@ -202,11 +206,14 @@ const features = (command: Command) =>
     );
 
 function specOf(store: Store, options: Record<string, unknown>, checkpoint: string): RetrievalSpec {
-  const part = options.part as RetrievalSpec['part'];
+  const checkpoint_id = findCheckpoint(store, checkpoint);
+  const { config } = store.checkpoints.get(checkpoint_id);
+  const part = (options.part ?? steadiestOf(config)) as RetrievalSpec['part'];
   if (!['student', 'teacher', 'untrained'].includes(part))
     throw new AppError('bad-input', `--part is student, teacher or untrained, not "${part}".`);
+  requireNetwork(config, part);
   return {
-    checkpoint_id: findCheckpoint(store, checkpoint),
+    checkpoint_id,
     dataset_id: store.datasets.get(options.dataset as string).id,
     part,
     feature: options.feature as string,

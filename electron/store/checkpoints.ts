@@ -1,3 +1,4 @@
+import { requireNetwork } from '../../methods/index.ts';
 import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Checked } from '../../shared/contract/machine.ts';
@@ -303,6 +304,7 @@ export class Checkpoints {
 
   #withoutPart(id: number, part: TensorPart): AppError {
     this.runOf(id);
+    if (part === 'teacher') requireNetwork(this.get(id).config, part);
     return new AppError(
       'not-found',
       `Checkpoint ${id} keeps no ${part} tensors.`,

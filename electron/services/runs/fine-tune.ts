@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { requireNetwork } from '../../../methods/index.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../../shared/finetune.ts';
@@ -37,6 +38,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
     const next = 'Choose a checkpoint of the pretraining.';
     throw new AppError('bad-input', `Run "${name}" is a fine-tuning itself.`, '', next);
   }
+  requireNetwork(checkpoint.config, asked.part);
   const settings = parseFineTune(asked.settings);
   const dataset = store.datasets.get(asked.dataset);
   const test = asked.testDataset === undefined ? null : store.datasets.get(asked.testDataset).id;
