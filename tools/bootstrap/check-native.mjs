@@ -1,4 +1,4 @@
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { findCompiler, findHeaders, flagsOf, NATIVE, sourcesOf, WARNINGS } from './compiler.mjs';
@@ -17,7 +17,10 @@ async function checkFormat() {
     say(`Formatting of tools/native: skipped, as there is no clang-format for ${process.platform}-${process.arch}.`);
     return true;
   }
-  const files = globSync('**/*.{cc,h}', { cwd: NATIVE }).map((file) => join(NATIVE, file));
+  // Not globSync, which Node 20 does not have: this file is read by whatever Node a clone is set up with.
+  const files = readdirSync(NATIVE, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.(cc|h)$/.test(file))
+    .map((file) => join(NATIVE, file));
   const { code, output } = await quietly(clangFormatPath, ['--dry-run', '--Werror', ...files]);
   if (code !== 0) say(`${output}\`npx clang-format -i FILE\` formats a file.`);
   return code === 0;
