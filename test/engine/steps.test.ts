@@ -35,7 +35,7 @@ interface Case<Config extends TrainerConfig, Batch> {
 
 /** The cross-entropy of finding each masked patch's own key among its image's, or the batch's. */
 function contrastOf(shown: StateDict, { mask }: ConMIMBatch, { contrast }: ConMIMConfig): number {
-  const [queries, keys] = [shown.get('queries')!, shown.get('keys')!];
+  const [queries, keys] = [shown.get('student')!, shown.get('teacher')!];
   const width = queries.shape[2]!;
   const row = (of: ArrayLike<number>, i: number) => Array.from({ length: width }, (_, d) => of[i * width + d]!);
   const masked = [...mask.keys()].filter((i) => mask[i]);
