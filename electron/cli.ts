@@ -14,7 +14,7 @@ const isJson = process.argv.includes('--json');
 interruption.listen(new Output(isJson));
 
 const program = new Command('conmim')
-  .description('Pretrain a Vision Transformer on a folder of unlabelled images with ConMIM, and see what it learned.')
+  .description('Pretrain a Vision Transformer on a folder of unlabelled images, and see what it learned.')
   .option('--json', 'print one JSON document on standard output and nothing else')
   .option(
     '--home <folder>',

@@ -163,7 +163,7 @@ export function addModelCommands(program: Command): void {
           settings,
         );
         const words = [`Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}.`, ...notes.map(printable)];
-        if (ignored.length > 0) words.push(printable(`Not used by ConMIM and ignored: ${ignored.join(', ')}.`));
+        if (ignored.length > 0) words.push(printable(`Not used by this network and ignored: ${ignored.join(', ')}.`));
         out.result({ checkpoint, ignored, notes }, words.join('\n'));
       }),
     );

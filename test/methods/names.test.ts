@@ -1,0 +1,54 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { METHODS } from '../../methods/index.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+/** Where a method's name is the program's own. */
+const PROGRAM = [
+  /ConMIM Workbench|<title>ConMIM /g,
+  /\bCONMIM_[A-Z_]+/g,
+  /\bconmim-(workbench|bench|token|unsaved)\b/g,
+  /(`|<code>|\n\s+|--silent )conmim (?=[a-z-])/g, // a command as it is typed
+  /(Command|exposeInMainWorld)\('conmim'|\['conmim', command|'--silent', 'conmim'|window\.conmim|\bconmim\?: Bridge/g,
+  /engine: ('conmim'|`conmim \$)|\bconmim_torch\.py/g, // as tools/race.mjs calls it
+  /'conmim:(call|events)'|'conmim\.(config|width)'/g,
+  /`Conmim\$\{name\}`/g,
+];
+/** What a file may still say, and how often: it may only shrink. Import of published weights, and the health report of look-ups. */
+const LEFT: Record<string, number> = {
+  'electron/services/export/timm.ts': 2,
+  'electron/services/export/weights.ts': 1,
+  'electron/services/health/verdict.ts': 1,
+  'renderer/views/runs/ImportWeights.svelte': 1,
+};
+
+/** Source without comments: they cite the papers and code that something is from. */
+const bare = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$|\s\/\/ .*$|<!--[\s\S]*?-->/gm, '');
+
+const NAMES = METHODS.flatMap(({ name, title }) => [name, title]).map((one) => one.toLowerCase());
+const said = (text: string) =>
+  PROGRAM.reduce((rest, pattern) => rest.replace(pattern, ' '), bare(text))
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter((word) => NAMES.includes(word)).length;
+
+test('nothing outside a method’s folder and the index says its name', () => {
+  const files = globSync('{shared,methods,electron,renderer}/**/*.{ts,cts,svelte,html,css}', { cwd: ROOT })
+    .map((file) => file.replaceAll('\\', '/'))
+    .filter((file) => file !== 'methods/index.ts' && !/^methods\/[^/]+\//.test(file));
+  expect(files.length).toBeGreaterThan(300);
+  const found = files.flatMap((file) => {
+    const times = said(readFileSync(join(ROOT, file), 'utf8'));
+    return times > 0 ? [[file, times] as const] : [];
+  });
+  expect(Object.fromEntries(found)).toEqual(LEFT);
+});
+
+test('a name is seen where it is one', () => {
+  expect(said("if (method.name === 'mae') decode();")).toBe(1);
+  expect(said("if (method.name === 'conmim') encode();")).toBe(1);
+  expect(said("import { step } from './conmim/step.ts';")).toBe(1);
+  expect(said('<p>MAE has none</p>')).toBe(1);
+  expect(said('/** As in MAE. */ run(); // conmim does so\n`conmim show RUN`, CONMIM_HOME, ConMIM Workbench')).toBe(0);
+});
