@@ -119,7 +119,7 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
     await answers('teacher')
       .getByText(/^16 patches of 1 image of .* were searched/)
       .waitFor({ timeout: 60_000 });
-    expect((await scores('teacher'))[0]).toBe(1);
+    await expect.poll(async () => (await scores('teacher'))[0]).toBe(1);
     expect((await paths())[0]).toMatch(/^class-0\/image 000\.png, row 2, column 2/);
     await page.getByRole('checkbox', { name: 'no copies' }).check();
     await answers('teacher').getByText('No patch meets these filters.').waitFor();

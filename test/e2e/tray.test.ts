@@ -68,6 +68,7 @@ describe.skipIf(!hasChromium)(`tasks and messages, in Chromium${why}`, () => {
 
   test('an import that fails says so in its place, and there alone', async () => {
     await page.goto(address('datasets'));
+    await page.getByRole('heading', { name: 'Datasets', exact: true }).waitFor(); // its keys are heard from here on
     await page.keyboard.press('n');
     const form = page.getByRole('dialog', { name: 'Import images' });
     await form.getByRole('button', { name: 'Import', exact: true }).click();
