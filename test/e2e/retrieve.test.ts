@@ -94,7 +94,11 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
         .getByRole('listitem')
         .getByRole('button')
         .evaluateAll((all) => all.map((one) => (one as HTMLElement).title));
-    await open('explore?run=1&dataset=1&image=1&view=retrieve&patch=5&beside=0');
+    // Rows stand in the order in which an import read their files.
+    const copied = stored(serving.home, (store) =>
+      store.images.list(1).find((row) => row.path === 'class-0/image 000.png'),
+    )!.id;
+    await open(`explore?run=1&dataset=1&image=${copied}&view=retrieve&patch=5&beside=0`);
     await answers('teacher')
       .getByText(`${16 * IMAGES} patches`)
       .waitFor({ timeout: 60_000 });
