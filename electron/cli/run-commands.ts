@@ -8,7 +8,7 @@ import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
-import { buildConfig, configKeys, describeKey, requireMethod } from '../services/recipes/configuration.ts';
+import { buildConfig, describeKeys, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
 import { alarmOfRun } from '../services/runs/alarms.ts';
@@ -309,7 +309,7 @@ export function addRunCommands(program: Command): void {
     .action(
       withOutput((out, _, options) => {
         const method = requireMethod(options.method as string);
-        const settings = configKeys(method).map((key) => ({ key, ...describeKey(key, method) }));
+        const settings = describeKeys(method);
         out.result(
           settings,
           settings.map((s) => `${s.key} = ${JSON.stringify(s.default)}\n    ${s.description}`).join('\n'),

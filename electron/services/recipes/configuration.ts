@@ -7,6 +7,7 @@ import type { ConfigField, ConfigProblem } from '../../../shared/contract/recipe
 import { AppError } from '../../../shared/errors.ts';
 import type { Preset, Recipe } from '../../../shared/method.ts';
 import { sectionsOf } from '../../../shared/method-schema.ts';
+import { capital } from '../../../shared/words.ts';
 
 type Tree = { [key: string]: unknown };
 
@@ -15,11 +16,16 @@ export function findPreset(name: string, others: readonly Preset[] = []): Preset
   const all = [...PRESETS, ...others];
   const preset = all.find((p) => p.name === name);
   if (preset) return preset;
-  const names = all.map((p) => p.name);
-  throw new AppError(
+  throw unknown('preset', name, all);
+}
+
+/** What is said of a name that nothing has. */
+function unknown(what: 'preset' | 'method', name: string, all: readonly { name: string }[]): AppError {
+  const names = all.map((one) => one.name);
+  return new AppError(
     'bad-input',
-    `There is no preset "${name}".`,
-    `Presets: ${names.join(', ')}.`,
+    `There is no ${what} "${name}".`,
+    `${capital(what)}s: ${names.join(', ')}.`,
     `Did you mean "${closest(name, names)}"?`,
   );
 }
@@ -30,14 +36,8 @@ const methodIn = (config: unknown): Recipe => findMethod(config as { method?: { 
 /** A method by name. @throws AppError bad-input that names the nearest one */
 export function requireMethod(name: string): Recipe {
   const method = findMethod(name);
-  if (method) return method;
-  const names = METHODS.map((one) => one.name);
-  throw new AppError(
-    'bad-input',
-    `There is no method "${name}".`,
-    `Methods: ${names.join(', ')}.`,
-    `Did you mean "${closest(name, names)}"?`,
-  );
+  if (!method) throw unknown('method', name, METHODS);
+  return method;
 }
 
 /** Every key that a configuration of a method has, dotted: `train.batch_size`. */
@@ -48,12 +48,15 @@ export function configKeys(method: Recipe): string[] {
 
 const defaultsOf = ({ name }: Recipe) => parseRunConfig({ method: { name } }) as unknown as Record<string, Tree>;
 
-/** What is known of a key, for help and windows. */
-export function describeKey(key: string, method: Recipe): { description: string; default: unknown } {
-  const [section, field] = key.split('.') as [string, string];
+/** What is known of each key of a method, for help and windows. */
+export function describeKeys(method: Recipe): { key: string; description: string; default: unknown }[] {
   const sections = sectionsOf(method) as unknown as Record<string, { unwrap(): { shape: Record<string, z.ZodType> } }>;
-  const description = sections[section]!.unwrap().shape[field]!.description ?? '';
-  return { description, default: defaultsOf(method)[section]![field] };
+  const defaults = defaultsOf(method);
+  return configKeys(method).map((key) => {
+    const [section, field] = key.split('.') as [string, string];
+    const description = sections[section]!.unwrap().shape[field]!.description ?? '';
+    return { key, description, default: defaults[section]![field] };
+  });
 }
 
 /** `key=value` as it stands; the value is JSON, or else text. @throws AppError bad-input */
@@ -169,8 +172,8 @@ export function configFields(method: Recipe): ConfigField[] {
   const schema = z.toJSONSchema(z.strictObject(sectionsOf(method)), { io: 'input' }) as unknown as {
     properties: Record<string, { properties: Record<string, FieldSchema> }>;
   };
-  const keys = configKeys(method).filter((key) => !method.fixed.includes(key));
-  return keys.map((key) => {
+  const shown = describeKeys(method).filter(({ key }) => !method.fixed.includes(key));
+  return shown.map(({ key, ...known }) => {
     const [section, name] = key.split('.') as [string, string];
     const meta = method.fields[key] ?? COMMON_FIELDS[key] ?? {};
     const whole = schema.properties[section]!.properties[name]!;
@@ -191,10 +194,16 @@ export function configFields(method: Recipe): ConfigField[] {
       choices: meta.choices ? [...meta.choices] : (field.enum ?? null),
       min: isSafe(limits.minimum ?? limits.exclusiveMinimum),
       max: isSafe(limits.maximum ?? limits.exclusiveMaximum),
-      ...describeKey(key, method),
+      ...known,
       meta,
     };
   });
+}
+
+/** @param key of a field, or of a part of its value: `augment.crop_scale.0` */
+function defaultOf(key: string, method: Recipe): unknown {
+  const [section, field] = key.split('.') as [string, string];
+  return defaultsOf(method)[section]![field];
 }
 
 function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string {
@@ -220,9 +229,7 @@ function adviceFor(issue: z.core.$ZodIssue, input: unknown, key: string): string
     case 'invalid_type':
       if (issue.expected === 'int' && typeof given === 'number')
         return `The nearest valid value of ${key} is ${Math.round(given)}.`;
-      return key.includes('.')
-        ? `The default of ${key} is ${JSON.stringify(describeKey(key.split('.').slice(0, 2).join('.'), methodIn(input)).default)}.`
-        : '';
+      return key.includes('.') ? `The default of ${key} is ${JSON.stringify(defaultOf(key, methodIn(input)))}.` : '';
     default:
       return key.includes('.') ? `Change ${key} and try again.` : '';
   }
