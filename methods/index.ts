@@ -105,7 +105,14 @@ export const patchFeaturesOf = ({ model, projector }: RunConfig): string[] => [
   ...Array.from({ length: model.depth }, (_, i) => `block-${model.depth - i}`),
 ];
 
-/** A mask as the run draws it, `[K]`, 1 = hidden; null for a method that hides nothing. */
+/** A mask as the run draws it, `[K]`, 1 = hidden. @throws AppError bad-input for a method that hides nothing */
+export function requireMask(config: RunConfig, random: Uniform): Uint8Array {
+  const mask = drawMask(config, random);
+  if (mask) return mask;
+  throw new AppError('bad-input', `${methodOf(config).title} hides no patches.`);
+}
+
+/** The same; null for a method that hides nothing. */
 export function drawMask(config: RunConfig, random: Uniform): Uint8Array | null {
   const { image_size, patch_size } = config.model;
   const shape = { grid: image_size / patch_size, patchSize: patch_size, imageSize: image_size };

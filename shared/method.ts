@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { MaskConfig, ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
+import type { ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
 import type { Metric } from './run.ts';
@@ -212,7 +212,6 @@ export interface ExplanationAnswer {
 export interface LookupConfig {
   model: ModelConfig;
   projector: ProjectorConfig;
-  mask: MaskConfig;
   contrast: {
     temperature: number;
     /** Where keys come from: the query's own image, or every image of the micro-batch. */

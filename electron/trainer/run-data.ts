@@ -1,4 +1,4 @@
-import { drawMask, methodOf } from '../../methods/index.ts';
+import { methodOf, requireMask } from '../../methods/index.ts';
 import { suggested } from '../../shared/command.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -128,5 +128,5 @@ export function pretrainingData(store: Store, run: Run): RunData {
 /** What a run's method makes of each image. */
 export function madeOf(config: RunConfig): Pick<LoaderOptions, 'views' | 'mask'> {
   const { views, mask } = methodOf(config);
-  return { views: views(config), mask: mask ? (random) => drawMask(config, random)! : null };
+  return { views: views(config), mask: mask ? (random) => requireMask(config, random) : null };
 }

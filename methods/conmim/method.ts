@@ -78,8 +78,8 @@ export const method: Method = {
   ],
   explains: [{ key: 'lookups', title: 'Look-ups', view: 'LookUps', answer: null }],
   lookups(config) {
-    const { model, projector, contrast, mask } = ours(config);
-    return { model, projector, contrast, mask };
+    const { model, projector, contrast } = ours(config);
+    return { model, projector, contrast };
   },
 };
 

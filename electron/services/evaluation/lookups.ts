@@ -1,11 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { chanceOf, lookupsIn, lookupsOf, methodOf } from '../../../methods/index.ts';
+import { chanceOf, lookupsIn, lookupsOf, methodOf, requireMask } from '../../../methods/index.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
-import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Scored } from '../../../shared/evaluation.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { makeMask } from '../../../shared/masking.ts';
 import type { LookupConfig } from '../../../shared/method.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
@@ -131,11 +130,10 @@ export async function askBatches(
   within: Partial<LookupConfig['contrast']> = {},
 ) {
   const { model } = config;
-  const contrast = { ...lookupsOf(config).contrast, ...within };
+  const { projector, contrast: own } = lookupsOf(config);
+  const contrast = { ...own, ...within };
   const [K, most] = [patchesOf(model), batchOf(config)];
   const order = inOrderOfContent(images);
-  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
-  const { projector, mask: maskConfig } = lookupsOf(config);
   const student = new FrozenNetwork(model, projector, studentState);
   const teacher = new FrozenNetwork(model, projector, teacherState);
   const sum = { top1: 0, top5: 0, control: 0, images: 0 };
@@ -149,7 +147,7 @@ export async function askBatches(
       const input = stack(batch.map(({ value }) => value));
       const mask = new Float32Array(size * K);
       batch.forEach(({ image }, i) => {
-        mask.set(makeMask(maskConfig, shape, stream(MASK_SEED, 0, image.hash, 'evaluation mask')), i * K);
+        mask.set(requireMask(config, stream(MASK_SEED, 0, image.hash, 'evaluation mask')), i * K);
       });
       const [queries, keys] = [student.features(input, mask, 'batch'), teacher.features(input, null, 'batch')];
       const masked = tf.tensor2d(mask, [size, K]);

@@ -1,25 +1,18 @@
-import { drawMask, methodOf } from '../../../methods/index.ts';
+import { requireMask } from '../../../methods/index.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { type Random, stream } from '../../data/random.ts';
+import { stream } from '../../data/random.ts';
 
 /** Of the masks that a window draws again and again. */
 const SEED = 20220519;
 
 /** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
 export const drawnMask = (config: RunConfig, draw: number): Uint8Array =>
-  maskFor(config, stream(SEED, draw, 0, 'explore mask'));
+  requireMask(config, stream(SEED, draw, 0, 'explore mask'));
 
 /** The same for an image of many, by its content. */
 export const maskOfImage = (config: RunConfig, hash: string): Uint8Array =>
-  maskFor(config, stream(SEED, 0, hash, 'accuracy mask'));
-
-/** @throws AppError bad-input for a method that hides no patches */
-function maskFor(config: RunConfig, random: Random): Uint8Array {
-  const mask = drawMask(config, random);
-  if (mask) return mask;
-  throw new AppError('bad-input', `${methodOf(config).title} hides no patches.`);
-}
+  requireMask(config, stream(SEED, 0, hash, 'accuracy mask'));
 
 /** A mask that was drawn by hand, or one of the generator. @throws AppError bad-input for one of another size */
 export function maskFrom(config: RunConfig, mask: readonly boolean[] | null, draw: number): Uint8Array {

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
-import { lookupsOf } from '../../../methods/index.ts';
+import { lookupsOf, requireMask } from '../../../methods/index.ts';
 import { gridOf } from '../../../shared/config.ts';
 import type { ProbeAnswer, ProbeStrip } from '../../../shared/contract/explore.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { makeMask } from '../../../shared/masking.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
@@ -50,7 +49,7 @@ async function probesOf(store: Store, run: Run): Promise<Probe> {
   // By content, so that images that are added later change the choice as little as can be.
   const rows: (readonly [string, ImageRow])[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) rows.push([rank(image), image]);
-  const { model, mask } = lookupsOf(run.config);
+  const { model } = lookupsOf(run.config);
   const candidates = rows
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, image]) => ({ ...image, file: fileOf(dataset, image) }));
@@ -62,12 +61,11 @@ async function probesOf(store: Store, run: Run): Promise<Probe> {
     const why = leftOutWords(reader.leftOut, candidates.length);
     throw new AppError('not-found', `No image of "${dataset.name}" can be read.`, why, 'Check its folders.');
   }
-  const shape = { grid: gridOf(model), patchSize: model.patch_size, imageSize: model.image_size };
   return {
     rows: chosen.map(({ image }) => image),
     pixels: chosen.map(({ value }) => value),
     masks: chosen.map(({ image }) =>
-      makeMask(mask, shape, stream(SEED, 0, Number.parseInt(image.hash.slice(0, 8), 16), 'probe')),
+      requireMask(run.config, stream(SEED, 0, Number.parseInt(image.hash.slice(0, 8), 16), 'probe')),
     ),
     key: createHash('sha256')
       .update(chosen.map(({ image }) => image.hash).join())

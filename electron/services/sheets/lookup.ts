@@ -1,8 +1,7 @@
-import { lookupsOf } from '../../../methods/index.ts';
+import { lookupsOf, requireMask } from '../../../methods/index.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { makeMask } from '../../../shared/masking.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
@@ -27,7 +26,7 @@ export interface SheetOptions {
 export async function drawLookups(options: SheetOptions): Promise<void> {
   const { config } = options;
   const asked = lookupsOf(config);
-  const { image_size: side, patch_size } = config.model;
+  const { image_size: side } = config.model;
   const [grid, K] = [gridOf(config.model), patchesOf(config.model)];
   const reader = new ImageReader();
   const files = options.images.map(({ path, title }, id) => ({ id, file: path, path: title, title }));
@@ -37,8 +36,7 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
   const images = read.map(({ image }) => image);
   const pixels = read.map(({ value }) => value);
   const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
-  const shape = { grid, patchSize: patch_size, imageSize: side };
-  const masks = images.map(({ id }) => makeMask(asked.mask, shape, stream(options.seed, 0, id, 'sheet mask')));
+  const masks = images.map(({ id }) => requireMask(config, stream(options.seed, 0, id, 'sheet mask')));
   const answers = withLookupPair(asked, options, (pair) => pair.ask(input, masks));
   const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
     title: image.title,
