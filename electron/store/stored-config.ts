@@ -1,11 +1,11 @@
+import { LRUCache } from 'lru-cache';
 import type { ZodError } from 'zod';
 import { findMethod, METHODS, schemaFor } from '../../methods/index.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { type FineTune, fineTuneSchema } from '../../shared/finetune.ts';
 
 /** Configurations that were read, by their text: a list of runs asks for the same ones again and again. */
-const known = new Map<string, RunConfig>();
-const MOST = 1000;
+const known = new LRUCache<string, RunConfig>({ max: 1000 });
 
 /**
  * A configuration as a row keeps it, complete: what an older program did not know has its default.
@@ -22,7 +22,6 @@ export function storedConfig(text: string): RunConfig {
   }
   const read = schemaFor(kept).safeParse(kept);
   if (!read.success) throw new Error(issueIn(read.error));
-  if (known.size >= MOST) known.clear();
   known.set(text, read.data);
   return read.data;
 }
