@@ -35,6 +35,15 @@ export const mainFigures = ({ figures }: Pick<Description, 'figures'>) => figure
 export const seldomMeasured = (charts: readonly Chart[]): string[] =>
   charts.flatMap(({ isSparse, lines }) => (isSparse ? lines.map(({ key }) => key) : []));
 
+/** A loss that is a cross-entropy, beside that of guessing. */
+export const entropyChart: Chart = {
+  title: 'Loss',
+  unit: 'nats',
+  mayBeLog: true,
+  lines: [{ key: 'loss', label: 'loss', colour: 0 }],
+  references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+};
+
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;
 

@@ -1,5 +1,5 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import { figureOf, LAST_STEPS, lastStepsOf } from '../../shared/figures.ts';
+import { entropyChart, figureOf, LAST_STEPS, lastStepsOf } from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
@@ -45,13 +45,7 @@ const ofBoth = (figure: string) => [
   { key: `${figure}_student`, label: 'student (queries)', colour: 1, dash: 1 },
 ];
 const charts: readonly Chart[] = [
-  {
-    title: 'Loss',
-    unit: 'nats',
-    mayBeLog: true,
-    lines: [{ key: 'loss', label: 'loss', colour: 0 }],
-    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
-  },
+  entropyChart,
   {
     title: 'Look-ups',
     unit: OF_MASKED,

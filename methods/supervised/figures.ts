@@ -1,4 +1,4 @@
-import type { Description } from '../../shared/figures.ts';
+import { type Description, entropyChart } from '../../shared/figures.ts';
 
 /** Fine-tuning on labelled images: what a step says, and what it is held against. */
 export const description: Description = {
@@ -16,13 +16,7 @@ export const description: Description = {
     },
   ],
   charts: [
-    {
-      title: 'Loss',
-      unit: 'nats',
-      mayBeLog: true,
-      lines: [{ key: 'loss', label: 'loss', colour: 0 }],
-      references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
-    },
+    entropyChart,
     {
       title: 'Accuracy',
       unit: '% of test images, as measured last',
