@@ -59,7 +59,7 @@ export class FrozenNetwork {
    */
   patches(images: Float32Array, feature: string): Float32Array {
     const features = hostTidy(() => {
-      if (feature === 'projector' && this.projector) return this.features(images, null);
+      if (feature === 'projector') return this.features(images, null);
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
       return patches(encode(this.#network, all(images), { until })).tensor;
     });
@@ -83,11 +83,13 @@ export class FrozenNetwork {
    * @param norm whether BatchNorm uses its running statistics, or the batch's as in training: an untrained network
    *   has no running ones, so comparisons with it take the batch's
    * @returns `[batch, K, out]`; the caller owns it
+   * @throws RangeError of an encoder alone
    */
   features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
     return tf.tidy(() => {
       const tokens = encode(this.#network, mask ? replace(images, mask) : all(images));
-      const { tensor } = unit(patches(project(this.#network, this.#head!, tokens, norm)));
+      if (!this.#head) throw new RangeError('an encoder alone has no projector');
+      const { tensor } = unit(patches(project(this.#network, this.#head, tokens, norm)));
       return requireFiniteTensor(tensor, 'The features of the network');
     });
   }
