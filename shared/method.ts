@@ -42,6 +42,8 @@ export interface Recipe {
   notices(config: RunConfig, masked: number): string[];
   /** Whether a moving average of the student is trained beside it. */
   hasTeacher: boolean;
+  /** Whether hidden patches are left out of the encoder; else a token stands for each. */
+  removesHidden: boolean;
   /** Ablations that are suggested: a setting, and its values as they are typed. */
   ablations: readonly Ablation[];
   /** Screens of Explore that only this method has, by the names of their components. */
@@ -85,7 +87,7 @@ export interface SliderSpec {
   log?: boolean;
 }
 
-/** A recipe: where it comes from, what it is for, what it costs. */
+/** Values of a recipe, with a name: where they come from, what they are for, what they cost. */
 export interface Preset {
   name: string;
   title: string;

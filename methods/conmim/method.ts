@@ -67,6 +67,7 @@ export const method: Method = {
   mask: (config, shape, random) => makeMask(ours(config).mask, shape, random),
   notices: maskNotices,
   hasTeacher: true,
+  removesHidden: false,
   ablations: [
     { title: "Teacher's view", key: 'views.teacher', values: 'strong, weak, same' },
     { title: 'Momentum', key: 'momentum.schedule', values: 'cosine, constant, none' },

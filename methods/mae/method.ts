@@ -50,6 +50,7 @@ export const method: Method = {
   },
   notices: () => [],
   hasTeacher: false,
+  removesHidden: true,
   ablations: [
     { title: 'Mask ratio', key: 'mask.ratio', values: '0.5, 0.6, 0.75, 0.9' },
     { title: "Decoder's depth", key: 'decoder.depth', values: '1, 2, 4, 8' },

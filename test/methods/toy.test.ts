@@ -46,6 +46,7 @@ export const method: Method = {
   mask: null,
   notices: () => [],
   hasTeacher: false,
+  removesHidden: false,
   ablations: [],
   explains: [],
   lookups: null,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { peakOf, sizesFor } from '../../electron/services/recipes/estimate.ts';
 import { leastMemory, loaderMemory, requireMemory } from '../../electron/services/recipes/memory-need.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { parseRunConfig } from '../../methods/index.ts';
 import { type AppError, toReport } from '../../shared/errors.ts';
 
 const config = (over: Record<string, object> = {}) =>
@@ -85,4 +86,12 @@ test('out of memory is told by whatever says it, and names settings', () => {
   expect(toReport(new Error(' OOM when allocating tensor with shape[7,128]')).why).toContain('shape[7,128]');
   for (const message of ['x is not a function', 'the room is small', 'BOOM'])
     expect(toReport(new Error(message)).kind).toBe('internal');
+});
+
+test('patches that a method leaves out of its encoder need no memory there', () => {
+  const mae = (ratio: number) => parseRunConfig({ method: { name: 'mae' }, mask: { ratio } });
+  const { model, train } = mae(0.75);
+  // 196 patches: 49 are seen, and 98 at a half; the rest of what is kept does not change.
+  const ofPatch = model.depth * model.embed_dim * (8 + model.mlp_ratio) * 4;
+  expect(leastMemory(mae(0.5)) - leastMemory(mae(0.75))).toBeCloseTo(train.batch_size * 49 * ofPatch, -3);
 });

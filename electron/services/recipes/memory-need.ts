@@ -5,6 +5,7 @@ import { networkOf } from '../../../methods/networks.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
+import { maskedPatches } from '../../trainer/plan-notices.ts';
 
 const FLOAT = 4;
 /** Student, teacher, two moments of the optimizer, and the gradients. */
@@ -15,8 +16,8 @@ const KEPT_WIDTHS = 8;
 const THREAD = 40e6;
 
 /**
- * Memory of a training step that there is no way around, bytes: weights and their kin, what blocks keep of a micro-batch
- * for the way back, and the look-ups' logits. A step takes more; where this does not fit, nothing does.
+ * Memory of a training step that there is no way around, bytes: weights and their kin, what the encoder's blocks keep of a
+ * micro-batch for the way back, and the look-ups' logits. A step takes more; where this does not fit, nothing does.
  */
 export function leastMemory(config: RunConfig): number {
   const { model, train } = config;
@@ -25,7 +26,8 @@ export function leastMemory(config: RunConfig): number {
   const K = patchesOf(model);
   const value = train.mixed_precision === 'off' ? FLOAT : FLOAT / 2;
   const widths = train.recompute ? 1 : KEPT_WIDTHS + model.mlp_ratio;
-  const kept = model.depth * (K + 1) * model.embed_dim * widths * value;
+  const seen = method.removesHidden ? K - maskedPatches(config) : K;
+  const kept = model.depth * (seen + 1) * model.embed_dim * widths * value;
   const asked = method.lookups?.(config);
   const keys = !asked ? 0 : asked.contrast.dictionary === 'image' ? K : K * train.batch_size;
   const copies = method.hasTeacher ? COPIES : COPIES - 1;
