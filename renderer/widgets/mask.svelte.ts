@@ -1,6 +1,10 @@
 import { wholeFrom } from '../state/query.ts';
 import { route, setQuery } from '../state/router.svelte.ts';
 
+/** Colours of patches by which hidden ones are grey. */
+export const hiddenColours = (mask: readonly boolean[]): (string | null)[] =>
+  mask.map((isHidden) => (isHidden ? 'rgb(128 128 128)' : null));
+
 export type MaskTool = 'choose' | 'mask' | 'show';
 
 /**
