@@ -113,6 +113,10 @@ describe.skipIf(!hasChromium)(`what an autoencoder reconstructs, in Chromium${wh
     await page.getByLabel('Block', { exact: true }).waitFor();
     expect(await page.getByLabel('Network', { exact: true }).count()).toBe(0);
     await open('runs/1');
+    await page
+      .getByRole('link', { name: /^Reconstruction of step/ })
+      .first()
+      .waitFor();
     await page.getByRole('heading', { name: 'Checkpoints' }).waitFor();
     expect(await page.getByText('Look-ups of fixed images').count()).toBe(0);
     await page.getByRole('button', { name: 'Export' }).first().click();
