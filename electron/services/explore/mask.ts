@@ -3,7 +3,7 @@ import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { stream } from '../../data/random.ts';
 
-/** Of the masks that a window draws again and again. */
+/** Seed of the masks that Explore draws: the same each time. */
 const SEED = 20220519;
 
 /** A mask of the run's generator, `[K]`: the same for the same draw. The i-th image of an image's company has the i-th. */
