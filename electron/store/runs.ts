@@ -1,7 +1,6 @@
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import type { Run, RunStatus } from '../../shared/run.ts';
-import { capital } from '../../shared/words.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
 import { fromJson } from './json.ts';
@@ -57,7 +56,7 @@ function settingsOf<T>(name: string, read: () => T): T {
     throw new AppError(
       'bad-file',
       `The settings of run "${name}" cannot be read.`,
-      `${capital((error as Error).message)}.`,
+      `${(error as Error).message}.`,
       '`conmim doctor` checks the database. A newer version of the program may have made this run: use that one.',
       { cause: error },
     );

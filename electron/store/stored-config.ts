@@ -18,7 +18,7 @@ export function storedConfig(text: string): RunConfig {
   const named = kept.method?.name;
   if (named !== undefined && !findMethod(named)) {
     const names = METHODS.map(({ name }) => name).join(', ');
-    throw new Error(`they are of the method "${named}", which this program does not have (${names})`);
+    throw new Error(`method.name: this program has no method "${named}" (it has ${names})`);
   }
   const read = schemaFor(kept).safeParse(kept);
   if (!read.success) throw new Error(issueIn(read.error));

@@ -154,7 +154,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     const through = new URL(serving.url);
     through.port = String(await tunnel.open());
     const other = await serving.window(browser);
-    await other.page.goto(through.href);
+    await serving.enter(other.page, through.href);
     const id = stored((store) => store.runs.get('first').id);
     await other.page.goto(`${through.origin}/#/runs/${id}`);
     await other.page.getByText('running').first().waitFor();

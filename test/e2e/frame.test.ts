@@ -120,7 +120,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
     const through = new URL(serving.url);
     through.port = String(port);
     const { page, context, faults } = await serving.window(browser);
-    await page.goto(through.href);
+    await serving.enter(page, through.href);
     await page.getByRole('heading', { level: 1 }).first().waitFor();
     tunnel.cut();
     await page.getByText('The connection is lost.').waitFor();

@@ -95,9 +95,12 @@ export class Serving {
     return { page, context, faults };
   }
 
-  /** Opens the program's own address, and waits until the token is kept: until then another address would meet the form for it. */
-  async enter(page: Page): Promise<void> {
-    await page.goto(this.url);
+  /**
+   * Opens the program's own address, or one that leads to it, and waits until the token is kept:
+   * until then another address would meet the form for it.
+   */
+  async enter(page: Page, address = this.url): Promise<void> {
+    await page.goto(address);
     await page.waitForFunction(() => localStorage.getItem('conmim-token') !== null);
   }
 }

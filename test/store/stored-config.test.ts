@@ -21,9 +21,9 @@ test('what an older program did not know has its default; it names no method, an
 
 test('a method that is not here, a section of another, and an impossible value are said with the run’s name', () => {
   for (const [changes, why] of [
-    [{ method: { name: 'later' } }, /^They are of the method "later", which this program does not have/],
+    [{ method: { name: 'later' } }, /^method\.name: this program has no method "later" \(it has conmim, mae\)/],
     [{ decoder: { depth: 2 } }, /Unrecognized key: "decoder"/],
-    [{ train: { batch_size: 1 } }, /train\.batch_size/],
+    [{ train: { batch_size: 1 } }, /^train\.batch_size: /],
   ] as const) {
     const { store, id } = runWith('config', JSON.stringify({ ...CONFIG, ...changes }));
     const error = refusal(() => store.runs.get(id));
