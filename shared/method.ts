@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
+import type { AugmentConfig, ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
 import type { Metric } from './run.ts';
@@ -110,6 +110,11 @@ export interface ViewSpec {
   side: number;
   /** Crop and flip are drawn under this purpose: views of one geometry show the same place. */
   geometry: string;
+  /**
+   * What is drawn otherwise for this view than the run's `augment` has it: another crop, a blur that is always there. Crop
+   * and flip are those of the first view of a geometry.
+   */
+  augment?: Partial<Omit<AugmentConfig, 'interpolation' | 'solarize_threshold' | 'mean' | 'std'>>;
   /** Colours drawn under its own name, none, or the very pixels of another view. */
   colours: 'strong' | 'weak' | { same: string };
   /** Whether the mask hides patches of it. */

@@ -83,14 +83,15 @@ export function drawViews(
   random: (purpose: string) => Random,
 ): ViewDraw[] {
   const places = new Map<string, Pick<ViewDraw, 'flip' | 'crop'>>();
-  return specs.map(({ name, side, geometry, colours }) => {
+  return specs.map(({ name, side, geometry, colours, augment: own }) => {
+    const settings = { ...augment, ...own };
     let place = places.get(geometry);
     if (!place) {
       const draw = random(geometry);
-      place = { flip: draw.next() < augment.flip, crop: drawCrop(width, height, augment, draw) };
+      place = { flip: draw.next() < settings.flip, crop: drawCrop(width, height, settings, draw) };
       places.set(geometry, place);
     }
-    const drawn = colours === 'weak' ? null : colours === 'strong' ? drawStrong(augment, random(name)) : colours;
+    const drawn = colours === 'weak' ? null : colours === 'strong' ? drawStrong(settings, random(name)) : colours;
     return { name, side, geometry, ...place, colours: drawn };
   });
 }

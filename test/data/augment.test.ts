@@ -109,6 +109,28 @@ describe('views', () => {
     const { student, teacher } = draw({ augment: always, views: { teacher: 'weak' } });
     expect(teacher).toEqual(student);
   });
+  test('a view has its own crop and colours where its method says so; the others keep theirs', () => {
+    const { augment } = runConfigSchema.parse({});
+    const one = { title: '', side: 32, colours: 'strong', isMasked: false } as const;
+    const first = { ...one, name: 'first', geometry: 'first geometry' };
+    const second = { ...one, name: 'second', geometry: 'second geometry' };
+    const small = { crop_scale: [0.05, 0.14] as [number, number], blur: 1, solarize: 0, jitter: 0 };
+    const draws = (own: object, i: number) =>
+      drawViews(500, 375, augment, [first, { ...second, ...own }], (p) => stream(0, 0, i, p));
+    const n = 200;
+    const own = Array.from({ length: n }, (_, i) => draws({ augment: small }, i));
+    const share = ({ crop }: (typeof own)[0][0]) => (crop.width * crop.height) / (500 * 375);
+    for (const [i, [a, b]] of own.entries()) {
+      expect(a).toEqual(draws({}, i)[0]);
+      expect(a!.crop).not.toEqual(b!.crop); // each geometry has a place of its own
+      expect(share(b!)).toBeGreaterThan(0.045);
+      expect(share(b!)).toBeLessThan(0.145);
+      expect(b!.colours).toMatchObject({ jitter: [], solarize: false });
+      expect((b!.colours as StrongDraw).blur).not.toBeNull();
+    }
+    expect(own.filter(([a]) => share(a!) > 0.2).length).toBeGreaterThan(n / 2);
+    expect(own.filter(([a]) => (a!.colours as StrongDraw).blur !== null).length).toBeLessThan(n / 4);
+  });
   test('a draw depends on nothing but its key', () => {
     expect(draw({}).draws).toEqual(draw({}).draws);
     expect(draw({}, 1).draws).not.toEqual(draw({}, 0).draws);
