@@ -6,7 +6,7 @@ import { average } from './kernels/update.ts';
 import { Network, type NetworkSpec } from './network.ts';
 import { clipEach, clipFactor, gradientNorm } from './optimizers/clip.ts';
 import { makeOptimizer, type OptimizerSettings } from './optimizers/index.ts';
-import { type Optimizer, trained } from './optimizers/optimizer.ts';
+import { type Optimizer, type RateOf, trained } from './optimizers/optimizer.ts';
 import type { Rates } from './schedule.ts';
 import { differentiate, type Value } from './tape.ts';
 import { Gradients, type Weights } from './weights.ts';
@@ -31,6 +31,8 @@ export interface Method<Config, Batch> {
   teacher(config: Config): NetworkSpec | null;
   /** Whether the teacher follows the student as it was before an update, and so before the step (MoCo), or as it is after. */
   followsBefore?: boolean;
+  /** By what each parameter's learning rate is multiplied (layer-wise decay); by default 1. */
+  rate?(config: Config): RateOf;
   /** The paper's page: from a micro-batch to its loss, a scalar. */
   step(
     networks: Networks,
@@ -124,7 +126,7 @@ export class Trainer<Config extends TrainerConfig, Batch> {
     this.#student = new Network(method.student(config), student, options);
     const spec = method.teacher(config);
     this.#teacher = spec && new Network(spec, teacher === student ? this.#student : teacher, options);
-    this.#optimizer = makeOptimizer(config.optimizer, this.#student.weights.specs);
+    this.#optimizer = makeOptimizer(config.optimizer, this.#student.weights.specs, method.rate?.(config));
   }
 
   /** One optimizer step over one or more micro-batches, whose gradients are averaged. */

@@ -18,7 +18,11 @@ const SPECS: ParameterSpec[] = ['long', 'short'].map((name, i) => ({
 }));
 const GRADIENTS: Record<string, number[]> = { long: [30, 40], short: [0.3, 0.4] };
 const spec = { model: {} as never, parameters: SPECS, buffers: [] };
-const method = (followsBefore: boolean): Method<TrainerConfig, null> => ({
+const method = (
+  followsBefore: boolean,
+  more: Partial<Method<TrainerConfig, null>> = {},
+): Method<TrainerConfig, null> => ({
+  ...more,
   student: () => spec,
   teacher: () => spec,
   followsBefore,
@@ -40,11 +44,15 @@ const state = new Map(
 const RATES = { lr: 1, weight_decay: 0, momentum: 0.9 };
 
 /** After one step of plain descent. */
-function step(followsBefore: boolean, clip: { clip_grad: number | null; clip_each?: boolean }) {
+function step(
+  followsBefore: boolean,
+  clip: { clip_grad: number | null; clip_each?: boolean },
+  more: Partial<Method<TrainerConfig, null>> = {},
+) {
   const before = tf.memory().numTensors;
   const config: TrainerConfig = { optimizer: { name: 'sgd', momentum: 0, ...clip } };
   const trainer = new Trainer(
-    method(followsBefore),
+    method(followsBefore, more),
     config,
     state,
     new Map([...state].map(([name, { shape }]) => [name, { shape, data: new Float32Array(2) }])),
@@ -74,4 +82,10 @@ test('gradients are clipped by the length of all of them, or each by its own', (
   expect(each.grad_norm).toBeCloseTo(Math.hypot(50, 0.5), 4);
   expect(each.student('long')).toEqual([-2, -3]);
   expect(each.student('short')).toEqual([1.7, 1.6]);
+});
+
+test('a method says by what each parameter’s learning rate is multiplied', () => {
+  const { student } = step(false, { clip_grad: null }, { rate: () => (name) => (name === 'long' ? 0.1 : 1) });
+  expect(student('long')).toEqual([1 - 3, 1 - 4]);
+  expect(student('short')).toEqual([1.7, 1.6]);
 });

@@ -3,7 +3,7 @@ import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import { adamW } from '../kernels/update.ts';
 import type { ParameterSpec } from '../specs.ts';
 import type { Gradients, Weights } from '../weights.ts';
-import { type Optimizer, Slots, trained } from './optimizer.ts';
+import { type Optimizer, type RateOf, Slots, trained } from './optimizer.ts';
 
 export interface AdamWSettings {
   betas: readonly [number, number];
@@ -15,19 +15,14 @@ export class AdamW implements Optimizer {
   count = 0;
   readonly #specs: readonly ParameterSpec[];
   readonly #settings: AdamWSettings;
-  readonly #rateScale: (name: string) => number;
+  readonly #rate: RateOf;
   readonly #m: Slots;
   readonly #v: Slots;
 
-  /** @param rateScale factor of a parameter's learning rate */
-  constructor(
-    { betas, eps }: AdamWSettings,
-    specs: readonly ParameterSpec[],
-    rateScale: (name: string) => number = () => 1,
-  ) {
+  constructor({ betas, eps }: AdamWSettings, specs: readonly ParameterSpec[], rate: RateOf = () => 1) {
     this.#specs = trained(specs);
     this.#settings = { betas, eps };
-    this.#rateScale = rateScale;
+    this.#rate = rate;
     this.#m = new Slots(this.#specs);
     this.#v = new Slots(this.#specs);
   }
@@ -38,7 +33,7 @@ export class AdamW implements Optimizer {
     const [b1, b2] = betas;
     const due = this.#specs.filter(({ frozenFor = 0 }) => this.count > frozenFor);
     const updates = due.map(({ name, shape, decay, frozenFor = 0 }) => {
-      const rate = lr * this.#rateScale(name);
+      const rate = lr * this.#rate(name);
       // Of this parameter: the moments of one that was frozen begin when it is trained.
       const count = this.count - frozenFor;
       const numbers = {

@@ -1,7 +1,7 @@
 import type { ParameterSpec } from '../specs.ts';
 import { AdamW, type AdamWSettings } from './adamw.ts';
 import { LARS, type LARSSettings } from './lars.ts';
-import type { Optimizer } from './optimizer.ts';
+import type { Optimizer, RateOf } from './optimizer.ts';
 import { SGD, type SGDSettings } from './sgd.ts';
 
 /** Which optimizer, and its settings; AdamW where none is named. */
@@ -10,14 +10,14 @@ export type OptimizerSettings =
   | ({ name: 'sgd' } & SGDSettings)
   | ({ name: 'lars' } & LARSSettings);
 
-/** The optimizer of a configuration, on these parameters. */
-export function makeOptimizer(settings: OptimizerSettings, specs: readonly ParameterSpec[]): Optimizer {
+/** The optimizer of a configuration, on these parameters. @param rate by default 1 for each */
+export function makeOptimizer(settings: OptimizerSettings, specs: readonly ParameterSpec[], rate?: RateOf): Optimizer {
   switch (settings.name) {
     case 'sgd':
-      return new SGD(settings, specs);
+      return new SGD(settings, specs, rate);
     case 'lars':
-      return new LARS(settings, specs);
+      return new LARS(settings, specs, rate);
     default:
-      return new AdamW(settings, specs);
+      return new AdamW(settings, specs, rate);
   }
 }

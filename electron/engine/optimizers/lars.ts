@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ParameterSpec } from '../specs.ts';
 import { type MomentumInputs, MomentumOptimizer } from './momentum.ts';
+import type { RateOf } from './optimizer.ts';
 
 export interface LARSSettings {
   momentum: number;
@@ -17,8 +18,8 @@ export interface LARSSettings {
 export class LARS extends MomentumOptimizer {
   readonly #settings: LARSSettings;
 
-  constructor({ momentum, trust }: LARSSettings, specs: readonly ParameterSpec[]) {
-    super(specs);
+  constructor({ momentum, trust }: LARSSettings, specs: readonly ParameterSpec[], rate?: RateOf) {
+    super(specs, rate);
     this.#settings = { momentum, trust };
   }
 

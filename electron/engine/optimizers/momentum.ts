@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { TensorSequence, TensorSource } from '../../../shared/tensors.ts';
 import type { ParameterSpec } from '../specs.ts';
 import type { Gradients, Weights } from '../weights.ts';
-import { type Optimizer, Slots, trained } from './optimizer.ts';
+import { type Optimizer, type RateOf, Slots, trained } from './optimizer.ts';
 
 /** One parameter and what it is changed by. */
 export interface MomentumInputs {
@@ -19,10 +19,12 @@ export interface MomentumInputs {
 export abstract class MomentumOptimizer implements Optimizer {
   count = 0;
   readonly #specs: readonly ParameterSpec[];
+  readonly #rate: RateOf;
   readonly #velocity: Slots;
 
-  constructor(specs: readonly ParameterSpec[]) {
+  constructor(specs: readonly ParameterSpec[], rate: RateOf = () => 1) {
     this.#specs = trained(specs);
+    this.#rate = rate;
     this.#velocity = new Slots(this.#specs);
   }
 
@@ -37,7 +39,7 @@ export abstract class MomentumOptimizer implements Optimizer {
       const [p, velocity] = [weights.get(name), this.#velocity.get(name)];
       const [nextP, nextVelocity] = tf.tidy(() => {
         const g = tf.mul(gradients.tensors.get(name) ?? tf.zerosLike(p), clip);
-        const moved = this.move({ p, g, velocity, lr, decay: decay ? weightDecay : 0 }, spec);
+        const moved = this.move({ p, g, velocity, lr: lr * this.#rate(name), decay: decay ? weightDecay : 0 }, spec);
         return [tf.sub(p, moved.step), moved.velocity];
       }) as [tf.Tensor, tf.Tensor];
       tf.dispose([p, velocity]);

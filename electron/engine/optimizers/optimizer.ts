@@ -25,6 +25,9 @@ export interface Optimizer {
   dispose(): void;
 }
 
+/** By what a parameter's learning rate is multiplied. */
+export type RateOf = (name: string) => number;
+
 /** Parameters that some update changes. */
 export const trained = (specs: readonly ParameterSpec[]): readonly ParameterSpec[] =>
   specs.filter(({ frozenFor = 0 }) => Number.isFinite(frozenFor));

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { ParameterSpec } from '../specs.ts';
 import { type MomentumInputs, MomentumOptimizer } from './momentum.ts';
+import type { RateOf } from './optimizer.ts';
 
 export interface SGDSettings {
   momentum: number;
@@ -13,8 +14,8 @@ export interface SGDSettings {
 export class SGD extends MomentumOptimizer {
   readonly #momentum: number;
 
-  constructor({ momentum }: SGDSettings, specs: readonly ParameterSpec[]) {
-    super(specs);
+  constructor({ momentum }: SGDSettings, specs: readonly ParameterSpec[], rate?: RateOf) {
+    super(specs, rate);
     this.#momentum = momentum;
   }
 
