@@ -1,9 +1,8 @@
-import * as tf from '@tensorflow/tfjs-core';
 import type { ModelConfig } from '../../shared/config.ts';
 import type { FineTuneSettings } from '../../shared/finetune.ts';
 import type { Uniform } from '../../shared/random.ts';
 import type { StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
-import { type BlocksOptions, encode, ownTable, SHARED_TABLE } from './encoder.ts';
+import { type BlocksOptions, type DropPath, encode, ownTable, SHARED_TABLE } from './encoder.ts';
 import { hostTidy } from './host.ts';
 import { all } from './layers/embed.ts';
 import { linear } from './layers/linear.ts';
@@ -184,13 +183,13 @@ export class Classifier {
    * Stochastic depth (arXiv 1603.09382; `drop_path` of timm): a branch of a sample is left out with a probability that
    * rises with the block, and is scaled up where it stays. Each call draws anew: `[batch]`, or null for none.
    */
-  #dropPath(batch: number, random: Uniform): (block: number) => tf.Tensor1D | null {
+  #dropPath(batch: number, random: Uniform): DropPath {
     const { depth } = this.#model;
-    return (block) => {
-      const probability = depth > 1 ? (this.#settings.drop_path * block) / (depth - 1) : 0;
+    return Array.from({ length: 2 * depth }, (_, branch) => {
+      const probability = depth > 1 ? (this.#settings.drop_path * Math.floor(branch / 2)) / (depth - 1) : 0;
       if (probability === 0) return null;
       const kept = 1 - probability;
-      return tf.tensor1d(Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0)));
-    };
+      return Float32Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0));
+    });
   }
 }

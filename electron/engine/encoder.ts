@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import { type BlockShape, block, type Witness } from './layers/block.ts';
 import { embed, type Seen } from './layers/embed.ts';
 import { layerNorm } from './layers/norm.ts';
@@ -11,13 +11,18 @@ export const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
 /** The table of a block that has one of its own. */
 export const ownTable = (prefix: string, i: number) => `${prefix}${i}.attn.relative_position_bias_table`;
 
+/**
+ * Stochastic depth (arXiv 1603.09382): by what each image's residual branch is multiplied, `[batch]`, null for 1. The
+ * attention branch of the first block, its MLP's, those of the second, and so on.
+ */
+export type DropPath = readonly (Float32Array | null)[];
+
 export interface BlocksOptions {
   /** Blocks that are run. */
   until?: number;
   /** Is shown the attention of every block that is run. */
   witness?: Witness;
-  /** Asked twice for each block for the factors of its residual branches, `[batch]`, which it gives away; null for 1. */
-  dropPath?: (block: number) => tf.Tensor1D | null;
+  dropPath?: DropPath | undefined;
 }
 
 /** The blocks of a transformer, one after the other. `x` is not read again where nothing is recorded. */
@@ -27,7 +32,7 @@ export function blocks(network: Network, shape: BlockShape, input: Tokens, optio
   let x = input;
   for (let i = 0; i < until; i++) {
     const own = positionBias(network, ownTable(shape.prefix, i), input.n);
-    const factors = [dropPath?.(i) ?? null, dropPath?.(i) ?? null] as const;
+    const factors = [factorsOf(dropPath?.[2 * i]), factorsOf(dropPath?.[2 * i + 1])] as const;
     const y = block(network, shape, i, x, { bias: own ?? shared, factors, witness });
     release(x);
     if (own) release(own);
@@ -36,6 +41,8 @@ export function blocks(network: Network, shape: BlockShape, input: Tokens, optio
   if (shared) release(shared);
   return x;
 }
+
+const factorsOf = (factors: Float32Array | null = null) => factors && tf.tensor1d(factors);
 
 /**
  * The encoder: tokens, blocks, last LayerNorm (`VisionTransformerForMaskedImageModeling.forward_features`). A classifier
