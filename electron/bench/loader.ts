@@ -33,9 +33,9 @@ export interface LoaderBench {
 
 const WIDTH = 500;
 const HEIGHT = 375;
-/** What a photograph of ImageNet of that size has, bytes. */
+/** Bytes of a photograph of ImageNet of that size. */
 const FILE_BYTES = 43_000;
-/** Cells across, and strength, of each layer of a made-up picture: large forms, and less and less of what is finer. */
+/** Layers of noise of a made-up picture: cells across, and strength. The finer a layer, the weaker. */
 const LAYERS = [
   [4, 0.5],
   [16, 0.25],
@@ -86,7 +86,7 @@ export interface LoaderBenchOptions {
   /** Where the JPEGs are made. */
   folder: string;
   files: number;
-  /** So many are timed, after as many as there are files to warm up. */
+  /** Images that are timed, after one pass over the files to warm up. */
   images: number;
   /** Side of a view, pixels: a multiple of 32. */
   side: number;

@@ -28,14 +28,14 @@ export interface MemoryBench {
   steps: number;
   batch: number;
   samples: MemorySample[];
-  /** From the sample after the first quarter, when all has settled, to the last. */
+  /** Growth from the sample after the first quarter, when everything has settled, to the last. */
   growth: { steps: number; tensors: number; arrays: number; tensor_bytes: number; heap: number; resident: number };
 }
 
 export interface MemoryOptions {
   dataset: string;
   config: RunConfig;
-  /** A sample after so many steps each. */
+  /** Steps from one sample to the next. */
   every: number;
   signal?: AbortSignal;
   onProgress?: (done: number, total: number) => void;

@@ -13,7 +13,7 @@ export interface MethodBenchOptions extends EngineOptions {
   steps: number;
   /** Settings of both kinds of step, KEY=VALUE. */
   set: readonly string[];
-  /** Settings over them, of the steps that the method's own are held against. */
+  /** Further settings of the steps to compare with. */
   against: readonly string[];
 }
 
@@ -34,8 +34,8 @@ export interface StepTime {
 }
 
 /**
- * Times whole training steps of a method in turn with steps of other settings, on noise, so that what the machine does beside
- * touches both. Needs a backend to be set.
+ * Times whole training steps of a method in turn with steps of other settings, on noise, so that other load of the machine
+ * slows both. Needs a backend to be set.
  * @returns of the other settings first, then of the method's own
  * @throws AppError bad-input
  */

@@ -97,7 +97,7 @@ export function measureSizes(
     return sizes.map((batch) => {
       const times = Array.from({ length: steps + 1 }, () => {
         const input = noise(config, batch);
-        collectGarbage(); // what was handed over before is not the next step's
+        collectGarbage(); // arrays of the size before would count for this one
         const began = performance.now();
         engine.step([input], RATES);
         return (performance.now() - began) / 1000;

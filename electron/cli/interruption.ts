@@ -4,7 +4,7 @@ import type { Output } from './output.ts';
 
 /** What asks a command to end: Ctrl-C, `docker stop` and the like, a terminal that closes. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** A command that has not ended so long after it was asked, ms, is ended: what it has stored is whole at any moment. */
+/** A command that still runs so long after the signal, ms, is ended by force: what it has stored is whole at any moment. */
 const GRACE = 3000;
 /** The same Ctrl-C may come by several ways; a person who means it twice takes longer, ms. */
 const SAME = 300;

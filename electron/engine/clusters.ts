@@ -22,17 +22,17 @@ export interface KMeansOptions {
   lists: number;
   width: number;
   iterations: number;
-  /** Random numbers of a turn (0: of the beginning), uniform in [0, 1): each turn has its own, so one can begin there. */
+  /** Uniform numbers in [0, 1) for a turn (0: for the start). Each turn has its own, so a resumed one draws the same. */
   randomOf: (turn: number) => () => number;
-  /** Goes on from what `onTurn` was told. */
+  /** Where to go on: what `onTurn` was given. */
   from?: { turn: number; centres: Float32Array } | null;
-  /** Asked before each turn, with how many are done and what they gave; it may throw to end them. */
+  /** Called before each turn with the turns that are done and their centres; what it throws ends the work. */
   onTurn?: ((turn: number, centres: Float32Array) => void | Promise<void>) | undefined;
 }
 
 /**
- * Spherical k-means (Dhillon and Modha, 2001): centres of unit length, similarity by cosine. A centre that nobody is
- * nearest to is moved to a random row.
+ * Spherical k-means (Dhillon and Modha, 2001): centres of unit length, similarity by cosine. A centre that is
+ * nearest to no row is moved to a random one.
  * @param rows `[n, width]`, each of unit length, n >= lists @returns `[lists, width]`
  */
 export async function kMeans(

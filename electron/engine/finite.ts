@@ -3,8 +3,8 @@ import { AppError } from '../../shared/errors.ts';
 import { hostCopy } from './host.ts';
 
 /**
- * Refuses numbers that are none. Every comparison with NaN is false, so a rank of it is the best there is and a class of
- * it is nobody's: a figure made of it would look like one.
+ * Refuses NaN and infinity. Every comparison with NaN is false, so it would rank first and belong to no class: a figure made
+ * of it would look sound.
  * @param what they are, at the start of a sentence, in the plural
  * @throws AppError diverged
  */
@@ -15,7 +15,7 @@ export function requireFinite(values: Float32Array, what: string): Float32Array 
 
 /** The same of a tensor, which stays where it is. */
 export function requireFiniteTensor<T extends tf.Tensor>(x: T, what: string): T {
-  requireFinite(hostCopy(x), what); // on the host, for shaders may take it that no number is NaN
+  requireFinite(hostCopy(x), what); // on the host: shaders may assume that no number is NaN
   return x;
 }
 

@@ -68,7 +68,7 @@ export class FrozenNetwork {
 
   /**
    * Attention of every block, as `witness` sees it: `[batch, heads, 1 + K, 1 + K]`, query by key, CLS first. The
-   * tensors are this method's: what is wanted of them is copied while they are shown.
+   * tensors live only during each call of `witness`: copy what you need.
    */
   attention(images: Float32Array, witness: Witness): void {
     tf.tidy(() => {

@@ -65,8 +65,8 @@ export class Weights {
   }
 
   /**
-   * Puts a tensor in the place of another, which the caller has taken; or tells that one was written to. A matrix that
-   * lies where its tensor does is then what it should be.
+   * Puts a tensor in the place of another, which the caller has disposed of; or says that one was written into. A matrix
+   * that shares its tensor's memory is then up to date.
    */
   replace(name: string, tensor: tf.Tensor): void {
     const matrix = this.#matrices.get(name);
@@ -86,7 +86,7 @@ export class Weights {
   }
 }
 
-/** Gradients by the names of the parameters; what is added is taken. */
+/** Gradients by the names of the parameters. It owns what is added. */
 export class Gradients {
   readonly tensors = new Map<string, tf.Tensor>();
   /** What they are multiplied by beside what they should be: the scale of the loss, the number of micro-batches. */

@@ -2,7 +2,7 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What a window must do something with is good for so long, ms. */
+/** A challenge or ticket is good for so long, ms. */
 const GOOD_FOR = 60_000;
 
 const newToken = () => randomBytes(24).toString('base64url');
@@ -37,15 +37,15 @@ export function storedToken(home: string, renew = false): string {
 }
 
 /**
- * Who is let in. A window proves that it knows the token without sending it: whoever later listens on the same port, or
- * on another one that gets the same cookies, learns nothing that lets them in. What a window is given then is for this
- * one address of a browser, which keeps it from all others.
+ * Who is let in. A window proves that it knows the token without sending it, so a program that later listens on the same
+ * port learns nothing that lets it in. What the window gets in return is stored for this one address; the browser keeps it
+ * from all others.
  */
 export class Access {
   readonly #token: string;
-  /** Signs what this program gave out, so that nothing must be remembered of strangers. */
+  /** Key that signs challenges and tickets: nothing has to be stored for those who only ask. */
   readonly #own = randomBytes(32);
-  /** What was used up, until it would be too old anyway. */
+  /** Challenges and tickets that were used, until they expire. */
   readonly #used = new Map<string, number>();
   /** Part of the addresses of pictures, which a page can give no header: only windows that were let in know it. */
   readonly mediaKey: string;
@@ -55,7 +55,7 @@ export class Access {
     this.mediaKey = createHmac('sha256', token).update('media').digest('base64url').slice(0, 32);
   }
 
-  /** What a window must sign. */
+  /** A text that a window must sign. */
   challenge(): string {
     return this.#give('challenge');
   }

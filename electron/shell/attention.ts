@@ -11,7 +11,7 @@ const ENDED = {
   paused: 'is paused',
   stopped: 'is stopped',
 } as const;
-/** What nobody asked for, or has waited for. */
+/** Ends that a notification tells: those that nobody asked for, and the one that was waited for. */
 const TOLD = new Set<string>(['finished', 'failed', 'interrupted']);
 
 /**

@@ -19,15 +19,15 @@ export interface LabelledSplit {
   test: readonly LabelledImage[];
   /** Of the training images, in the order of a classifier's outputs. */
   classes: string[];
-  /** What a person should know of it: images that are left out, classes that look like none. */
+  /** What a person should know of it: images that are left out, folders that hardly are classes. */
   notices: string[];
   /** Contents that are a test because their class had no other. */
   lone: string[];
 }
 
 /**
- * How a fifth of each class is chosen. A training that was begun keeps the contents that were a test then (`lone`); one
- * of an older program took those whose hashes were lowest (`rank`), and goes on so.
+ * How a fifth of each class is chosen. A run that was begun keeps the contents that were its test (`lone`); a run of an older
+ * program took those with the lowest hashes (`rank`), and goes on with them.
  */
 export type SplitRule = 'threshold' | 'rank' | { lone: readonly string[] };
 
@@ -102,8 +102,8 @@ function requireClasses({ labels: from }: Dataset, labels: readonly string[]): v
 
 /**
  * About a fifth of each class, by a threshold on a hash of the content: an image that was trained on does not become a
- * test when others are added, as the lowest fifth by rank would. A class with no image below the threshold gives its
- * lowest, which stays true to that; one with no image above it cannot be trained, and is left out.
+ * test when others are added, as the lowest fifth by rank would. Of a class with no image below the threshold
+ * the lowest is the test; a class with no image above it cannot be trained, and is left out.
  */
 function fixedFifth(all: readonly LabelledImage[], labels: readonly string[], rule: SplitRule): LabelledSplit {
   const split = {
@@ -201,7 +201,7 @@ function besides(train: readonly LabelledImage[], classes: string[], dataset: Da
   return { train, test, classes, notices, lone: [] };
 }
 
-/** Files of one content in folders of several classes: the first by path counts, and the others are no images of their own. */
+/** Files of one content in folders of several classes: the first by path counts, the others are left out. */
 function conflictNotices(store: Store, id: number): string[] {
   const conflicts = store.images.labelConflicts(id);
   const [first] = conflicts;
@@ -240,7 +240,7 @@ export const classIndices = (images: readonly LabelledImage[], classes: readonly
   return Int32Array.from(images, ({ label }) => places.get(label)!);
 };
 
-/** What always saying the most frequent class of the test gives. */
+/** The accuracy of always answering the most frequent class of the test. */
 export function chanceOf(images: readonly LabelledImage[]): number {
   const counts = Map.groupBy(images, ({ label }) => label);
   return Math.max(...[...counts.values()].map((same) => same.length)) / images.length;

@@ -21,7 +21,7 @@ interface CheckpointState {
   content?: string;
   /** The same over row numbers and paths, which is all that an older program wrote: contents may be others all the same. */
   data?: string;
-  /** What draws for an image are keyed by; an older program's were by the number of its row. */
+  /** What an image's random draws are keyed by; an older program used the number of its row. */
   draws?: 'content';
   /** How far it is in its images. */
   position: Position;
@@ -62,18 +62,18 @@ export abstract class TrainingLoop {
   readonly #events: TrainingEvents;
   readonly #data: RunData;
   readonly #fingerprint: string;
-  /** Images that were replaced in the steps of this process, and of how many of them a person was told. */
+  /** Images that were replaced in this process's steps, and how many of them were told. */
   #replaced = { times: 0, told: 0 };
   #step: number;
   /** Before the last step, and after it. */
   #positions: [Position, Position];
   #pending: Metric[] = [];
   #lossSinceCheckpoint = { sum: 0, count: 0 };
-  /** By a clock that nobody sets, ms. */
+  /** By a clock that cannot be set, ms. */
   #savedAt = performance.now();
   #flushedAt = performance.now();
 
-  /** @param data is closed at the end of `train`; where it is never come to, by whoever made it */
+  /** @param data closed at the end of `train`; if `train` is never called, the caller closes it */
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     this.run = run;
     this.store = store;
@@ -113,13 +113,13 @@ export abstract class TrainingLoop {
     return data === hashOf(byRow, ({ id, path }) => `${id}\0${path}`);
   }
 
-  /** Kept with the run, and told to who watches it. One of the same key takes the place of the one before. */
+  /** Keeps a notice with the run, and tells it to those who watch. It replaces an earlier one of the same key. */
   protected tell(text: string, key = text): void {
     this.store.notices.add(this.run.id, { key, step: this.#step, text });
     this.#events.onNotice(text);
   }
 
-  /** Of images that could not be read: kept as it grows, told when it begins. */
+  /** Notice of images that could not be read: told when the first is met, and kept up to date. */
   #tellReplaced(): void {
     const { times, told } = this.#replaced;
     if (times === told) return;
@@ -235,7 +235,7 @@ export abstract class TrainingLoop {
     return isDue || (every_minutes !== null && performance.now() - this.#savedAt > every_minutes * 60_000);
   }
 
-  /** Whether so many epochs, or another so many, have ended with the last step. */
+  /** Whether another `epochs` epochs have ended with the last step. */
   protected hasEnded(epochs: number): boolean {
     const [before, after] = this.#positions.map(({ epoch }) => Math.floor(epoch / epochs));
     return after! > before!;
@@ -244,7 +244,7 @@ export abstract class TrainingLoop {
   /** Writes everything that a resumption needs, with the metrics until now, in one transaction. */
   save(): void {
     this.#tellReplaced();
-    collectGarbage(); // the largest tensor, which is read and copied on its way into the file, takes the room of what a step freed
+    collectGarbage(); // saving copies the largest tensor: it then fits into what the step freed
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
     const position = this.#positions[1];

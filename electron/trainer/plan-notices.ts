@@ -8,7 +8,7 @@ export const maskedPatches = (config: RunConfig): number =>
   drawMask(config, stream(0, 0, 0, 'plan'))?.reduce((sum, m) => sum + m, 0) ?? 0;
 
 /**
- * What follows from settings otherwise than they say, each with the setting that would change it.
+ * What a run does otherwise than its settings say, each with the setting that would change it.
  * @param run its steps in all and of an epoch, and how many images it trains on
  * @param isPretraining whether it trains as its method does
  */

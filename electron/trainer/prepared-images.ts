@@ -11,8 +11,8 @@ export interface PreparedImages {
 }
 
 /**
- * Where those of a run's images lie that were prepared at a size, and are as they were then. What is not there is decoded
- * and downsized by the loader, to the same pixels.
+ * Where a run's prepared images lie, those that have not changed since. The loader decodes and downsizes the others, to the
+ * same pixels.
  */
 export function preparedImages(
   store: Store,

@@ -1,11 +1,11 @@
 import { relative } from 'node:path';
 import type { Failure } from '../data/loader.ts';
 
-/** So many files are named. */
+/** Files that are named at most. */
 const NAMED = 3;
 
 /**
- * What is said of images that could not be read, and in whose place others were trained on.
+ * Words for images that could not be read, and were replaced by others in training.
  * @param times how often that was so, in steps that were trained
  * @param of images of the run
  * @param roots folders that hold them

@@ -31,7 +31,7 @@ export class RunData {
   readonly roots: readonly string[];
   readonly #loader: Loader;
   #first: Promise<Batch> | null;
-  /** Damaged images of which it is told. */
+  /** Damaged images at which the next notice is due. */
   #tellAt = 1;
   readonly #prepare: string;
 
@@ -60,7 +60,7 @@ export class RunData {
       start: this.start,
     });
     this.#first = this.#loader.next();
-    this.#first.then(span('first batch'), () => {}); // a failure is said by the `next` that comes to it
+    this.#first.then(span('first batch'), () => {}); // a failure is thrown by the `next` that awaits this batch
   }
 
   /** The next micro-batch, with how long this call waited for it. @throws AppError as `Loader.next` does */
@@ -73,7 +73,7 @@ export class RunData {
     return { ...batch, waitMs: performance.now() - began };
   }
 
-  /** What a person should know since this was asked the last time; empty for nothing. */
+  /** What a person should know since the last call; empty for nothing. */
   news(): string {
     const damaged = this.#loader.damaged();
     if (damaged.size < this.#tellAt) return '';
@@ -97,7 +97,7 @@ export class RunData {
   }
 }
 
-/** After the last checkpoint; other images since then do not change how far it is. */
+/** Where the last checkpoint left off; images that were added or lost since do not change the share that is done. */
 function startOf(store: Store, { id, config }: Run, samples: number): Position {
   const latest = store.checkpoints.latest(id, { withOptimizer: true });
   if (!latest) return { epoch: 0, sample: 0, samples };

@@ -18,7 +18,7 @@ const explanations = new Explanations(store);
 const indexes = new PatchIndexes(store, networks);
 const features = new FeatureViews(store, networks);
 
-// One after the other: they share the backend, and the newest of a window is the only one that is still wanted.
+// One after the other: they share the backend, and of a window's questions only the newest still counts.
 answer<ExploreQuestions>(
   {
     lookup: (input) => explorer.lookup(input),

@@ -9,7 +9,7 @@ import { requireOutput } from '../files/outputs.ts';
 import { answer } from '../processes/answer.ts';
 import type { Content, Entries, Look, OutsideQuestions } from '../services/ground/outside.ts';
 
-/** The process behind `Outside`: whatever hangs, hangs here. */
+/** The process behind `Outside`: a look that hangs blocks this process, not the program. */
 
 const WEIGHTS = /\.(safetensors|pth|pt|bin)$/i;
 const MOST = 1000;

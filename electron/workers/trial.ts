@@ -8,8 +8,8 @@ import { loadBackend } from '../runtime/backend.ts';
 import type { TrialQuestions } from '../services/machine/backend-trial.ts';
 
 /**
- * A process that tries one backend: whole training steps of a small network on noise. After every part it says that it
- * goes on.
+ * A process that tries one backend: whole training steps of a small network on noise. It reports after every part, so that
+ * one that hangs is noticed.
  */
 const BATCH = 8;
 /** Seconds of timed steps, and how many they may be. */

@@ -44,7 +44,7 @@ export interface BatchNormGradients {
   affine: { dgamma: tf.Tensor; dbeta: tf.Tensor } | null;
 }
 
-/** Its gradients. `dy` is taken. @param x what was normalised @param stats as `batchNorm` gave them */
+/** Its gradients. Disposes of `dy`. @param x what was normalised @param stats as `batchNorm` gave them */
 export function batchNormGradient(
   dy: tf.Tensor2D,
   x: tf.Tensor2D,

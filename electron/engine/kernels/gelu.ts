@@ -28,7 +28,7 @@ export interface GeluGradients {
   y: tf.Tensor2D;
 }
 
-/** Its gradients. `dy` and `h` are taken; compiled, `dh` and `y` lie in their places. */
+/** Its gradients. Disposes of `dy` and `h`; compiled, `dh` and `y` reuse their memory. */
 export function geluGradient(dy: tf.Tensor2D, h: tf.Tensor2D, bias: tf.Tensor): GeluGradients {
   const storage = storageOf(h);
   if (!isCompiled(storage)) return geluGradientPlain(dy, h, bias);

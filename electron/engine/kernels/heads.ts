@@ -26,7 +26,7 @@ export function splitHeads(qkv: tf.Tensor2D, qBias: tf.Tensor, vBias: tf.Tensor,
   return { q: q!, k: k!, v: v! };
 }
 
-/** Gradients of `splitHeads`; all three are taken. */
+/** Gradients of `splitHeads`. Disposes of all three. */
 export function joinHeads({ q, k, v }: Heads): { dqkv: tf.Tensor2D; dqBias: tf.Tensor; dvBias: tf.Tensor } {
   const storage = storageOf(q);
   const [batch, heads, n, width] = q.shape;

@@ -36,7 +36,7 @@ export function layerNormPlain(
 }
 
 /**
- * Its gradients. `into` is taken, and what comes back in its place is `into` with the gradient of `x` added.
+ * Its gradients. Disposes of `into`, and returns it with the gradient of `x` added.
  * @param dy `[rows, dim]` @param stats as `layerNorm` gave them @param into `[rows, dim]`
  */
 export function layerNormGradient(

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { floats, storageOf, store } from './device.ts';
 
 /**
- * Softmax over the last axis of `logits + bias`. `logits` is taken.
+ * Softmax over the last axis of `logits + bias`. Disposes of `logits`.
  * @param logits `[batch, heads, n, n]` @param bias `[heads, n, n]` or null
  */
 export function softmax(logits: tf.Tensor4D, bias: tf.Tensor3D | null): tf.Tensor4D {
@@ -15,7 +15,7 @@ export function softmax(logits: tf.Tensor4D, bias: tf.Tensor3D | null): tf.Tenso
 }
 
 /**
- * Its gradients. `dp` is taken.
+ * Its gradients. Disposes of `dp`.
  * @param p what `softmax` gave @param wantBias whether the bias's gradient, `[heads, n, n]`, is wanted
  */
 export function softmaxGradient(

@@ -30,8 +30,8 @@ export interface Update extends Moments {
 
 /**
  * One update of AdamW (arXiv 1711.05101, algorithm 2; the arithmetic of `torch.optim.AdamW`) of parameters, all at once.
- * The tensors are taken, gradients apart, and what stands in their place comes back; compiled, they are written to where
- * they lie.
+ * Disposes of all tensors but the gradients, and returns what replaces them; compiled, it writes into them and returns the
+ * same.
  */
 export function adamW(updates: readonly Update[]): Moments[] {
   if (!isCompiled()) return updates.map(adamWPlain);
@@ -57,7 +57,7 @@ export function adamWPlain({ gradient, numbers: n, ...old }: Update): Moments {
   return next;
 }
 
-/** momentum * teacher + (1 - momentum) * student, of as many tensors each; `teachers` are taken. */
+/** momentum * teacher + (1 - momentum) * student, of as many tensors each. Disposes of `teachers`. */
 export function average(
   teachers: readonly tf.Tensor[],
   students: readonly tf.Tensor[],

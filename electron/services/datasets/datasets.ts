@@ -67,7 +67,7 @@ export async function rescan(store: Store, dataset: Dataset, options: ScanOption
   return updateImages(store, dataset, await find(dataset.folders, options), options);
 }
 
-/** Of so many images of a folder, spread over it, one must be where the folder is said to be now. */
+/** Images of a moved folder that are looked for in its new place, spread over it: one of them must be there. */
 const LOOKED_FOR = 50;
 
 /**
@@ -100,7 +100,7 @@ export function datasetFolderMissing(dataset: Pick<Dataset, 'folders'>): string 
   return dataset.folders.find((folder) => placeOf(folder) !== 'folder') ?? null;
 }
 
-/** What a path leads to; where nobody may look, or the path can be none, what the system says of it. */
+/** What is at a path; where it cannot be looked at, the system's error. */
 function placeOf(path: string): 'folder' | 'file' | 'none' | NodeJS.ErrnoException {
   try {
     const stat = statSync(onDisk(path), { throwIfNoEntry: false });
@@ -110,7 +110,7 @@ function placeOf(path: string): 'folder' | 'file' | 'none' | NodeJS.ErrnoExcepti
   }
 }
 
-/** What is wrong with the first of a dataset's folders with which something is. */
+/** The first fault among a dataset's folders. */
 export async function folderTrouble(
   outside: Outside,
   { folders }: Pick<Dataset, 'folders'>,

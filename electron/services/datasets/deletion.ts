@@ -38,7 +38,7 @@ export function datasetDeletion({ store, events, deletions }: Ground, id: number
 /** How what was prepared of a dataset is deleted. @throws AppError conflict while it is written */
 export function preparedDeletion({ store, events }: Omit<Ground, 'deletions'>, id: number): Deletion {
   const { dataset_id, size } = store.prepared.get(id);
-  claimSet(store, id)(); // refused now, where it would be then
+  claimSet(store, id)(); // a refusal comes now, not when the deletion is carried out
   const name = `what was prepared of ${store.datasets.get(dataset_id).name} at ${size} pixels`;
   const act = () => {
     if (!store.prepared.list().some((one) => one.id === id)) return; // it went with its dataset

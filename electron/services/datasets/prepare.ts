@@ -25,11 +25,11 @@ import {
 const RESERVE = 500e6;
 /** Batches that `measurePrepare` has each thread decode. */
 const MEASURED = 4;
-/** Words for what was wrong with files are kept of so many. */
+/** Files whose fault is kept in words; further ones are only counted. */
 const KEPT_FAULTS = 20;
 
 export interface PrepareOptions extends PrepareAsked, WriterLimits {
-  /** Images of those that are prepared, and then of those that are moved to give back space. */
+  /** Images done, of all: first those that are prepared, then those that are moved to give back space. */
   onProgress?: ((done: number, total: number, phase: string) => void) | undefined;
   /** Ends it; what was prepared stays, and the next call goes on from there. */
   signal?: AbortSignal | undefined;
@@ -54,8 +54,8 @@ export function planPrepare(store: Store, { dataset, size }: Pick<PrepareOptions
 }
 
 /**
- * Images a second that this machine prepares, measured on some that lack, spread evenly; null where none do. Of few
- * images it is with the time in which threads start, as preparing them is.
+ * Images a second that this machine prepares, measured on some that are not prepared yet, spread evenly; null where all
+ * are. For few images it includes the time in which threads start, as preparing them does.
  */
 export async function measurePrepare(
   store: Store,
@@ -77,8 +77,8 @@ export async function measurePrepare(
 }
 
 /**
- * Keeps a dataset's images decoded and downsized in files of the home folder; those that are kept already are left, so
- * that one that was killed goes on after the last whole chunk.
+ * Keeps a dataset's images decoded and downsized in files of the home folder. Images that are kept already are skipped:
+ * after a kill, the next call goes on after the last whole chunk.
  * @throws AppError not-found, conflict (another process prepares it), bad-input (no room on the disk), data-vanished (its
  * folder is gone), bad-file (the disk cannot be written), canceled
  */

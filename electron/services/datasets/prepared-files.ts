@@ -22,8 +22,8 @@ export interface WriterLimits {
 
 /**
  * Puts pixels into the files of a set. A chunk is written and synced before its images are entered, so what the store
- * names is always whole; what a killed process wrote beyond is written over. A place that was ever entered is not: a run
- * may read it. Only who has claimed the set (`claimSet`) may write.
+ * names is always whole; what a killed process wrote beyond it is overwritten. A place that was once entered never is,
+ * because a run may read it. Only the process that has claimed the set (`claimSet`) may write.
  */
 export class PreparedWriter {
   readonly #store: Store;
@@ -103,7 +103,7 @@ export class PreparedWriter {
     }
   }
 
-  /** Writes what waits; cuts off what a killed process left behind the end. It may be gone on with. */
+  /** Writes what waits; cuts off what a killed process left behind the end. More may be appended afterwards. */
   async close(): Promise<void> {
     try {
       await this.flush();
@@ -118,8 +118,8 @@ export class PreparedWriter {
 const ownerOf = (id: number): SetOwner => ({ id, pid: process.pid });
 
 /**
- * Numbers of the files that are there, with the bytes of each, and those that the disk has for it: where a file was lost or
- * cut, the next one of its number begins with a hole.
+ * The set's files by number: the length of each, and the bytes that the disk holds for it. The two differ where a file was
+ * lost or cut, because the next one of its number begins with a hole.
  */
 function filesOf(store: Store, set: number): { file: number; bytes: number; onDisk: number }[] {
   return readdirSync(preparedFolder(store.path, set))
@@ -191,8 +191,8 @@ const tidyCanceled = (done: number, total: number) =>
   );
 
 /**
- * Forgets images of which the files are gone, or were cut: a run finds nothing there, and would decode them for ever.
- * Only who writes to the set may.
+ * Forgets images whose files are gone or cut: a run finds nothing there, and would decode them every time. Only the
+ * process that writes to the set may call it.
  */
 export function forgetLost(store: Store, set: number): void {
   const there = new Map(filesOf(store, set).map(({ file, bytes }) => [file, bytes]));
@@ -203,7 +203,7 @@ export function forgetLost(store: Store, set: number): void {
 }
 
 /**
- * Reads all that was prepared, and forgets images of which the pixels are not what was written.
+ * Reads all that was prepared, and forgets images whose pixels are not what was written.
  * @returns how many
  * @throws AppError canceled
  */
@@ -240,7 +240,7 @@ const CHECKED_AT_ONCE = 200;
 export function sweepPrepared(store: Store): void {
   const all = preparedFolder(store.path);
   if (!existsSync(all)) return;
-  const names = readdirSync(all); // before the sets: one that another process begins meanwhile has no folder here yet
+  const names = readdirSync(all); // read before the sets: a set that another process begins meanwhile is then not taken for a leftover
   const known = new Set(store.prepared.list().map(({ id }) => id));
   for (const name of names)
     if (!known.has(Number(name))) rmSync(preparedFolder(store.path, Number(name)), { recursive: true, force: true });
@@ -257,7 +257,7 @@ export function deletePrepared(store: Store, id: number): void {
   sweepPrepared(store);
 }
 
-/** Makes the caller the one that writes to a set. @returns ends that @throws AppError conflict, not-found */
+/** Makes the caller the only writer of a set. @returns gives that up @throws AppError conflict, not-found */
 export function claimSet(store: Store, id: number): () => void {
   const { pid } = store.prepared.get(id);
   const lock = store.prepared.claim(id, process.pid);

@@ -31,11 +31,11 @@ export interface ScanOptions extends ProbeLimits {
 type NewRow = Omit<ImageRow, 'id' | 'dataset_id'>;
 
 /**
- * The rules by which files are judged here. A higher number has the next import open files again that an older program may
- * have judged otherwise.
+ * Version of the rules by which files are judged here. Where it is higher than a row's, the next import opens that file
+ * again: an older program may have judged it otherwise.
  */
 const RULES = 1;
-/** What rules 1 judge otherwise than what was before them: bands of TIFFs, and why a file cannot be read. */
+/** What version 1 changed: bands of TIFFs, and why a file cannot be read. */
 const isJudgedAnew = ({ rules, format, reason, hash }: ImageRow) =>
   rules < RULES &&
   (format === 'tiff' ||

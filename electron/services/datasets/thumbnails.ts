@@ -11,7 +11,7 @@ import type { Outside } from '../ground/outside.ts';
 
 const THUMBNAIL_SIDE = 256;
 const PICTURE_SIDE = 2048;
-/** Folder of the thumbnails that are kept now. Those of before may show another content than they are kept under. */
+/** Folder of the thumbnails. Older ones, in another folder, may show other content than they are named after. */
 const KEPT = 'by-content';
 
 /** WebP. */
@@ -59,7 +59,7 @@ export class Thumbnails {
     return this.#turn(() => this.#made(this.#store.images.get(id), PICTURE_SIDE));
   }
 
-  /** The file may have become another since it was imported, or become one while it is read. */
+  /** The file may have changed since it was imported, or change while it is read. */
   async #made(image: ImageRow, side: number): Promise<Picture> {
     const dataset = this.#store.datasets.get(image.dataset_id);
     const root = dataset.folders[image.folder]!;
@@ -71,7 +71,7 @@ export class Thumbnails {
     return { body, hash: isSame ? image.hash : null };
   }
 
-  /** In a process of its own: one that takes all memory ends that, and not the window's. */
+  /** In a process of its own: an image that takes all memory ends that process, not the window's. */
   async #scaled(image: ImageRow, path: string, side: number): Promise<Uint8Array> {
     const shrinkTo = { width: Math.min(side, image.width), height: Math.min(side, image.height) };
     try {

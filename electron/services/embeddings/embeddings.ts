@@ -30,9 +30,9 @@ const CHUNK = 32;
 
 /**
  * Writes embeddings of a dataset's images, or of all their patches, to one file. Values are kept chunk by chunk in
- * `FILE.part` first, so that any number of them fits into memory, and an export that was cut short, by an abort or with
- * its process, goes on after the last whole chunk when it is asked for again; asked for something else under this name,
- * it begins anew. The file is there when it is complete, and is the same to the last byte.
+ * `FILE.part` first, so that any number of them fits into memory. An export that was cut short, by an abort or a crash,
+ * goes on after the last whole chunk when it is asked for again; where something else is asked for under this name, it
+ * begins anew. The file appears when it is complete, and is the same to the last byte.
  * @throws AppError as `requireOutput`; not-found; bad-input where no image can be read; conflict while another process
  *   writes this file; canceled
  */

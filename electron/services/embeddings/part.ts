@@ -19,7 +19,7 @@ import { type FileLock, lockFile } from '../../store/file-lock.ts';
 /** Images that were computed together. */
 export interface Chunk {
   images: number;
-  /** Those of them that could not be read, and have no values. */
+  /** Indices of those that could not be read, and have no values. */
   unreadable: { id: number; path: string; why: string }[];
 }
 
@@ -30,8 +30,9 @@ export const partFolder = (file: string): string => `${file}.part`;
 const FILES = { key: 'what.json', values: 'values.f32', done: 'done.jsonl', process: 'process', lock: 'lock' };
 
 /**
- * What an export has computed, in a folder beside its file: values as float32, a line for each chunk that is whole, and
- * what they are of. An export that was cut short goes on after the last whole chunk. One process at a time has it.
+ * What an export has computed, in a folder beside its file: values as float32, a line for each whole chunk, and a
+ * description of what was asked. An export that was cut short goes on after the last whole chunk. One process at a time
+ * has the folder.
  */
 export class EmbeddingPart {
   readonly folder: string;
@@ -42,7 +43,7 @@ export class EmbeddingPart {
   readonly #done: number;
 
   /**
-   * Takes up what is there where it is of the same, and begins anew where it is not.
+   * Goes on with what is there if the same was asked for; otherwise begins anew.
    * @param key says all that the values depend on
    * @param perImage values of an image
    * @throws AppError bad-input where the folder cannot be written; conflict while another process has it, or where a folder
@@ -109,7 +110,7 @@ export class EmbeddingPart {
     return join(this.folder, name);
   }
 
-  /** Lets go of it. What was computed stays; without a single chunk nothing does. */
+  /** Closes it. Whole chunks stay on the disk; without one the folder is removed. */
   close(): void {
     closeSync(this.#values);
     closeSync(this.#done);
@@ -128,7 +129,7 @@ export class EmbeddingPart {
     }
   }
 
-  /** Lets go of it, and removes it. */
+  /** Closes it, and removes the folder. */
   remove(): void {
     this.chunks.length = 0;
     this.close();
@@ -176,7 +177,7 @@ export class EmbeddingPart {
 const OWN =
   /^(what\.json|values\.f32|done\.jsonl|process|lock(-journal)?|file\.(parquet|npy|csv|index\.csv)|.+\.\d+\.part)$/;
 
-/** Files are removed from it in the end: none may be another's. */
+/** The folder is removed in the end, so it must hold nothing else. */
 function requireOwn(folder: string): void {
   const foreign = statSync(folder, { throwIfNoEntry: false })?.isDirectory()
     ? readdirSync(folder).find((name) => !OWN.test(name))
@@ -186,11 +187,11 @@ function requireOwn(folder: string): void {
   throw new AppError('conflict', `${folder} is there already.`, why, 'Choose another name for the embeddings.');
 }
 
-/** Of a chunk and its values: what a disk changed is computed again. */
+/** Checksum of a chunk and its values: what a disk changed is computed again. */
 const sumOf = ({ images, unreadable }: Chunk, values: Uint8Array): number =>
   crc32(JSON.stringify([images, unreadable]), crc32(values));
 
-/** Null where a line is none that was written here: a power cut left it. */
+/** Null for a line that was not written whole, as a power cut leaves it. */
 function chunkIn(line: string): (Chunk & { sum: number }) | null {
   try {
     const { images, unreadable, sum } = JSON.parse(line) as Chunk & { sum: number };

@@ -5,13 +5,13 @@ import type { EmbeddingFormat } from '../../../shared/contract/export.ts';
 import { csvLine } from '../../../shared/csv.ts';
 import { writeAll } from '../../files/files.ts';
 
-/** What a row is of. */
+/** The image, or patch of an image, that a row describes. */
 export interface RowOf {
   image: number;
   /** In its folder. */
   path: string;
   label: string | null;
-  /** Of a patch, from 1; null where a row is of a whole image. */
+  /** Number of the patch, from 1; null where the row describes a whole image. */
   row: number | null;
   column: number | null;
 }
@@ -22,7 +22,7 @@ export interface EmbeddingWriter {
   write(rows: readonly RowOf[], values: Float32Array): void;
   /** Completes the file. @returns files beside it, as `write` was given their paths */
   close(): string[];
-  /** Lets go of the file, which is not complete. */
+  /** Closes the file before it is complete. */
   abandon(): void;
 }
 

@@ -10,14 +10,14 @@ import type { TaskControl, Tasks } from '../ground/tasks.ts';
 import type { Deletions } from '../ground/undo.ts';
 import { queueEvaluation } from './evaluation.ts';
 
-/** One whose process ended without a word so often is not begun again: it may be what ends the program. */
+/** After so many crashes of its process an evaluation is not started again: it may be what kills the process. */
 const MOST_DEATHS = 3;
 
 interface Shown {
   state: 'waiting' | 'here' | 'elsewhere' | 'failed' | 'ended';
   /** When it is begun, by which process. */
   turn: PromiseWithResolvers<'here' | 'elsewhere'>;
-  /** Of one that another process works at: when it has left the queue. */
+  /** Resolves when an evaluation that another process works at has left the queue. */
   gone: PromiseWithResolvers<null>;
 }
 
@@ -57,7 +57,7 @@ export class EvaluationQueue {
     return this.#running !== null || this.#store.queuedEvaluations.list().some(({ pid }) => pid !== null);
   }
 
-  /** Whether nothing that it is of is about to be deleted. */
+  /** Whether its checkpoint and its datasets stay: none of them is about to be deleted. */
   canStart(id: number): boolean {
     const { run_id, dataset_id, test_dataset_id } = this.#store.queuedEvaluations.get(id);
     const datasets = [dataset_id, test_dataset_id ?? dataset_id];
@@ -85,7 +85,7 @@ export class EvaluationQueue {
     for (const row of rows) this.#see(row);
     const ids = new Set(rows.map(({ id }) => id));
     for (const [id, shown] of [...this.#shown]) {
-      if (ids.has(id) || shown.state === 'here') continue; // what ends here says so itself
+      if (ids.has(id) || shown.state === 'here') continue; // this process tells the end of its own evaluations itself
       this.#shown.delete(id);
       if (shown.state === 'waiting') this.#tasks.cancel(taskOf(id));
       shown.gone.resolve(null);
@@ -93,7 +93,7 @@ export class EvaluationQueue {
     }
   }
 
-  /** What waits and what is being worked at stays in the queue when the tasks end now. */
+  /** From now on, evaluations whose tasks end stay in the queue: the program is closing. */
   close(): void {
     this.#isClosing = true;
   }

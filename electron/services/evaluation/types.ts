@@ -4,7 +4,7 @@ import type { EvaluateAsked } from '../ground/jobs.ts';
 export type Task = EvaluateAsked['task'];
 
 export interface EvaluateOptions extends EvaluateAsked {
-  /** It is this one of the queue: it goes on with the features that it has, and leaves the queue with its figures. */
+  /** Its number in the queue: it goes on with the features that were kept, and leaves the queue when its figures are stored. */
   queued?: number;
   onProgress?: (done: number, total: number, what: string) => void;
   signal?: AbortSignal;

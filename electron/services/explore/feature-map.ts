@@ -17,7 +17,7 @@ import { centreImage, stack } from '../ground/pictures.ts';
 import { mapFigures, nearestRows, normaliseRows } from './neighbours.ts';
 import { principalComponents, projectRows } from './principal.ts';
 
-/** Images on a map; of more, so many are taken evenly. */
+/** Images on a map at most; of a larger dataset so many are taken evenly. */
 export const MAP_LIMIT = 20_000;
 const LEAST = 5;
 const BATCH = 32;
@@ -27,9 +27,9 @@ const PART = 512;
 const NEIGHBOURS = 15;
 const MIN_DISTANCE = 0.1;
 const SEED = 20180209;
-/** Images that could not be read of which the names are kept. */
+/** Unreadable images whose names are kept. */
 const NAMED = 20;
-/** Figures are of so many images against all. */
+/** Images whose neighbours among all are compared, for a map's figures. */
 const SAMPLE = 2000;
 
 type Ask = Input<'explore.map'>;

@@ -25,7 +25,7 @@ export interface ExploreQuestions {
   map: [Input<'explore.map-compute'>, { images: number }];
 }
 
-/** A process that nobody asks gives its memory back after so long, ms. */
+/** An idle process is ended after this, so that its memory is free, ms. */
 const IDLE = 5 * 60_000;
 
 /** Starts the process that answers when it is first asked, and again where it was lost. */

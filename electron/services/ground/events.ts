@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { AppEvent, Numbered } from '../../../shared/contract/events.ts';
 
-/** So many events are remembered for windows that lost their connection. */
+/** Events that are remembered for windows that lost their connection. */
 const KEPT = 20_000;
 
 /** Every event under a rising number, so that a window that comes back gets what it missed. */
 export class Events {
-  /** Of this start of the program: numbers of another say nothing. */
+  /** Names this start of the program: events of another start have numbers of their own. */
   readonly session = randomUUID();
   #seq = 0;
   #kept: Numbered[] = [];

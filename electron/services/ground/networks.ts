@@ -10,8 +10,8 @@ const KEPT = 5;
 export type NetworkName = 'student' | 'teacher' | 'untrained';
 
 /**
- * Networks that were asked lately stay loaded, so that the next question is answered at once. It owns them: whoever asks
- * for one uses it before asking for many others, and does not dispose of it.
+ * Networks that were asked lately stay loaded, so that the next question is answered at once. It owns them: a caller does
+ * not dispose of one, and uses it before it asks for many others.
  */
 export class Networks {
   readonly #store: Store;

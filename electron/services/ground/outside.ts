@@ -34,13 +34,13 @@ export type OutsideWork = keyof OutsideQuestions;
 const PATIENCE = { look: 5000, list: 10_000, make: 5000, output: 5000, content: 60_000 };
 /** A folder that hung is not asked again for so long, ms, nor while the process that asked it cannot be ended. */
 const SHUNNED = 10_000;
-/** Works under way at a time, each of which may hold a thread. */
+/** Looks under way at a time, each of which may hold a thread. */
 const AT_ONCE = 32;
 
 /**
- * Looks at paths that a person named, in a process of its own: a network drive that hangs would else hold a thread of
- * this one for each look, of which there are four, and all else with them. A folder that hangs is an error of the call,
- * its process is ended, and what else was asked is asked again of another.
+ * Looks at paths that a person named, in a process of its own. Here, each look at a network drive that hangs would hold
+ * one of Node's four threads for files, and soon everything would wait. A folder that hangs becomes an error of its call;
+ * the process is ended, and its other questions are asked again of a new one.
  */
 export class Outside {
   readonly #patience: Record<OutsideWork, number>;
@@ -127,7 +127,7 @@ export class Outside {
     const hang = () => {
       this.#hung.set(root, { process: asked, until: performance.now() + SHUNNED });
       reject(new Silence(root));
-      asked.end(new Gone('Another folder hung.')); // with the thread that this one holds
+      asked.end(new Gone('Another folder hung.')); // its process is ended, and with it the thread that hangs
     };
     const timer = setTimeout(hang, this.#patience[work]);
     try {
@@ -153,7 +153,7 @@ export class Outside {
   }
 }
 
-/** So many works at a time; the others wait, the first first. */
+/** Runs so many at a time; the others wait in their order. */
 class Slots {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -177,7 +177,7 @@ class Slots {
 
 const closing = () => new AppError('canceled', 'The program is being closed.');
 
-/** What was asked of a process that was ended because of another folder. */
+/** A question to a process that was ended because another folder hung. */
 class Gone extends Error {}
 
 /** The disk of what was asked for does not answer. */

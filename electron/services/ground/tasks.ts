@@ -35,10 +35,10 @@ interface Entry {
 /** It waits or is worked at. */
 const isGoing = ({ ended_at }: Task) => ended_at === null;
 
-/** Work whose result no view shows: what it left out is said as a notice. */
+/** Kinds of tasks whose result no view shows: what they left out is said as a notice. */
 const SILENT = new Set<TaskKind>(['health', 'embeddings', 'index']);
 
-/** What is said of the images that a work left out; empty for none. */
+/** Words for the images that a task left out; empty for none. */
 function lostWords(result: unknown): string {
   const { left_out, unreadable, images, index } = (result ?? {}) as {
     left_out?: LeftOut[];

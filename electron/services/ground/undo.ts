@@ -57,7 +57,7 @@ export class Deletions {
   }
 
   /**
-   * Carries out at once what waits of a kind: before something is made in its place.
+   * Carries out the waiting deletions of a kind at once: before something is made in their place.
    * @throws AppError of the first that fails, when the others are carried out
    */
   settle(kind: Deletion['kind']): void {
@@ -67,7 +67,7 @@ export class Deletions {
     if (first) throw first;
   }
 
-  /** Carries out what waits. Never throws: who closes has more to close. */
+  /** Carries out what waits. Never throws: the caller is closing the program, and has more to close. */
   close(): void {
     this.#tell(this.#carryOut([...this.#pending.keys()]));
   }

@@ -24,8 +24,8 @@ export interface TrialOptions extends Partial<TaskControl> {
 }
 
 /**
- * Trains with each backend for a few seconds, each in a process of its own, so that one that crashes or hangs ends
- * nothing but itself. Keeps what came out for this machine; `auto` uses the fastest from then on.
+ * Trains with each backend for a few seconds, each in a process of its own, so that one that crashes or hangs does no
+ * other harm. Keeps the results for this machine; `auto` uses the fastest from then on.
  * @throws AppError canceled, with nothing kept; bad-file where the choice cannot be kept
  */
 export async function tryBackends(options: TrialOptions = {}): Promise<Trial> {

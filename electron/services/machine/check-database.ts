@@ -3,8 +3,8 @@ import { runJob } from '../ground/jobs.ts';
 import type { Tasks } from '../ground/tasks.ts';
 
 /**
- * Shows a window the damage that its database has: what is known of it, or what a check finds, in a process of its own,
- * where the database was not closed the last time.
+ * Shows a window the damage of its database: what is known already, or, where the database was not closed the last time,
+ * what a check in a process of its own finds.
  */
 export function checkDatabase(database: string, tasks: Tasks, isDue: boolean): void {
   const known = notedFindings(database);

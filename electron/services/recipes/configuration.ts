@@ -19,7 +19,7 @@ export function findPreset(name: string, others: readonly Preset[] = []): Preset
   throw unknown('preset', name, all);
 }
 
-/** What is said of a name that nothing has. */
+/** The error for a name that is not known. */
 function unknown(what: 'preset' | 'method', name: string, all: readonly { name: string }[]): AppError {
   const names = all.map((one) => one.name);
   return new AppError(
@@ -98,7 +98,7 @@ export function parseSetting(setting: string, method: Recipe): { key: string; va
   return split;
 }
 
-/** What a preset and settings over it say, as it is written, not checked yet. */
+/** A preset with settings over it, as written: not checked, and without defaults. */
 export function withChanges(preset: Pick<Preset, 'config'>, changes: Readonly<Record<string, unknown>>): Tree {
   const tree = structuredClone(preset.config) as Record<string, Tree>;
   for (const [key, value] of Object.entries(changes)) {

@@ -5,7 +5,7 @@ import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { runJob } from '../ground/jobs.ts';
 import { adviceFor, checkpointBytes, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
 
-/** Micro-batches are measured with at most so many patches of all images together, so that a large model ends too. */
+/** Micro-batches are measured with at most so many patches in all, so that measuring a large model ends too. */
 const MOST_PATCHES = 4096;
 
 /**
@@ -47,8 +47,8 @@ export function sizesFor({ model, train }: RunConfig): number[] {
 }
 
 /**
- * Most memory of steps on the run's own micro-batch: what each further image takes is the same, but for logits of a
- * dictionary of the whole batch, which grow with its square.
+ * Peak memory of steps on the run's own micro-batch. Each further image takes the same, but for logits of a dictionary of
+ * the whole batch, which grow with its square.
  */
 export function peakOf(measured: readonly SizeCost[], config: RunConfig): number {
   const { model, train } = config;

@@ -16,8 +16,8 @@ const KEPT_WIDTHS = 8;
 const THREAD = 40e6;
 
 /**
- * Memory of a training step that there is no way around, bytes: weights and their kin, what the encoder's blocks keep of a
- * micro-batch for the way back, and the look-ups' logits. A step takes more; where this does not fit, nothing does.
+ * The least memory of a training step, bytes: weights, gradients and moments, what the encoder's blocks keep of a
+ * micro-batch for the way back, and the look-ups' logits. A step takes more; where this does not fit, the run cannot.
  */
 export function leastMemory(config: RunConfig): number {
   const { model, train } = config;
@@ -53,7 +53,7 @@ export function loaderMemory(config: RunConfig): number {
   return (data.queue + train.accumulation) * batch + threads * THREAD;
 }
 
-/** Of this machine, or of what it lets this process have; null where a graphics card may have more of its own. */
+/** Memory of this machine, or the limit of this process; null where a graphics card may have more of its own. */
 export function machineMemory(): number | null {
   const mayHaveCard = platform() === 'win32' || existsSync('/proc/driver/nvidia/version') || existsSync('/dev/kfd');
   if (mayHaveCard) return null;

@@ -82,7 +82,7 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   return { config, problems, differs, plan: recipe.dataset === null ? null : planOf(store, recipe.dataset, config) };
 }
 
-/** That a run cannot fit, as it is said when it is to be started. */
+/** The problem that a run does not fit into memory, in the words in which starting it would be refused. */
 function memoryNotice(config: RunConfig): string[] {
   try {
     requireMemory(config);

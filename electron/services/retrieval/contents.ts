@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { brokenIndex, writeWhole } from './vector-index.ts';
 
-// What the files of an index are, with checksums: it answers by them, so what a disk changed would be another answer.
+// The files of an index, with checksums: a byte that a disk changed would be another answer.
 
 const FILE = 'contents.json';
-/** Bytes of which one checksum is. */
+/** Bytes that one checksum covers. */
 const BLOCK = 16 * 2 ** 20;
-/** Bytes that are compared when an index is opened; of a larger one, blocks are drawn at random. Some three seconds, cold. */
+/** Bytes that are checked when an index is opened, about three seconds of a cold disk; of a larger one, blocks drawn at random. */
 const LOOKED_AT = 2 * 2 ** 30;
 
 interface FileContents {
@@ -19,12 +19,12 @@ interface FileContents {
 }
 
 export interface Contents {
-  /** False while it is being built: then it is of those files that are only added to. */
+  /** False while it is being built: then only files that grow at the end are listed. */
   isComplete: boolean;
   files: FileContents[];
 }
 
-/** Files that a build which was stopped goes on from, or that are half written. */
+/** Files that a stopped build goes on from, or that are half written. */
 const isPassing = (name: string) => /\.(new|lists|scales)$/.test(name) || name === 'learning.f32' || name === FILE;
 
 /** Notes what is there. */

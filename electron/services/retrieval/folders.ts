@@ -24,7 +24,7 @@ export function deleteIndex(store: Store, id: number): void {
   sweepIndexes(store);
 }
 
-/** A window's words for what an index is of. */
+/** What an index was made of, in a window's words. */
 export const specOf = ({
   checkpoint,
   dataset,

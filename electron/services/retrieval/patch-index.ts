@@ -23,9 +23,9 @@ import { RECALL_GOAL, updateLists } from './vector-builder.ts';
 import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex, writeWhole } from './vector-index.ts';
 
 const BATCH = 32;
-/** Images whose features give the mean that is taken from all. */
+/** Images from whose features the mean is computed that is subtracted from all. */
 const MEAN_IMAGES = 64;
-/** Patches this alike are called the same. */
+/** Cosine from which on patches are called the same. */
 const SAME = 0.9995;
 const PICTURE = 192;
 /** Indexes that stay open: those of a run's checkpoints are asked in turn, of two runs even. */
@@ -84,7 +84,7 @@ export class PatchIndexes {
   }
 
   /**
-   * Builds an index, goes on with one that was cut short, or adds images that are new: what is there is not made again.
+   * Builds an index, goes on with one that was cut short, or adds new images. Features that are there are not computed again.
    * @throws AppError bad-input where the dataset has no usable image or the network has no such feature
    */
   async build(
@@ -338,7 +338,7 @@ export class PatchIndexes {
     }
   }
 
-  /** Removes what is damaged of an index that is to be built, with what follows from it. @returns the damaged files */
+  /** Before a build: removes damaged files of an index, and those made from them. @returns the damaged files */
   #clearDamaged(id: number, folder: string, K: number, width: number): string[] {
     let contents: Contents | null = null;
     let damaged: string[] = [];
@@ -347,7 +347,7 @@ export class PatchIndexes {
       if (contents) damaged = damagedFiles(folder, contents, Number.POSITIVE_INFINITY);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      damaged = readdirSync(folder); // nothing says what is sound
+      damaged = readdirSync(folder); // without a list of checksums no file can be trusted
     }
     const there = this.#store.retrieval.get(id).images;
     const isShort = sizeOf(folder, FILES.vectors) < there * K * width * Float16Array.BYTES_PER_ELEMENT;
@@ -439,8 +439,8 @@ function unit(vector: Float32Array): Float32Array {
 }
 
 /**
- * Rows less a mean, of unit length. Tokens of a ViT share a large part that says nothing of the patch; cosines of what
- * is left do.
+ * Rows less a mean, scaled to unit length. Tokens of a ViT share a large part that says nothing of the patch; the cosines of
+ * what is left tell patches apart.
  */
 function centred(features: Float32Array, mean: Float32Array): Float32Array {
   const out = new Float32Array(features.length);

@@ -9,7 +9,7 @@ import type { BuildOptions } from './vector-builder.ts';
 
 type Route = Pick<Input<'travel.build'>, 'checkpoints' | 'dataset' | 'part' | 'feature' | 'max_images'>;
 
-/** The untrained network of each run that is visited, then its checkpoints, in the order given. */
+/** For each run that is visited: its untrained network, then its checkpoints, in the order given. */
 export function stationsOf(store: Store, { checkpoints, dataset, part, feature, max_images }: Route): RetrievalSpec[] {
   const common = { dataset_id: dataset, feature, max_images };
   const seen = new Set<number>();

@@ -18,7 +18,7 @@ import {
 
 /** Below this an index says that its answers may miss neighbours. */
 export const RECALL_GOAL = 0.95;
-/** Aimed at when the share is chosen, so that other queries reach the goal too. */
+/** Aimed at when the share is chosen: higher than the goal, so that other queries reach that too. */
 const RECALL_AIM = 0.975;
 const SHARES = [0.005, 0.01, 0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1];
 /** Rows a list, at least, when lists are learned. */
@@ -29,7 +29,7 @@ const CHUNK = 65_536;
 /** The lists are learned anew when the rows have grown by this factor. */
 const GROWTH = 4;
 const SEED = 20220519;
-/** Scores are equal that differ by less: half precision, and sums in another order. */
+/** Scores that differ by less count as equal: they differ by half precision, or by the order of a sum. */
 const TIE = 1e-4;
 
 export interface BuildOptions {
@@ -48,9 +48,9 @@ async function breathe(signal: AbortSignal | undefined): Promise<void> {
 }
 
 /**
- * Puts rows that are in no list yet into lists, learns the lists where there are none, and measures recall. What is
- * there stays usable until the new description is written. A plan that was begun is carried out first: stopped, it goes
- * on after the last turn of learning, or the last chunk, that was finished. Needs a backend.
+ * Puts rows that are in no list yet into lists, learns the lists where there are none, and measures recall. The old index
+ * stays usable until the new description is written. After a stop, it goes on with the plan that was begun: after the last
+ * finished turn of learning, or chunk. Needs a backend.
  */
 export async function updateLists(index: VectorIndex, options: BuildOptions = {}): Promise<void> {
   if (index.rows <= EXACT_ROWS) return; // all are compared
@@ -75,7 +75,7 @@ export async function updateLists(index: VectorIndex, options: BuildOptions = {}
   if (!isNew && recall < RECALL_GOAL) await measureRecall(index, { ...options, isFree: true });
 }
 
-/** What is to be written, after its lists are learned; it is on the disk before the first row is sorted. */
+/** The plan of a segment, once its lists are learned; it is on the disk before the first row is sorted. */
 async function makePlan(index: VectorIndex, options: BuildOptions): Promise<Planned> {
   const { rows } = index;
   let { lists, learned_rows } = index.description;

@@ -41,7 +41,7 @@ export interface Planned extends SegmentRange {
   learned_rows: number;
 }
 
-/** What is on the disk; written last, by renaming, so that it never speaks of files that are not whole. */
+/** Description of what is on the disk; written last, by renaming, so that it never names files that are not whole. */
 export interface Description {
   width: number;
   lists: number;
@@ -128,7 +128,7 @@ export class VectorIndex {
     return index;
   }
 
-  /** Rows on the disk, which is asked each time. */
+  /** Rows on the disk, as its file's length says now. */
   get rows(): number {
     return Math.floor(statSync(join(this.folder, FILES.vectors)).size / (this.width * BYTES));
   }
@@ -184,7 +184,7 @@ export class VectorIndex {
     this.#segments = [];
   }
 
-  /** Takes up what the description names. */
+  /** Opens what the description names. */
   async reload(): Promise<void> {
     this.#closeSegments();
     const { lists, segments } = this.description;

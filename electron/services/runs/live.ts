@@ -45,7 +45,7 @@ export class LiveRuns {
   readonly #judgements = new Map<number, { step: number; judged: Judged }>();
   #isClosing = false;
   #isMeasuring = false;
-  /** Why the store could not be looked at last. */
+  /** Why the store could not be read the last time. */
   #fault = '';
 
   constructor(store: Store, events: Events, deletions: Deletions, evaluations: EvaluationQueue) {
@@ -160,7 +160,7 @@ export class LiveRuns {
     return this.row(id);
   }
 
-  /** Sees what has changed, tells of it, and starts what is next in the queue where nothing computes. */
+  /** Finds what has changed, tells windows, and starts what is next in the queue when nothing is being computed. */
   look(): void {
     if (this.#isClosing) return;
     recoverLostRuns(this.#store);
@@ -203,7 +203,7 @@ export class LiveRuns {
     for (const timer of this.#timers) clearInterval(timer);
     const ends = [...this.#handles.values()].map(async (handle) => {
       if (mode === 'keep') {
-        await handle.claimed; // else nobody would have the run, and another program start it
+        await handle.claimed; // before that nobody holds the run, and another program could start it
         handle.detach();
         return null;
       }
@@ -221,7 +221,7 @@ export class LiveRuns {
     return { ...run, dataset, last, ...known, ...this.#judged(run, last?.step ?? 0) };
   }
 
-  /** What is worked out of a run's last steps: again only where there are others. */
+  /** What is derived from a run's last steps: computed again only when there are new ones. */
   #judged(run: Run, step: number): Judged {
     const known = this.#judgements.get(run.id);
     if (known?.step === step) return known.judged;
@@ -272,7 +272,7 @@ export class LiveRuns {
     else if (next && 'place' in next) this.#startRun(this.#store.runs.get(next.id), next.place);
   }
 
-  /** What is to begin now; null while anything computes that the queue waits for. */
+  /** What is to begin now; null while something runs that the queue waits for. */
   #nextItem(): QueueItem | null {
     const { queue, runs } = this.#store;
     if (this.#handles.size > 0 || this.#evaluations.isBusy) return null;
@@ -282,7 +282,7 @@ export class LiveRuns {
     return next && runs.held().length === 0 ? next : null;
   }
 
-  /** Whether it is not about to be deleted, and nobody has it, whatever its row says. */
+  /** Whether it may begin: it is not about to be deleted, and no process holds it, whatever its row says. */
   #canStart(id: number): boolean {
     return !this.#deletions.isHidden('run', id) && !this.#store.runs.isHeld(id);
   }

@@ -78,12 +78,12 @@ export function startRun(
   return { ...handle, ended };
 }
 
-/** The row must not say that a process has a run which is gone, nor its request outlive it. */
+/** After its process is gone a run's row must not name that process, nor keep a request to it. */
 function settle(store: Store, id: number, { status, error }: TrainerEnd): void {
   store.atomically(() => {
     const run = store.runs.get(id);
     const isOpen = run.status === 'running' || (run.status === 'queued' && run.queue_position === null);
-    if (!isOpen || store.runs.isHeld(id)) return; // it said so itself, or another has it by now
+    if (!isOpen || store.runs.isHeld(id)) return; // its trainer has written the end itself, or another one has the run by now
     const ended = status === 'failed' ? status : 'interrupted';
     store.runs.update(id, { status: ended, pid: null, request: null, error, ended_at: Date.now() });
   });
@@ -93,7 +93,7 @@ function settle(store: Store, id: number, { status, error }: TrainerEnd): void {
 export function queueRun(store: Store, id: number): void {
   recoverLostRuns(store);
   store.atomically(() => {
-    store.runs.reserve(id).remove(); // what may not be started may not wait either
+    store.runs.reserve(id).remove(); // a run that may not be started may not be queued either
     store.runs.update(id, { error: null });
     store.queue.put({ kind: 'run', id });
   });
@@ -132,7 +132,7 @@ export async function waitUntilIdle(store: Store, id: number, timeout: number, s
 }
 
 /**
- * Refuses runs that are trained, or that work which waits cannot do without, before any is deleted.
+ * Before any run is deleted: refuses those that are being trained, or that waiting work needs.
  * @throws AppError not-found, conflict
  */
 export function requireDeletable(store: Store, ids: readonly number[]): void {
@@ -141,7 +141,7 @@ export function requireDeletable(store: Store, ids: readonly number[]): void {
   store.needs.refuseRuns(ids);
 }
 
-/** Fine-tunings first, for which the others may be needed. */
+/** Fine-tunings first: they may need the others. */
 export const inOrderOfDeletion = (runs: readonly Run[]): Run[] =>
   runs.toSorted((a, b) => Number(a.kind !== 'finetune') - Number(b.kind !== 'finetune'));
 
