@@ -9,6 +9,7 @@ import type { Uniform } from '../shared/random.ts';
 import type { Run } from '../shared/run.ts';
 import { method as conmim } from './conmim/method.ts';
 import { method as mae } from './mae/method.ts';
+import { fineTuneSchema } from './supervised/config.ts';
 import { description as supervised } from './supervised/figures.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
@@ -36,6 +37,9 @@ export const parseRunConfig = (config: unknown): RunConfig => schemaFor(config).
 
 /** How runs are read: of each method, and fine-tunings. */
 export const DESCRIPTIONS: readonly Description[] = [...METHODS, supervised];
+
+/** How the settings of a fine-tuning are read. */
+export { fineTuneSchema };
 
 type Described = Pick<Run, 'config'> & { finetune?: Run['finetune'] };
 

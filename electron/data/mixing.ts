@@ -1,7 +1,13 @@
-import type { FineTuneSettings } from '../../shared/finetune.ts';
 import type { Random } from './random.ts';
 
-type MixSettings = Pick<FineTuneSettings, 'mixup' | 'cutmix' | 'mixup_prob' | 'mixup_switch_prob' | 'smoothing'>;
+interface MixSettings {
+  /** Alphas of mixup and of cutmix; 0 for none. */
+  mixup: number;
+  cutmix: number;
+  /** Share of batches that are mixed, and of those that take cutmix where both are on. */
+  mixup_prob: number;
+  mixup_switch_prob: number;
+}
 
 /** What is done to a batch: nothing, a blend, or a rectangle of the other image. */
 export type Mixing =

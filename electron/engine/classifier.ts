@@ -1,5 +1,4 @@
 import type { ModelConfig } from '../../shared/config.ts';
-import type { FineTuneSettings } from '../../shared/finetune.ts';
 import type { Uniform } from '../../shared/random.ts';
 import type { StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { type BlocksOptions, type DropPath, encode, ownTable, SHARED_TABLE } from './encoder.ts';
@@ -18,10 +17,13 @@ import type { ParameterSpec } from './specs.ts';
 import { differentiate } from './tape.ts';
 import { Gradients } from './weights.ts';
 
-export type ClassifierSettings = Pick<
-  FineTuneSettings,
-  'pooling' | 'drop_path' | 'layer_decay' | 'init_scale' | 'clip_grad'
->;
+export interface ClassifierSettings {
+  pooling: 'mean' | 'cls';
+  drop_path: number;
+  layer_decay: number;
+  init_scale: number;
+  clip_grad: number | null;
+}
 
 /**
  * Every trained tensor of a classifier (`VisionTransformer` of modeling_finetune.py): the encoder without mask token,

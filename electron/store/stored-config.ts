@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { ZodError } from 'zod';
-import { findMethod, METHODS, schemaFor } from '../../methods/index.ts';
+import { findMethod, fineTuneSchema, METHODS, schemaFor } from '../../methods/index.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { type FineTune, fineTuneSchema } from '../../shared/finetune.ts';
+import type { FineTune } from '../../shared/finetune.ts';
 
 /** Configurations that were read, by their text: a list of runs asks for the same ones again and again. */
 const known = new LRUCache<string, RunConfig>({ max: 1000 });

@@ -1,3 +1,4 @@
+import { type FineTuneSettings, settingsOf } from '../../methods/supervised/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
@@ -30,6 +31,7 @@ type Accuracy = {
 export class FineTuning extends TrainingLoop {
   readonly #engine: Classifier;
   readonly #tune: FineTune;
+  readonly #settings: FineTuneSettings;
   readonly #split: LabelledSplit;
   /** Class of a training image, by its id. */
   readonly #classOf: Map<number, number>;
@@ -43,29 +45,30 @@ export class FineTuning extends TrainingLoop {
     super(store, run, events, data);
     const { split } = data;
     this.#tune = tune;
+    this.#settings = settingsOf(tune);
     this.#split = split;
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
     for (const text of split.notices) this.tell(text);
     const { model } = run.config;
-    const make = (state: TensorSource) => new Classifier(model, split.classes.length, tune.settings, state);
+    const make = (state: TensorSource) => new Classifier(model, split.classes.length, this.#settings, state);
     if (this.from) {
       const load = (part: 'student' | 'exp_avg' | 'exp_avg_sq') => store.checkpoints.source(this.from!.id, part);
       this.#engine = make(load('student'));
       this.#engine.restoreOptimizer(load('exp_avg'), load('exp_avg_sq'), this.from.state.updates);
       this.#accuracy = this.from.state.accuracy as Accuracy;
     } else {
-      const specs = classifierSpecs(model, split.classes.length, tune.settings);
+      const specs = classifierSpecs(model, split.classes.length, this.#settings);
       this.#engine = make(
         classifierState(specs, startState(store, tune), (name) =>
-          stream(tune.settings.seed, 0, 0, `init classifier ${name}`),
+          stream(this.#settings.seed, 0, 0, `init classifier ${name}`),
         ),
       );
     }
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
-    const { settings } = this.#tune;
+    const settings = this.#settings;
     const side = this.run.config.model.image_size;
     const classes = this.#split.classes.length;
     const [batch] = batches as [Batch];
@@ -84,7 +87,7 @@ export class FineTuning extends TrainingLoop {
   }
 
   protected override async assess(step: number): Promise<Partial<Accuracy>> {
-    if (step !== 1 && !this.hasEnded(this.#tune.settings.evaluate_every) && step !== this.run.total_steps) return {};
+    if (step !== 1 && !this.hasEnded(this.#settings.evaluate_every) && step !== this.run.total_steps) return {};
     this.#accuracy = await this.#test();
     return this.#accuracy;
   }

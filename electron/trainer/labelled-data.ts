@@ -1,3 +1,4 @@
+import { settingsOf } from '../../methods/supervised/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { parseRandAugment } from '../../shared/rand-augment.ts';
@@ -13,6 +14,7 @@ export class LabelledData extends RunData {
   /** @throws AppError bad-input where the dataset has other classes than the run was made for */
   constructor(store: Store, run: Run, tune: FineTune) {
     const { lone } = tune;
+    const { aa, views: colours } = settingsOf(tune);
     if (tune.test_dataset_id !== null) requireTestDataset(store, tune.test_dataset_id);
     const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone ? { lone } : 'rank');
     if (split.classes.join('\0') !== tune.classes.join('\0')) {
@@ -20,9 +22,9 @@ export class LabelledData extends RunData {
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');
     }
     const images = split.train.map(({ id, file, hash }) => ({ id, path: file, hash }));
-    const randAugment = parseRandAugment(tune.settings.aa);
+    const randAugment = parseRandAugment(aa);
     const view = { name: 'student', title: 'image', side: run.config.model.image_size, geometry: 'geometry' };
-    const views = [{ ...view, colours: tune.settings.views, isMasked: false }];
+    const views = [{ ...view, colours, isMasked: false }];
     super(store, run, images, store.datasets.get(run.dataset_id!).folders, { views, mask: null, randAugment });
     this.split = split;
   }

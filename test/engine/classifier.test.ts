@@ -5,7 +5,7 @@ import { Classifier, classifierSpecs, classifierState, layerOf } from '../../ele
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
-import { fineTuneSchema } from '../../shared/finetune.ts';
+import { fineTuneSchema } from '../../methods/supervised/config.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { expectDifferences } from './differences.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { conmimSchema } from '../../methods/conmim/schema.ts';
-import { fineTuneSchema } from '../../shared/finetune.ts';
+import { fineTuneSchema } from '../../methods/supervised/config.ts';
 import { refusal } from '../harness/refusal.ts';
 import { behindItsBack, CONFIG, newStore } from './helpers.ts';
 

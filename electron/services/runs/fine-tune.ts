@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { requireNetwork } from '../../../methods/index.ts';
+import { type FineTuneSettings, fineTuneSchema, peakRate } from '../../../methods/supervised/config.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { type FineTuneSettings, fineTuneSchema, peakRate, type Start } from '../../../shared/finetune.ts';
+import type { Start } from '../../../shared/finetune.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { splitLabelled } from '../../trainer/labelled.ts';
