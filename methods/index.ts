@@ -25,6 +25,10 @@ const nameIn = (config: unknown): string =>
 export const findMethod = (of: string | { method?: { name: string } }): Method | null =>
   byName.get(typeof of === 'string' ? of : nameIn(of))?.method ?? null;
 
+/** The method of a parity fixture: one of several kinds is called NAME-KIND. */
+export const findFixtureMethod = (said: string): Method | null =>
+  findMethod(said) ?? METHODS.find(({ name }) => said.startsWith(`${name}-`)) ?? null;
+
 /** The method of a configuration that was read. */
 export const methodOf = (config: RunConfig): Method => findMethod(config)!;
 

@@ -1,6 +1,46 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import { AppError } from '../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
+import { encode } from './encoder.ts';
+import { hostCopy, hostTidy } from './host.ts';
+import { all } from './layers/embed.ts';
+import { Network } from './network.ts';
 import type { Rates } from './schedule.ts';
-import type { Method, StepResult, TrainerConfig } from './trainer.ts';
+import { type EngineState, type Method, type StepResult, Trainer, type TrainerConfig } from './trainer.ts';
+
+/** What result.json says of a step: each loss and figure under the fixture's key. */
+export type ReplayStep = Record<string, number>;
+
+/** A parity fixture, and where to write what came of it. Files are NAME.safetensors, unless they say otherwise. */
+export interface ReplayFolder {
+  has(name: string): boolean;
+  /** @throws AppError bad-file */
+  load(name: string): StateDict;
+  write(name: string, tensors: StateDict): void;
+  /** @param name with its ending */
+  writeJson(name: string, value: unknown): void;
+}
+
+/**
+ * A fixture that is no training of whole networks (features alone, a tokenizer): a method replays it by itself, and writes
+ * all files but result.json.
+ */
+export type OwnReplay = (folder: ReplayFolder, said: unknown) => ReplayStep[];
+
+/** What replay.ts of a method's folder has: one way to read its fixtures, or one for each kind of them. */
+export type ReplayOf<Config extends TrainerConfig = TrainerConfig, Batch = unknown> =
+  | Replay<Config, Batch>
+  | ((said: unknown) => Replay<Config, Batch> | OwnReplay);
+
+/** A file of first and final states, where a network's stand in several or under other names: NAME.init, NAME.final. */
+export interface StateFile {
+  name: string;
+  of: 'student' | 'teacher';
+  /** What the file holds, as this engine has it. */
+  read(state: StateDict): StateDict;
+  /** Of a network's state what the file holds, as the file has it. */
+  write(state: StateDict): StateDict;
+}
 
 /**
  * How a method reads a parity fixture: what its published code was given, and under which names it said what came out.
@@ -10,14 +50,16 @@ export interface Replay<Config extends TrainerConfig, Batch> {
   method: Method<Config, Batch>;
   /** @param said fixture.json @throws ZodError */
   read(said: unknown): { config: Config; rates: Rates[] };
-  /** What the files of the trained network, and of its average, are called. */
-  networks: { student: string; teacher?: string };
+  /** What the files of the trained network, and of its average, are called; or all files of states, one by one. */
+  networks: { student: string; teacher?: string } | readonly StateFile[];
   /** @throws AppError bad-file where a tensor is missing */
   batch(part: (name: string) => HostTensor, config: Config): Batch;
   /** The name of the images in a batch that tokens are asked of where the folder has no tokens.eval. */
   input: string;
   /** What features.step0 calls the tensors that a step shows, where that has other names. */
   shown?: Readonly<Record<string, string>>;
+  /** What results.stepN has of each step: of the tensors that it shows, and of the state that it leaves. */
+  results?(shown: StateDict, state: EngineState): StateDict;
   /** Under which keys result.json says a step. */
   result(step: StepResult): Record<string, number>;
   /** Files beside the common ones, made of the first step's features. */
@@ -25,11 +67,20 @@ export interface Replay<Config extends TrainerConfig, Batch> {
     files: readonly string[];
     write(features: StateDict, part: (name: string) => HostTensor, config: Config): Record<string, unknown>;
   };
-  /** Published names, where this engine has others. */
+  /** Published names, where this engine has others: of gradients, and of states unless `networks` has them file by file. */
   names?: { read(state: StateDict): StateDict; write(state: StateDict): StateDict };
   /** Changes tensors of the first states that no step touches, as the published code does; in place. */
   untouched?(init: Record<'student' | 'teacher', StateDict>, used: ReadonlySet<string>, rates: readonly Rates[]): void;
 }
+
+/** A tensor of a file by name. @throws AppError bad-file */
+export const partOf =
+  (tensors: StateDict, file: string) =>
+  (name: string): HostTensor => {
+    const tensor = tensors.get(name);
+    if (!tensor) throw new AppError('bad-file', `${file}.safetensors has no "${name}".`);
+    return tensor;
+  };
 
 /** `[batch, 3, h, w]`, as published code has images, as the engine's `[batch, h, w, 3]`. */
 export function channelsLast({ shape, data }: HostTensor): Float32Array {
@@ -41,4 +92,100 @@ export function channelsLast({ shape, data }: HostTensor): Float32Array {
     }
   }
   return out;
+}
+
+const asTheyAre = { read: (state: StateDict) => state, write: (state: StateDict) => state };
+
+/** The files of a replay's states. */
+export function stateFiles({ networks, names = asTheyAre }: AnyReplay): readonly StateFile[] {
+  if (Array.isArray(networks)) return networks as StateFile[];
+  const { student, teacher } = networks as { student: string; teacher?: string };
+  const file = (name: string, of: StateFile['of']): StateFile => ({ name, of, ...names });
+  return [file(student, 'student'), ...(teacher === undefined ? [] : [file(teacher, 'teacher')])];
+}
+
+/** The first states of both networks; of a method that trains one they are the same. */
+export function firstStates(replay: AnyReplay, load: (name: string) => StateDict): Record<StateFile['of'], StateDict> {
+  const states: Record<StateFile['of'], StateDict> = { student: new Map(), teacher: new Map() };
+  for (const { name, of, read } of stateFiles(replay))
+    for (const [key, tensor] of read(load(`${name}.init`))) states[of].set(key, tensor);
+  return { student: states.student, teacher: states.teacher.size > 0 ? states.teacher : states.student };
+}
+
+/** Reads what does not depend on the types of a configuration and a batch. */
+type AnyReplay = Pick<Replay<TrainerConfig, never>, 'networks' | 'names'>;
+
+/**
+ * Trains as a fixture says, and writes `gradients.step0`, `features.step0`, `results.stepN` where the method has them,
+ * NETWORK.final, `tokens.eval` (tokens of the student after the last step, nothing masked: `tokens` for `input` and so on
+ * for each input that the folder's own tokens.eval has, else for the last batch's images), and what the method adds. Needs
+ * a backend to be set.
+ * @throws ZodError for a fixture.json that cannot be read; AppError bad-file
+ */
+export function train<Config extends TrainerConfig, Batch>(
+  replay: Replay<Config, Batch>,
+  folder: ReplayFolder,
+  said: unknown,
+): ReplayStep[] {
+  const { config, rates } = replay.read(said);
+  const { names = asTheyAre } = replay;
+  const init = firstStates(replay, folder.load);
+  const trainer = new Trainer(replay.method, config, init.student, init.teacher);
+  const steps: ReplayStep[] = [];
+  let input: HostTensor | undefined;
+  for (const [i, rate] of rates.entries()) {
+    const part = partOf(folder.load(`batch.step${i}`), `batch.step${i}`);
+    input = part(replay.input);
+    const shown: StateDict = new Map();
+    const step = trainer.step([replay.batch(part, config)], rate, {
+      ...(i === 0 && {
+        onGradients: (gradients: StateDict) => folder.write('gradients.step0', names.write(gradients)),
+      }),
+      ...((i === 0 || replay.results) && {
+        show: (name: string, tensor: tf.Tensor) =>
+          shown.set(replay.shown?.[name] ?? name, { shape: tensor.shape, data: hostCopy(tensor) }),
+      }),
+    });
+    if (i === 0) {
+      folder.write('features.step0', shown);
+      for (const [name, value] of Object.entries(replay.more?.write(shown, part, config) ?? {}))
+        folder.writeJson(name, value);
+    }
+    if (replay.results) folder.write(`results.step${i}`, replay.results(shown, trainer.state()));
+    steps.push(replay.result(step));
+  }
+  const final = trainer.state();
+  trainer.dispose();
+  writeFinal(replay, folder, final, rates);
+  writeTokens(new Network(replay.method.student(config), final.student), folder, input!);
+  return steps;
+}
+
+/** NETWORK.final, each with what of NETWORK.init this engine does not have. */
+function writeFinal<Config extends TrainerConfig, Batch>(
+  replay: Replay<Config, Batch>,
+  folder: ReplayFolder,
+  final: EngineState,
+  rates: readonly Rates[],
+): void {
+  const files = stateFiles(replay).map((file) => ({ ...file, init: folder.load(`${file.name}.init`) }));
+  const stored = (of: StateFile['of']) => files.find((file) => file.of === of)?.init ?? new Map();
+  replay.untouched?.({ student: stored('student'), teacher: stored('teacher') }, new Set(final.teacher.keys()), rates);
+  for (const { name, of, write, init } of files) folder.write(`${name}.final`, new Map([...init, ...write(final[of])]));
+}
+
+/** Disposes of the network. */
+function writeTokens(network: Network, folder: ReplayFolder, images: HostTensor): void {
+  const known: StateDict = folder.has('tokens.eval') ? folder.load('tokens.eval') : new Map([['input', images]]);
+  const out: StateDict = new Map();
+  const { embed_dim: dim } = network.model;
+  for (const [name, asked] of known) {
+    if (!name.startsWith('input')) continue;
+    const [batch, , side] = asked.shape as [number, number, number, number];
+    const data = hostTidy(() => encode(network, all(channelsLast(asked), side)).tensor);
+    out.set(name, asked);
+    out.set(name.replace('input', 'tokens'), { shape: [batch, data.length / batch / dim, dim], data });
+  }
+  network.dispose();
+  folder.write('tokens.eval', out);
 }

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { firstBatch } from '../../electron/bench/replay.ts';
-import { fromPlain } from '../../electron/engine/names.ts';
 import { Network } from '../../electron/engine/network.ts';
 import { Trainer } from '../../electron/engine/trainer.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
@@ -17,7 +16,7 @@ describe.each(['visible-1', 'visible-2'])('a reconstruction beside the published
   const folder = join(import.meta.dirname, 'fixture', name);
   const { config, states, batch } = await firstBatch<MAEConfig, MAEBatch>(folder);
   const features = readSafetensors(join(folder, 'features.step0.safetensors')).tensors;
-  const state = fromPlain(states.student);
+  const state = states.student;
   const { image_size: side, patch_size: p } = config.model;
   const [grid, K, P] = [side / p, (side / p) ** 2, 3 * p * p];
   const augment = { mean: [0.5, 0.4, 0.3], std: [0.25, 0.2, 0.3] };
