@@ -18,7 +18,7 @@ import { positionBias } from '../../electron/engine/layers/position.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
 import { clsRows, join, patches, patchRows, split, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
-import { softCrossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
+import { softCrossEntropy, weightedCrossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
 import { lossOf } from '../../electron/engine/losses/loss.ts';
 import { meanSquared } from '../../electron/engine/losses/squared.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
@@ -278,6 +278,16 @@ const TABLE: Case[] = [
     inputs: { x: { shape: [2, 3] } },
     run: (_, inputs) => softCrossEntropy(inputs.x as Value<tf.Tensor2D>, Float32Array.of(0.8, 0.1, 0.1, 0.2, 0.7, 0.1)),
   },
+  {
+    of: weightedCrossEntropy,
+    inputs: { x: { shape: [3, 4] } },
+    run: (_, inputs) =>
+      weightedCrossEntropy(
+        inputs.x as Value<tf.Tensor2D>,
+        record(new Value(tf.tensor2d([0.4, 0.1, 0, 0, 0.2, 0.7, 0.1, 1, 0, 0, 0, 0], [3, 4]))).tensor,
+        0.5,
+      ),
+  },
   ...(['image', 'batch'] as const).map(
     (dictionary): Case => ({
       of: denoisingContrast,
@@ -304,6 +314,8 @@ const NO_LAYERS = new Set([
   'imageTensor',
   'rowsOfBatch',
   'l2Normalize',
+  'makeRowsUnit',
+  'sinkhorn',
   'relativePositionIndex',
   'sincosPositions',
   'sincosBuffer',

@@ -15,3 +15,22 @@ export function softCrossEntropy(logits: Value<tf.Tensor2D>, targets: Float32Arr
   }) as [tf.Scalar, tf.Tensor2D];
   return lossOf(logits, loss, dlogits);
 }
+
+/**
+ * Sum over rows of the cross-entropy of softmax(logits / temperature) with weighted distributions, nats. No gradient
+ * reaches the targets; they stay the caller's.
+ * @param logits `[rows, classes]`, in floats @param targets the same shape: a row sums to what it counts for
+ */
+export function weightedCrossEntropy(
+  logits: Value<tf.Tensor2D>,
+  targets: tf.Tensor2D,
+  temperature: number,
+): Value<tf.Scalar> {
+  const [loss, dlogits] = tf.tidy(() => {
+    const log = tf.logSoftmax(tf.div(logits.tensor, temperature) as tf.Tensor2D);
+    const counts = tf.sum(targets, 1, true);
+    const gradient = tf.div(tf.sub(tf.mul(tf.exp(log), counts), targets), temperature);
+    return [tf.neg(tf.sum(tf.mul(targets, log))), gradient];
+  }) as [tf.Scalar, tf.Tensor2D];
+  return lossOf(logits, loss, dlogits);
+}
