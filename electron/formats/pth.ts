@@ -9,22 +9,25 @@ import { readDirectory, type StoredEntry } from './stored-zip.ts';
 export interface PthContent {
   /** As float32, contiguous, in the file's order. */
   tensors: StateDict;
-  /** Key of the file's dict under which the tensors were, or null where the dict itself is of tensors. */
-  prefixKey: string | null;
+  /** Keys of the file's dict under which the tensors were; none where the dict itself is of tensors. */
+  keys: readonly string[];
   /** Names of what was there and is no tensor of the state: optimizer, arguments, counters. */
   ignored: string[];
 }
 
-/** Where published files keep their weights, in order of preference. */
-const STATE_KEYS = ['model', 'state_dict', 'module'];
+/** Keys of a file's dict whose tensors are read together: of several, each name has its key and a dot in front. */
+export type StateKeys = readonly string[];
+/** Where files keep their weights, in order of preference. */
+const STATE_KEYS: readonly StateKeys[] = [['model'], ['state_dict'], ['module']];
 /** That of a model with thousands of tensors is below a megabyte, with its optimizer's below ten. */
 const MAX_PICKLE = 64 * 2 ** 20;
 
 /**
  * Weights of a file that torch.save (PyTorch 1.6 or later) wrote. Nothing in it is executed.
+ * @param first where else they may be, looked at before the usual keys: the first of which the file has all
  * @throws AppError `not-found`; `bad-file` for what is damaged, older, or asks for anything but tensors and containers
  */
-export async function readPth(path: string): Promise<PthContent> {
+export async function readPth(path: string, first: readonly StateKeys[] = []): Promise<PthContent> {
   const source = openSource(path);
   try {
     requireZip(source);
@@ -37,10 +40,8 @@ export async function readPth(path: string): Promise<PthContent> {
     if (pickle.size > MAX_PICKLE) return refuse(path, 'Its pickle is too large.');
     const root = parsePickle(readWhole(pickle));
 
-    const { dict, prefixKey } = findState(path, root);
+    const { dict, keys, ignored } = findState(path, root, [...first, ...STATE_KEYS]);
     const tensors: StateDict = new Map();
-    const ignored =
-      prefixKey === null ? [] : [...(root as Map<Pickled, Pickled>).keys()].filter((k) => k !== prefixKey).map(nameOf);
     let bytes = 0;
     for (const [name, value] of dict) {
       if (typeof name !== 'string') return refuse(path, 'It has a tensor whose name is not text.');
@@ -57,7 +58,7 @@ export async function readPth(path: string): Promise<PthContent> {
       }
       tensors.set(name, readTensor(entry, value));
     }
-    return { tensors, prefixKey, ignored };
+    return { tensors, keys, ignored };
   } finally {
     source.close();
   }
@@ -82,19 +83,32 @@ function requireZip(source: Source): void {
   refuse(source.name, 'It is not an archive that torch.save wrote.');
 }
 
-function findState(path: string, root: Pickled): { dict: Map<Pickled, Pickled>; prefixKey: string | null } {
+function findState(
+  path: string,
+  root: Pickled,
+  places: readonly StateKeys[],
+): { dict: Map<Pickled, Pickled>; keys: StateKeys; ignored: string[] } {
   if (root instanceof Map) {
-    for (const key of STATE_KEYS) {
-      const dict = root.get(key);
-      if (dict instanceof Map && hasTensor(dict)) return { dict, prefixKey: key };
+    const dicts = new Map([...root].flatMap(([key, value]) => (isState(value) ? [[key, value] as const] : [])));
+    const keys = places.find((place) => place.every((key) => dicts.has(key)));
+    if (keys) {
+      const found = keys.flatMap((key) =>
+        [...dicts.get(key)!].map(([name, value]): [Pickled, Pickled] => [
+          keys.length > 1 && typeof name === 'string' ? `${key}.${name}` : name,
+          value,
+        ]),
+      );
+      const ignored = [...root.keys()].filter((key) => !keys.some((one) => one === key)).map(nameOf);
+      return { dict: new Map(found), keys, ignored };
     }
-    if (hasTensor(root)) return { dict: root, prefixKey: null };
+    if (isState(root)) return { dict: root, keys: [], ignored: [] };
   }
-  const why = `It has no dict of tensors, neither under ${STATE_KEYS.map((k) => `"${k}"`).join(', ')} nor by itself.`;
-  return refuse(path, why);
+  const usual = STATE_KEYS.flat().map((key) => `"${key}"`);
+  return refuse(path, `It has no dict of tensors, neither under ${usual.join(', ')} nor by itself.`);
 }
 
-const hasTensor = (dict: Map<Pickled, Pickled>) => [...dict.values()].some((value) => value instanceof Tensor);
+const isState = (value: Pickled): value is Map<Pickled, Pickled> =>
+  value instanceof Map && [...value.values()].some((one) => one instanceof Tensor);
 
 function readTensor(entry: StoredEntry, { storage, offset, shape, strides }: Tensor): HostTensor {
   const count = shape.reduce((a, b) => a * b, 1);

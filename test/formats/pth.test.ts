@@ -5,41 +5,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { readPth } from '../../electron/formats/pth.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { AppError } from '../../shared/errors.ts';
+import { call, dict, int, ordered, STOP, storage, str, tensor, tuple, u32, writePth } from './pth-writer.ts';
 import { storedZip } from './stored-zip-writer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'conmim-pth-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const fixture = (path: string) => new URL(`../fixtures/${path}`, import.meta.url).pathname;
-
-// Opcodes, as pickletools.py names them.
-const MARK = '(';
-const STOP = '.';
-const str = (text: string) => `X${u32(text.length)}${text}`;
-const int = (n: number) => `J${u32(n)}`;
-const u32 = (n: number) => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32LE(n | 0);
-  return bytes.toString('latin1');
-};
-const tuple = (...items: string[]) => `${MARK}${items.join('')}t`;
-const dict = (items: Record<string, string>) =>
-  `}${MARK}${Object.entries(items)
-    .map(([k, v]) => str(k) + v)
-    .join('')}u`;
-const call = (global: string, ...args: string[]) => `c${global.replace(' ', '\n')}\n${tuple(...args)}R`;
-const storage = (type: string, key: string, count: number) =>
-  `${tuple(str('storage'), `ctorch\n${type}\n`, str(key), str('cpu'), int(count))}Q`;
-const ordered = 'ccollections\nOrderedDict\n)R';
-const tensor = (store: string, offset: number, shape: number[], strides: number[]) =>
-  call(
-    'torch._utils _rebuild_tensor_v2',
-    store,
-    int(offset),
-    tuple(...shape.map(int)),
-    tuple(...strides.map(int)),
-    '\x89',
-    ordered,
-  );
 
 const floats = (...values: number[]) => Buffer.from(new Float32Array(values).buffer);
 const six = floats(0, 1, 2, 3, 4, 5);
@@ -57,8 +28,8 @@ function pth(pickle: string, storages: Record<string, Buffer> = { 0: six }, { zi
 describe('readPth', () => {
   for (const parity of ['relpos', 'abspos']) {
     test(`${parity}/checkpoint-0.pth equals the start under its safetensors`, async () => {
-      const { tensors, prefixKey } = await readPth(fixture(`${parity}/checkpoint-0.pth`));
-      expect(prefixKey).toBe('model');
+      const { tensors, keys } = await readPth(fixture(`${parity}/checkpoint-0.pth`));
+      expect(keys).toEqual(['model']);
       const start = readSafetensors(fixture(`${parity}/student.init.safetensors`)).tensors;
       expect(start.size).toBeGreaterThan(50);
       for (const [name, expected] of start) expect(tensors.get(name), name).toEqual(expected);
@@ -71,13 +42,30 @@ describe('readPth', () => {
       const content = await readPth(
         pth(`${dict({ epoch: int(3), [key]: dict({ w: plain, n: int(1) }), args })}${STOP}`),
       );
-      expect(content.prefixKey).toBe(key);
+      expect(content.keys).toEqual([key]);
       expect(content.ignored).toEqual(['epoch', 'args', 'n']);
       expect(content.tensors.get('w')).toEqual({ shape: [2, 3], data: new Float32Array([0, 1, 2, 3, 4, 5]) });
     }
-    expect((await readPth(pth(`${dict({ w: plain })}${STOP}`))).prefixKey).toBeNull();
+    expect((await readPth(pth(`${dict({ w: plain })}${STOP}`))).keys).toEqual([]);
     const parameter = call('torch._utils _rebuild_parameter', plain, '\x88', ordered);
     expect((await readPth(pth(`${dict({ w: parameter })}${STOP}`))).tensors.size).toBe(1);
+  });
+
+  test('reads dicts that belong together, each name with its key; else the usual one', async () => {
+    const [w, v] = [0, 1].map((i) => ({ shape: [2], data: Float32Array.of(i, i + 5) }));
+    const path = join(folder, 'together.pth');
+    writePth(path, { student: new Map([['w', w!]]), teacher: new Map([['w', v!]]), center: new Map([['c', w!]]) });
+    const { tensors, keys, ignored } = await readPth(path, [
+      ['student', 'queue'],
+      ['student', 'teacher'],
+    ]);
+    expect({ keys, ignored }).toEqual({ keys: ['student', 'teacher'], ignored: ['center'] });
+    expect([...tensors]).toEqual([
+      ['student.w', w],
+      ['teacher.w', v],
+    ]);
+    writePth(path, { student: new Map([['w', w!]]), model: new Map([['w', v!]]) });
+    expect([...(await readPth(path, [['student', 'teacher']])).tensors]).toEqual([['w', v]]);
   });
 
   test('reads views: transposed, offset, strided, empty, scalar', async () => {
