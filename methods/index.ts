@@ -58,12 +58,18 @@ export const chanceOf = (run: Described, options: Pick<ChanceOptions, 'batch'> =
  * What look-ups of a checkpoint's networks are asked with.
  * @throws AppError bad-input for a method that has none, and for weights without what they need
  */
-export function lookupsIn({ config, lacks }: Pick<Checkpoint, 'config' | 'lacks'>): LookupConfig {
-  const asked = lookupsOf(config);
-  if (lacks.length === 0) return asked;
+export function lookupsIn(checkpoint: Pick<Checkpoint, 'config' | 'lacks'>): LookupConfig {
+  const asked = lookupsOf(checkpoint.config);
+  requireWhole(checkpoint, 'look-ups');
+  return asked;
+}
+
+/** @param what needs all of a network @throws AppError bad-input for weights of a file that lacked some of it */
+export function requireWhole({ lacks }: Pick<Checkpoint, 'lacks'>, what: string): void {
+  if (lacks.length === 0) return;
   throw new AppError(
     'bad-input',
-    'These weights have no look-ups.',
+    `These weights have no ${what}.`,
     `The file that they came from has no ${lacks.join(' and no ')}.`,
     'Ask for their tokens: neighbours, maps, probes and evaluations are made of these.',
   );

@@ -1,9 +1,10 @@
 import type { Explain } from '../electron/engine/explanation.ts';
 import type { Method, TrainerConfig } from '../electron/engine/trainer.ts';
+import type { Checkpoint } from '../shared/checkpoint.ts';
 import type { RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { ExplanationAnswer } from '../shared/method.ts';
-import { METHODS, methodOf } from './index.ts';
+import { METHODS, methodOf, requireWhole } from './index.ts';
 import { loadOf } from './load.ts';
 
 /** A micro-batch as the loader gives it to a method: views by name, `[batch, side, side, 3]`, and what is hidden. */
@@ -26,14 +27,19 @@ const STEPS = new Map(
 /** The step of a configuration's method. */
 export const stepOf = (config: RunConfig): AnyStep => STEPS.get(methodOf(config).name)!;
 
-/** @throws AppError bad-input for a method that has no such explanation, or another way to ask for it */
+/**
+ * @throws AppError bad-input for a method that has no such explanation, or another way to ask for it; for weights of a file
+ *   that lacked part of the network
+ */
 export async function explanationOf(
-  config: RunConfig,
+  checkpoint: Pick<Checkpoint, 'config' | 'lacks'>,
   key: string,
 ): Promise<{ explain: Explain<RunConfig>; answer: ExplanationAnswer }> {
-  const { name, title, explains } = methodOf(config);
-  const { answer } = explains.find((one) => one.key === key) ?? { answer: null };
+  const { name, title, explains } = methodOf(checkpoint.config);
+  const found = explains.find((one) => one.key === key);
+  const answer = found?.answer;
   if (answer) {
+    requireWhole(checkpoint, found.title.toLowerCase());
     const { explain } = await loadOf<{ explain: Record<string, Explain<RunConfig>> }>(name, 'explain');
     return { explain: explain[key]!, answer };
   }

@@ -50,6 +50,18 @@ export interface Recipe {
   explains: readonly Explanation[];
   /** What look-ups of a network of this method are asked with; null where it cannot be asked for any. */
   lookups: ((config: RunConfig) => LookupConfig) | null;
+  /** What files of its published code are like; null where there are none. */
+  published: PublishedFiles | null;
+}
+
+/** What is said of published files to a person; published.ts of the method's folder reads and writes them. */
+export interface PublishedFiles {
+  /** Whose they are, where they are found. */
+  code: string;
+  /** By what such a file is known, as the end of "It has …". */
+  knownBy: string;
+  /** Settings that the shapes of tensors may not say. */
+  unsaid: readonly { key: string; label: string }[];
 }
 
 /** What a method says of its runs. */

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { METHODS } from '../../methods/index.ts';
+import { METHODS, methodOf } from '../../methods/index.ts';
 import { type BackendUse, USES } from '../../shared/backends.ts';
 import { EMBEDDING_FORMATS, type EmbeddingFormat } from '../../shared/contract/export.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -21,7 +21,7 @@ import { exportWeights, importWeights, WEIGHTS_ENDING } from '../services/export
 import type { EmbeddingAsked } from '../services/ground/jobs.ts';
 import { tryBackends } from '../services/machine/backend-trial.ts';
 import { doctor, formatDoctor } from '../services/machine/doctor.ts';
-import { parseSetting } from '../services/recipes/configuration.ts';
+import { parseSetting, requireMethod } from '../services/recipes/configuration.ts';
 import type { Store } from '../store/store.ts';
 import { homeFolder, withAbort, withOutput, withStore } from './context.ts';
 import { collect, type Output, wholeNumber } from './output.ts';
@@ -148,21 +148,22 @@ export function addModelCommands(program: Command): void {
     .description('read .safetensors or the published .pth as a checkpoint; a .pth is parsed, nothing in it is executed')
     .argument('<file>')
     .option('--name <name>', 'name of the run that holds it')
+    .option('--method <name>', 'whose weights they are, where the file does not tell')
     .option('--set <key=value>', 'a setting that the file does not contain, such as model.num_heads=6', collect, [])
     .action(
       withStore<[string]>(async ({ out, store }, options, file) => {
-        const settings: Record<string, Record<string, unknown>> = {};
-        for (const { key, value } of (options.set as string[]).map((setting) => parseSetting(setting, METHODS[0]!))) {
-          const [section, field] = key.split('.') as [string, string];
-          settings[section] = { ...settings[section], [field]: value };
-        }
-        const { checkpoint, ignored, notes } = await importWeights(
-          store,
-          typedPath(file, 'the file'),
-          options.name as string | undefined,
-          settings,
-        );
-        const words = [`Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}.`, ...notes.map(printable)];
+        const method = options.method as string | undefined;
+        const methods = method === undefined ? METHODS : [requireMethod(method)];
+        const settings = (options.set as string[]).map((setting) => parseSetting(setting, ...methods));
+        const { checkpoint, ignored, notes } = await importWeights(store, typedPath(file, 'the file'), {
+          ...{ name: options.name as string | undefined, method },
+          settings: Object.fromEntries(settings.map(({ key, value }) => [key, value])),
+        });
+        const { title } = methodOf(checkpoint.config);
+        const words = [
+          `Checkpoint ${checkpoint.id} of run ${checkpoint.run_id}, read as ${title}.`,
+          ...notes.map(printable),
+        ];
         if (ignored.length > 0) words.push(printable(`Not used by this network and ignored: ${ignored.join(', ')}.`));
         out.result({ checkpoint, ignored, notes }, words.join('\n'));
       }),

@@ -1,3 +1,4 @@
+import type { HostTensor } from '../../shared/tensors.ts';
 import type { BufferSpec } from './specs.ts';
 
 /**
@@ -30,3 +31,19 @@ export const sincosBuffer = (name: string, grid: number, width: number, first?: 
   shape: [1, 1 + grid * grid, width],
   value: () => sincosPositions(grid, width, first),
 });
+
+/** What rounding in 32 or 16 bits, and another order of operations, may change of them. */
+const ROUNDING = 2e-3;
+
+/** Which coordinate comes first in positions that are the fixed ones; null for all others. Of `[1, 1 + grid^2, width]`. */
+export function sincosOrder(positions: HostTensor | undefined): 'column' | 'row' | null {
+  if (!positions) return null;
+  const { shape, data } = positions;
+  const [one, rows, width] = shape as [number, number, number];
+  const grid = Math.sqrt(rows - 1);
+  const isOne = shape.length === 3 && one === 1 && grid >= 1 && Number.isInteger(grid) && width > 0 && width % 4 === 0;
+  if (!isOne) return null;
+  const are = (first: 'column' | 'row') =>
+    sincosPositions(grid, width, first).every((value, i) => Math.abs(value - data[i]!) <= ROUNDING);
+  return are('column') ? 'column' : are('row') ? 'row' : null;
+}

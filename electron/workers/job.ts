@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
+import { methodOf } from '../../methods/index.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { ImportedWeights, Input, SizeCost } from '../../shared/contract/index.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -97,10 +98,10 @@ async function evaluateInTurn(store: Store, options: EvaluateOptions & { queued:
   }
 }
 
-async function read(store: Store, { file, name, heads }: Input<'weights.import'>): Promise<ImportedWeights> {
-  const settings: Record<string, Record<string, unknown>> = heads === null ? {} : { model: { num_heads: heads } };
-  const { checkpoint, notes, ignored } = await importWeights(store, file, name ?? undefined, settings);
-  return { run: checkpoint.run_id, notes, ignored };
+async function read(store: Store, { file, name, method, settings }: Input<'weights.import'>): Promise<ImportedWeights> {
+  const options = { name: name ?? undefined, method: method ?? undefined, settings };
+  const { checkpoint, notes, ignored } = await importWeights(store, file, options);
+  return { run: checkpoint.run_id, method: methodOf(checkpoint.config).title, notes, ignored };
 }
 
 /** Training steps on random images: what they cost. */

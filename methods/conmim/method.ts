@@ -82,6 +82,11 @@ export const method: Method = {
     const { model, projector, contrast } = ours(config);
     return { model, projector, contrast };
   },
+  published: {
+    code: 'TencentARC/ConMIM',
+    knownBy: 'tensors named projectors.…, or an encoder as BEiT has it (blocks.….attn.q_bias)',
+    unsaid: [{ key: 'model.num_heads', label: 'Attention heads' }],
+  },
 };
 
 /** A share of masked patches that differs more from what was asked for is said. */

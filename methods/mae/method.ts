@@ -77,4 +77,12 @@ export const method: Method = {
     },
   ],
   lookups: null,
+  published: {
+    code: 'facebookresearch/mae',
+    knownBy: 'a decoder (decoder_embed.weight, mask_token), or fixed positions, the column first (pos_embed)',
+    unsaid: [
+      { key: 'model.num_heads', label: 'Attention heads' },
+      { key: 'decoder.num_heads', label: "Decoder's heads" },
+    ],
+  },
 };

@@ -10,16 +10,20 @@ export const CHECKPOINTS = {
     z.strictObject({
       file: path,
       name: name.nullable(),
-      /** Attention heads, where the file does not say. */
-      heads: z.number().int().min(1).max(1024).nullable(),
+      /** Whose weights they are; null: as the file says, or its tensors. */
+      method: name.nullable(),
+      /** What the file does not say, dotted: `model.num_heads`. */
+      settings: z.record(z.string().max(100), z.number()),
     }),
   ),
 } as const;
 
 export interface ImportedWeights {
   run: number;
+  /** Title of the method that they were read as. */
+  method: string;
   /** What the file does not say, and which value was assumed. */
   notes: string[];
-  /** Tensors of the file that a ConMIM model does not have. */
+  /** Tensors of the file that the method's networks do not have. */
   ignored: string[];
 }

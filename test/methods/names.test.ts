@@ -15,12 +15,9 @@ const PROGRAM = [
   /'conmim:(call|events)'|'conmim\.(config|width)'/g,
   /`Conmim\$\{name\}`/g,
 ];
-/** What a file may still say, and how often: it may only shrink. Import of published weights, and the health report of look-ups. */
+/** What a file may still say, and how often: it may only shrink. The health report of look-ups. */
 const LEFT: Record<string, number> = {
-  'electron/services/export/timm.ts': 2,
-  'electron/services/export/weights.ts': 1,
   'electron/services/health/verdict.ts': 1,
-  'renderer/views/runs/ImportWeights.svelte': 1,
 };
 
 /** Source without comments: they cite the papers and code that something is from. */

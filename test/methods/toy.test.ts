@@ -50,6 +50,7 @@ export const method: Method = {
   ablations: [],
   explains: [],
   lookups: null,
+  published: null,
   figures: [
     { key: 'fun', title: 'Fun', scale: 'plain', unit: 'toys', isMain: true, about: 'How much fun it was' },
   ],
@@ -173,6 +174,13 @@ test('a folder methods/toy and a line: recipes, form, lab, a run, tables, evalua
   const text = readFileSync(file, 'latin1');
   expect(text).toContain('blocks.0.attn.qkv.weight');
   expect(text).not.toContain('colour');
+  const weights = join(folder, 'toy-weights.safetensors');
+  command('export-weights', 'run:played', weights);
+  expect(asked('import-weights', weights, '--name', 'again')).toMatchObject({
+    checkpoint: { config: { method: { name: 'toy' }, toy: { weight: 2 } }, lacks: [] },
+    ...{ ignored: [], notes: [] },
+  });
+  expect(asked('import-weights', file, '--name', 'encoder').checkpoint.lacks).toEqual(['head']);
 
   const { fields, presets, lab, check, table } = JSON.parse(run('ask.ts', home));
   expect(fields).toContain('toy.weight');

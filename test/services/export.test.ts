@@ -127,7 +127,7 @@ test('a bias of its own in each block, as fine-tuned BEiTs have, is refused with
   const last = 'blocks.1.attn.relative_position_bias_table';
   const { shape, data } = tensors.get(last)!;
   writeSafetensors(file, new Map([...tensors, [last, { shape, data: data.map((v) => v + 1) }]]));
-  await expect(importWeights(store, file, undefined, {})).rejects.toThrow('Each block of these weights has');
+  await expect(importWeights(store, file)).rejects.toThrow('Each block of these weights has');
 });
 
 const KINDS: [string, RunConfigInput['model']][] = [
@@ -148,11 +148,13 @@ describe.each(KINDS)('%s', (_, model) => {
     // A file that timm itself has written says nothing of sizes.
     if (!isSaid) writeSafetensors(path(file), readSafetensors(path(file)).tensors);
     const { num_heads, layer_norm_eps, image_size } = config.model;
-    const settings = {
-      projector: { layers: 1, out: 8 },
-      ...(!isSaid && { model: { num_heads, layer_norm_eps, image_size } }),
+    const model = {
+      'model.num_heads': num_heads,
+      'model.layer_norm_eps': layer_norm_eps,
+      'model.image_size': image_size,
     };
-    const { checkpoint, ignored, notes } = await importWeights(store, path(file), undefined, settings);
+    const settings = { 'projector.layers': 1, 'projector.out': 8, ...(!isSaid && model) };
+    const { checkpoint, ignored, notes } = await importWeights(store, path(file), { settings });
     expect(ignored).toEqual([]);
     expect(notes.join()).toContain('no projector and no mask token');
     if (isSaid) {

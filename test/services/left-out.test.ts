@@ -103,7 +103,7 @@ describe('weights without a projector have no look-ups', () => {
     const tensors = new Map([...untrainedState(config)].filter(([name]) => !lacking.test(name)));
     const { model, projector } = config;
     writeSafetensors(file, tensors, { 'conmim.config': JSON.stringify({ model, projector }) });
-    return (await importWeights(store, file, undefined, {})).checkpoint;
+    return (await importWeights(store, file)).checkpoint;
   };
   test('neither for themselves nor beside a run; their tokens can be asked for', async () => {
     const plain = await encoder(/^projectors\.|^mask_token$/);

@@ -2,12 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { writeSafetensors } from '../../electron/formats/safetensors.ts';
-import { importWeights } from '../../electron/services/export/weights.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sincosOrder, sincosPositions } from '../../electron/engine/positions.ts';
+import type { Published, Recognised } from '../../electron/engine/published.ts';
+import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
+import { recognise } from '../../electron/services/export/recognise.ts';
+import { exportWeights, type ImportOptions, importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
+import { published as conmim } from '../../methods/conmim/published.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { published as mae } from '../../methods/mae/published.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { laterRefusal } from '../harness/refusal.ts';
 
@@ -32,7 +37,7 @@ test('names under the wrapper of distributed training are read as those without 
   const state = untrainedState(config);
   const file = join(folder, 'wrapped.safetensors');
   writeSafetensors(file, new Map([...state].map(([name, tensor]) => [`module.${name}`, tensor])));
-  const { checkpoint, ignored } = await importWeights(store, file, undefined, {});
+  const { checkpoint, ignored } = await importWeights(store, file);
   expect(ignored).toEqual([]);
   const read = store.checkpoints.load(checkpoint.id, 'student');
   expect([...read.keys()].sort()).toEqual([...state.keys()].sort());
@@ -52,7 +57,7 @@ test('a value that is not finite, of whatever tensor, is refused with its name; 
         const changed = data.slice();
         changed[at % data.length] = value;
         writeSafetensors(file, new Map([...state, [name, { shape, data: changed }]]));
-        const error = await laterRefusal(() => importWeights(store, file, undefined, {}));
+        const error = await laterRefusal(() => importWeights(store, file));
         expect(error.kind).toBe('bad-file');
         expect(error.why).toContain(`"${name}" has 1 of ${data.length} values`);
       },
@@ -62,7 +67,7 @@ test('a value that is not finite, of whatever tensor, is refused with its name; 
   expect(store.runs.list()).toEqual([]);
   // One that is not used does not matter.
   writeSafetensors(file, new Map([...state, ['lm_head.weight', { shape: [1], data: new Float32Array([Number.NaN]) }]]));
-  expect((await importWeights(store, file, undefined, {})).ignored).toEqual(['lm_head.weight']);
+  expect((await importWeights(store, file)).ignored).toEqual(['lm_head.weight']);
 });
 
 test('a file that names a huge model, and has little of it, is refused before anything of that size is made', async () => {
@@ -74,22 +79,22 @@ test('a file that names a huge model, and has little of it, is refused before an
   const began = performance.now();
   const huge = { image_size: 1024, patch_size: 16, embed_dim: 4096, depth: 64, num_heads: 64, mlp_ratio: 16 };
   write(new Map([['cls_token', { shape: [1, 1, 1], data: new Float32Array(1) }]]), { model: huge, projector: {} });
-  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).kind).toBe('bad-file');
+  expect((await laterRefusal(() => importWeights(store, file))).kind).toBe('bad-file');
   // The encoder is there, and a projector is named that is not.
   const encoder = new Map([...small].filter(([name]) => !name.startsWith('projectors.')));
   write(encoder, { model: config.model, projector: { layers: 8, hidden: 16_384, out: 8 } });
-  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).why).toContain('GB');
+  expect((await laterRefusal(() => importWeights(store, file))).why).toContain('GB');
   // A block's number in a name is no reason to make as many.
   write(new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]), {
     model: config.model,
     projector: config.projector,
   });
-  expect((await importWeights(store, file, 'read', {})).ignored).toEqual(['blocks.999999999.norm1.weight']);
+  expect((await importWeights(store, file, { name: 'read' })).ignored).toEqual(['blocks.999999999.norm1.weight']);
   writeSafetensors(
     file,
     new Map([...small, ['blocks.999999999.norm1.weight', { shape: [1], data: new Float32Array(1) }]]),
   );
-  expect((await laterRefusal(() => importWeights(store, file, undefined, {}))).kind).toMatch(/^bad-/);
+  expect((await laterRefusal(() => importWeights(store, file))).kind).toMatch(/^bad-/);
   expect(process.memoryUsage().rss - before).toBeLessThan(500e6);
   expect(performance.now() - began).toBeLessThan(30_000);
 });
@@ -100,7 +105,119 @@ test('what a file lacks starts as the seed says, whatever else is drawn', async 
   writeSafetensors(file, new Map([...state].filter(([name]) => name !== 'mask_token')), {
     'conmim.config': JSON.stringify({ model: config.model, projector: config.projector }),
   });
-  const { checkpoint } = await importWeights(store, file, undefined, {});
+  const { checkpoint } = await importWeights(store, file);
   const read = store.checkpoints.load(checkpoint.id, 'student');
   expect(read.get('mask_token')!.data).toEqual(untrainedState(checkpoint.config).get('mask_token')!.data);
+});
+
+test('student and teacher go out under the published names, and come back to the last bit, with the configuration', async () => {
+  const student = untrainedState(config);
+  const teacher = new Map(
+    [...student].map(([name, { shape, data }]) => [name, { shape, data: data.map((v) => v + 1) }]),
+  );
+  const given = runConfigSchema.parse({ ...config, contrast: { temperature: 0.3 } });
+  const run = { name: 'given', dataset_id: null, preset: null, config: given, total_steps: 1, steps_per_epoch: 1 };
+  const { id } = store.checkpoints.save(
+    store.runs.create(run).id,
+    { step: 1, epoch: 1, loss: 1, config: given, state: {} },
+    { student, teacher },
+  );
+  for (const [network, state] of [['student', student] as const, ['teacher', teacher] as const]) {
+    const file = join(folder, `${network}.safetensors`);
+    exportWeights(store, id, file, network);
+    expect([...readSafetensors(file).tensors.keys()].sort()).toEqual([...state.keys()].sort());
+    const { checkpoint, ignored, notes } = await importWeights(store, file);
+    expect({ ignored, notes, lacks: checkpoint.lacks }).toEqual({ ignored: [], notes: [], lacks: [] });
+    for (const section of ['method', 'model', 'projector', 'contrast', 'mask'] as const)
+      expect((checkpoint.config as typeof given)[section], section).toEqual(given[section]);
+    for (const part of ['student', 'teacher'] as const)
+      expect(Object.fromEntries(store.checkpoints.load(checkpoint.id, part))).toEqual(Object.fromEntries(state));
+  }
+});
+
+test('whose weights they are: by what a file says, by its tensors, or by the person who has it', async () => {
+  const state = untrainedState(config);
+  const file = join(folder, 'whose.safetensors');
+  const told = async (options: ImportOptions = {}) =>
+    (await importWeights(store, file, options)).checkpoint.config.method;
+  writeSafetensors(file, state);
+  expect(await told()).toEqual({ name: 'conmim' });
+  // An encoder under BEiT's names, whether or not it has a head that nobody here uses.
+  const encoder = new Map([...state].filter(([name]) => !name.startsWith('projectors.')));
+  writeSafetensors(file, new Map([...encoder, ['lm_head.weight', { shape: [1], data: new Float32Array(1) }]]));
+  expect(await told()).toEqual({ name: 'conmim' });
+
+  writeSafetensors(file, new Map([['conv1.weight', { shape: [1], data: new Float32Array(1) }]]));
+  const none = await laterRefusal(told);
+  expect(none).toMatchObject({ kind: 'bad-file', message: 'No method that is known here has trained these weights.' });
+  expect(none.why).toMatch(/ConMIM \(TencentARC.*projectors.*MAE \(facebookresearch.*decoder_embed/);
+  expect(none.next).toContain('--method');
+  expect(await laterRefusal(() => told({ method: 'mae' }))).toMatchObject({
+    why: 'It does not hold a Vision Transformer.',
+  });
+  expect(await laterRefusal(() => told({ method: 'conmin' }))).toMatchObject({ next: 'Did you mean "conmim"?' });
+
+  const both = new Map([...state, ['decoder_embed.weight', { shape: [4, 64], data: new Float32Array(256) }]]);
+  writeSafetensors(file, both);
+  const several = await laterRefusal(told);
+  expect(several).toMatchObject({
+    ...{ kind: 'bad-file', message: 'These weights may be of ConMIM or MAE.' },
+    ...{ why: 'The file has heads of each of them.', next: expect.stringMatching(/--method.*\(conmim, mae\)/) },
+  });
+  expect(await told({ method: 'conmim' })).toEqual({ name: 'conmim' });
+
+  writeSafetensors(file, state, { 'conmim.config': JSON.stringify({ ...config, method: { name: 'later' } }) });
+  expect(await laterRefusal(told)).toMatchObject({ message: 'The weights are of a method that is not here: "later".' });
+  writeSafetensors(file, state, { 'conmim.config': '7' });
+  expect((await laterRefusal(told)).kind).toMatch(/^bad-/);
+});
+
+describe('methods whose files are like each other', () => {
+  const one = (shape: number[], data: Float32Array = new Float32Array(shape.reduce((a, b) => a * b, 1))) => ({
+    shape,
+    data,
+  });
+  const begins = (...beginnings: string[]) => ({
+    recognise: (file: StateDict): Recognised =>
+      beginnings.every((b) => [...file.keys()].some((name) => name.startsWith(b))) ? 'method' : null,
+  });
+  const beit = {
+    recognise: (file: StateDict): Recognised =>
+      file.has('lm_head.weight') ? 'method' : file.has('blocks.0.attn.q_bias') ? 'encoder' : null,
+  };
+  const moco = {
+    recognise: (file: StateDict): Recognised =>
+      begins('base_encoder.').recognise(file) ?? (sincosOrder(file.get('pos_embed')) === 'row' ? 'encoder' : null),
+  };
+  const candidate = (name: string, published: Pick<Published, 'recognise'>) => ({
+    method: { name, title: name.toUpperCase(), published: null },
+    published,
+  });
+  const candidates = [
+    candidate('conmim', conmim),
+    candidate('mae', mae),
+    candidate('moco', moco),
+    candidate('beit', beit),
+    candidate('ibot', begins('student.', 'teacher.')),
+    candidate('swav', begins('prototypes.')),
+  ];
+  const of = (tensors: Record<string, ReturnType<typeof one>>) =>
+    recognise(new Map(Object.entries(tensors)), candidates);
+  const positions = (first: 'column' | 'row') => one([1, 17, 8], sincosPositions(4, 8, first));
+
+  test('are told apart by their heads, and by the order of fixed positions', () => {
+    expect(of({ 'base_encoder.cls_token': one([1, 1, 8]), 'predictor.0.weight': one([8, 8]) })).toBe('moco');
+    expect(of({ 'blocks.0.attn.q_bias': one([8]), 'lm_head.weight': one([9, 8]) })).toBe('beit');
+    expect(of({ 'student.head.mlp.0.weight': one([8, 8]), 'teacher.head.mlp.0.weight': one([8, 8]) })).toBe('ibot');
+    expect(of({ 'prototypes.weight': one([9, 8]) })).toBe('swav');
+    expect(of({ pos_embed: positions('column') })).toBe('mae');
+    expect(of({ pos_embed: positions('row') })).toBe('moco');
+    const shifted = positions('row');
+    shifted.data[9]! += 0.01;
+    expect(() => of({ pos_embed: shifted })).toThrow('No method');
+  });
+
+  test('and one says which it is where nothing tells them apart', () => {
+    expect(() => of({ 'blocks.0.attn.q_bias': one([8]) })).toThrow('These weights may be of CONMIM or BEIT.');
+  });
 });

@@ -43,7 +43,7 @@ export class Explanations {
   async explain(input: Input<'explore.explain'>): Promise<ExplainView> {
     const checkpoint = this.#store.checkpoints.get(input.checkpoint);
     const { config } = checkpoint;
-    const { explain, answer } = await explanationOf(config, input.key);
+    const { explain, answer } = await explanationOf(checkpoint, input.key);
     const row = this.#store.images.get(input.image);
     const mask = maskFrom(config, input.mask, input.draw);
     const side = config.model.image_size;

@@ -111,7 +111,9 @@ function loading({ checkpoint, format, file, weights }: CardSubject): string {
     : '';
   return (
     `${words}${both}\n\n${fenced('python', pythonSnippet(format, checkpoint.config, file))}\n\nConMIM Workbench ` +
-    'itself reads what its `export-weights` writes (`conmim import-weights FILE`), not this file.'
+    (format === 'timm'
+      ? 'itself reads it too: `conmim import-weights FILE`.'
+      : 'itself reads what its `export-weights` writes (`conmim import-weights FILE`), not this file.')
   );
 }
 

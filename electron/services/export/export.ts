@@ -17,7 +17,7 @@ import { curveSvg } from './curve.ts';
 import { encoderTensors } from './encoder.ts';
 import { onnxGraph, onnxWeightBytes } from './onnx.ts';
 import { timmExpression, timmTensors } from './timm.ts';
-import { CONFIG_KEY } from './weights.ts';
+import { CONFIG_KEY, configWords } from './weights-file.ts';
 
 export const ENDINGS: Record<ExportFormat, string> = { timm: '.safetensors', onnx: '.onnx' };
 
@@ -56,11 +56,11 @@ export function exportEncoder(store: Store, options: ExportAsked, onnxLimit = MA
 }
 
 function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, network: string, how: Replace): number {
-  const { model, augment } = checkpoint.config;
+  const { model } = checkpoint.config;
   const tensors = timmTensors(encoder, model);
   const said = {
     ...{ format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) },
-    [CONFIG_KEY]: JSON.stringify({ model, augment: { mean: augment.mean, std: augment.std } }),
+    [CONFIG_KEY]: configWords(checkpoint.config),
   };
   writeSafetensors(file, tensors, said, how);
   return tensors.size;

@@ -46,8 +46,8 @@ export function fromTimm(tensors: StateDict): StateDict {
         throw new AppError(
           'bad-file',
           'Each block of these weights has a relative position bias of its own.',
-          'ConMIM pretrains with one that all blocks share; a BEiT that was fine-tuned has one in each.',
-          'Name a file that was pretrained with a shared bias, such as those of the ConMIM authors.',
+          'Networks here have one that all blocks share, as BEiT is pretrained; once it was fine-tuned it has one in each.',
+          'Name the file of the pretraining, which has a shared bias.',
         );
       out.set(SHARED_BIAS, tensor);
     } else out.set(tensors.has('norm.weight') ? name : name.replace(/^fc_norm\./, 'norm.'), tensor);

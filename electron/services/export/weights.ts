@@ -1,29 +1,30 @@
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
+import { findMethod, METHODS, methodOf, requireNetwork } from '../../../methods/index.ts';
 import { networkOf } from '../../../methods/networks.ts';
+import { publishedOf } from '../../../methods/published.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
-import { modelSchema, projectorSchema, type RunConfig } from '../../../shared/config.ts';
+import type { RunConfig, RunConfigInput } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import type { Method } from '../../../shared/method.ts';
 import type { HostTensor, StateDict } from '../../../shared/tensors.ts';
-import { requireTensor } from '../../engine/parameters.ts';
+import { plainEncoder, requireTensor } from '../../engine/parameters.ts';
+import type { Published } from '../../engine/published.ts';
 import type { Replace } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
-import { readPth } from '../../formats/pth.ts';
-import { readSafetensors, writeSafetensors } from '../../formats/safetensors.ts';
+import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedSource } from '../../trainer/training.ts';
-import { parseConfig } from '../recipes/configuration.ts';
-import { fromTimm } from './timm.ts';
-
-/** Metadata key under which an exported file says its model and projector. */
-export const CONFIG_KEY = 'conmim.config';
+import { parseConfig, requireMethod, withChanges } from '../recipes/configuration.ts';
+import { recognise } from './recognise.ts';
+import { CONFIG_KEY, configWords, readWeights, type Said } from './weights-file.ts';
 
 /** How a file of weights that is written here ends: `import-weights` reads it by that. */
 export const WEIGHTS_ENDING = '.safetensors';
 
 /**
- * Writes one network of a checkpoint under the published names.
+ * Writes one network of a checkpoint under its method's published names.
  * @returns the number of tensors
- * @throws AppError as `requireOutput`
+ * @throws AppError bad-input for a network that the method does not train; as `requireOutput`
  */
 export function exportWeights(
   store: Store,
@@ -32,62 +33,67 @@ export function exportWeights(
   network: 'student' | 'teacher',
   { replace }: Replace = { replace: false },
 ): number {
-  const checkpoint = store.checkpoints.get(checkpointId);
+  const { id, config, step } = store.checkpoints.get(checkpointId);
+  requireNetwork(config, network);
   const path = requireOutput(file, { endings: [WEIGHTS_ENDING], replace });
-  const tensors = store.checkpoints.load(checkpoint.id, network);
-  const { model, projector, augment } = checkpoint.config;
-  const config = JSON.stringify({ model, projector, augment: { mean: augment.mean, std: augment.std } });
-  const said = { [CONFIG_KEY]: config, network, step: String(checkpoint.step), format: 'pt' };
-  writeSafetensors(path, tensors, said, { replace });
+  const method = methodOf(config);
+  const tensors = publishedOf(method).write(store.checkpoints.load(id, network), network);
+  const said = { [CONFIG_KEY]: configWords(config, Object.keys(method.sections)), network, step: String(step) };
+  writeSafetensors(path, tensors, { ...said, format: 'pt' }, { replace });
   return tensors.size;
+}
+
+export interface ImportOptions {
+  /** Of the run; without it, after the file. */
+  name?: string | undefined;
+  /** Name of the method whose weights they are; without it, the file says it, or its tensors do. */
+  method?: string | undefined;
+  /** What the file does not say, dotted: `model.num_heads`. */
+  settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface Imported {
   checkpoint: Checkpoint;
-  /** Tensors of the file that a ConMIM model does not have, such as the unused `lm_head`. */
+  /** Tensors of the file that the method's networks do not have, such as an unused `lm_head`. */
   ignored: string[];
   notes: string[];
 }
 
 /**
- * Reads weights under the published names, or timm's, from .safetensors or .pth, and stores them as a checkpoint of a run of its
- * own, so that whatever works on checkpoints works on them.
- * @param settings what the file does not say, as `model.num_heads=6`
+ * Reads weights under a method's published names, or timm's, from .safetensors or .pth, and stores them as a checkpoint of
+ * a run of its own, so that whatever works on checkpoints works on them.
  * @throws AppError bad-file, bad-input
  */
 export async function importWeights(
   store: Store,
   file: string,
-  name: string | undefined,
-  settings: Record<string, Record<string, unknown>>,
+  { name, method: asked, settings = {} }: ImportOptions = {},
 ): Promise<Imported> {
-  const { tensors: named, metadata, notes } = await readFile(file);
-  const tensors = fromTimm(withoutWrapper(named));
-  const config = configFor(tensors, metadata, settings, notes);
-  const wanted = new Map<string, readonly number[]>(
-    [...networkOf(config).parameters, ...networkOf(config).buffers].map((s) => [s.name, s.shape]),
-  );
-  const state: StateDict = new Map();
-  // An encoder alone, as for timm, has neither; a fine-tuned file has no projector.
-  const isOnlyPretraining = (tensor: string) => tensor === 'mask_token' || tensor.startsWith('projectors.');
-  const missing = [...wanted.keys()].filter((tensor) => !tensors.has(tensor) && isOnlyPretraining(tensor));
+  const { tensors, said, notes } = await readWeights(file);
+  const method = asked === undefined ? methodFor(said, tensors) : requireMethod(asked);
+  const published = publishedOf(method);
+  const networks = published.read(tensors);
+  const config = configFor(method, published, networks.student, { said, settings, notes });
+  const { parameters, buffers } = networkOf(config);
+  const wanted = new Map<string, readonly number[]>([...parameters, ...buffers].map((one) => [one.name, one.shape]));
+
+  const { missing, lacks } = missingOf(config, published, networks.student, [...wanted.keys()]);
   // What the file has to have comes first: the sizes are what it says, and may be of any model.
-  const isMissing = new Set(missing);
-  for (const [tensor, shape] of wanted)
-    if (!isMissing.has(tensor)) requireFinite(tensor, requireTensor(tensors, tensor, shape));
-  requireRoomFor(missing.map((tensor) => wanted.get(tensor)!));
+  for (const state of Object.values(networks))
+    for (const [tensor, shape] of wanted)
+      if (!missing.has(tensor)) requireFinite(tensor, requireTensor(state, tensor, shape));
+  requireRoomFor(
+    [...missing].map((tensor) => wanted.get(tensor)!),
+    lacks,
+  );
   const fresh = untrainedSource(config);
-  for (const [tensor, shape] of wanted)
-    state.set(tensor, requireTensor(isMissing.has(tensor) ? fresh : tensors, tensor, shape));
-  const lacks = [
-    ...(missing.some((tensor) => tensor.startsWith('projectors.')) ? ['projector'] : []),
-    ...(missing.includes('mask_token') ? ['mask token'] : []),
-  ];
-  if (lacks.length > 0)
-    notes.push(
-      `The file has no ${lacks.join(' and no ')}: its tokens can be used. Look-ups need both, so it has none.`,
+  const complete = (state: StateDict): StateDict =>
+    new Map(
+      [...wanted].map(([tensor, shape]) => [tensor, requireTensor(missing.has(tensor) ? fresh : state, tensor, shape)]),
     );
-  const ignored = [...tensors.keys()].filter((t) => !wanted.has(t));
+  const student = complete(networks.student);
+  if (lacks.length > 0) notes.push(lacksWords(method, lacks));
+  const ignored = Object.values(networks).flatMap((state) => [...state.keys()].filter((one) => !wanted.has(one)));
   const run = store.runs.create({
     name: name ?? store.runs.freeName(`imported ${basename(file)}`),
     dataset_id: null,
@@ -100,9 +106,43 @@ export async function importWeights(
   const checkpoint = store.checkpoints.save(
     run.id,
     { step: 0, epoch: 0, loss: null, config, state: { imported_from: file, ...(lacks.length > 0 && { lacks }) } },
-    { student: state, teacher: state },
+    { student, ...(method.hasTeacher && { teacher: networks.teacher ? complete(networks.teacher) : student }) },
   );
   return { checkpoint, ignored, notes };
+}
+
+/** Whose weights they are. @throws AppError bad-file for those of no method that is here, or of several */
+function methodFor(said: Said | null, tensors: StateDict): Method {
+  const name = said?.method?.name;
+  if (name === undefined) return findMethod(recognise(tensors))!;
+  const method = findMethod(String(name));
+  if (method) return method;
+  throw new AppError(
+    'bad-file',
+    `The weights are of a method that is not here: "${name}".`,
+    `This program has ${METHODS.map(({ title }) => title).join(', ')}.`,
+    'Import them with the program that wrote them, or a newer one.',
+  );
+}
+
+/** What of a network a file lacks, and the titles of these parts. An encoder is never among it. */
+function missingOf(config: RunConfig, { parts }: Published, state: StateDict, wanted: readonly string[]) {
+  const encoder = plainEncoder(config.model);
+  const needed = new Set([...encoder.parameters, ...encoder.buffers].map(({ name }) => name));
+  const titleOf = (name: string) =>
+    parts.find(({ begins }) => begins.some((beginning) => name.startsWith(beginning)))?.title ?? 'head';
+  const heads = wanted.filter((name) => !needed.has(name));
+  const has = new Set(heads.filter((name) => state.has(name)).map(titleOf));
+  const missing = heads.filter((name) => !has.has(titleOf(name)));
+  const titles = new Set(missing.map(titleOf));
+  const order = [...parts.map(({ title }) => title), 'head'];
+  return { missing: new Set(missing), lacks: order.filter((title) => titles.has(title)) };
+}
+
+function lacksWords({ explains }: Method, lacks: readonly string[]): string {
+  const lost = explains.map(({ title }) => title.toLowerCase());
+  const words = `The file has no ${lacks.join(' and no ')}: its tokens can be used.`;
+  return lost.length > 0 ? `${words} It cannot be asked for ${lost.join(', ')}.` : words;
 }
 
 /** Whatever a network computes with such a value is none: every comparison with it fails, or seems to hold. */
@@ -122,116 +162,44 @@ function requireFinite(name: string, { data }: HostTensor): void {
   );
 }
 
-/** What starts untrained is a projector and a mask token: the paper's take 84 MB. */
+/** What starts untrained are heads: a published projector takes 84 MB. */
 const MOST_UNTRAINED = 2 ** 30;
 
-function requireRoomFor(shapes: (readonly number[])[]): void {
+function requireRoomFor(shapes: (readonly number[])[], lacks: readonly string[]): void {
   const bytes = shapes.reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
   if (bytes <= MOST_UNTRAINED) return;
   throw new AppError(
     'bad-file',
     'The weights in the file cannot be used.',
-    `It names a projector of ${(bytes / 1e9).toFixed(1)} GB and does not have it.`,
-    'Name a smaller one with --set projector.hidden=4096 --set projector.layers=3, or use a file that has it.',
+    `Its configuration has a ${lacks.join(' and a ')} of ${(bytes / 1e9).toFixed(1)} GB, which the file lacks.`,
+    'Name smaller sizes of it with --set, or use a file that has it.',
   );
 }
 
-async function readFile(
-  file: string,
-): Promise<{ tensors: StateDict; metadata: Record<string, string>; notes: string[] }> {
-  switch (extname(file).toLowerCase()) {
-    case '.safetensors':
-      return { ...readSafetensors(file), notes: [] };
-    case '.pth':
-    case '.pt':
-    case '.bin': {
-      const { tensors, ignored } = await readPth(file);
-      return { tensors, metadata: {}, notes: ignored.length > 0 ? [`Not read: ${ignored.join(', ')}.`] : [] };
-    }
-    default:
-      throw new AppError(
-        'bad-input',
-        `${file} is neither .safetensors nor .pth.`,
-        '',
-        'Name a file with one of these endings.',
-      );
-  }
-}
-
-/** Names without the `module.` that PyTorch's DistributedDataParallel puts before all of them. */
-function withoutWrapper(tensors: StateDict): StateDict {
-  const prefix = 'module.';
-  if (![...tensors.keys()].every((name) => name.startsWith(prefix))) return tensors;
-  return new Map([...tensors].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
-}
-
-/** Sizes from the tensors' own shapes; what shapes cannot say (heads, image size) from metadata, settings, or the usual. */
+/** Sizes from metadata, or the tensors' own shapes; settings over both. What neither says is noted. */
 function configFor(
-  tensors: StateDict,
-  metadata: Record<string, string>,
-  settings: Record<string, Record<string, unknown>>,
-  notes: string[],
+  { name, published: files }: Method,
+  { sizes, assumes }: Published,
+  student: StateDict,
+  { said, settings, notes }: { said: Said | null; settings: Readonly<Record<string, unknown>>; notes: string[] },
 ): RunConfig {
-  if (metadata[CONFIG_KEY]) {
-    let said: Record<string, Record<string, unknown>>;
-    try {
-      said = JSON.parse(metadata[CONFIG_KEY]);
-    } catch (error) {
-      throw new AppError('bad-file', 'The configuration inside the file is not JSON.', '', '', { cause: error });
-    }
-    return parseConfig(merge(withMask(said), settings));
+  const build = (config: object) =>
+    parseConfig(withChanges({ config: { ...assumes, ...config, method: { name } } as RunConfigInput }, settings));
+  if (said) {
+    // Read as another method's than the file says: the encoder is the same, the rest is not.
+    const isOther = said.method !== undefined && said.method.name !== name;
+    const { model, augment } = said;
+    return build(isOther ? { model, augment } : said);
   }
-  const shape = (name: string) => tensors.get(name)?.shape;
-  const patch = shape('patch_embed.proj.weight');
-  if (patch?.length !== 4) {
-    throw new AppError(
-      'bad-file',
-      'The file has no "patch_embed.proj.weight".',
-      'It does not hold a ConMIM or BEiT model.',
-      'Name a file written by the published code, by export-weights, or by export for timm.',
-    );
-  }
-  const [embed_dim, , patch_size] = patch as [number, number, number, number];
-  const blocks = [...tensors.keys()].flatMap((t) => /^blocks\.(\d+)\./.exec(t)?.[1] ?? []).map(Number);
-  const table = shape('rel_pos_bias.relative_position_bias_table');
-  const positions = shape('pos_embed');
-  const grid = positions
-    ? Math.round(Math.sqrt(positions[1]! - 1))
-    : table
-      ? (Math.round(Math.sqrt(table[0]! - 3)) + 1) / 2
-      : 14;
-  const linears = [...tensors.keys()]
-    .flatMap((t) => /^projectors\.(\d+)\.weight$/.exec(t)?.[1] ?? [])
-    .map(Number)
-    .filter((i) => i % 3 === 0);
-  const layers = linears.length || projectorSchema.parse({}).layers;
-  const last = shape(`projectors.${3 * (layers - 1)}.weight`);
-  if (!table && settings.model?.num_heads === undefined)
+  const { config: found, unsaid } = sizes(student);
+  const config = build(found);
+  for (const key of unsaid.filter((one) => !(one in settings))) {
+    const { label } = files!.unsaid.find((one) => one.key === key)!;
+    const [section, field] = key.split('.') as [string, string];
+    const value = (config as unknown as Said)[section]![field];
     notes.push(
-      'The file does not say how many heads there are: dimensions of 64 a head are assumed. Say otherwise with --set model.num_heads=N.',
+      `${label}: ${value} is assumed, for the file does not say it. Say otherwise in the form, or with --set ${key}=N.`,
     );
-  const model = {
-    ...modelSchema.parse({}),
-    image_size: grid * patch_size,
-    patch_size,
-    embed_dim,
-    depth: blocks.reduce((most, block) => Math.max(most, block), 0) + 1,
-    num_heads: table ? table[1]! : Math.max(1, Math.round(embed_dim / 64)),
-    mlp_ratio: (shape('blocks.0.mlp.fc1.weight')?.[0] ?? 4 * embed_dim) / embed_dim,
-    position: table ? 'shared-relative-bias' : positions ? 'absolute' : 'none',
-    layer_scale_init: tensors.get('blocks.0.gamma_1') ? 0.1 : 0,
-  };
-  const projector = last ? { layers, hidden: layers > 1 ? shape('projectors.0.weight')![0] : 4096, out: last[0] } : {};
-  return parseConfig(merge(withMask({ model, projector }), settings));
-}
-
-/** A mask unit that fits whatever sizes a file has. */
-function withMask(tree: Record<string, Record<string, unknown>>): Record<string, Record<string, unknown>> {
-  return { ...tree, mask: { kind: 'uniform' } };
-}
-
-function merge(tree: Record<string, Record<string, unknown>>, over: Record<string, Record<string, unknown>>) {
-  const out = { ...tree };
-  for (const [section, fields] of Object.entries(over)) out[section] = { ...out[section], ...fields };
-  return out;
+  }
+  return config;
 }

@@ -5,7 +5,7 @@ import { COMMON_FIELDS } from '../../../shared/common-fields.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ConfigField, ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Preset, Recipe } from '../../../shared/method.ts';
+import type { Method, Preset, Recipe } from '../../../shared/method.ts';
 import { sectionsOf } from '../../../shared/method-schema.ts';
 import { capital } from '../../../shared/words.ts';
 
@@ -34,7 +34,7 @@ function unknown(what: 'preset' | 'method', name: string, all: readonly { name: 
 const methodIn = (config: unknown): Recipe => findMethod(config as { method?: { name: string } }) ?? METHODS[0]!;
 
 /** A method by name. @throws AppError bad-input that names the nearest one */
-export function requireMethod(name: string): Recipe {
+export function requireMethod(name: string): Method {
   const method = findMethod(name);
   if (!method) throw unknown('method', name, METHODS);
   return method;
@@ -79,11 +79,15 @@ export function splitSetting(setting: string): { key: string; value: unknown } {
   }
 }
 
-/** `key=value` with the value as JSON where it is JSON, else as text. @throws AppError bad-input */
-export function parseSetting(setting: string, method: Recipe): { key: string; value: unknown } {
+/**
+ * `key=value` with the value as JSON where it is JSON, else as text.
+ * @param methods one of them has to have the key
+ * @throws AppError bad-input
+ */
+export function parseSetting(setting: string, ...methods: readonly Recipe[]): { key: string; value: unknown } {
   const split = splitSetting(setting);
   const { key } = split;
-  const keys = configKeys(method);
+  const keys = methods.flatMap(configKeys);
   if (!keys.includes(key)) {
     // A field's name alone is enough to say what was meant.
     const byField = keys.find((k) => k.split('.')[1] === key);
