@@ -1,3 +1,4 @@
+import type { Asked } from '../../shared/contract/index.ts';
 import { type ErrorReport, fromReport } from '../../shared/errors.ts';
 import { type AppError, call, on } from '../api.ts';
 
@@ -56,9 +57,26 @@ function reportOf(error: unknown): ErrorReport {
 
 on('failure', ({ error }) => sayError(fromReport(error)));
 
-/** Says what was deleted, with a button that brings it back. */
-export function offerUndo({ undo, what }: { undo: string; what: string }): void {
-  say(what, { label: 'Undo', run: () => void attempt(() => call('undo.restore', { undo })) });
+type Deletes = 'runs.delete' | 'datasets.delete' | 'prepared.delete' | 'retrieval.delete';
+/** Deletions that were asked for and are not answered. */
+const asked = new Set<string>();
+
+/**
+ * Deletes, and says what was deleted, with a button that brings it back. Of a button that is pressed twice the first press
+ * counts.
+ * @returns whether this call deleted it @throws AppError
+ */
+export async function deleteWithUndo<C extends Deletes>(channel: C, input: Asked<C>): Promise<boolean> {
+  const key = `${channel} ${JSON.stringify(input)}`;
+  if (asked.has(key)) return false;
+  asked.add(key);
+  try {
+    const { undo, what } = await call(channel, input);
+    say(what, { label: 'Undo', run: () => void attempt(() => call('undo.restore', { undo })) });
+    return true;
+  } finally {
+    asked.delete(key);
+  }
 }
 
 /** Does something; its error becomes a message. @returns its result, or undefined */

@@ -61,6 +61,23 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     await page.getByRole('link', { name: 'seed 1' }).waitFor();
   });
 
+  test('a Delete that is pressed twice is one deletion: one Undo brings the run back', async () => {
+    await page.goto(address('runs?filter=seed 2'));
+    await page.getByRole('checkbox', { name: 'Choose seed 2' }).check();
+    // Both before the first is answered.
+    await page.getByRole('button', { name: 'Delete', exact: true }).evaluate((button: HTMLElement) => {
+      button.click();
+      button.click();
+    });
+    await page.getByText('Run "seed 2" is deleted').waitFor();
+    await page.getByRole('link', { name: 'seed 2' }).waitFor({ state: 'detached' });
+    const undo = page.getByRole('button', { name: 'Undo' });
+    expect(await undo.count()).toBe(1);
+    await undo.click();
+    await page.getByRole('link', { name: 'seed 2' }).waitFor();
+    expect(await page.getByText('Deleted already').count()).toBe(0);
+  });
+
   test('a deletion of several names them', async () => {
     await page.goto(address('runs?filter=finished'));
     for (const name of ['seed 1', 'seed 2']) await page.getByRole('checkbox', { name: `Choose ${name}` }).check();

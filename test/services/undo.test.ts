@@ -72,3 +72,24 @@ test('at the end of the program one that fails does not keep the others', () => 
   expect(paths.map((path) => existsSync(path))).toEqual([true, false, false]);
   expect(failures()).toMatchObject([FAILED(1)]);
 });
+
+test('what is hidden is not deleted a second time: one undo brings it back', () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const gone: number[] = [];
+  const ask = (...ids: number[]) =>
+    deletions.add({
+      ...{ kind: 'run', ids, name: `run ${ids}`, what: `Gone: ${ids}.`, changed: () => {} },
+      act: () => void gone.push(...ids),
+    });
+  const { undo } = ask(1);
+  // A button that was pressed twice, and another window that had chosen it too.
+  for (const ids of [[1], [1, 2]]) expect(() => ask(...ids)).toThrow('Deleted already: run 1.');
+  expect(deletions.isHidden('run', 2)).toBe(false);
+  deletions.restore(undo);
+  expect(deletions.isHidden('run', 1)).toBe(false);
+  vi.advanceTimersByTime(60_000);
+  expect(gone).toEqual([]);
+  ask(1, 2);
+  vi.advanceTimersByTime(60_000);
+  expect(gone).toEqual([1, 2]);
+});

@@ -30,10 +30,21 @@ export class Deletions {
   }
 
   isHidden(kind: Deletion['kind'], id: number): boolean {
-    return [...this.#pending.values()].some((p) => p.kind === kind && p.ids.includes(id));
+    return this.#hiding(kind, id) !== undefined;
   }
 
+  #hiding(kind: Deletion['kind'], id: number): Deletion | undefined {
+    return [...this.#pending.values()].find((p) => p.kind === kind && p.ids.includes(id));
+  }
+
+  /**
+   * Hides what is deleted half a minute later.
+   * @throws AppError not-found where some of it is hidden already: to undo one deletion of two would bring nothing back
+   */
   add(deletion: Deletion): Undo {
+    const hiding = deletion.ids.map((id) => this.#hiding(deletion.kind, id)).find((one) => one !== undefined);
+    if (hiding)
+      throw new AppError('not-found', `Deleted already: ${hiding.name}.`, '', 'For half a minute it can be undone.');
     const undo = randomUUID();
     const timer = setTimeout(() => this.#tell(this.#carryOut([undo])), TIME);
     timer.unref();

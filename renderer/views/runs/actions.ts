@@ -1,7 +1,7 @@
 import type { RunRow } from '../../../shared/contract/runs.ts';
 import { timeLeftAt } from '../../../shared/pace.ts';
 import { call } from '../../api.ts';
-import { attempt, offerUndo } from '../../state/toasts.svelte.ts';
+import { attempt, deleteWithUndo } from '../../state/toasts.svelte.ts';
 
 /** What can be done with a run in its state; one thing is the next one. */
 export const canPause = (run: RunRow) =>
@@ -17,10 +17,7 @@ export const stop = (run: RunRow) => attempt(() => call('runs.stop', { id: run.i
 export const resume = (run: RunRow) => attempt(() => call('runs.resume', { id: run.id }));
 /** @returns whether they are deleted */
 export const remove = (ids: number[]): Promise<boolean | undefined> =>
-  attempt(async () => {
-    offerUndo(await call('runs.delete', { ids }));
-    return true;
-  });
+  attempt(() => deleteWithUndo('runs.delete', { ids }));
 
 /** Time that is left, ms, at the pace of the last steps; null where it cannot be said. */
 export const timeLeft = (run: RunRow): number | null => (run.status === 'running' ? timeLeftAt(run.pace, run) : null);
