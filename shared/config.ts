@@ -85,6 +85,20 @@ export const momentumSchema = z.strictObject({
   end: probability().default(1).describe('momentum after the last step'),
 });
 
+/** How contrastive methods train a ViT: names in `code` are of MoCo v3's published code, "paper" is arXiv 2104.02057. */
+export const encoderTrainingSchema = z.strictObject({
+  frozen_patch_embedding: z
+    .boolean()
+    .default(true)
+    .describe(
+      'whether the patch embedding stays as it starts, which keeps training stable (`stop-grad-conv1`; section 4.2)',
+    ),
+  decay_all: z
+    .boolean()
+    .default(true)
+    .describe('weight decay on every trained tensor, as published; false spares biases, scales of norms, and CLS'),
+});
+
 export const augmentSchema = z.strictObject({
   flip: probability().default(0.5).describe('probability of a horizontal flip'),
   crop_scale: range(0.001, 1).default([0.08, 1]).describe('area of the random crop, share of the image'),
@@ -302,6 +316,7 @@ export type ModelConfig = z.output<typeof modelSchema>;
 export type ProjectorConfig = z.output<typeof projectorSchema>;
 export type MaskConfig = z.output<typeof maskSchema>;
 export type MomentumConfig = z.output<typeof momentumSchema>;
+export type EncoderTrainingConfig = z.output<typeof encoderTrainingSchema>;
 export type AugmentConfig = RunConfig['augment'];
 export type OptimizerConfig = RunConfig['optimizer'];
 

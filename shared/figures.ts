@@ -3,7 +3,7 @@ import type { Metric } from './run.ts';
 import { NONE, percent } from './words.ts';
 
 /** The part of a method's description that runs are read by. */
-export type Description = Pick<Recipe, 'name' | 'title' | 'hasTeacher'> & Account;
+export type Description = Pick<Recipe, 'name' | 'title' | 'hasTeacher' | 'peakAfterWarmup'> & Account;
 
 /** What a curve can be of: what every step has, or a figure of its method. */
 export type Measure = Exclude<keyof Metric, 'figures'> | (string & {});

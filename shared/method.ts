@@ -42,6 +42,8 @@ export interface Recipe {
   notices(config: RunConfig, masked: number): string[];
   /** Whether a moving average of the student is trained beside it. */
   hasTeacher: boolean;
+  /** Whether the step after the warm-up is the first at the peak rate, and not the warm-up's last. */
+  peakAfterWarmup?: boolean;
   /** Whether hidden patches are left out of the encoder; else a token stands for each. */
   removesHidden: boolean;
   /** Ablations that are suggested: a setting, and its values as they are typed. */

@@ -1,10 +1,11 @@
-import type { ModelConfig, ProjectorConfig } from '../../shared/config.ts';
+import type { EncoderTrainingConfig, ModelConfig, ProjectorConfig } from '../../shared/config.ts';
 import { gridOf, patchesOf } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Uniform } from '../../shared/random.ts';
 import type { HostTensor, TensorSource } from '../../shared/tensors.ts';
 import { headBuffers, headSpecs, projectorHead } from './heads.ts';
-import type { BufferSpec, Init, ParameterSpec } from './specs.ts';
+import { sincosBuffer } from './positions.ts';
+import { type BufferSpec, freeze, type Init, type ParameterSpec } from './specs.ts';
 
 export type EncoderConfig = ModelConfig;
 
@@ -12,6 +13,8 @@ export type EncoderConfig = ModelConfig;
 export interface StartRules {
   /** Of a matrix `[to, from]`. @param block number of the residual branch's block, for a matrix that ends one; else null */
   matrix(to: number, from: number, block: number | null): Init;
+  /** Of the matrix `[3 dim, dim]` of queries, keys and values, where it starts as three. */
+  qkv?(dim: number): Init;
   token: Init;
   /** Of the patch embedding's bias. @param values of a patch */
   patchBias(values: number): Init;
@@ -19,6 +22,8 @@ export interface StartRules {
   hasMaskToken: boolean;
   /** Names that weight decay does not apply to, beside one-dimensional tensors and biases. */
   noDecay: ReadonlySet<string>;
+  /** Whether it applies to all of them nevertheless. */
+  decaysAll?: boolean;
 }
 
 const constant = (value: number): Init => ({ kind: 'constant', value });
@@ -37,6 +42,20 @@ export const beitStart = (std: number): StartRules => {
     noDecay: new Set(['pos_embed', 'cls_token']),
   };
 };
+
+/**
+ * MoCo v3's (arXiv 2104.02057; vits.py of its published code): matrices as Glorot starts them, those of queries, keys and
+ * values each for itself; biases 0.
+ */
+export const mocoStart = (decaysAll: boolean): StartRules => ({
+  matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }),
+  qkv: (dim) => ({ kind: 'uniform', limit: Math.sqrt(3 / dim) }),
+  token: { kind: 'normal', std: 1e-6 },
+  patchBias: () => constant(0),
+  hasMaskToken: false,
+  noDecay: new Set(['pos_embed', 'cls_token']),
+  decaysAll,
+});
 
 /** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
 export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });
@@ -74,7 +93,7 @@ export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart
     add('rel_pos_bias.relative_position_bias_table', relativeTableShape(model), constant(0));
   }
   specs.push(...blockSpecs('blocks.', model, rules), ...normSpecs('norm', dim));
-  return specs;
+  return rules.decaysAll ? specs.map((spec) => ({ ...spec, decay: true })) : specs;
 }
 
 /**
@@ -85,6 +104,21 @@ export function plainEncoder(model: EncoderConfig): { parameters: ParameterSpec[
   const parameters = encoderSpecs(model, { ...beitStart(model.init_std), hasMaskToken: false });
   const positions = { name: 'pos_embed', shape: [1, patchesOf(model) + 1, model.embed_dim], value: 0 };
   return { parameters, buffers: model.position === 'fixed-sincos' ? [positions] : [] };
+}
+
+/**
+ * The encoder of MoCo v3 (arXiv 2104.02057, sections 4.2 and 5), which others are tried on too: fixed positions, the row
+ * first; a patch embedding that may stay as it starts; weight decay on all that is trained, or not on biases and scales.
+ */
+export function mocoEncoder(
+  model: EncoderConfig,
+  { frozen_patch_embedding, decay_all }: EncoderTrainingConfig,
+): { parameters: ParameterSpec[]; buffers: BufferSpec[] } {
+  const specs = encoderSpecs(model, mocoStart(decay_all));
+  return {
+    parameters: frozen_patch_embedding ? freeze(specs, (name) => name.startsWith('patch_embed.')) : specs,
+    buffers: [sincosBuffer('pos_embed', gridOf(model), model.embed_dim, 'row')],
+  };
 }
 
 /** Of the blocks of a transformer. @param prefix name before a block's number, with the dot */
@@ -106,7 +140,7 @@ export function blockSpecs(
     specs.push(...normSpecs(`${at}norm1`, dim));
     add(`${at}attn.q_bias`, [dim], constant(0));
     add(`${at}attn.v_bias`, [dim], constant(0));
-    add(`${at}attn.qkv.weight`, [3 * dim, dim], rules.matrix(3 * dim, dim, null));
+    add(`${at}attn.qkv.weight`, [3 * dim, dim], rules.qkv?.(dim) ?? rules.matrix(3 * dim, dim, null));
     add(`${at}attn.proj.weight`, [dim, dim], rules.matrix(dim, dim, i));
     add(`${at}attn.proj.bias`, [dim], constant(0));
     specs.push(...normSpecs(`${at}norm2`, dim));
@@ -162,14 +196,14 @@ export function startOf(
       const spec = specs.get(name);
       if (spec) return { shape: spec.shape, data: initialTensor(spec, random(name)) };
       const buffer = others.get(name);
-      return buffer && { shape: buffer.shape, data: initialBuffer(buffer) };
+      return buffer && { shape: buffer.shape, data: initialBuffer(buffer, random(name)) };
     },
   };
 }
 
 /** A buffer as it starts, row-major. */
-export const initialBuffer = ({ shape, value }: BufferSpec): Float32Array =>
-  typeof value === 'number' ? new Float32Array(sizeOf(shape)).fill(value) : value();
+export const initialBuffer = ({ shape, value }: BufferSpec, random: Uniform): Float32Array =>
+  typeof value === 'number' ? new Float32Array(sizeOf(shape)).fill(value) : value(random);
 
 /** A tensor as it starts, row-major. */
 export function initialTensor({ shape, init }: ParameterSpec, random: Uniform): Float32Array {
@@ -186,8 +220,8 @@ export function initialTensor({ shape, init }: ParameterSpec, random: Uniform): 
   }
 }
 
-/** Normal of the given deviation, drawn again where `accepts` refuses (`trunc_normal_(a=-std, b=std)`). */
-function fillNormal(
+/** Normal of the given deviation, drawn again where `accepts` refuses (`trunc_normal_(a=-std, b=std)`); in place. */
+export function fillNormal(
   data: Float32Array,
   std: number,
   divideBy: number,

@@ -36,14 +36,28 @@ export const warmupSteps = (config: RunConfig, totalSteps: number, stepsPerEpoch
 /** What a method without a moving average has. */
 const NO_TEACHER = { schedule: 'none', start: 0, end: 0 } as const;
 
-/** Learning rate, weight decay and momentum of a step, counted from 0. */
-export function ratesAt(config: RunConfig, step: number, totalSteps: number, stepsPerEpoch: number): Rates {
+/**
+ * Learning rate, weight decay and momentum of a step, counted from 0.
+ * @param peakAfterWarmup whether the warm-up of W steps has the rate t / W of the peak at step t, so that the step after it is
+ *   the first at the peak; else its last one is
+ */
+export function ratesAt(
+  config: RunConfig,
+  step: number,
+  totalSteps: number,
+  stepsPerEpoch: number,
+  peakAfterWarmup = false,
+): Rates {
   const { lr, min_lr, warmup_lr, weight_decay, weight_decay_end } = config.optimizer;
   const { schedule, start, end } = config.momentum ?? NO_TEACHER;
   const momentum =
     schedule === 'none' ? 0 : schedule === 'constant' ? start : cosineSchedule(step, totalSteps, start, end);
+  const warmup = warmupSteps(config, totalSteps, stepsPerEpoch);
   return {
-    lr: cosineSchedule(step, totalSteps, lr, min_lr, warmupSteps(config, totalSteps, stepsPerEpoch), warmup_lr),
+    lr:
+      peakAfterWarmup && step < warmup
+        ? warmup_lr + ((lr - warmup_lr) * step) / warmup
+        : cosineSchedule(step, totalSteps, lr, min_lr, warmup, warmup_lr),
     weight_decay: cosineSchedule(step, totalSteps, weight_decay, weight_decay_end ?? weight_decay),
     momentum,
   };

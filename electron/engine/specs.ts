@@ -1,3 +1,5 @@
+import type { Uniform } from '../../shared/random.ts';
+
 /** How a parameter starts. */
 export type Init =
   | { kind: 'constant'; value: number }
@@ -28,6 +30,6 @@ export const freeze = (specs: readonly ParameterSpec[], is: (name: string) => bo
 export interface BufferSpec {
   name: string;
   shape: number[];
-  /** What it starts as: one number everywhere, or all values, row-major. */
-  value: number | (() => Float32Array);
+  /** What it starts as: one number everywhere, or all values, row-major, from draws of its own where it needs them. */
+  value: number | ((random: Uniform) => Float32Array);
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { describe } from '../../methods/index.ts';
 import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Metric, Run } from '../../shared/run.ts';
@@ -189,7 +190,9 @@ export abstract class TrainingLoop {
   }
 
   async #trainStep(batches: readonly Batch[], began: number): Promise<void> {
-    const rates = ratesAt(this.run.config, this.#step, this.run.total_steps, this.run.steps_per_epoch);
+    const { config, total_steps, steps_per_epoch } = this.run;
+    const { peakAfterWarmup } = describe(this.run);
+    const rates = ratesAt(config, this.#step, total_steps, steps_per_epoch, peakAfterWarmup);
     const next = this.#step + 1;
     const said = this.takeStep(batches, rates, next);
     if (!Number.isFinite(said.loss) || !Number.isFinite(said.grad_norm))

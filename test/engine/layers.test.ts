@@ -19,7 +19,9 @@ import { restore } from '../../electron/engine/layers/restore.ts';
 import { clsRows, join, patches, patchRows, split, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
 import { softCrossEntropy, weightedCrossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
-import { lossOf } from '../../electron/engine/losses/loss.ts';
+import { infoNCE } from '../../electron/engine/losses/info-nce.ts';
+import { lossOf, weightedSum } from '../../electron/engine/losses/loss.ts';
+import { ntXent } from '../../electron/engine/losses/nt-xent.ts';
 import { meanSquared } from '../../electron/engine/losses/squared.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
 import {
@@ -288,6 +290,34 @@ const TABLE: Case[] = [
         0.5,
       ),
   },
+  {
+    of: weightedSum,
+    inputs: { x: { shape: [1] }, y: { shape: [1] } },
+    run: (_, { x: one, y: other }) =>
+      weightedSum([
+        [one as Value<tf.Scalar>, 0.3],
+        [other as Value<tf.Scalar>, -2],
+        [one as Value<tf.Scalar>, 0.5],
+      ]),
+  },
+  ...[0, 7].map(
+    (length): Case => ({
+      of: infoNCE,
+      how: length > 0 ? 'a queue' : 'keys of the batch',
+      inputs: { x: { shape: [4, 5] } },
+      run: (_, inputs) => {
+        const keys = record(new Value(tf.tensor2d(numbers('keys', 20), [4, 5])));
+        const queue =
+          length > 0 ? record(new Value(tf.tensor2d(numbers('queue', 5 * length), [5, length]))).tensor : null;
+        return infoNCE(inputs.x as Value<tf.Tensor2D>, keys, 0.5, queue).loss;
+      },
+    }),
+  ),
+  {
+    of: ntXent,
+    inputs: { x: { shape: [6, 5] } },
+    run: (_, inputs) => ntXent(inputs.x as Value<tf.Tensor2D>, 0.5).loss,
+  },
   ...(['image', 'batch'] as const).map(
     (dictionary): Case => ({
       of: denoisingContrast,
@@ -346,7 +376,8 @@ function stateOf({ parameters = [], buffers = [], inputs = {} }: Case): StateDic
     const around = /(norm\d?|\.\d)\.weight$/.test(name) && shape.length === 1 ? 1 : 0;
     state.set(name, { shape, data: numbers(name, sizeOf(shape)).map((v) => around + 0.5 * v) });
   }
-  for (const buffer of buffers) state.set(buffer.name, { shape: buffer.shape, data: initialBuffer(buffer) });
+  for (const buffer of buffers)
+    state.set(buffer.name, { shape: buffer.shape, data: initialBuffer(buffer, stream(5, 0, 0, buffer.name)) });
   for (const [name, { shape }] of Object.entries(inputs))
     state.set(`input ${name}`, { shape, data: numbers(`input ${name}`, sizeOf(shape)) });
   return state;

@@ -15,3 +15,12 @@ export function lossOf<T extends tf.Tensor>(input: Value<T>, loss: tf.Scalar, gr
     [gradient],
   );
 }
+
+/** A sum of losses, each times its weight. */
+export function weightedSum(terms: readonly (readonly [loss: Value<tf.Scalar>, weight: number])[]): Value<tf.Scalar> {
+  const sum = tf.tidy(() => tf.addN(terms.map(([{ tensor }, weight]) => tf.mul(tensor, weight)))) as tf.Scalar;
+  return record(new Value(sum), (dsum) => {
+    for (const [loss, weight] of terms) loss.addGradient(tf.mul(dsum, weight));
+    dsum.dispose();
+  });
+}

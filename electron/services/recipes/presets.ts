@@ -1,4 +1,4 @@
-import { PRESETS, parseRunConfig } from '../../../methods/index.ts';
+import { methodOf, PRESETS, parseRunConfig } from '../../../methods/index.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { ConfigCheck, PresetRow } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
@@ -104,7 +104,7 @@ function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable
   const parameters = parametersOf(config);
   const count = Math.min(CURVE_POINTS, steps);
   const at = Array.from({ length: count }, (_, i) => (count < 2 ? 0 : Math.round((i * (steps - 1)) / (count - 1))));
-  const rates = at.map((step) => ratesAt(config, step, steps, perEpoch));
+  const rates = at.map((step) => ratesAt(config, step, steps, perEpoch, methodOf(config).peakAfterWarmup));
   return {
     images,
     steps,
