@@ -5,11 +5,8 @@ import { layerNorm } from './layers/norm.ts';
 import { positionBias } from './layers/position.ts';
 import type { Tokens } from './layers/tokens.ts';
 import type { Network } from './network.ts';
+import { ownTable, SHARED_TABLE } from './parameters.ts';
 import { release } from './tape.ts';
-
-export const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
-/** The table of a block that has one of its own. */
-export const ownTable = (prefix: string, i: number) => `${prefix}${i}.attn.relative_position_bias_table`;
 
 /**
  * Stochastic depth (arXiv 1603.09382): by what each image's residual branch is multiplied, `[batch]`, null for 1. The

@@ -69,6 +69,11 @@ const adder =
     specs.push({ name, shape, decay, init });
   };
 
+/** Relative positions that all blocks share. */
+export const SHARED_TABLE = 'rel_pos_bias.relative_position_bias_table';
+/** The table of a block that has one of its own. */
+export const ownTable = (prefix: string, i: number) => `${prefix}${i}.attn.relative_position_bias_table`;
+
 /** Every pair of places has a row; CLS to a token, a token to CLS, and CLS to itself have one each. */
 export const relativeTableShape = (model: EncoderConfig) => [(2 * gridOf(model) - 1) ** 2 + 3, model.num_heads];
 
@@ -90,7 +95,7 @@ export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart
   add('patch_embed.proj.weight', [dim, 3, patch, patch], rules.matrix(dim, values, null));
   add('patch_embed.proj.bias', [dim], rules.patchBias(values));
   if (model.position === 'shared-relative-bias') {
-    add('rel_pos_bias.relative_position_bias_table', relativeTableShape(model), constant(0));
+    add(SHARED_TABLE, relativeTableShape(model), constant(0));
   }
   specs.push(...blockSpecs('blocks.', model, rules), ...normSpecs('norm', dim));
   return rules.decaysAll ? specs.map((spec) => ({ ...spec, decay: true })) : specs;
@@ -153,7 +158,12 @@ export function blockSpecs(
 }
 
 /** Of a linear layer: NAME.weight `[to, from]` and NAME.bias `[to]`. */
-export function linearSpecs(name: string, to: number, from: number, rules: StartRules): ParameterSpec[] {
+export function linearSpecs(
+  name: string,
+  to: number,
+  from: number,
+  rules: Pick<StartRules, 'matrix'>,
+): ParameterSpec[] {
   return [
     { name: `${name}.weight`, shape: [to, from], decay: true, init: rules.matrix(to, from, null) },
     { name: `${name}.bias`, shape: [to], decay: false, init: constant(0) },

@@ -129,16 +129,20 @@ export class Trainer<Config extends TrainerConfig, Batch> {
     this.#optimizer = makeOptimizer(config.optimizer, this.#student.weights.specs, method.rate?.(config));
   }
 
+  /** As a step sees them, and as they may be asked between steps; they stay this object's. */
+  get networks(): Networks {
+    return { student: this.#student, teacher: this.#teacher ?? this.#student };
+  }
+
   /** One optimizer step over one or more micro-batches, whose gradients are averaged. */
   step(batches: readonly Batch[], rates: Rates, { show, onGradients }: StepOptions = {}): StepResult {
     if (batches.length === 0) throw new RangeError('a step needs at least one micro-batch');
     const gradients = new Gradients(this.#student.weights.specs);
     gradients.scale = batches.length * this.#lossScale;
     if (this.#method.followsBefore) this.#follow(rates);
-    const networks = { student: this.#student, teacher: this.#teacher ?? this.#student };
     const parts = batches.map((batch, i) =>
       differentiate(gradients, this.#lossScale, () =>
-        this.#method.step(networks, batch, this.config, i === 0 ? (show ?? null) : null),
+        this.#method.step(this.networks, batch, this.config, i === 0 ? (show ?? null) : null),
       ),
     );
     const loss = parts.reduce((sum, part) => sum + part.loss / batches.length, 0);

@@ -1,22 +1,32 @@
 import { type FineTuneSettings, settingsOf } from '../../methods/supervised/config.ts';
+import { classifierStart } from '../../methods/supervised/network.ts';
+import {
+  configOf,
+  drawDropPath,
+  logits,
+  step as method,
+  type SupervisedBatch,
+  type SupervisedConfig,
+} from '../../methods/supervised/step.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import type { Run } from '../../shared/run.ts';
-import type { StateDict, TensorSource } from '../../shared/tensors.ts';
+import type { TensorSource } from '../../shared/tensors.ts';
 import { centreImage, stack } from '../data/centre.ts';
 import type { Batch } from '../data/loader.ts';
 import { drawMixing, mixImages, mixTargets, randomErase } from '../data/mixing.ts';
 import { stream } from '../data/random.ts';
 import { ImageReader } from '../data/readable.ts';
-import { Classifier, classifierSpecs, classifierState } from '../engine/classifier.ts';
 import { requireFinite } from '../engine/finite.ts';
+import { hostTidy } from '../engine/host.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { EngineLoop } from './engine-loop.ts';
 import { chanceOf, classIndices, type LabelledSplit } from './labelled.ts';
 import type { LabelledData } from './labelled-data.ts';
-import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
-import { untrainedState } from './training.ts';
+import type { LoopState, StepFigures, TrainingEvents } from './loop.ts';
+import { untrainedSource } from './training.ts';
 
 /** Test images that are looked at at once. */
 const BATCH = 32;
@@ -28,8 +38,7 @@ type Accuracy = {
 };
 
 /** A fine-tuning: a classifier on a pretrained encoder, trained whole on labelled images. */
-export class FineTuning extends TrainingLoop {
-  readonly #engine: Classifier;
+export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
   readonly #tune: FineTune;
   readonly #settings: FineTuneSettings;
   readonly #split: LabelledSplit;
@@ -42,29 +51,24 @@ export class FineTuning extends TrainingLoop {
   #leftOut: LeftOut[] = [];
 
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
-    super(store, run, events, data);
     const { split } = data;
+    const settings = settingsOf(tune);
+    const config = configOf(run.config.model, split.classes.length, settings);
+    super(store, run, events, data, {
+      method,
+      config,
+      start: () =>
+        classifierStart(method.student(config), startOf(store, tune), (name) =>
+          stream(settings.seed, 0, 0, `init classifier ${name}`),
+        ),
+    });
     this.#tune = tune;
-    this.#settings = settingsOf(tune);
+    this.#settings = settings;
     this.#split = split;
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
     for (const text of split.notices) this.tell(text);
-    const { model } = run.config;
-    const make = (state: TensorSource) => new Classifier(model, split.classes.length, this.#settings, state);
-    if (this.from) {
-      const load = (part: 'student' | 'exp_avg' | 'exp_avg_sq') => store.checkpoints.source(this.from!.id, part);
-      this.#engine = make(load('student'));
-      this.#engine.restoreOptimizer(load('exp_avg'), load('exp_avg_sq'), this.from.state.updates);
-      this.#accuracy = this.from.state.accuracy as Accuracy;
-    } else {
-      const specs = classifierSpecs(model, split.classes.length, this.#settings);
-      this.#engine = make(
-        classifierState(specs, startState(store, tune), (name) =>
-          stream(this.#settings.seed, 0, 0, `init classifier ${name}`),
-        ),
-      );
-    }
+    if (this.from) this.#accuracy = this.from.state.accuracy as Accuracy;
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
@@ -82,7 +86,8 @@ export class FineTuning extends TrainingLoop {
     }
     mixImages(images, side, mixing);
     const targets = mixTargets(labels, classes, settings.smoothing, mixing);
-    const { loss, grad_norm } = this.#engine.step(images, targets, rates, draw('drop path'));
+    const dropPath = drawDropPath(labels.length, this.engine.config, draw('drop path'));
+    const { loss, grad_norm } = this.engine.step([{ images, targets, dropPath }], rates);
     return { loss, grad_norm, figures: { ...this.#accuracy } };
   }
 
@@ -93,12 +98,8 @@ export class FineTuning extends TrainingLoop {
   }
 
   protected override state(): LoopState {
-    const { updates } = this.#engine;
-    return { tensors: this.#engine.tensors(), updates, extra: { accuracy: this.#accuracy } };
-  }
-
-  protected override dispose(): void {
-    this.#engine.dispose();
+    const { extra, ...state } = super.state();
+    return { ...state, extra: { ...extra, accuracy: this.#accuracy } };
   }
 
   protected override async conclude(): Promise<void> {
@@ -159,14 +160,15 @@ export class FineTuning extends TrainingLoop {
         centreImage(file, model.image_size, augment),
       );
       if (read.length === 0) continue;
-      const logits = this.#engine.logits(stack(read.map(({ value }) => value)));
-      requireFinite(logits, 'The answers of the classifier');
+      const images = stack(read.map(({ value }) => value));
+      const scores = hostTidy(() => logits(this.engine.networks.student, images, this.engine.config).tensor);
+      requireFinite(scores, 'The answers of the classifier');
       const truth = classIndices(
         read.map(({ image }) => image),
         classes,
       );
       for (const [i, right] of truth.entries()) {
-        const places = placesOf(logits.subarray(i * classes.length, (i + 1) * classes.length));
+        const places = placesOf(scores.subarray(i * classes.length, (i + 1) * classes.length));
         const rank = places.indexOf(right);
         if (rank === 0) found.top1++;
         if (rank < 5) found.top5++;
@@ -190,7 +192,7 @@ export const placesOf = (logits: Float32Array): number[] =>
   [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
 
 /** The weights that a fine-tuning starts from. @throws AppError not-found where its checkpoint is deleted */
-function startState(store: Store, { start, source_id, part }: FineTune): StateDict {
+function startOf(store: Store, { start, source_id, part }: FineTune): TensorSource {
   const { config } = store.checkpoints.get(source_id);
-  return start === 'untrained' ? untrainedState(config) : store.checkpoints.load(source_id, part);
+  return start === 'untrained' ? untrainedSource(config) : store.checkpoints.source(source_id, part);
 }

@@ -9,12 +9,10 @@ import { stream } from '../data/random.ts';
 import { hostCopy } from '../engine/host.ts';
 import { startOf } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
-import { Trainer } from '../engine/trainer.ts';
-import { span } from '../processes/spans.ts';
-import { choosePrecision, engineOptions, type PrecisionState } from '../runtime/precision.ts';
 import type { Store } from '../store/store.ts';
+import { EngineLoop } from './engine-loop.ts';
 import { featureHealth } from './feature-health.ts';
-import { type LoopState, type StepFigures, type TrainingEvents, TrainingLoop } from './loop.ts';
+import type { StepFigures, TrainingEvents } from './loop.ts';
 import type { RunData } from './run-data.ts';
 
 /** The state that a run with this configuration starts from: a function of the seed alone. */
@@ -29,42 +27,20 @@ export const untrainedSource = (config: RunConfig): TensorSource =>
   startOf(networkOf(config), (name) => stream(config.train.seed, 0, 0, `init ${name}`));
 
 /** A pretraining: its method's steps on the images of a dataset. */
-export class Training extends TrainingLoop {
-  readonly #engine: Trainer<RunConfig, MethodBatch>;
+export class Training extends EngineLoop<RunConfig, MethodBatch> {
   /** Figures of the method: a `rank_NAME` or `cosine_NAME` among them is measured on what its step shows by that name. */
   readonly #keys: ReadonlySet<string>;
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
-    super(store, run, events, data);
+    const { config } = run;
+    super(store, run, events, data, { method: stepOf(config), config, start: () => untrainedSource(config) });
     this.#keys = new Set(describe(run).figures.map(({ key }) => key));
-    const initialised = span('weights initialised');
-    if (this.from) {
-      const { id, state } = this.from;
-      const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
-      this.#engine = new Trainer(
-        stepOf(run.config),
-        run.config,
-        store.checkpoints.source(id, 'student'),
-        store.checkpoints.source(id, stepOf(run.config).teacher(run.config) ? 'teacher' : 'student'),
-        engineOptions(run.config, precision),
-      );
-      if (scaling) this.#engine.scaling = scaling;
-      const moments = [store.checkpoints.source(id, 'exp_avg'), store.checkpoints.source(id, 'exp_avg_sq')] as const;
-      this.#engine.restoreOptimizer(...moments, state.updates);
-    } else {
-      const state = untrainedSource(run.config);
-      const mode = run.config.train.mixed_precision;
-      const { precision, why } = choosePrecision(mode);
-      if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
-      this.#engine = new Trainer(stepOf(run.config), run.config, state, state, engineOptions(run.config, precision));
-    }
-    initialised();
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
     const measure = step === 1 || step % this.run.config.metrics.features_every === 0;
     const health: Metric['figures'] = {};
-    const { loss, grad_norm, figures } = this.#engine.step(batches, rates, {
+    const { loss, grad_norm, figures } = this.engine.step(batches, rates, {
       ...(measure && {
         show: (name, tensor) => {
           const wanted = [`rank_${name}`, `cosine_${name}`] as const;
@@ -75,14 +51,5 @@ export class Training extends TrainingLoop {
       }),
     });
     return { loss, grad_norm, figures: { ...figures, ...health } };
-  }
-
-  protected override state(): LoopState {
-    const { precision, scaling, updates } = this.#engine;
-    return { tensors: this.#engine.tensors(), updates, extra: { precision, scaling } satisfies PrecisionState };
-  }
-
-  protected override dispose(): void {
-    this.#engine.dispose();
   }
 }
