@@ -342,6 +342,7 @@ const NO_LAYERS = new Set([
   'replace',
   'patchify',
   'imageTensor',
+  'joinImages',
   'rowsOfBatch',
   'l2Normalize',
   'makeRowsUnit',

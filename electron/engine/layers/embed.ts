@@ -12,6 +12,17 @@ import { Tokens } from './tokens.ts';
 /** Images as a loader gives them: `[batch, side, side, 3]`, normalised; an array, so that it may come from another thread. */
 export type Images = Float32Array;
 
+/** Images of several views as one batch: one view after the other. */
+export function joinImages(views: readonly Images[]): Images {
+  const out = new Float32Array(views.reduce((sum, view) => sum + view.length, 0));
+  let at = 0;
+  for (const view of views) {
+    out.set(view, at);
+    at += view.length;
+  }
+  return out;
+}
+
 /** What of its images a network sees: all patches, or some replaced by the mask token, or only some of them. */
 export interface Seen {
   images: Images;
