@@ -38,3 +38,11 @@ export function toPlain(state: StateDict): StateDict {
   }
   return out;
 }
+
+/** A state without a prefix of names, where they have it. */
+export const unprefixed = (state: StateDict, prefix: string): StateDict =>
+  new Map([...state].map(([name, tensor]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, tensor]));
+
+/** The way back: names that `is` picks get the prefix. */
+export const prefixed = (state: StateDict, prefix: string, is: (name: string) => boolean): StateDict =>
+  new Map([...state].map(([name, tensor]) => [is(name) ? prefix + name : name, tensor]));

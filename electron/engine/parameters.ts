@@ -16,7 +16,9 @@ export interface StartRules {
   /** Of the matrix `[3 dim, dim]` of queries, keys and values, where it starts as three. */
   qkv?(dim: number): Init;
   token: Init;
-  /** Of the patch embedding's bias. @param values of a patch */
+  /** Of the patch embedding, where it does not start as `matrix` has it. @param values of a patch */
+  patch?(dim: number, values: number): Init;
+  /** Of the patch embedding's bias. */
   patchBias(values: number): Init;
   /** Whether the encoder has a token in place of masked patches. */
   hasMaskToken: boolean;
@@ -57,6 +59,19 @@ export const mocoStart = (decaysAll: boolean): StartRules => ({
   decaysAll,
 });
 
+/**
+ * DeiT's, DINO's and iBOT's (arXiv 2012.12877, 2104.14294, 2111.07832): matrices and tokens normal, the patch embedding as
+ * PyTorch starts a convolution. Decay spares no token.
+ */
+export const deitStart: StartRules = {
+  matrix: () => ({ kind: 'normal', std: 0.02 }),
+  token: { kind: 'normal', std: 0.02 },
+  patch: (_dim, values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }),
+  patchBias: (values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }),
+  hasMaskToken: false,
+  noDecay: new Set(),
+};
+
 /** Where the three columns of a projector layer stand in the published `nn.Sequential`: linear, BatchNorm, ReLU. */
 export const projectorIndex = (layer: number) => ({ linear: 3 * layer, norm: 3 * layer + 1 });
 
@@ -92,7 +107,8 @@ export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart
   add('cls_token', [1, 1, dim], rules.token);
   if (rules.hasMaskToken) add('mask_token', [1, 1, dim], rules.token);
   if (model.position === 'absolute') add('pos_embed', [1, patchesOf(model) + 1, dim], rules.token);
-  add('patch_embed.proj.weight', [dim, 3, patch, patch], rules.matrix(dim, values, null));
+  const ofPatch = rules.patch?.(dim, values) ?? rules.matrix(dim, values, null);
+  add('patch_embed.proj.weight', [dim, 3, patch, patch], ofPatch);
   add('patch_embed.proj.bias', [dim], rules.patchBias(values));
   if (model.position === 'shared-relative-bias') {
     add(SHARED_TABLE, relativeTableShape(model), constant(0));

@@ -54,8 +54,11 @@ export interface Replay<Config extends TrainerConfig, Batch> {
   networks: { student: string; teacher?: string } | readonly StateFile[];
   /** @throws AppError bad-file where a tensor is missing */
   batch(part: (name: string) => HostTensor, config: Config): Batch;
-  /** The name of the images in a batch that tokens are asked of where the folder has no tokens.eval. */
-  input: string;
+  /**
+   * The name of the images in a batch that tokens are asked of where the folder has no tokens.eval; null for a fixture of
+   * features, which has no encoder.
+   */
+  input: string | null;
   /** What features.step0 calls the tensors that a step shows, where that has other names. */
   shown?: Readonly<Record<string, string>>;
   /** What results.stepN has of each step: of the tensors that it shows, and of the state that it leaves. */
@@ -135,7 +138,7 @@ export function train<Config extends TrainerConfig, Batch>(
   let input: HostTensor | undefined;
   for (const [i, rate] of rates.entries()) {
     const part = partOf(folder.load(`batch.step${i}`), `batch.step${i}`);
-    input = part(replay.input);
+    if (replay.input !== null) input = part(replay.input);
     const shown: StateDict = new Map();
     const step = trainer.step([replay.batch(part, config)], rate, {
       ...(i === 0 && {
@@ -157,7 +160,7 @@ export function train<Config extends TrainerConfig, Batch>(
   const final = trainer.state();
   trainer.dispose();
   writeFinal(replay, folder, final, rates);
-  writeTokens(new Network(replay.method.student(config), final.student), folder, input!);
+  if (input) writeTokens(new Network(replay.method.student(config), final.student), folder, input);
   return steps;
 }
 
