@@ -80,7 +80,9 @@ export interface Failure {
 }
 
 /** Attempts to replace an image that failed, as its replacement may fail too. */
-const REPLACEMENTS = 10;
+const REPLACEMENTS = 30;
+/** So many images beyond a batch are tried before it is said that most fail: all of a small batch may be among the few. */
+const TRIED_BEYOND = 16;
 
 /** Decodes, crops and augments in worker threads, a bounded number of micro-batches ahead. */
 export class Loader {
@@ -107,8 +109,8 @@ export class Loader {
   }
 
   /**
-   * The next micro-batch. Throws `AppError`: data-vanished where a folder or most images of a batch are gone, bad-file
-   * where most cannot be read, internal where a thread died, canceled after `close`.
+   * The next micro-batch. Throws `AppError`: data-vanished where a folder or most images are gone, bad-file where most
+   * cannot be read, internal where a thread died, canceled after `close`.
    */
   async next(): Promise<Batch> {
     const began = performance.now();
@@ -194,19 +196,23 @@ export class Loader {
     }));
     const failed = new Set<number>();
     let pending = tasks;
+    let [tried, broken] = [0, 0];
     for (let attempt = 0; pending.length > 0; attempt++) {
       const failures = await this.#send(pending, views);
+      tried += pending.length;
+      broken += failures.length;
       for (const failure of failures) {
         this.#checkFolders(failure);
         failed.add(failure.slot);
         this.#failures.set(failure.id, { id: failure.id, path: failure.path, message: failure.message });
       }
-      if (failures.length > 0 && (failed.size > train.batch_size / 2 || attempt === REPLACEMENTS)) {
+      const doMostFail = broken > tried / 2 && tried >= train.batch_size + TRIED_BEYOND;
+      if (failures.length > 0 && (doMostFail || attempt === REPLACEMENTS)) {
         // A disk that is not connected can leave an empty folder where it was.
         const gone = failures.every((f) => f.code === 'ENOENT');
         throw new AppError(
           gone ? 'data-vanished' : 'bad-file',
-          `${failed.size} of ${train.batch_size} images of a batch ${gone ? 'are gone' : 'cannot be read'}.`,
+          `${broken} of ${tried} images that were tried for a batch ${gone ? 'are gone' : 'cannot be read'}.`,
           `The first is ${failures[0]!.path}: ${failures[0]!.message}`,
           'Check the folder and its disk, import it again if files changed, and resume the run.',
         );

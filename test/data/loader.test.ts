@@ -166,6 +166,22 @@ test('an image that fails is replaced, counted and named', async () => {
   expect((await run(2)).batches).toEqual(batches);
 });
 
+test('a few broken images end nothing, though all of a small batch, or most of a larger one, may be among them', async () => {
+  const gone = (n: number) =>
+    Array.from({ length: n }, (_, i) => ({ id: 300 + i, path: join(root, `gone ${i}.png`), hash: `gone ${i}` }));
+  for (const [batch_size, n] of [
+    [2, 3],
+    [4, 4],
+  ] as const) {
+    const some = [...images, ...gone(n)];
+    const loader = new Loader(options({ images: some, config: config({ train: { batch_size, seed: 3 } }) }));
+    const batches = await take(loader, 150);
+    expect(Math.max(...batches.map(({ replaced }) => replaced))).toBeGreaterThan(batch_size / 2);
+    expect(batches.flatMap(({ imageIds }) => [...imageIds]).filter((id) => id >= 300)).toEqual([]);
+    expect(loader.failures()).toHaveLength(n);
+  }
+});
+
 test('most images broken, or gone: an error that names one', async () => {
   const most = (ids: number[], path: (id: number) => string) => {
     const some = ids.map((id) => ({ id, path: path(id), hash: `content ${id}` }));
