@@ -5,6 +5,7 @@ import { hostCopy } from './host.ts';
 import type { Storage } from './kernels/device.ts';
 import { type EncoderConfig, requireTensor } from './parameters.ts';
 import type { BufferSpec, ParameterSpec } from './specs.ts';
+import { withinPart } from './tape.ts';
 import { Weights } from './weights.ts';
 
 /** What a network is made of, under the published names. */
@@ -30,14 +31,36 @@ export class Network implements TensorSource {
   readonly recompute: boolean;
   readonly #buffers = new Map<string, tf.Tensor>();
 
-  /** @throws AppError bad-file where a tensor is missing or of another shape */
-  constructor(spec: NetworkSpec, state: TensorSource, { storage = 'fp32', recompute = false }: NetworkOptions = {}) {
+  readonly #of: { whole: Network; prefix: string } | null;
+
+  /**
+   * @param of what this is a part of, for `part`
+   * @throws AppError bad-file where a tensor is missing or of another shape
+   */
+  constructor(
+    spec: NetworkSpec,
+    state: TensorSource,
+    { storage = 'fp32', recompute = false }: NetworkOptions = {},
+    of: { whole: Network; prefix: string } | null = null,
+  ) {
     this.model = spec.model;
-    this.weights = new Weights(spec.parameters, state, storage);
+    this.#of = of;
+    this.weights = of ? of.whole.weights.part(of.prefix) : new Weights(spec.parameters, state, storage);
     this.recompute = recompute;
     for (const { name, shape } of spec.buffers) {
       this.#buffers.set(name, tf.tensor(requireTensor(state, name, shape).data, shape));
     }
+  }
+
+  /**
+   * Computes with a network within this one: those tensors whose names begin with `prefix`, under the rest of it, and their
+   * gradients go to the whole names. It is borrowed, and of no use afterwards.
+   */
+  part<R>(prefix: string, model: EncoderConfig, compute: (part: Network) => R): R {
+    const spec = { model, parameters: [], buffers: [] };
+    const { recompute } = this;
+    const part = new Network(spec, { get: () => undefined }, { recompute }, { whole: this, prefix });
+    return withinPart(prefix, () => compute(part));
   }
 
   get storage(): Storage {
@@ -46,6 +69,7 @@ export class Network implements TensorSource {
 
   /** A buffer, or null; it stays this object's. */
   findBuffer(name: string): tf.Tensor | null {
+    if (this.#of) return this.#of.whole.findBuffer(this.#of.prefix + name);
     return this.#buffers.get(name) ?? null;
   }
 
@@ -58,6 +82,10 @@ export class Network implements TensorSource {
 
   /** Puts what `change` makes of a buffer in its place. */
   updateBuffer(name: string, change: (old: tf.Tensor) => tf.Tensor): void {
+    if (this.#of) {
+      this.#of.whole.updateBuffer(this.#of.prefix + name, change);
+      return;
+    }
     const old = this.buffer(name);
     this.#buffers.set(
       name,

@@ -33,6 +33,12 @@ export class Value<T extends tf.Tensor = tf.Tensor> {
     this.#gradient = null;
     return gradient;
   }
+
+  /** Frees the gradient of a value that nothing comes before. */
+  dropGradient(): void {
+    this.#gradient?.dispose();
+    this.#gradient = null;
+  }
 }
 
 /** A layer's way back: owns the gradient of its output, and adds to those of its inputs and parameters. */
@@ -40,6 +46,8 @@ export type WayBack<T extends tf.Tensor = tf.Tensor> = (gradient: T, gradients: 
 
 interface Entry {
   value: Value;
+  /** Before the names of the parameters that `back` knows: of the part of a network that it is in. */
+  prefix: string;
   back: WayBack | null;
   /** What `back` reads; freed after it. */
   kept: tf.Tensor[];
@@ -51,6 +59,8 @@ interface Entry {
  */
 interface Tape {
   records: boolean;
+  /** Of what is recorded now. */
+  prefix: string;
   entries: Entry[];
 }
 
@@ -71,7 +81,12 @@ export function record<V extends Value>(
   const tensors = kept.filter((tensor) => tensor !== null);
   if (!isRecording()) tf.dispose(tensors);
   // Outside of a tape the caller owns the output, as with any function of tensors.
-  current?.entries.push({ value, back: back as WayBack | null, kept: isRecording() ? tensors : [] });
+  current?.entries.push({
+    value,
+    back: back as WayBack | null,
+    kept: isRecording() ? tensors : [],
+    prefix: current.prefix,
+  });
   return value;
 }
 
@@ -84,6 +99,19 @@ export function release(value: Value): void {
   if (at >= 0) entries.splice(at, 1);
 }
 
+/** Gradients of what `compute` records are of parameters whose names begin with `prefix`. */
+export function withinPart<R>(prefix: string, compute: () => R): R {
+  const tape = current;
+  if (!tape) return compute();
+  const outer = tape.prefix;
+  tape.prefix = outer + prefix;
+  try {
+    return compute();
+  } finally {
+    tape.prefix = outer;
+  }
+}
+
 function within<R>(tape: Tape, compute: () => R): R {
   const outer = current;
   current = tape;
@@ -94,11 +122,14 @@ function within<R>(tape: Tape, compute: () => R): R {
   }
 }
 
-const free = ({ value, kept }: Entry) => tf.dispose([value.tensor, ...kept]);
+function free({ value, kept }: Entry): void {
+  value.dropGradient();
+  tf.dispose([value.tensor, ...kept]);
+}
 
 /** Computes a value that no gradient reaches (stop-gradient). Nothing but that value is left. */
 export function frozen<V extends Value>(compute: () => V): V {
-  const tape: Tape = { records: false, entries: [] };
+  const tape: Tape = { records: false, prefix: '', entries: [] };
   try {
     const value = within(tape, compute);
     tape.entries = tape.entries.filter((entry) => entry.value !== value);
@@ -119,7 +150,7 @@ export function differentiate<R extends { loss: Value<tf.Scalar> }>(
   scale: number,
   compute: () => R,
 ): Omit<R, 'loss'> & { loss: number } {
-  const tape: Tape = { records: true, entries: [] };
+  const tape: Tape = { records: true, prefix: '', entries: [] };
   try {
     const { loss, ...rest } = within(tape, compute);
     const value = loss.tensor.dataSync()[0]!;
@@ -128,7 +159,7 @@ export function differentiate<R extends { loss: Value<tf.Scalar> }>(
       if (entry.back) {
         const gradient = entry.value.takeGradient();
         entry.value.tensor.dispose(); // all that read it have gone back
-        entry.back(gradient, gradients);
+        entry.back(gradient, gradients.under(entry.prefix));
         tf.dispose(entry.kept);
       } else free(entry);
     }

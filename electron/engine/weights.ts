@@ -11,16 +11,28 @@ import type { ParameterSpec } from './specs.ts';
 export class Weights {
   readonly specs: readonly ParameterSpec[];
   readonly storage: Storage;
-  readonly #tensors = new Map<string, tf.Tensor>();
-  readonly #matrices = new Map<string, tf.Tensor2D>();
+  readonly #tensors: Map<string, tf.Tensor>;
+  readonly #matrices: Map<string, tf.Tensor2D>;
+  /** Before the names of a part. */
+  readonly #prefix: string;
 
   /**
    * @param storage of the matrices
+   * @param of what these are a part of: they borrow its tensors, and `state` is not asked for any
    * @throws AppError bad-file where a tensor is missing or of another shape
    */
-  constructor(specs: readonly ParameterSpec[], state: TensorSource, storage: Storage = 'fp32') {
+  constructor(
+    specs: readonly ParameterSpec[],
+    state: TensorSource,
+    storage: Storage = 'fp32',
+    of: { whole: Weights; prefix: string } | null = null,
+  ) {
     this.specs = specs;
     this.storage = storage;
+    this.#tensors = of ? of.whole.#tensors : new Map();
+    this.#matrices = of ? of.whole.#matrices : new Map();
+    this.#prefix = of ? of.whole.#prefix + of.prefix : '';
+    if (of) return;
     try {
       for (const { name, shape } of specs)
         this.#tensors.set(name, ownTensor(requireTensor(state, name, shape).data, shape));
@@ -30,19 +42,26 @@ export class Weights {
     }
   }
 
+  /** Those whose names begin with `prefix`, under the rest of it; they stay this object's. */
+  part(prefix: string): Weights {
+    const own = this.specs.filter(({ name }) => name.startsWith(prefix));
+    const specs = own.map((spec) => ({ ...spec, name: spec.name.slice(prefix.length) }));
+    return new Weights(specs, { get: () => undefined }, this.storage, { whole: this, prefix });
+  }
+
   has(name: string): boolean {
-    return this.#tensors.has(name);
+    return this.#tensors.has(this.#prefix + name);
   }
 
   /** A tensor in floats; it stays this object's. */
   get(name: string): tf.Tensor {
-    const tensor = this.#tensors.get(name);
+    const tensor = this.#tensors.get(this.#prefix + name);
     if (!tensor) throw new RangeError(`no parameter "${name}"`);
     return tensor;
   }
 
   find(name: string): tf.Tensor | null {
-    return this.#tensors.get(name) ?? null;
+    return this.#tensors.get(this.#prefix + name) ?? null;
   }
 
   /**
@@ -50,7 +69,7 @@ export class Weights {
    * stays this object's.
    */
   matrix(name: string): tf.Tensor2D {
-    let matrix = this.#matrices.get(name);
+    let matrix = this.#matrices.get(this.#prefix + name);
     if (!matrix) {
       const tensor = this.get(name);
       const out = tensor.shape[0]!;
@@ -59,7 +78,7 @@ export class Weights {
       matrix = tf.tidy(() =>
         tf.keep(store(reshape<tf.Tensor2D>(tensor, [out, tensor.size / out]), storage) as tf.Tensor2D),
       );
-      this.#matrices.set(name, matrix);
+      this.#matrices.set(this.#prefix + name, matrix);
     }
     return matrix;
   }
@@ -69,12 +88,13 @@ export class Weights {
    * that shares its tensor's memory is then up to date.
    */
   replace(name: string, tensor: tf.Tensor): void {
-    const matrix = this.#matrices.get(name);
-    const isSame = this.#tensors.get(name) === tensor;
-    this.#tensors.set(name, tensor);
+    const key = this.#prefix + name;
+    const matrix = this.#matrices.get(key);
+    const isSame = this.#tensors.get(key) === tensor;
+    this.#tensors.set(key, tensor);
     if (!matrix || (isSame && storageOf(matrix) === 'fp32')) return;
     matrix.dispose();
-    this.#matrices.delete(name);
+    this.#matrices.delete(key);
   }
 
   *tensors(): TensorSequence {
@@ -113,6 +133,11 @@ export class Gradients {
     if (before) tf.dispose([before, gradient]);
   }
 
+  /** The same for the parameters of a part: names are those behind `prefix`. */
+  under(prefix: string): Gradients {
+    return prefix === '' ? this : new PartGradients(this, prefix);
+  }
+
   /** As named tensors, of these specs; where no gradient reaches, zeros. */
   state(specs: readonly ParameterSpec[]): StateDict {
     return new Map(
@@ -128,5 +153,25 @@ export class Gradients {
   dispose(): void {
     tf.dispose([...this.tensors.values()]);
     this.tensors.clear();
+  }
+}
+
+/** What a part of a network adds to the gradients of the whole. */
+class PartGradients extends Gradients {
+  readonly #whole: Gradients;
+  readonly #prefix: string;
+
+  constructor(whole: Gradients, prefix: string) {
+    super();
+    this.#whole = whole;
+    this.#prefix = prefix;
+  }
+
+  override wants(name: string): boolean {
+    return this.#whole.wants(this.#prefix + name);
+  }
+
+  override add(name: string, gradient: tf.Tensor): void {
+    this.#whole.add(this.#prefix + name, gradient);
   }
 }
