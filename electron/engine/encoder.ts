@@ -56,3 +56,19 @@ export function encode(network: Network, seen: Seen, options: BlocksOptions = {}
   release(x);
   return y;
 }
+
+/**
+ * Tokens after some of the blocks, in one pass, as they are: without the last LayerNorm.
+ * @param x `[batch * (1 + K), dim]`, as `embed` or `embedRows` gives them @param after numbers of blocks, rising
+ */
+export function taps(network: Network, x: Tokens, after: readonly number[]): Tokens[] {
+  const { num_heads: heads, layer_norm_eps: eps } = network.model;
+  const shared = positionBias(network, SHARED_TABLE, x.n);
+  const found: Tokens[] = [];
+  let y = x;
+  for (let i = 0; i < after.at(-1)!; i++) {
+    y = block(network, { prefix: 'blocks.', depth: after.at(-1)!, heads, eps }, i, y, { bias: shared });
+    if (after.includes(i + 1)) found.push(y);
+  }
+  return found;
+}

@@ -4,25 +4,37 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { denoisingContrast } from '../../electron/engine/contrast.ts';
-import { encode } from '../../electron/engine/encoder.ts';
+import { encode, taps } from '../../electron/engine/encoder.ts';
 import { type HeadLayer, headBuffers, headSpecs } from '../../electron/engine/heads.ts';
 import { hostCopy } from '../../electron/engine/host.ts';
 import type { Storage } from '../../electron/engine/kernels/device.ts';
 import { block } from '../../electron/engine/layers/block.ts';
+import { convolve, deconvolve, type Grid, relu as rectified, sum } from '../../electron/engine/layers/convolution.ts';
 import { all, embed, keep, replace } from '../../electron/engine/layers/embed.ts';
+import { cells, embedRows, picture, scaled, tanh } from '../../electron/engine/layers/grid.ts';
 import { project } from '../../electron/engine/layers/head.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
 import { pool } from '../../electron/engine/layers/pool.ts';
 import { positionBias } from '../../electron/engine/layers/position.ts';
+import { commitment } from '../../electron/engine/layers/quantize.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
-import { clsRows, join, patches, patchRows, split, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
+import {
+  clsRows,
+  join,
+  patches,
+  patchRows,
+  someRows,
+  split,
+  Tokens,
+  unit,
+} from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
-import { softCrossEntropy, weightedCrossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
+import { crossEntropy, softCrossEntropy, weightedCrossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
 import { infoNCE } from '../../electron/engine/losses/info-nce.ts';
 import { lossOf, weightedSum } from '../../electron/engine/losses/loss.ts';
 import { ntXent } from '../../electron/engine/losses/nt-xent.ts';
-import { meanSquared } from '../../electron/engine/losses/squared.ts';
+import { meanDistance, meanSquared } from '../../electron/engine/losses/squared.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
 import {
   beitStart,
@@ -81,6 +93,14 @@ interface Case {
 }
 const tokens = (n = K + 1, width = DIM) => ({ shape: [BATCH * n, width], batch: BATCH });
 const x = (inputs: Record<string, Value>, name = 'x') => inputs[name] as Tokens;
+const grid = (inputs: Record<string, Value>, name = 'x') => inputs[name] as Grid;
+/** As far from these numbers, between 0.2 and 0.7 or between 1.2 and 1.7, on either side. */
+const farFrom = (name: string, count: number) =>
+  numbers(name, count).map((v, i) => v + (i % 2 ? -1 : 1) * (0.2 + 0.5 * ((i * 0.37) % 1) + (i % 3 === 0 ? 1 : 0)));
+const layerOf = (shape: number[], out: number): ParameterSpec[] => [
+  { name: 'layer.weight', shape, decay: true, init: RULES.token },
+  { name: 'layer.bias', shape: [out], decay: false, init: RULES.token },
+];
 const cube = (inputs: Record<string, Value>, name: string) => inputs[name] as Value<tf.Tensor3D>;
 
 const head = (how: string, layers: HeadLayer[]): Case => {
@@ -318,6 +338,95 @@ const TABLE: Case[] = [
     inputs: { x: { shape: [6, 5] } },
     run: (_, inputs) => ntXent(inputs.x as Value<tf.Tensor2D>, 0.5).loss,
   },
+  {
+    of: crossEntropy,
+    inputs: { x: { shape: [3, 4] } },
+    run: (_, inputs) => crossEntropy(inputs.x as Value<tf.Tensor2D>, Int32Array.of(2, 0, 3)),
+  },
+  ...(['squared', 'absolute', 'huber'] as const).map(
+    (kind): Case => ({
+      of: meanDistance,
+      how: kind,
+      inputs: { x: { shape: [5, 4] } },
+      run: (_, inputs) =>
+        // Some differences are above 1, none is near 0 or 1, where a slope jumps.
+        meanDistance(inputs.x!, record(new Value(tf.tensor2d(farFrom('input x', 20), [5, 4]))).tensor, kind),
+    }),
+  ),
+  {
+    of: commitment,
+    inputs: { x: { shape: [6, 3], batch: 2 } },
+    run: (_, inputs) =>
+      commitment(
+        x(inputs),
+        Int32Array.of(1, 0, 0, 3, 1, 1),
+        record(new Value(tf.tensor2d(numbers('codes', 12), [4, 3]))).tensor,
+        0.25,
+      ),
+  },
+  { of: someRows, inputs: { x: tokens() }, run: (_, inputs) => someRows(x(inputs), Int32Array.of(4, 0, 29, 7)) },
+  { of: tanh, inputs: { x: tokens(2) }, run: (_, inputs) => tanh(x(inputs)) },
+  { of: picture, inputs: { x: tokens(4, 12) }, run: (_, inputs) => picture(x(inputs), 2) },
+  { of: cells, inputs: { x: { shape: [2, 6, 6, 2] } }, run: (_, inputs) => cells(grid(inputs), 3) },
+  {
+    of: scaled,
+    inputs: { x: { shape: [2, 3, 3, 2] } },
+    run: (_, inputs) => scaled(grid(inputs), [2, -0.5], [0.1, 3]),
+  },
+  ...(['absolute', 'none'] as const).map(
+    (position): Case => ({
+      of: embedRows,
+      how: position,
+      parameters: encoderSpecs({ ...MODEL, position }).filter(({ name }) => /^(cls|pos|patch)/.test(name)),
+      model: { ...MODEL, position },
+      inputs: { x: tokens(K, 48) },
+      run: (network, inputs) => embedRows(network, x(inputs)),
+    }),
+  ),
+  ...(['absolute', 'shared-relative-bias'] as const).map(
+    (position): Case => ({
+      of: taps,
+      how: position,
+      parameters: encoderSpecs({ ...MODEL, position }).filter(({ name }) => /^(blocks|rel)/.test(name)),
+      model: { ...MODEL, position },
+      inputs: { x: tokens() },
+      run: (network, inputs) => taps(network, x(inputs), [1, 2]),
+    }),
+  ),
+  {
+    of: encode,
+    how: 'a part of a part of a network',
+    parameters: encoderSpecs({ ...MODEL, depth: 1, position: 'absolute' })
+      .filter(({ name }) => name !== 'mask_token')
+      .map((spec) => ({ ...spec, name: `a.b.${spec.name}` })),
+    run: (whole) =>
+      whole.part('a.', MODEL, (a) => a.part('b.', { ...MODEL, depth: 1 }, (b) => encode(b, all(images())))),
+  },
+  ...[
+    [1, 3],
+    [1, 1],
+    [2, 4],
+  ].map(
+    ([stride, size]): Case => ({
+      of: convolve,
+      how: `${size} pixels, stride ${stride}`,
+      parameters: layerOf([5, 2, size!, size!], 5),
+      inputs: { x: { shape: [2, 6, 4, 2] } },
+      run: (network, inputs) => convolve(network, 'layer', grid(inputs), stride),
+    }),
+  ),
+  {
+    of: deconvolve,
+    parameters: layerOf([2, 5, 4, 4], 5),
+    inputs: { x: { shape: [2, 3, 2, 2] } },
+    run: (network, inputs) => deconvolve(network, 'layer', grid(inputs)),
+  },
+  { of: rectified, inputs: { x: { shape: [2, 3, 3, 2] } }, run: (_, inputs) => rectified(grid(inputs)) },
+  {
+    of: sum,
+    inputs: { x: { shape: [2, 3, 3, 2] }, y: { shape: [2, 3, 3, 2] } },
+    run: (_, inputs) => sum(grid(inputs), grid(inputs, 'y')),
+  },
   ...(['image', 'batch'] as const).map(
     (dictionary): Case => ({
       of: denoisingContrast,
@@ -341,6 +450,13 @@ const NO_LAYERS = new Set([
   'keep',
   'replace',
   'patchify',
+  'unpatchify',
+  'nearest',
+  'countsOf',
+  'followByMeans', // codebooks follow what falls on them; replays of PeCo compare them
+  'followOnSphere',
+  'spreadCodes',
+  'straightThrough', // its gradient is meant to be none of it: replays of PeCo compare it
   'imageTensor',
   'joinImages',
   'rowsOfBatch',

@@ -41,14 +41,14 @@ export const keep = (images: Images, kept: Int32Array, side?: number): Seen => (
 
 /**
  * Images as rows of patches, each patch's values in the order of a convolution's weight (channel, y, x).
- * @param x `[batch, side, side, 3]` @param p side of a patch @returns `[batch * K, 3 * patch * patch]`
+ * @param x `[batch, side, side, channels]` @param p side of a patch @returns `[batch * K, channels * patch * patch]`
  */
 export function patchify(x: tf.Tensor4D, p: number): tf.Tensor2D {
-  const [batch, side] = x.shape;
+  const [batch, side, , channels] = x.shape;
   const g = side / p;
   return tf.tidy(() => {
-    const cells = tf.reshape(x, [batch, g, p, g, p, 3]);
-    return tf.reshape(tf.transpose(cells, [0, 1, 3, 5, 2, 4]), [batch * g * g, 3 * p * p]);
+    const cells = tf.reshape(x, [batch, g, p, g, p, channels]);
+    return tf.reshape(tf.transpose(cells, [0, 1, 3, 5, 2, 4]), [batch * g * g, channels * p * p]);
   });
 }
 

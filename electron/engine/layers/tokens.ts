@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { floats } from '../kernels/device.ts';
+import { gatherRows, gatherRowsGradient } from '../kernels/gather-rows.ts';
 import { record, Value } from '../tape.ts';
 
 /** Tokens of a batch as rows: `[batch * n, width]`, image by image. */
@@ -67,6 +68,16 @@ export const clsRows = (tokens: Tokens): Tokens => rows(tokens, 0, 1);
 
 /** The patches alone, as `patches` has them, but as rows: `[batch * (n - 1), width]`. */
 export const patchRows = (tokens: Tokens): Tokens => rows(tokens, 1, tokens.n - 1);
+
+/** Some rows of all, in floats, as tokens of one image. @param index `[n]`, each row once at most @returns `[n, width]` */
+export function someRows(tokens: Tokens, index: Int32Array): Tokens {
+  const [rows] = tokens.tensor.shape;
+  const out = tf.tidy(() => gatherRows(floats(tokens.tensor), index));
+  return record(new Tokens(out, 1), (dout) => {
+    tokens.addGradient(gatherRowsGradient(dout, index, rows));
+    dout.dispose();
+  });
+}
 
 /**
  * Rows of several views as one batch, in floats, so that a BatchNorm after it sees all of them: one view after the other.

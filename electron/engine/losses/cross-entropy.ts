@@ -34,3 +34,12 @@ export function weightedCrossEntropy(
   }) as [tf.Scalar, tf.Tensor2D];
   return lossOf(logits, loss, dlogits);
 }
+
+/** Mean cross-entropy with one class a row, nats. @param logits `[rows, classes]`, in floats @param labels `[rows]` */
+export function crossEntropy(logits: Value<tf.Tensor2D>, labels: Int32Array): Value<tf.Scalar> {
+  const [rows, classes] = logits.tensor.shape;
+  const targets = tf.tidy(() => tf.div(tf.oneHot(tf.tensor1d(labels, 'int32'), classes), rows)) as tf.Tensor2D;
+  const loss = weightedCrossEntropy(logits, targets, 1);
+  targets.dispose();
+  return loss;
+}
