@@ -1,0 +1,162 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { convolve, deconvolve, type Grid, relu, sum } from '../../electron/engine/layers/convolution.ts';
+import { type Images, imageTensor } from '../../electron/engine/layers/embed.ts';
+import { cells, picture } from '../../electron/engine/layers/grid.ts';
+import { Tokens } from '../../electron/engine/layers/tokens.ts';
+import { lossOf, weightedSum } from '../../electron/engine/losses/loss.ts';
+import { type Distance, meanDistance } from '../../electron/engine/losses/squared.ts';
+import type { Network, NetworkSpec } from '../../electron/engine/network.ts';
+import type { EncoderConfig } from '../../electron/engine/parameters.ts';
+import type { ParameterSpec } from '../../electron/engine/specs.ts';
+import { record, Value } from '../../electron/engine/tape.ts';
+import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
+import type { DVAEShape } from './shape.ts';
+
+/** Names, shapes and starts of the published code (`DiscreteVAE`), which are PyTorch's for convolutions. */
+export function dvaeSpecs({ codes, width, layers, hidden }: DVAEShape): ParameterSpec[] {
+  const layer = (name: string, shape: [number, number, number, number], out: number): ParameterSpec[] => {
+    const init = { kind: 'uniform', limit: 1 / Math.sqrt(shape[1] * shape[2] * shape[3]) } as const;
+    return [
+      { name: `${name}.weight`, shape, decay: true, init },
+      { name: `${name}.bias`, shape: [out], decay: false, init },
+    ];
+  };
+  const residual = (name: string) => [
+    ...layer(`${name}.0`, [hidden, hidden, 3, 3], hidden),
+    ...layer(`${name}.2`, [hidden, hidden, 3, 3], hidden),
+    ...layer(`${name}.4`, [hidden, hidden, 1, 1], hidden),
+  ];
+  const levels = [...Array(layers).keys()];
+  return [
+    { name: 'codebook.weight', shape: [codes, width], decay: true, init: { kind: 'normal', std: 1 } },
+    ...levels.flatMap((i) => [
+      ...layer(`encoder.${2 * i}.0`, [hidden, i === 0 ? 3 : hidden, 4, 4], hidden),
+      ...residual(`encoder.${2 * i + 1}.net`),
+    ]),
+    ...layer(`encoder.${2 * layers}`, [codes, hidden, 1, 1], codes),
+    ...levels.flatMap((i) => [
+      ...layer(`decoder.${2 * i}.0`, [i === 0 ? width : hidden, hidden, 4, 4], hidden),
+      ...residual(`decoder.${2 * i + 1}.net`),
+    ]),
+    ...layer(`decoder.${2 * layers}`, [3, hidden, 1, 1], 3),
+  ];
+}
+
+function residual(network: Network, name: string, x: Grid): Grid {
+  const first = relu(convolve(network, `${name}.0`, x));
+  const second = relu(convolve(network, `${name}.2`, first));
+  return sum(x, convolve(network, `${name}.4`, second));
+}
+
+/** How likely each token is at each cell, before a softmax: `[batch * cells, V]`. @param x `[batch, side, side, 3]`, -1 to 1 */
+export function dvaeLogits(network: Network, x: Grid, layers: number): Tokens {
+  let y = x;
+  for (let i = 0; i < layers; i++) {
+    y = relu(convolve(network, `encoder.${2 * i}.0`, y, 2));
+    y = residual(network, `encoder.${2 * i + 1}.net`, y);
+  }
+  return cells(convolve(network, `encoder.${2 * layers}`, y), 1);
+}
+
+/** The picture of codes, `[batch, side, side, 3]`. @param codes `[batch * cells, width]` */
+export function dvaePicture(network: Network, codes: Tokens, layers: number): Grid {
+  let y = picture(codes, 1);
+  for (let i = 0; i < layers; i++) {
+    y = relu(deconvolve(network, `decoder.${2 * i}.0`, y));
+    y = residual(network, `decoder.${2 * i + 1}.net`, y);
+  }
+  return convolve(network, `decoder.${2 * layers}`, y);
+}
+
+/**
+ * A mixture of codes by softmax((logits + noise) / temperature) (Gumbel-softmax, arXiv 1611.01144); where it is `hard`
+ * the likeliest code alone, with the mixture's gradient (straight-through).
+ * @param noise `[rows, V]`, of a Gumbel distribution @returns `[rows, width]`
+ */
+export function mixture(
+  network: Network,
+  logits: Tokens,
+  noise: tf.Tensor2D,
+  { temperature, hard }: { temperature: number; hard: boolean },
+): Tokens {
+  const codebook = network.weights.get('codebook.weight') as tf.Tensor2D;
+  const shares = tf.tidy(() => tf.softmax(tf.div(tf.add(logits.tensor, noise), temperature))) as tf.Tensor2D;
+  const used = hard
+    ? tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(shares, 1), shares.shape[1]), 'float32') as tf.Tensor2D)
+    : (shares.clone() as tf.Tensor2D);
+  return record(
+    new Tokens(tf.matMul(used, codebook), logits.batch),
+    (dcodes, gradients) => {
+      gradients.add('codebook.weight', tf.matMul(used, dcodes, true));
+      logits.addGradient(
+        tf.tidy(() => {
+          const dshares = tf.matMul(dcodes, codebook, false, true);
+          const mean = tf.sum(tf.mul(dshares, shares), 1, true);
+          return tf.div(tf.mul(shares, tf.sub(dshares, mean)), temperature);
+        }),
+      );
+      dcodes.dispose();
+    },
+    [shares, used],
+  );
+}
+
+/**
+ * How far the tokens of a cell are from equally likely, summed over all cells of all images: as published, where it was
+ * meant to be a mean.
+ */
+export function divergence(logits: Tokens): Value<tf.Scalar> {
+  const [loss, gradient] = tf.tidy(() => {
+    const q = tf.softmax(logits.tensor);
+    const weight = tf.add(q, 1e-10);
+    const l = tf.log(weight);
+    const uniform = Math.log(logits.width);
+    const mean = tf.sum(tf.mul(q, l), 1, true);
+    return [tf.sum(tf.mul(weight, tf.add(l, uniform))), tf.mul(q, tf.sub(l, mean))];
+  }) as [tf.Scalar, tf.Tensor2D];
+  return lossOf(logits, loss, gradient);
+}
+
+export interface DVAEConfig extends TrainerConfig {
+  /** Of whatever network it is a part of. */
+  model: EncoderConfig;
+  shape: DVAEShape;
+  distance: Distance;
+  /** One-hot on the way there. */
+  hard: boolean;
+  /** Of the divergence. */
+  weight: number;
+}
+
+export interface DVAEBatch {
+  /** `[batch, side, side, 3]`, -1 to 1. */
+  images: Images;
+  /** `[batch * cells * V]`, of a Gumbel distribution. */
+  noise: Float32Array;
+  temperature: number;
+}
+
+/** A step of a discrete VAE (`DiscreteVAE.forward`): reconstruction through a mixture of codes. */
+export const dvaeStep: Method<DVAEConfig, DVAEBatch> = {
+  student: ({ model, shape }): NetworkSpec => ({ model, parameters: dvaeSpecs(shape), buffers: [] }),
+  teacher: () => null,
+
+  step({ student }, { images, noise, temperature }, { shape, distance, hard, weight }, show) {
+    const x = record(new Value(imageTensor(images, shape.image_size)));
+    const target = x.tensor.clone();
+    const logits = dvaeLogits(student, x, shape.layers);
+    const gumbel = tf.tensor2d(noise, logits.tensor.shape);
+    const codes = mixture(student, logits, gumbel, { temperature, hard });
+    gumbel.dispose();
+    const drawn = dvaePicture(student, codes, shape.layers);
+    show?.('logits', logits.tensor);
+    show?.('reconstruction', drawn.tensor);
+    const off = meanDistance(drawn, target, distance);
+    target.dispose();
+    const reconstruction = off.tensor.dataSync()[0]!;
+    if (weight === 0) return { loss: off, figures: { reconstruction, kl: null } };
+    const far = divergence(logits);
+    const kl = far.tensor.dataSync()[0]!;
+    return { loss: weightedSum([[off, 1], [far, weight]]), figures: { reconstruction, kl } }; // biome-ignore format: a pair a term
+  },
+};

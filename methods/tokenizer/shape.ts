@@ -1,0 +1,52 @@
+import type { ModelConfig } from '../../shared/config.ts';
+
+/** A tokenizer of ViT blocks with a codebook that vectors are matched to (VQ-KD of arXiv 2208.06366, PeCo's here). */
+export interface VQShape {
+  kind: 'vq';
+  /** Side of what it sees, and of a cell of it that gets a token; pixels. */
+  image_size: number;
+  patch_size: number;
+  /** Of encoder and decoder. */
+  embed_dim: number;
+  num_heads: number;
+  mlp_ratio: number;
+  /** Blocks of the encoder, and of the decoder. */
+  depth: number;
+  decoder_depth: number;
+  /** V: tokens that there are; and the width of a code. */
+  codes: number;
+  width: number;
+}
+
+/** A discrete VAE of convolutions (`DiscreteVAE` of BEiT's code), which halves the side `layers` times. */
+export interface DVAEShape {
+  kind: 'dvae';
+  image_size: number;
+  layers: number;
+  /** Channels between. */
+  hidden: number;
+  codes: number;
+  width: number;
+}
+
+/** All that the networks of a tokenizer are made by. */
+export type TokenizerShape = VQShape | DVAEShape;
+
+/** Cells along one side: as many as the student's patches. */
+export const cellsOf = (shape: TokenizerShape): number =>
+  shape.kind === 'vq' ? shape.image_size / shape.patch_size : shape.image_size / 2 ** shape.layers;
+
+/** The ViT that a tokenizer's encoder is: positions are learned, branches are not scaled. */
+export const encoderOf = (shape: VQShape, rest: { layer_norm_eps?: number; init_std?: number } = {}): ModelConfig => ({
+  image_size: shape.image_size,
+  patch_size: shape.patch_size,
+  embed_dim: shape.embed_dim,
+  depth: shape.depth,
+  num_heads: shape.num_heads,
+  mlp_ratio: shape.mlp_ratio,
+  position: 'absolute',
+  layer_scale_init: 0,
+  layer_norm_eps: 1e-6,
+  init_std: 0.02,
+  ...rest,
+});
