@@ -8,6 +8,7 @@ import {
   type SupervisedBatch,
   type SupervisedConfig,
 } from '../../methods/supervised/step.ts';
+import type { ModelConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
@@ -53,7 +54,7 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
     const { split } = data;
     const settings = settingsOf(tune);
-    const config = configOf(run.config.model, split.classes.length, settings);
+    const config = configOf(modelOf(store, run), split.classes.length, settings);
     super(store, run, events, data, {
       method,
       config,
@@ -190,6 +191,14 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
 /** Classes by what is said of them, the likeliest first; of equals the first, so that one answer is given and not all. */
 export const placesOf = (logits: Float32Array): number[] =>
   [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+
+/** The encoder's sizes. A run of an older program, which left fixed positions out, goes on without any. */
+function modelOf(store: Store, { id, config: { model } }: Run): ModelConfig {
+  if (model.position !== 'fixed-sincos') return model;
+  const latest = store.checkpoints.latest(id, { withOptimizer: true });
+  const isWithout = latest && !store.checkpoints.source(latest.id, 'student').get('pos_embed');
+  return isWithout ? { ...model, position: 'none' } : model;
+}
 
 /** The weights that a fine-tuning starts from. @throws AppError not-found where its checkpoint is deleted */
 function startOf(store: Store, { start, source_id, part }: FineTune): TensorSource {

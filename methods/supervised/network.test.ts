@@ -5,8 +5,9 @@ import { parseRunConfig } from '../index.ts';
 import { fineTuneSchema } from './config.ts';
 import { classifierStart, layerOf, network } from './network.ts';
 
+const MODEL = { image_size: 16, patch_size: 4, embed_dim: 8, depth: 2, num_heads: 2, mlp_ratio: 2 };
 const PRETRAINED = parseRunConfig({
-  model: { image_size: 16, patch_size: 4, embed_dim: 8, depth: 2, num_heads: 2, mlp_ratio: 2 },
+  model: MODEL,
   projector: { layers: 2, hidden: 8, out: 4 },
   mask: { kind: 'uniform' },
 });
@@ -35,6 +36,26 @@ test('has nothing of the pretraining’s own, and the last LayerNorm where CLS i
   expect(namesOf()).toContain('fc_norm.weight');
   expect(namesOf({ pooling: 'cls' })).toContain('norm.weight');
   expect(namesOf({ pooling: 'cls' })).not.toContain('fc_norm.weight');
+});
+
+test('learned positions are the pretraining’s, and so are fixed ones, from where they stand', () => {
+  const encoder = { ...MODEL, embed_dim: 8 };
+  const fixed = parseRunConfig({
+    method: { name: 'mae' },
+    model: encoder,
+    decoder: { embed_dim: 8, depth: 1, num_heads: 2 },
+  });
+  const learned = parseRunConfig({ ...PRETRAINED, model: { ...encoder, position: 'absolute' } });
+  for (const pretraining of [fixed, learned]) {
+    const { model } = pretraining;
+    const classifier = network({ model, classes: 3, settings: fineTuneSchema.parse({}) });
+    expect(classifier.parameters.find(({ name }) => name === 'pos_embed')).toMatchObject({
+      ...{ shape: [1, 17, 8], decay: false },
+    });
+    const pretrained = untrainedState(pretraining);
+    const start = classifierStart(classifier, pretrained, (name) => stream(5, 0, 0, name));
+    expect(start.get('pos_embed')!.data).toEqual(pretrained.get('pos_embed')!.data);
+  }
 });
 
 test('numbers layers as the published code does', () => {

@@ -26,12 +26,14 @@ export interface ClassifierConfig {
 
 /**
  * A ViT with a linear classifier (`VisionTransformer` of modeling_finetune.py): the encoder without mask token, a table of
- * relative positions in each block, and where the mean is pooled a LayerNorm of it in place of the last one.
+ * relative positions in each block, and where the mean is pooled a LayerNorm of it in place of the last one. Positions that
+ * were fixed are trained like the rest, as MAE's models_vit.py does.
  */
 export function network({ model, classes, settings: { pooling, init_scale } }: ClassifierConfig): NetworkSpec {
   const isMean = pooling === 'mean';
   const start = beitStart(model.init_std);
-  const encoder = encoderSpecs(model, { ...start, hasMaskToken: false }).filter(
+  const position = model.position === 'fixed-sincos' ? 'absolute' : model.position;
+  const encoder = encoderSpecs({ ...model, position }, { ...start, hasMaskToken: false }).filter(
     ({ name }) => name !== SHARED_TABLE && !(isMean && name.startsWith('norm.')),
   );
   const tables = Array.from(

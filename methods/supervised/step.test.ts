@@ -33,11 +33,12 @@ const batchOf = (config: SupervisedConfig, name = 'drop') => ({
 const rates = (lr: number, weight_decay = 0) => ({ lr, weight_decay, momentum: 0 });
 
 /** A head that is not nearly zero, so that gradients reach the encoder. */
-function make(over = {}, model = {}) {
+function make(over = {}, model: Record<string, unknown> = {}) {
   const pretrained = parseRunConfig({
     model: { ...MODEL, ...model },
-    projector: { layers: 2, hidden: 8, out: 4 },
-    mask: { kind: 'uniform' },
+    ...(model.position === 'fixed-sincos'
+      ? { method: { name: 'mae' }, decoder: { embed_dim: 8, depth: 1, num_heads: 2 } }
+      : { projector: { layers: 2, hidden: 8, out: 4 }, mask: { kind: 'uniform' } }),
   });
   const settings = fineTuneSchema.parse({ drop_path: 0, init_scale: 1, ...over });
   const config = configOf(pretrained.model, CLASSES, settings);
@@ -67,6 +68,7 @@ test.each([
   [{ position: 'shared-relative-bias' }, {}],
   [{ position: 'absolute' }, {}],
   [{ position: 'none' }, {}],
+  [{ position: 'fixed-sincos', layer_scale_init: 0 }, {}],
   [{ position: 'absolute' }, { pooling: 'cls' }],
   [{ layer_scale_init: 0, depth: 1 }, {}],
 ] as const)('gradients are those of differences (%j, %j)', (model, over) => {

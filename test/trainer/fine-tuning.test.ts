@@ -83,3 +83,32 @@ test('paused and resumed it is the same run, to the bit', async () => {
   expect(found.student.has('head.weight')).toBe(true);
   expect(outcome(paused)).toEqual(found);
 });
+
+const FIXED = { method: { name: 'mae' }, decoder: { embed_dim: 16, depth: 1, num_heads: 2 } };
+
+test('fixed positions are where a training starts, and are trained', async () => {
+  const run = create({}, FIXED);
+  await train(run, 1);
+  const fixed = untrainedState(run.config).get('pos_embed')!;
+  expect(outcome(run).student.get('pos_embed')).toEqual(fixed); // the rate of the first step is 0
+  await train(run);
+  const off = outcome(run)
+    .student.get('pos_embed')!
+    .data.map((v, i) => Math.abs(v - fixed.data[i]!));
+  expect(Math.max(...off)).toBeGreaterThan(1e-4);
+});
+
+test('a training of an older program, which left fixed positions out, goes on without them', async () => {
+  const run = create({}, FIXED);
+  await train(run, 2);
+  const { id, step, epoch, loss } = store.checkpoints.latest(run.id)!;
+  const { config, state } = store.checkpoints.get(id);
+  const { student, exp_avg, exp_avg_sq } = outcome(run);
+  for (const tensors of [student, exp_avg, exp_avg_sq]) tensors.delete('pos_embed');
+  store.checkpoints.delete(id);
+  store.checkpoints.save(run.id, { step, epoch, loss, config, state }, { student, exp_avg, exp_avg_sq });
+  await train(run);
+  const found = outcome(run);
+  expect(found.metrics).toHaveLength(run.total_steps);
+  expect(found.student.has('pos_embed')).toBe(false);
+});
