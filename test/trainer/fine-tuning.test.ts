@@ -5,13 +5,13 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
-import { createFineTunings } from '../../electron/services/runs/fine-tune.ts';
+import { createFineTunings, fineTuneConfig, parseFineTune } from '../../electron/services/runs/fine-tune.ts';
 import { createRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { FineTuning } from '../../electron/trainer/fine-tuning.ts';
 import { LabelledData } from '../../electron/trainer/labelled-data.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { parseRunConfig } from '../../methods/index.ts';
+import { METHODS, parseRunConfig } from '../../methods/index.ts';
 import type { Run } from '../../shared/run.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'fine-tuning-'));
@@ -111,4 +111,12 @@ test('a training of an older program, which left fixed positions out, goes on wi
   const found = outcome(run);
   expect(found.metrics).toHaveLength(run.total_steps);
   expect(found.student.has('pos_embed')).toBe(false);
+});
+
+test('optimizer and steps of a fine-tuning are the same whatever method pretrained', () => {
+  const recipes = METHODS.map(({ name }) => {
+    const { optimizer, train: steps } = fineTuneConfig(parseRunConfig({ method: { name } }), parseFineTune({}));
+    return { optimizer, steps };
+  });
+  for (const recipe of recipes) expect(recipe).toEqual(recipes[0]);
 });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { requireNetwork } from '../../../methods/index.ts';
 import { type FineTuneSettings, fineTuneSchema, peakRate } from '../../../methods/supervised/config.ts';
-import type { RunConfig } from '../../../shared/config.ts';
+import { optimizerSchema, type RunConfig, trainSchema } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Start } from '../../../shared/finetune.ts';
 import type { Run } from '../../../shared/run.ts';
@@ -95,21 +95,24 @@ export function parseFineTune(settings: Record<string, unknown>): FineTuneSettin
   );
 }
 
-/** The configuration that loader and schedule go by: the model's own, with the recipe of the fine-tuning. */
+/**
+ * The configuration that loader and schedule go by: the model's own, with the recipe of the fine-tuning. What that does not
+ * say of optimizer and steps is the house's default, not that of the method that pretrained.
+ */
 export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): RunConfig {
   const warmup_epochs = Math.min(settings.warmup_epochs, settings.epochs / 5);
   return parseConfig({
     ...config,
     augment: { ...config.augment, crop_scale: settings.crop_scale },
-    optimizer: {
+    optimizer: optimizerSchema.parse({
       lr: peakRate(settings),
       min_lr: settings.min_lr,
       warmup_epochs,
       weight_decay: settings.weight_decay,
       clip_grad: settings.clip_grad,
       betas: [0.9, 0.999],
-    },
-    train: { batch_size: settings.batch_size, epochs: settings.epochs, seed: settings.seed },
+    }),
+    train: trainSchema.parse({ batch_size: settings.batch_size, epochs: settings.epochs, seed: settings.seed }),
     data: { ...config.data, holdout: 0 },
     checkpoint: { keep_last: 1, keep_best: false, every_epochs: Math.max(1, Math.ceil(settings.epochs / 5)) },
   });
