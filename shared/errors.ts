@@ -9,7 +9,7 @@ export type ErrorKind =
   | 'changed' // what was edited has been changed elsewhere meanwhile
   | 'bad-file' // a file whose content cannot be read or is refused
   | 'newer-format' // written by a newer version of this program
-  | 'data-vanished' // the image folder is gone during a run
+  | 'data-vanished' // the image folder is gone during a run or an import
   | 'diverged' // a loss or gradient that is not finite
   | 'out-of-memory' // a step, or what was asked for, does not fit into memory
   | 'no-backend' // no TensorFlow or WASM backend can be used

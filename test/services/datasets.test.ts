@@ -1,8 +1,10 @@
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -439,6 +441,33 @@ describe('importDataset', () => {
     const plain = (name: string) => Object.values(rows(name)).map(({ id: _, dataset_id: __, ...row }) => row);
     expect(plain('set')).toEqual(plain('whole'));
   });
+
+  it.each(['gone', 'empty'])(
+    'stops where its folder is %s meanwhile, and takes no file for a broken one',
+    async (how) => {
+      const count = 200;
+      for (let i = 0; i < count; i++) put(`${i}.png`, await picture(i));
+      const { dataset } = await run();
+      for (let i = 0; i < count; i++) put(`${i}.png`, await picture(i + 1000));
+      const away = join(root, 'away');
+      const onProgress = ({ phase }: ImportProgress) => {
+        if (phase !== 'reading' || !existsSync(join(images(), '0.png'))) return;
+        renameSync(images(), away);
+        if (how === 'empty') mkdirSync(images()); // a mount point without its disk
+      };
+      await expect(rescan(store, dataset, { onProgress })).rejects.toMatchObject({
+        kind: 'data-vanished',
+        message: expect.stringContaining(images()),
+        next: expect.any(String),
+      });
+      expect(store.images.list(dataset.id).filter(({ status }) => status !== 'ok')).toEqual([]);
+      rmSync(images(), { recursive: true, force: true });
+      await rename(away, images());
+      const { changed, unchanged, skipped } = await rescan(store, dataset);
+      expect(unchanged).toBeGreaterThan(0);
+      expect({ all: changed + unchanged, skipped }).toEqual({ all: count, skipped: [] });
+    },
+  );
 
   it('is canceled before it starts', async () => {
     put('1.png', await picture(1));

@@ -22,7 +22,7 @@ export interface ImportOptions extends ImportAsked, ScanOptions {}
  * added and changed files are opened. Nothing in the folders is touched. The first of equal files, by path, stays `ok`.
  *
  * Throws `AppError`: `bad-input` (no name, no folder, no image), `not-found` (a folder that is not there), `conflict`
- * (the name is another dataset's), `canceled`.
+ * (the name is another dataset's), `data-vanished` (a folder went away meanwhile), `canceled`.
  */
 export async function importDataset(store: Store, options: ImportOptions): Promise<ImportSummary> {
   const name = store.datasets.find(options.name) ? options.name : options.name.normalize('NFC').trim();

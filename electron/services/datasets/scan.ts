@@ -1,7 +1,9 @@
+import { opendir } from 'node:fs/promises';
 import { sep } from 'node:path';
 import type { ImportSummary } from '../../../shared/contract/datasets.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
+import { onDisk } from '../../data/on-disk.ts';
 import type { ProbeLimits, ProbeResult } from '../../data/probe.ts';
 import { probeFiles } from '../../data/probe-pool.ts';
 import { byPath, type FoundFile, labelOf, type Walk } from '../../data/scan.ts';
@@ -46,7 +48,8 @@ const WRITE = 1000;
 
 /**
  * Brings the store to what a walk of the dataset's folders found: opens what is added or changed, writes as it goes, marks
- * what vanished, and settles duplicates. Throws `AppError('canceled')` after `signal`, with what was read written.
+ * what vanished, and settles duplicates. With what was read written it throws `AppError`: `canceled` after `signal`,
+ * `data-vanished` where a folder goes away meanwhile.
  */
 export async function updateImages(
   store: Store,
@@ -99,7 +102,15 @@ export async function updateImages(
   let done = 0;
   const limits: ProbeLimits = { ...(minSide && { minSide }), ...(maxPixels && { maxPixels }) };
   for await (const batch of probeFiles(toRead, { limits, signal })) {
-    for (const { file, result } of batch) put(file, result);
+    // What could not be opened at all may have gone with its folder: then nothing is known of it.
+    const unopened = new Set(batch.filter(({ result }) => result.hash === '').map(({ file }) => file.folder));
+    const gone = await firstGone([...unopened].map((folder) => dataset.folders[folder]!));
+    for (const { file, result } of batch) if (gone === null || result.hash !== '') put(file, result);
+    if (gone !== null) {
+      flush();
+      settleDuplicates(store, dataset);
+      throw wentAway(gone, `${done} of ${toRead.length} files`);
+    }
     done += batch.length;
     const current = batch.at(-1)!.file.absolute;
     say({
@@ -204,6 +215,25 @@ const keyOf = (file: { folder: number; path: string }) => `${file.folder}/${file
 
 export const canceled = (when: string) =>
   new AppError('canceled', `The import was canceled ${when}.`, '', 'Import the same folders again to continue.');
+
+const wentAway = (folder: string, when: string) =>
+  new AppError(
+    'data-vanished',
+    `The folder ${folder} went away after ${when} were read.`,
+    'It was moved, renamed, or its disk is not connected any more.',
+    'Bring it back, and import it again to continue.',
+  );
+
+/** The first folder that is not there, or holds nothing, as a mount point does without its disk; null for none. */
+async function firstGone(folders: readonly string[]): Promise<string | null> {
+  for (const folder of folders) {
+    const listed = await opendir(onDisk(folder)).catch(() => null);
+    const first = await listed?.read().catch(() => null);
+    await listed?.close().catch(() => {});
+    if (!first) return folder;
+  }
+  return null;
+}
 
 /** Calls at most ten times a second, and always for the last file. */
 export function throttle(onProgress: ScanOptions['onProgress']): (progress: ImportProgress) => void {
