@@ -136,6 +136,12 @@ test('rooms of services import only rooms below them', () => {
   expect(above).toEqual([]);
 });
 
+test('handlers start no task: services do, and say what it is called', () => {
+  const handlers = files.filter((file) => file.startsWith('electron/ipc/handlers/'));
+  expect(handlers.length).toBeGreaterThan(10);
+  expect(handlers.filter((file) => /\btasks\s*\.start\(/.test(readFileSync(join(ROOT, file), 'utf8')))).toEqual([]);
+});
+
 test('the engine knows tfjs-core and nothing else; shared knows no Node', () => {
   const packages = (folder: string) =>
     files

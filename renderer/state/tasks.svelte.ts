@@ -1,4 +1,5 @@
-import type { Task, TaskRef } from '../../shared/contract/tasks.ts';
+import type { TaskKind, TaskRef } from '../../shared/contract/started.ts';
+import type { Task, TaskOf, TaskResults } from '../../shared/contract/tasks.ts';
 import { fromReport } from '../../shared/errors.ts';
 import { call, on, onConnection } from '../api.ts';
 
@@ -42,17 +43,21 @@ function forgetSaid(id: string) {
   if (said.delete(id)) void call('tasks.dismiss', { id }).catch(() => {}); // another window may have
 }
 
-/** Waits for the end of a task. @throws AppError where it failed or was canceled */
-export function finished<T = unknown>({ task: id }: TaskRef): Promise<T> {
+/** Whether a task is the one that a call gave. */
+const isThat = <K extends TaskKind>(task: { id: string; kind: TaskKind }, ref: TaskRef<K>): task is TaskOf<K> =>
+  task.id === ref.task && task.kind === ref.kind;
+
+/** Waits for the end of a task, and for its result. @throws AppError where it failed or was canceled */
+export function finished<K extends TaskKind>(ref: TaskRef<K>): Promise<TaskResults[K]> {
   return new Promise((resolve, reject) => {
-    const look = (task: Task | undefined) => {
-      if (!task || task.id !== id || task.ended_at === null) return;
+    const look = (task: { id: string; kind: TaskKind }) => {
+      if (!isThat(task, ref) || task.ended_at === null) return;
       end();
-      if (task.status === 'done') resolve(task.result as T);
+      if (task.status === 'done') resolve(task.result);
       else reject(fromReport(task.error!));
     };
     const end = on('task', ({ task }) => look(task));
     // It may have ended before this window heard of it.
-    void call('tasks.list', {}).then((all) => look(all.find((task) => task.id === id)), reject);
+    void call('tasks.list', {}).then((all) => all.forEach(look), reject);
   });
 }

@@ -20,19 +20,14 @@ const READ: Record<string, (path: string) => string> = {
 };
 
 /** What a task has made; null where it has ended without a file, or has not ended. */
-export function madeBy({ id, kind, status, result }: Task): Made | null {
-  if (status !== 'done' || (kind !== 'embeddings' && kind !== 'health')) return null;
-  const { file, rows, width, bytes } = (result ?? {}) as {
-    file?: unknown;
-    rows?: number;
-    width?: number;
-    bytes?: number;
-  };
-  if (typeof file !== 'string') return null;
+export function madeBy(task: Task): Made | null {
+  if (task.status !== 'done' || (task.kind !== 'embeddings' && task.kind !== 'health')) return null;
+  const { file } = task.result;
+  const table = task.kind === 'embeddings' ? task.result : null;
   const name = file.split(/[\\/]/).at(-1) ?? file;
   return {
-    ...{ task: id, path: file, name, bytes: bytes ?? null },
-    shape: rows !== undefined && width !== undefined ? `${rows} × ${width}` : '',
+    ...{ task: task.id, path: file, name, bytes: table?.bytes ?? null },
+    shape: table ? `${table.rows} × ${table.width}` : '',
     python: READ[name.split('.').at(-1) ?? '']?.(file) ?? null,
   };
 }

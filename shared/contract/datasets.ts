@@ -4,7 +4,7 @@ import type { Dataset, ImageRow, SkipReason } from '../dataset.ts';
 import type { NotImported } from '../not-imported.ts';
 import type { PreparedSet } from '../prepared.ts';
 import { byId, channel, id, known, name, nothing, path, text } from './schemas.ts';
-import type { TaskRef, Undo } from './tasks.ts';
+import type { TaskRef, Undo } from './started.ts';
 
 /** Datasets, their images, and what is prepared of them. */
 
@@ -14,14 +14,14 @@ const preparedSide = z.number().int().min(PREPARED_LIMITS.min).max(PREPARED_LIMI
 export const DATASETS = {
   'datasets.list': channel<DatasetRow[]>()(nothing),
   'datasets.get': channel<DatasetDetail>()(byId),
-  'datasets.import': channel<TaskRef>()(
+  'datasets.import': channel<TaskRef<'import'>>()(
     z.strictObject({ name, folders: z.array(path).min(1).max(100), labels: z.enum(['none', 'folders']).optional() }),
   ),
   /** The photographs and drawings that come with the program. */
-  'datasets.import-sample': channel<TaskRef>()(nothing),
-  'datasets.rescan': channel<TaskRef>()(byId),
+  'datasets.import-sample': channel<TaskRef<'import'>>()(nothing),
+  'datasets.rescan': channel<TaskRef<'rescan'>>()(byId),
   /** A folder of a dataset has moved: its images are looked for where it is now, and its files looked at again. */
-  'datasets.locate': channel<TaskRef>()(z.strictObject({ id, from: path, to: path })),
+  'datasets.locate': channel<TaskRef<'rescan'>>()(z.strictObject({ id, from: path, to: path })),
   /** Refused (`changed`) where the name is not `before` any more. */
   'datasets.rename': channel<Dataset>()(z.strictObject({ id, name, before: known.optional() })),
   /** Hidden at once, gone when the undo has run out. Refused where runs were trained on it. */
@@ -29,7 +29,7 @@ export const DATASETS = {
   /** What preparing would take; nothing is made. */
   'prepared.plan': channel<PreparePlan>()(z.strictObject({ dataset: id, size: preparedSide })),
   /** Keeps a dataset's images decoded and downsized, or goes on with it. */
-  'prepared.start': channel<TaskRef>()(z.strictObject({ dataset: id, size: preparedSide })),
+  'prepared.start': channel<TaskRef<'prepare'>>()(z.strictObject({ dataset: id, size: preparedSide })),
   /** Hidden at once, gone when the undo has run out, or when something is prepared. Refused while it is written. */
   'prepared.delete': channel<Undo>()(byId),
   'images.page': channel<ImagePage>()(
@@ -124,6 +124,11 @@ export interface ImportSummary {
   ms: number;
   /** Files opened per second of reading; 0 where none had to be. */
   filesPerSecond: number;
+}
+
+/** The same, as a task gives it. */
+export interface DatasetScan extends Omit<ImportSummary, 'dataset'> {
+  dataset: number;
 }
 
 /** What preparing did: the result of its task. */

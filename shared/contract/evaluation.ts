@@ -2,14 +2,14 @@ import { z } from 'zod';
 import { EVALUATION_TASKS, type Evaluation } from '../evaluation.ts';
 import type { LeftOut } from '../left-out.ts';
 import { channel, id, name, path, replace } from './schemas.ts';
-import type { TaskRef } from './tasks.ts';
+import type { TaskRef } from './started.ts';
 
 /** Evaluations, and the report on the health of features. */
 
 export const EVALUATION = {
   'evaluations.list': channel<Evaluation[]>()(z.strictObject({ run: id.nullable() })),
   /** Puts an evaluation at the end of the queue. Its task waits, and is there again after a restart until it has ended. */
-  'evaluations.start': channel<TaskRef>()(
+  'evaluations.start': channel<TaskRef<'evaluate'>>()(
     z.strictObject({
       checkpoint: id,
       dataset: id,
@@ -21,7 +21,7 @@ export const EVALUATION = {
     }),
   ),
   /** Collapse and short cuts, beside the untrained network, as one HTML file. */
-  'health.report': channel<TaskRef>()(
+  'health.report': channel<TaskRef<'health'>>()(
     z.strictObject({
       checkpoint: id,
       dataset: id,

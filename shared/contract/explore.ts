@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { LeftOut } from '../left-out.ts';
 import { byId, channel, id, part } from './schemas.ts';
-import type { TaskRef } from './tasks.ts';
+import type { TaskRef } from './started.ts';
 
 /** What a network learned, asked of single images and of many: look-ups, colours, attention, map. */
 
@@ -12,7 +12,7 @@ export const EXPLORE = {
   /** The strip of fixed images with their look-ups at every checkpoint; those not computed yet are null. */
   'probes.get': channel<ProbeStrip>()(byId),
   /** Computes what `probes.get` lacks. */
-  'probes.compute': channel<TaskRef>()(byId),
+  'probes.compute': channel<TaskRef<'probes'>>()(byId),
   /** One image's look-ups at a checkpoint. No mask: one of the run's generator, by `draw`. */
   'explore.lookup': channel<LookupView>()(
     z.strictObject({
@@ -37,8 +37,8 @@ export const EXPLORE = {
       untrained: z.boolean(),
     }),
   ),
-  /** Where, and on what, look-ups are right, over many images. The task's result is a `LookupAccuracy`. */
-  'explore.accuracy': channel<TaskRef>()(
+  /** Where, and on what, look-ups are right, over many images. */
+  'explore.accuracy': channel<TaskRef<'accuracy'>>()(
     z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
   ),
   /** Principal components of patch tokens as colours, on one basis for all images. */
@@ -71,7 +71,7 @@ export const EXPLORE = {
   /** The map of a dataset's images as it was computed last; null where it was not, or where images changed since. */
   'explore.map': channel<MapView | null>()(z.strictObject(mapOf)),
   /** Computes what `explore.map` lacks. */
-  'explore.map-compute': channel<TaskRef>()(z.strictObject(mapOf)),
+  'explore.map-compute': channel<TaskRef<'map'>>()(z.strictObject(mapOf)),
 } as const;
 
 /** The answer at one masked patch. */

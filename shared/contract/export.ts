@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { channel, id, name, part, path, replace } from './schemas.ts';
-import type { TaskRef } from './tasks.ts';
+import type { TaskRef } from './started.ts';
 
 /** Files for other programs: encoders, weights, embeddings. */
 
@@ -27,7 +27,7 @@ export const EXPORT = {
     }),
   ),
   /** Embeddings of images (mean, cls) or of all their patches (tokens, projector) to one file. */
-  'embeddings.export': channel<TaskRef>()(
+  'embeddings.export': channel<TaskRef<'embeddings'>>()(
     z.strictObject({
       checkpoint: id,
       dataset: id,

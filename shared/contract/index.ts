@@ -22,6 +22,7 @@ export type * from './machine.ts';
 export type * from './recipes.ts';
 export type * from './retrieval.ts';
 export type * from './runs.ts';
+export type * from './started.ts';
 export type * from './tasks.ts';
 export type * from './window.ts';
 

@@ -3,19 +3,19 @@ import { type BackendChoice, type BackendInfo, USES } from '../backends.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { RetrievalIndex } from '../retrieval.ts';
 import { channel, nothing, path } from './schemas.ts';
-import type { TaskRef } from './tasks.ts';
+import type { TaskRef } from './started.ts';
 
 /** The machine: its backends, what is stored on it, and how busy it is. */
 
 export const MACHINE = {
-  'runtime.doctor': channel<TaskRef>()(nothing),
+  'runtime.doctor': channel<TaskRef<'doctor'>>()(nothing),
   /** What is chosen, and what the last trial found. */
   'runtime.choice': channel<BackendChoice>()(nothing),
   /** Tries every backend for a few seconds; where a trial is going on already, it is that one. */
-  'runtime.trial': channel<TaskRef>()(nothing),
+  'runtime.trial': channel<TaskRef<'trial'>>()(nothing),
   /** Runs that start from now on compute with it. */
   'runtime.use': channel<Record<string, never>>()(z.strictObject({ backend: z.enum(USES) })),
-  'runtime.install': channel<TaskRef>()(z.strictObject({ variant: z.enum(['cpu', 'cuda']) })),
+  'runtime.install': channel<TaskRef<'install'>>()(z.strictObject({ variant: z.enum(['cpu', 'cuda']) })),
   'runtime.storage': channel<Storage>()(nothing),
   'runtime.remove': channel<{ bytes: number }>()(z.strictObject({ path })),
 } as const;

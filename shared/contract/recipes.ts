@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { RunConfig } from '../config.ts';
 import type { FieldMeta } from '../method.ts';
 import { channel, id, known, name, nothing, recipe, replace, text } from './schemas.ts';
-import type { TaskRef } from './tasks.ts';
+import type { TaskRef } from './started.ts';
 
 /** Configurations: their fields, presets, what they cost, and what the loader makes of images by them. */
 
@@ -13,8 +13,8 @@ export const RECIPES = {
   'presets.delete': channel<Record<string, never>>()(z.strictObject({ name: known })),
   /** Every problem of a configuration at once, and what follows from it. */
   'config.check': channel<ConfigCheck>()(z.strictObject({ ...recipe, dataset: id.nullable() })),
-  /** Time, memory and disk, by measuring a few steps in a process of its own. The task's result is a `Cost`. */
-  'config.estimate': channel<TaskRef>()(z.strictObject({ ...recipe, dataset: id })),
+  /** Time, memory and disk, by measuring a few steps in a process of its own. */
+  'config.estimate': channel<TaskRef<'estimate'>>()(z.strictObject({ ...recipe, dataset: id })),
   /** What the loader would make of images: both views, and the mask. Pictures are data URLs. */
   'lab.preview': channel<LabPreview[]>()(
     z.strictObject({

@@ -3,7 +3,7 @@ import type { LeftOut } from '../left-out.ts';
 import type { RetrievalIndex } from '../retrieval.ts';
 import type { Place } from '../travel.ts';
 import { byId, channel, id, nothing, text } from './schemas.ts';
-import type { TaskRef, Undo } from './tasks.ts';
+import type { TaskRef, Undo } from './started.ts';
 
 /** Patches like a patch, at one checkpoint or at several. */
 
@@ -27,7 +27,7 @@ const voyage = {
 export const RETRIEVAL = {
   'retrieval.indexes': channel<RetrievalIndex[]>()(nothing),
   /** Builds, goes on with what was cut short, or adds new images. */
-  'retrieval.build': channel<TaskRef>()(z.strictObject(retrieval)),
+  'retrieval.build': channel<TaskRef<'index'>>()(z.strictObject(retrieval)),
   /** Hidden at once, gone when the undo has run out, or when an index is built. Refused while it may be being built. */
   'retrieval.delete': channel<Undo>()(byId),
   'retrieval.search': channel<RetrievalView>()(
@@ -47,7 +47,7 @@ export const RETRIEVAL = {
       duplicates: z.boolean(),
     }),
   ),
-  'travel.build': channel<TaskRef>()(z.strictObject(voyage)),
+  'travel.build': channel<TaskRef<'index'>>()(z.strictObject(voyage)),
   /** Checkpoints that are not built yet have no results. */
   'travel.ask': channel<TravelView>()(
     z.strictObject({

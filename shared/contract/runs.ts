@@ -6,7 +6,7 @@ import { tagSchema } from '../names.ts';
 import type { Metric, Notice, Run } from '../run.ts';
 import type { ConfigCheck } from './recipes.ts';
 import { byId, changes, channel, id, known, name, nothing, part, recipe, text } from './schemas.ts';
-import type { Undo } from './tasks.ts';
+import type { Undo } from './started.ts';
 
 /** Runs, fine-tunings too, and the queue. */
 

@@ -1,6 +1,16 @@
 import { z } from 'zod';
+import type { Trial } from '../backends.ts';
 import type { ErrorReport } from '../errors.ts';
+import type { Evaluated } from '../evaluation.ts';
+import type { DatasetScan, PrepareSummary } from './datasets.ts';
+import type { HealthWritten } from './evaluation.ts';
+import type { LookupAccuracy } from './explore.ts';
+import type { EmbeddingReport } from './export.ts';
+import type { DoctorReport } from './machine.ts';
+import type { Cost } from './recipes.ts';
+import type { BuildReport } from './retrieval.ts';
 import { channel, nothing } from './schemas.ts';
+import type { TaskKind } from './started.ts';
 
 /** Long work that windows start, and the undoing of deletions. */
 
@@ -13,38 +23,38 @@ export const TASKS = {
   'undo.restore': channel<Record<string, never>>()(z.strictObject({ undo: z.string().max(100) })),
 } as const;
 
-export interface Undo {
-  undo: string;
-  what: string;
+/** What a task of each kind gives when it is done. */
+export interface TaskResults {
+  accuracy: LookupAccuracy;
+  /** Of one checkpoint, or how many were built of several. */
+  index: BuildReport | { built: number };
+  map: { images: number };
+  import: DatasetScan;
+  rescan: DatasetScan;
+  prepare: PrepareSummary;
+  estimate: Cost;
+  /** Null where another process of the program worked at it. */
+  evaluate: Evaluated | null;
+  embeddings: EmbeddingReport;
+  health: HealthWritten;
+  probes: { computed: number };
+  doctor: DoctorReport;
+  check: Record<string, never>;
+  trial: Trial;
+  install: Record<string, never>;
 }
 
-export interface TaskRef {
-  task: string;
-}
+/** Long work that a window started, of one kind. */
+export type TaskOf<K extends TaskKind> = TaskState & { kind: K } & (
+    | { status: 'done'; result: TaskResults[K] }
+    | { status: 'waiting' | 'running' | 'failed' | 'canceled'; result: null }
+  );
+/** Of any kind: `kind` and `status` say what its result is. */
+export type Task = { [K in TaskKind]: TaskOf<K> }[TaskKind];
 
-export type TaskKind =
-  | 'accuracy'
-  | 'index'
-  | 'map'
-  | 'import'
-  | 'rescan'
-  | 'prepare'
-  | 'estimate'
-  | 'evaluate'
-  | 'embeddings'
-  | 'health'
-  | 'probes'
-  | 'doctor'
-  | 'check'
-  | 'trial'
-  | 'install';
-
-/** Long work that a window started. */
-export interface Task {
+interface TaskState {
   id: string;
-  kind: TaskKind;
   title: string;
-  status: 'waiting' | 'running' | 'done' | 'failed' | 'canceled';
   /** What it does now. */
   phase: string;
   done: number;
@@ -53,8 +63,6 @@ export interface Task {
   started_at: number;
   ended_at: number | null;
   error: ErrorReport | null;
-  /** By kind: `ImportSummary`, `PrepareSummary`, `Cost`, evaluation, `DoctorReport`, `Trial`. */
-  result: unknown;
   cancelable: boolean;
   /** Of an evaluation: its number in the queue, and its place among what waits (the least is next; null: none). */
   queued: { id: number; position: number | null } | null;

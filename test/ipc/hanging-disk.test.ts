@@ -6,7 +6,8 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { Outside } from '../../electron/services/ground/outside.ts';
-import type { Task } from '../../shared/contract/tasks.ts';
+import type { TaskKind, TaskRef } from '../../shared/contract/started.ts';
+import type { TaskOf } from '../../shared/contract/tasks.ts';
 import { callerOf, wait } from './calls.ts';
 
 /** The program, with a folder called DEAD whose disk never answers while the file `dead` is there. */
@@ -44,15 +45,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const ended = async ({ task: id }: { task: string }): Promise<Task> => {
+const ended = async <K extends TaskKind>({ task: id }: TaskRef<K>): Promise<TaskOf<K>> => {
   const find = async () => (await call('tasks.list', {})).find((task) => task.id === id)!;
   await wait(async () => (await find()).status !== 'running');
-  return find();
+  return (await find()) as TaskOf<K>;
 };
 const load = async (name: string, from: string) => {
   const { result, error } = await ended(await call('datasets.import', { name, folders: [from] }));
   expect(error).toBeNull();
-  return (result as { dataset: number }).dataset;
+  return result!.dataset;
 };
 
 test('a disk that hangs is said where it is asked for, and everything else goes on', async () => {

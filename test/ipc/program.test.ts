@@ -9,9 +9,9 @@ import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import type { AppEvent } from '../../shared/contract/events.ts';
-import type { LookupAccuracy } from '../../shared/contract/explore.ts';
 import { CHANNEL_NAMES } from '../../shared/contract/index.ts';
-import type { Task } from '../../shared/contract/tasks.ts';
+import type { TaskKind, TaskRef } from '../../shared/contract/started.ts';
+import type { TaskOf } from '../../shared/contract/tasks.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;
@@ -35,10 +35,10 @@ afterEach(async () => {
 });
 
 const call = callerOf(() => program);
-async function ended({ task }: { task: string }): Promise<Task> {
+async function ended<K extends TaskKind>({ task }: TaskRef<K>): Promise<TaskOf<K>> {
   for (;;) {
     const found = (await call('tasks.list', {})).find(({ id }) => id === task)!;
-    if (found.status !== 'running') return found;
+    if (found.status !== 'running') return found as TaskOf<K>;
     await new Promise((r) => setTimeout(r, 20));
   }
 }
@@ -60,7 +60,7 @@ async function dataset(names = ['a/one.png', 'a/two.png', 'b/three.png', 'b/four
   await images(folder, names);
   const task = await ended(await call('datasets.import', { name: 'pictures', folders: [folder], labels: 'folders' }));
   expect(task.error).toBeNull();
-  return (task.result as { dataset: number }).dataset;
+  return task.result!.dataset;
 }
 /** Small enough to train in a second. */
 const SMALL = {
@@ -425,7 +425,7 @@ describe('runs', () => {
       await call('explore.accuracy', { checkpoint: ask.checkpoint, dataset: id, images: 4 }),
     );
     expect(accuracy.error).toBeNull();
-    const found = accuracy.result as LookupAccuracy;
+    const found = accuracy.result!;
     expect(found.places.reduce((sum, { n }) => sum + n, 0)).toBe(4 * 12);
     expect(found.content.reduce((sum, { n }) => sum + n, 0)).toBe(4 * 12);
     const byPlace = found.places.reduce((sum, { top1, n }) => sum + (top1 ?? 0) * n, 0) / 48;

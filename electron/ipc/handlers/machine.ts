@@ -1,26 +1,20 @@
 import type { MACHINE } from '../../../shared/contract/machine.ts';
-import { runJob } from '../../services/ground/jobs.ts';
-import { backendChoice, chooseBackend, tryBackends } from '../../services/machine/backend-trial.ts';
-import { installRuntime } from '../../services/machine/install.ts';
+import { backendChoice, chooseBackend } from '../../services/machine/backend-trial.ts';
 import { removeStored, storageReport } from '../../services/machine/storage.ts';
+import { startDoctor, startInstall, startTrial } from '../../services/machine/tasks.ts';
 import type { Context, HandlersOf } from '../context.ts';
 import { shownIndexes, shownPrepared } from './shown.ts';
 
 export function machineHandlers({ home, store, tasks, thumbnails, deletions }: Context): HandlersOf<typeof MACHINE> {
   return {
-    'runtime.doctor': () =>
-      tasks.start('doctor', 'Looking at the machine', ({ signal }) => runJob('doctor', { home }, { signal })),
+    'runtime.doctor': () => startDoctor(tasks, home),
     'runtime.choice': () => backendChoice(),
-    'runtime.trial': () => {
-      const going = tasks.list().find(({ kind, status }) => kind === 'trial' && status === 'running');
-      return going ? { task: going.id } : tasks.start('trial', 'Trying the backends', tryBackends);
-    },
+    'runtime.trial': () => startTrial(tasks),
     'runtime.use': ({ backend }) => {
       chooseBackend(backend);
       return {};
     },
-    'runtime.install': ({ variant }) =>
-      tasks.start('install', `Setting up TensorFlow (${variant})`, (control) => installRuntime(variant, control)),
+    'runtime.install': ({ variant }) => startInstall(tasks, variant),
     'runtime.storage': () =>
       storageReport(store, {
         ...{ home, thumbnails: thumbnails.folder },

@@ -1,25 +1,19 @@
 import { METHODS } from '../../../methods/index.ts';
 import type { RECIPES } from '../../../shared/contract/recipes.ts';
+import { requireAnswering } from '../../services/datasets/answering.ts';
 import { configFields } from '../../services/recipes/configuration.ts';
-import { estimateCost } from '../../services/recipes/estimate.ts';
 import { labPreview } from '../../services/recipes/lab.ts';
 import { checkRecipe, configOf, listPresets, savePreset } from '../../services/recipes/presets.ts';
+import { startEstimate } from '../../services/recipes/tasks.ts';
 import type { Context, HandlersOf } from '../context.ts';
-import { requireAnswering } from './answering.ts';
 
 export function recipeHandlers(context: Context): HandlersOf<typeof RECIPES> {
-  const { store, events, tasks } = context;
+  const { store, events } = context;
   const changed = () => events.emit({ type: 'presets' });
   return {
     'config.fields': () => Object.fromEntries(METHODS.map((method) => [method.name, configFields(method)])),
     'config.check': (recipe) => checkRecipe(store, recipe),
-    'config.estimate': ({ dataset, ...recipe }) => {
-      const config = configOf(store, recipe);
-      const images = store.datasets.get(dataset).image_count;
-      return tasks.start('estimate', 'Measuring what a run costs', ({ signal }) =>
-        estimateCost(config, images, signal),
-      );
-    },
+    'config.estimate': (input) => startEstimate(context, input),
     'presets.list': () => listPresets(store),
     'presets.save': (recipe) => {
       const saved = savePreset(store, recipe);

@@ -1,4 +1,4 @@
-import type { Input, TaskRef } from '../../../shared/contract/index.ts';
+import type { Input, TaskRef, TaskResults } from '../../../shared/contract/index.ts';
 import { AppError, type ErrorReport, fromReport, toReport } from '../../../shared/errors.ts';
 import type { QueuedEvaluation } from '../../../shared/evaluation.ts';
 import { TASKS } from '../../../shared/evaluation-figures.ts';
@@ -42,14 +42,14 @@ export class EvaluationQueue {
   }
 
   /** Puts one at the end of the queue. @throws AppError not-found; bad-input for a checkpoint that cannot be evaluated */
-  add({ test_dataset, official, ...asked }: Input<'evaluations.start'>): TaskRef {
+  add({ test_dataset, official, ...asked }: Input<'evaluations.start'>): TaskRef<'evaluate'> {
     const { id } = queueEvaluation(this.#store, {
       ...asked,
       ...(test_dataset !== null && { testDataset: test_dataset }),
       ...(!official && { official: null }),
     });
     this.look();
-    return { task: taskOf(id) };
+    return { task: taskOf(id), kind: 'evaluate' };
   }
 
   /** Whether one is being worked at, by whichever process. */
@@ -126,7 +126,7 @@ export class EvaluationQueue {
     });
   }
 
-  async #work(row: QueuedEvaluation, shown: Shown, control: TaskControl): Promise<unknown> {
+  async #work(row: QueuedEvaluation, shown: Shown, control: TaskControl): Promise<TaskResults['evaluate']> {
     if (shown.state === 'failed') throw fromReport(row.error!);
     const cancel = () => {
       const error = new AppError('canceled', 'It was canceled.');
@@ -147,7 +147,11 @@ export class EvaluationQueue {
     return this.#run(row, shown, control);
   }
 
-  async #run({ id, ...row }: QueuedEvaluation, shown: Shown, { signal, progress }: TaskControl): Promise<unknown> {
+  async #run(
+    { id, ...row }: QueuedEvaluation,
+    shown: Shown,
+    { signal, progress }: TaskControl,
+  ): Promise<TaskResults['evaluate']> {
     const { queuedEvaluations } = this.#store;
     const options = {
       ...{ checkpoint: row.checkpoint_id, dataset: row.dataset_id, task: row.task, ...row.options, queued: id },

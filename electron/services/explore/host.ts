@@ -62,11 +62,11 @@ export class ExploreHost {
     return this.#ask('attention', input);
   }
 
-  accuracy(input: Input<'explore.accuracy'>, options: JobOptions): Promise<unknown> {
+  accuracy(input: Input<'explore.accuracy'>, options: JobOptions): Promise<LookupAccuracy> {
     return this.#apart('accuracy', input, options);
   }
 
-  map(input: Input<'explore.map-compute'>, options: JobOptions): Promise<unknown> {
+  map(input: Input<'explore.map-compute'>, options: JobOptions): Promise<{ images: number }> {
     return this.#apart('map', input, options);
   }
 

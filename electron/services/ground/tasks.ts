@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { Task, TaskKind, TaskRef } from '../../../shared/contract/tasks.ts';
+import type { TaskKind, TaskRef } from '../../../shared/contract/started.ts';
+import type { Task, TaskResults } from '../../../shared/contract/tasks.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import type { Store } from '../../store/store.ts';
 import type { Events } from './events.ts';
 
 /** Windows hear of progress this often, ms. */
@@ -16,6 +18,19 @@ export interface TaskControl {
   begin(phase: string): void;
 }
 
+/** What a service starts a task with. */
+export interface Starting {
+  store: Store;
+  tasks: Tasks;
+  events: Events;
+}
+
+/** What titles call a checkpoint. @throws AppError not-found */
+export function checkpointWords(store: Store, id: number): string {
+  const { run_id, step } = store.checkpoints.get(id);
+  return `${store.runs.get(run_id).name}, step ${step}`;
+}
+
 export interface TaskOptions {
   /** A task that has ended under this number is replaced. */
   id?: string;
@@ -25,15 +40,20 @@ export interface TaskOptions {
   onDismiss?: () => void;
 }
 
+/** A task while it changes. Only `start` gives it a result, which is that of its kind. */
+type Kept = { [F in Exclude<keyof Task, 'result'>]: Task[F] } & { result: unknown };
+
 interface Entry {
-  task: Task;
+  task: Kept;
   controller: AbortController;
   ended: Promise<void>;
   onDismiss: (() => void) | undefined;
 }
 
 /** It waits or is worked at. */
-const isGoing = ({ ended_at }: Task) => ended_at === null;
+const isGoing = ({ ended_at }: Kept) => ended_at === null;
+
+const shown = (task: Kept) => ({ ...task }) as Task;
 
 /** Kinds of tasks whose result no view shows: what they left out is said as a notice. */
 const SILENT = new Set<TaskKind>(['health', 'embeddings', 'index']);
@@ -59,14 +79,14 @@ export class Tasks {
     this.#events = events;
   }
 
-  start(
-    kind: TaskKind,
+  start<K extends TaskKind>(
+    kind: K,
     title: string,
-    work: (control: TaskControl) => Promise<unknown>,
+    work: (control: TaskControl) => Promise<TaskResults[K]>,
     { id = randomUUID(), queued = null, phase = '', onDismiss }: TaskOptions = {},
-  ): TaskRef {
+  ): TaskRef<K> {
     const controller = new AbortController();
-    const task: Task = {
+    const task: Kept = {
       id,
       kind,
       title,
@@ -84,9 +104,9 @@ export class Tasks {
     let told = 0;
     const tell = () => {
       told = Date.now();
-      this.#events.emit({ type: 'task', task: { ...task } });
+      this.#events.emit({ type: 'task', task: shown(task) });
     };
-    const end = (change: Partial<Task>) => {
+    const end = (change: Partial<Kept>) => {
       const queued = task.queued && { ...task.queued, position: null };
       Object.assign(task, change, { queued, ended_at: Date.now() });
       tell();
@@ -123,18 +143,19 @@ export class Tasks {
       );
     this.#tasks.set(task.id, { task, controller, ended, onDismiss });
     tell();
-    return { task: task.id };
+    return { task: task.id, kind };
   }
 
   list(): Task[] {
-    return [...this.#tasks.values()].map(({ task }) => ({ ...task }));
+    return [...this.#tasks.values()].map(({ task }) => shown(task));
   }
 
   /** The file that a task has written; null where it has written none, or is not known any more. */
   made(id: string): string | null {
-    const task = this.#tasks.get(id)?.task;
-    const file = (task?.result as { file?: unknown } | null | undefined)?.file;
-    return task?.status === 'done' && typeof file === 'string' ? file : null;
+    const entry = this.#tasks.get(id);
+    const task = entry && shown(entry.task);
+    if (task?.status !== 'done' || (task.kind !== 'embeddings' && task.kind !== 'health')) return null;
+    return task.result.file;
   }
 
   /** Says what has changed of a task that is in the queue. */
@@ -142,7 +163,7 @@ export class Tasks {
     const { task } = this.#get(id);
     if (task.title === change.title && task.queued?.position === change.queued?.position) return;
     Object.assign(task, change);
-    this.#events.emit({ type: 'task', task: { ...task } });
+    this.#events.emit({ type: 'task', task: shown(task) });
   }
 
   /** @throws AppError not-found */

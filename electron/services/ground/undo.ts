@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Undo } from '../../../shared/contract/tasks.ts';
+import type { Undo } from '../../../shared/contract/started.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
 import type { Events } from './events.ts';
 

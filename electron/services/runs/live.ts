@@ -131,7 +131,7 @@ export class LiveRuns {
   }
 
   /** Puts an evaluation at the end of the queue. */
-  evaluate(input: Input<'evaluations.start'>): TaskRef {
+  evaluate(input: Input<'evaluations.start'>): TaskRef<'evaluate'> {
     const ref = this.#evaluations.add(input);
     this.look();
     return ref;

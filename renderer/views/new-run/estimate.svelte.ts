@@ -63,7 +63,7 @@ export class Estimate {
         return;
       }
       this.#task = ref.task;
-      const cost = await finished<Cost>(ref);
+      const cost = await finished(ref);
       known.set(key, cost);
       if (this.#task !== ref.task) return;
       this.#task = null;
