@@ -3,7 +3,7 @@ import type { Checkpoint } from '../shared/checkpoint.ts';
 import type { ProjectorConfig, RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { Description } from '../shared/figures.ts';
-import type { Chance, ChanceOptions, LookupConfig, Method, Preset } from '../shared/method.ts';
+import type { Chance, ChanceOptions, Method, Preset } from '../shared/method.ts';
 import { schemaOf } from '../shared/method-schema.ts';
 import type { Uniform } from '../shared/random.ts';
 import type { Run } from '../shared/run.ts';
@@ -54,14 +54,17 @@ export const describe = ({ config, finetune }: Described): Description => (finet
 export const chanceOf = (run: Described, options: Pick<ChanceOptions, 'batch'> = {}): Chance =>
   describe(run).chance(run.config, { ...options, ...(run.finetune && { classes: run.finetune.classes.length }) });
 
-/**
- * What look-ups of a checkpoint's networks are asked with.
- * @throws AppError bad-input for a method that has none, and for weights without what they need
- */
-export function lookupsIn(checkpoint: Pick<Checkpoint, 'config' | 'lacks'>): LookupConfig {
-  const asked = lookupsOf(checkpoint.config);
+/** @throws AppError bad-input for a method that has no look-ups, and for weights without what they need */
+export function requireLookups(checkpoint: Pick<Checkpoint, 'config' | 'lacks'>): void {
+  const { title, lookups } = methodOf(checkpoint.config);
+  if (!lookups)
+    throw new AppError(
+      'bad-input',
+      `${title} has no look-ups.`,
+      'It trains no network that a masked patch could be looked up with.',
+      'Ask for its tokens: neighbours, maps, probes and evaluations are made of these.',
+    );
   requireWhole(checkpoint, 'look-ups');
-  return asked;
 }
 
 /** @param what needs all of a network @throws AppError bad-input for weights of a file that lacked some of it */
@@ -72,18 +75,6 @@ export function requireWhole({ lacks }: Pick<Checkpoint, 'lacks'>, what: string)
     `These weights have no ${what}.`,
     `The file that they came from has no ${lacks.join(' and no ')}.`,
     'Ask for their tokens: neighbours, maps, probes and evaluations are made of these.',
-  );
-}
-
-/** The same of a configuration alone. @throws AppError bad-input for a method that has none */
-export function lookupsOf(config: RunConfig): LookupConfig {
-  const { title, lookups } = methodOf(config);
-  if (lookups) return lookups(config);
-  throw new AppError(
-    'bad-input',
-    `${title} has no look-ups.`,
-    'It trains no network that a masked patch could be looked up with.',
-    'Ask for its tokens: neighbours, maps, probes and evaluations are made of these.',
   );
 }
 

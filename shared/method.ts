@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { AugmentConfig, ModelConfig, ProjectorConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
+import type { AugmentConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
 import type { Metric } from './run.ts';
@@ -50,8 +50,8 @@ export interface Recipe {
   ablations: readonly Ablation[];
   /** Screens of Explore that only this method has, by the names of their components. */
   explains: readonly Explanation[];
-  /** What look-ups of a network of this method are asked with; null where it cannot be asked for any. */
-  lookups: ((config: RunConfig) => LookupConfig) | null;
+  /** Look-ups of masked patches, which lookups.ts of the folder answers; null where it cannot be asked for any. */
+  lookups: LookupSpec | null;
   /** What files of its published code are like; null where there are none. */
   published: PublishedFiles | null;
 }
@@ -78,6 +78,11 @@ export interface Account {
   alarm(last: LastSteps, config: RunConfig): Sign | null;
   /** What a whole curve tells beside that. */
   notes(metrics: readonly Metric[], config: RunConfig): Sign[];
+  /**
+   * What a health report looks at, which health.ts of the folder measures and judges, for who chooses whether to make one.
+   * Missing where that is no more than is looked at of every method: how images are told apart.
+   */
+  health?: string;
 }
 
 /** How a setting is shown. */
@@ -229,13 +234,8 @@ export interface ExplanationAnswer {
   figures: readonly { key: string; title: string; digits: number }[];
 }
 
-/** What a look-up needs to know: a masked patch's query among the keys of its image. */
-export interface LookupConfig {
-  model: ModelConfig;
-  projector: ProjectorConfig;
-  contrast: {
-    temperature: number;
-    /** Where keys come from: the query's own image, or every image of the micro-batch. */
-    dictionary: 'image' | 'batch';
-  };
+/** Look-ups of a method: where in its image is a patch that is not seen? */
+export interface LookupSpec {
+  /** Keys that each patch of a micro-batch is held against in training, with a logit for each. */
+  keys(config: RunConfig): number;
 }

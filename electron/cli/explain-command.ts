@@ -52,7 +52,6 @@ export function addExplainCommand(program: Command): void {
           return { name: untrained ? 'before training' : `step ${count(view.step)}`, view };
         };
         const networks = [await ask(false), await ask(true)];
-        explanations.close();
         const { title, answer } = explains.find((one) => one.key === key)!;
         const png = options.png as Target | undefined;
         if (png !== undefined) await explainSheet(`${title}, ${store.runs.get(run_id).name}`, answer!, networks, png);

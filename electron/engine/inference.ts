@@ -7,13 +7,13 @@ import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { type HeadConfig, projectorHead } from './heads.ts';
 import { hostTidy } from './host.ts';
 import type { Witness } from './layers/block.ts';
-import { all, replace } from './layers/embed.ts';
+import { all } from './layers/embed.ts';
 import { project } from './layers/head.ts';
 import { patches, type Tokens, unit } from './layers/tokens.ts';
 import { Network } from './network.ts';
 import { bufferSpecs, parameterSpecs, plainEncoder } from './parameters.ts';
 
-/** A network that no longer learns: tokens, and features on the running statistics. Owns its tensors. */
+/** An encoder, and a projector, that no longer learn: features on the running statistics. Owns its tensors. */
 export class FrozenNetwork {
   readonly model: ModelConfig;
   /** Null for an encoder alone. */
@@ -22,20 +22,14 @@ export class FrozenNetwork {
   readonly #network: Network;
 
   /**
-   * @param projector null for an encoder alone: tokens, and no features of look-ups
+   * @param projector null for an encoder alone
    * @throws AppError bad-file where a tensor is missing or of another shape
    */
   constructor(model: ModelConfig, projector: ProjectorConfig | null | undefined, state: StateDict) {
     this.model = model;
     this.projector = projector ?? null;
     this.#head = projector ? projectorHead(model.embed_dim, projector) : null;
-    if (state.has('head.weight'))
-      throw new AppError(
-        'bad-input',
-        'These are the weights of a fine-tuned classifier.',
-        'It has no projector and no mask token, so there are no look-ups to ask it for.',
-        'Choose a checkpoint of the pretraining.',
-      );
+    requirePretrained(state);
     const spec = projector
       ? { parameters: parameterSpecs(model, projector), buffers: bufferSpecs(projector) }
       : plainEncoder(model);
@@ -48,18 +42,21 @@ export class FrozenNetwork {
    * @returns `[batch, 1 + K, dim]`, CLS first, row-major
    */
   tokens(images: Float32Array, until = this.model.depth): Float32Array {
-    const tokens = hostTidy(() => byImage(encode(this.#network, all(images), { until })));
-    return requireFinite(tokens, 'The features of the network');
+    return tokensOf(this.#network, images, until);
   }
 
   /**
    * Features of patches, as they are: `tokens` of all blocks, `block-N` of the first N (the last LayerNorm follows in
    * both), `projector` on the running statistics, of unit length.
    * @returns `[batch * K, width]`, row-major
+   * @throws RangeError for the projector of an encoder alone
    */
   patches(images: Float32Array, feature: string): Float32Array {
     const features = hostTidy(() => {
-      if (feature === 'projector') return this.features(images, null);
+      if (feature === 'projector') {
+        if (!this.#head) throw new RangeError('an encoder alone has no projector');
+        return unit(patches(project(this.#network, this.#head, encode(this.#network, all(images)), 'running'))).tensor;
+      }
       const until = feature === 'tokens' ? this.model.depth : Number(feature.slice('block-'.length));
       return patches(encode(this.#network, all(images), { until })).tensor;
     });
@@ -77,26 +74,29 @@ export class FrozenNetwork {
     });
   }
 
-  /**
-   * L2-normalised patch features: keys where nothing is masked, queries where something is.
-   * @param mask `[batch, K]`, 1 = masked, or null
-   * @param norm whether BatchNorm uses its running statistics, or the batch's as in training: an untrained network
-   *   has no running ones, so comparisons with it take the batch's
-   * @returns `[batch, K, out]`; the caller owns it
-   * @throws RangeError of an encoder alone
-   */
-  features(images: Float32Array, mask: Float32Array | null, norm: 'running' | 'batch' = 'running'): tf.Tensor3D {
-    return tf.tidy(() => {
-      const tokens = encode(this.#network, mask ? replace(images, mask) : all(images));
-      if (!this.#head) throw new RangeError('an encoder alone has no projector');
-      const { tensor } = unit(patches(project(this.#network, this.#head, tokens, norm)));
-      return requireFiniteTensor(tensor, 'The features of the network');
-    });
-  }
-
   dispose(): void {
     this.#network.dispose();
   }
+}
+
+/** @throws AppError bad-input for the weights of a fine-tuning */
+export function requirePretrained(state: StateDict): void {
+  if (!state.has('head.weight')) return;
+  throw new AppError(
+    'bad-input',
+    'These are the weights of a fine-tuned classifier.',
+    'It has a classifier in place of the heads of its pretraining.',
+    'Choose a checkpoint of the pretraining.',
+  );
+}
+
+/**
+ * Tokens of whole images. @param images `[batch, side, side, 3]`, normalised @returns `[batch, 1 + K, dim]`, CLS first
+ * @throws AppError diverged
+ */
+export function tokensOf(network: Network, images: Float32Array, until = network.model.depth): Float32Array {
+  const tokens = hostTidy(() => byImage(encode(network, all(images), { until })));
+  return requireFinite(tokens, 'The features of the network');
 }
 
 /** `[batch, n, width]`; within a tidy. */

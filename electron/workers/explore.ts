@@ -14,7 +14,7 @@ import { Store } from '../store/store.ts';
 const store = Store.open(process.argv[2]!);
 const networks = new Networks(store);
 const explorer = new Explorer(store, networks);
-const explanations = new Explanations(store);
+const explanations = new Explanations(store, networks);
 const indexes = new PatchIndexes(store, networks);
 const features = new FeatureViews(store, networks);
 

@@ -45,6 +45,9 @@ type Sections = typeof sections;
 export type ConMIMRunConfig = CommonConfig & { method: { name: string } } & {
   [K in keyof Sections]: z.output<Sections[K]>;
 };
+/** The parts that look-ups, and so the loss, are computed by. */
+export type LookupConfig = Pick<ConMIMRunConfig, 'model' | 'projector' | 'contrast'>;
+export type Contrast = LookupConfig['contrast'];
 /** What a user writes: any part of it. */
 export type ConMIMInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
   [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;

@@ -291,4 +291,7 @@ export function contentful(config: RunConfig): string {
 }
 
 /** What a step of ConMIM says, and what it is held against. */
-export const account: Account = { figures, charts, chance, alarm, notes };
+export const account: Account = {
+  ...{ figures, charts, chance, alarm, notes },
+  health: 'Effective rank, dead dimensions, uniformity, alignment and position short cut',
+};

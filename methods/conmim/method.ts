@@ -78,9 +78,11 @@ export const method: Method = {
     { title: 'Projector', key: 'projector.layers', values: '1, 2, 3' },
   ],
   explains: [{ key: 'lookups', title: 'Look-ups', view: 'LookUps', answer: null }],
-  lookups(config) {
-    const { model, projector, contrast } = ours(config);
-    return { model, projector, contrast };
+  lookups: {
+    keys(config) {
+      const K = patchesOf(config.model);
+      return ours(config).contrast.dictionary === 'batch' ? K * config.train.batch_size : K;
+    },
   },
   published: {
     code: 'TencentARC/ConMIM',

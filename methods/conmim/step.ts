@@ -1,4 +1,3 @@
-import { denoisingContrast, type Lookup, lookup } from '../../electron/engine/contrast.ts';
 import { encode } from '../../electron/engine/encoder.ts';
 import { projectorHead } from '../../electron/engine/heads.ts';
 import { all, type Images, replace } from '../../electron/engine/layers/embed.ts';
@@ -6,11 +5,12 @@ import { project } from '../../electron/engine/layers/head.ts';
 import { patches, unit } from '../../electron/engine/layers/tokens.ts';
 import { frozen } from '../../electron/engine/tape.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
-import type { LookupConfig } from '../../shared/method.ts';
+import type { LookupConfig } from './config.ts';
+import { denoisingContrast, type Lookup, lookup } from './contrast.ts';
 import { network } from './network.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
-export type ConMIMConfig = Pick<LookupConfig, 'model' | 'projector' | 'contrast'> & TrainerConfig;
+export type ConMIMConfig = LookupConfig & TrainerConfig;
 
 /** Images as a loader gives them. */
 export interface ConMIMBatch {

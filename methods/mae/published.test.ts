@@ -12,7 +12,7 @@ import { Store } from '../../electron/store/store.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { writePth } from '../../test/formats/pth-writer.ts';
 import { laterRefusal } from '../../test/harness/refusal.ts';
-import { lookupsIn } from '../index.ts';
+import { requireLookups } from '../index.ts';
 import { explanationOf } from '../steps.ts';
 import { ours } from './config.ts';
 import { published } from './published.ts';
@@ -138,7 +138,7 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
     });
     expect(checkpoint.config.method).toEqual({ name: 'conmim' });
     expect(checkpoint.lacks).toEqual(['projector', 'mask token']);
-    expect(() => lookupsIn(checkpoint)).toThrow('These weights have no look-ups.');
+    expect(() => requireLookups(checkpoint)).toThrow('These weights have no look-ups.');
     expect(errorOf(checkpoint.id)).toBeLessThan(1e-4);
   });
 

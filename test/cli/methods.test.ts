@@ -46,7 +46,6 @@ test('explain: both networks’ figures, and a sheet of their pictures', async (
 test.each([
   [['explain', RUN, ...OF, '--image', 'image 003', '--view', 'lookups'], 'MAE cannot be asked for "lookups"'],
   [['lookups', RUN, ...OF], 'MAE has no look-ups'],
-  [['health', RUN, ...OF, '--out', join(folder, 'h.html')], 'MAE has no look-ups'],
   [['evaluate', RUN, ...OF, '--task', 'lookup'], 'MAE has no look-ups'],
   [['index', RUN, ...OF, '--part', 'teacher'], 'MAE trains no teacher'],
   [['index', RUN, ...OF, '--feature', 'projector'], 'projector'],
@@ -67,7 +66,7 @@ test.each([
   const { status, stderr } = conmim(...args);
   expect(stderr).toContain(words);
   expect(status).toBe(1);
-  for (const name of ['h.html', 't.safetensors', 'w.safetensors', 'e.csv', 'f.png'])
+  for (const name of ['t.safetensors', 'w.safetensors', 'e.csv', 'f.png'])
     expect(existsSync(join(folder, name))).toBe(false);
 });
 

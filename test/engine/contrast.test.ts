@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
-import { contrastLoss, lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { cosineSchedule, ratesAt } from '../../electron/engine/schedule.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
+import { contrastLoss, lookup, lookupRanks } from '../../methods/conmim/contrast.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 
 beforeAll(async () => {

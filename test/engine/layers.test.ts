@@ -3,7 +3,6 @@ import { join as joinPath } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { denoisingContrast } from '../../electron/engine/contrast.ts';
 import { encode, taps } from '../../electron/engine/encoder.ts';
 import { type HeadLayer, headBuffers, headSpecs } from '../../electron/engine/heads.ts';
 import { hostCopy } from '../../electron/engine/host.ts';
@@ -51,6 +50,7 @@ import { freeze, type ParameterSpec } from '../../electron/engine/specs.ts';
 import { differentiate, record, Value } from '../../electron/engine/tape.ts';
 import { Gradients } from '../../electron/engine/weights.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
+import { denoisingContrast } from '../../methods/conmim/contrast.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { expectDifferences } from './differences.ts';
 

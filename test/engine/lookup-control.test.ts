@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { expect, test } from 'vitest';
-import { lookup, lookupRanks } from '../../electron/engine/contrast.ts';
 import { requireFinite, requireFiniteTensor } from '../../electron/engine/finite.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { placesOf } from '../../electron/trainer/fine-tuning.ts';
+import { lookup, lookupRanks } from '../../methods/conmim/contrast.ts';
 
 await loadBackend();
 const image = { temperature: 0.1, dictionary: 'image' } as const;

@@ -8,8 +8,8 @@ import { drawnMask } from '../../electron/services/explore/mask.ts';
 import { companyOf } from '../../electron/services/explore/probe-strip.ts';
 import { centrePixels } from '../../electron/services/ground/pictures.ts';
 import type { Store } from '../../electron/store/store.ts';
+import { ours } from '../../methods/conmim/config.ts';
 import type { ReplayedLookup } from '../../methods/conmim/replay-lookups.ts';
-import { lookupsOf } from '../../methods/index.ts';
 import type { LookupView } from '../../shared/contract/explore.ts';
 
 /**
@@ -42,7 +42,7 @@ export async function replayed(
 
   const folder = mkdtempSync(join(tmpdir(), 'replayed-'));
   try {
-    const { model, projector, contrast } = lookupsOf(config);
+    const { model, projector, contrast } = ours(config);
     const optimizer = { betas: config.optimizer.betas };
     const steps = [{ lr: 1e-3, weight_decay: 0.05, momentum: 0.99 }];
     const fixture = { ...model, projector, temperature: contrast.temperature, optimizer, steps };

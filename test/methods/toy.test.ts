@@ -169,6 +169,10 @@ test('a folder methods/toy and a line: recipes, form, lab, a run, tables, evalua
 
   const [evaluation] = [asked('evaluate', 'run:played', '--dataset', 'pictures', '--task', 'knn', '--k', '3')].flat();
   expect(JSON.stringify(evaluation)).toContain('untrained');
+  const page = join(folder, 'toy.html');
+  const health = asked('health', 'run:played', '--dataset', 'pictures', '--out', page);
+  expect(health.findings).toHaveLength(1);
+  expect(readFileSync(page, 'utf8')).toContain('Effective rank of images');
   const file = join(folder, 'toy.safetensors');
   command('export', 'run:played', '--format', 'timm', '--out', file);
   const text = readFileSync(file, 'latin1');

@@ -192,7 +192,7 @@ describe('images that went away or broke are left out, counted and named', () =>
     const report = await measureHealth(store, { checkpoint, dataset });
     expect(report).toMatchObject({ images: IMAGES - LOST });
     expect(report.left_out).toHaveLength(LOST);
-    expect(healthPage(store, report)).toContain('3 of 30 images are left out');
+    expect(await healthPage(store, report)).toContain('3 of 30 images are left out');
     expect(await lookups(IMAGES)).toMatchObject({ images: IMAGES - LOST, left_out: { length: LOST } });
     const view = await colours(checkpoint);
     expect(view.images).toHaveLength(IMAGES - LOST);

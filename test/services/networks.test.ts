@@ -39,3 +39,17 @@ test('a network is loaded once while it is asked for; of many the oldest go, and
   networks.close();
   expect(tf.memory().numTensors).toBe(before);
 });
+
+test('of a method’s own questions the network has all its heads; a classifier has none of them', () => {
+  const state = untrainedState(config);
+  const networks = (part = state) => new Networks({ checkpoints: { load: () => part } } as unknown as Store);
+  const asked = { id: 1, created_at: 1, config };
+  const both = networks();
+  const whole = both.whole(asked, 'student');
+  expect(both.whole(asked, 'student')).toBe(whole);
+  expect(both.of(asked, 'student')).not.toBe(whole);
+  expect(new Set([...whole.tensors()].map(([name]) => name))).toEqual(new Set(state.keys()));
+  both.close();
+  const classifier = new Map([...state, ['head.weight', { shape: [2, 16], data: new Float32Array(32) }]]);
+  expect(() => networks(classifier).whole(asked, 'student')).toThrow('fine-tuned classifier');
+});

@@ -1,39 +1,23 @@
-import { LRUCache } from 'lru-cache';
-import { networkOf } from '../../../methods/networks.ts';
 import { explanationOf } from '../../../methods/steps.ts';
-import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf } from '../../../shared/config.ts';
 import type { ExplainView, Input } from '../../../shared/contract/index.ts';
 import type { ExplanationAnswer } from '../../../shared/method.ts';
 import type { Explained } from '../../engine/explanation.ts';
 import { requireFinite } from '../../engine/finite.ts';
-import { Network } from '../../engine/network.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
-import { untrainedSource } from '../../trainer/training.ts';
+import { Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, pictureUrl } from '../ground/pictures.ts';
 import { maskFrom } from './mask.ts';
 
-/** Networks with all their heads that stay loaded: of two checkpoints, each with the untrained one beside it. */
-const KEPT = 4;
-
-/** What only a run's method can be asked: its own code answers. Networks that were asked lately stay loaded. */
+/** What only a run's method can be asked: its own code answers. */
 export class Explanations {
   readonly #store: Store;
-  readonly #loaded = new LRUCache<string, Network>({ max: KEPT, dispose: (network) => network.dispose() });
+  readonly #networks: Networks;
 
-  constructor(store: Store) {
+  constructor(store: Store, networks = new Networks(store)) {
     this.#store = store;
-  }
-
-  #network({ id, created_at, config }: Checkpoint, isUntrained: boolean): Network {
-    const key = `${id} ${created_at} ${isUntrained}`; // a number may be given again after its checkpoint was deleted
-    const known = this.#loaded.get(key);
-    if (known) return known;
-    const state = isUntrained ? untrainedSource(config) : this.#store.checkpoints.load(id, 'student');
-    const network = new Network(networkOf(config), state);
-    this.#loaded.set(key, network);
-    return network;
+    this.#networks = networks;
   }
 
   /**
@@ -51,7 +35,11 @@ export class Explanations {
     const image = normalisePixels(pixels, config.augment);
     const said = checked(
       answer,
-      explain(this.#network(checkpoint, input.untrained), { pixels, image, mask }, config),
+      explain(
+        this.#networks.whole(checkpoint, input.untrained ? 'untrained' : 'student'),
+        { pixels, image, mask },
+        config,
+      ),
       pixels.length,
       patchesOf(config.model),
     );
@@ -69,10 +57,6 @@ export class Explanations {
       figures: said.figures,
       words: said.words,
     };
-  }
-
-  close(): void {
-    this.#loaded.clear();
   }
 }
 

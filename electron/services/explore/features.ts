@@ -9,7 +9,7 @@ import { ImageReader } from '../../data/readable.ts';
 import { hostCopy } from '../../engine/host.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
-import { readableBatches } from '../evaluation/lookups.ts';
+import { readableBatches } from '../evaluation/batches.ts';
 import { Networks } from '../ground/networks.ts';
 import { centreImage, centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
 import { principalComponents, projectRows, rescaleColumns } from './principal.ts';

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
-import { lookupsOf, requireMask } from '../../../methods/index.ts';
+import { requireLookups, requireMask } from '../../../methods/index.ts';
+import { lookupsOf } from '../../../methods/lookups.ts';
 import { gridOf } from '../../../shared/config.ts';
-import type { ProbeAnswer, ProbeStrip } from '../../../shared/contract/explore.ts';
+import type { ProbeStrip } from '../../../shared/contract/explore.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import type { Run } from '../../../shared/run.ts';
-import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { readableBatches } from '../evaluation/lookups.ts';
+import { readableBatches } from '../evaluation/batches.ts';
+import { wholeNetwork } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, pictureUrl, stack } from '../ground/pictures.ts';
-import { bestOf, withLookupPair } from './lookups.ts';
 
 /** Images that are shown; so many more keep them company, for BatchNorm takes a batch's statistics. */
 const SHOWN = 4;
@@ -49,7 +49,8 @@ async function probesOf(store: Store, run: Run): Promise<Probe> {
   // By content, so that images that are added later change the choice as little as can be.
   const rows: (readonly [string, ImageRow])[] = [];
   for (const image of store.images.iterate(dataset.id, { status: 'ok' })) rows.push([rank(image), image]);
-  const { model } = lookupsOf(run.config);
+  requireLookups({ config: run.config, lacks: [] });
+  const { model } = run.config;
   const candidates = rows
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, image]) => ({ ...image, file: fileOf(dataset, image) }));
@@ -115,30 +116,22 @@ export async function computeProbes(
     ...(known.has(0) ? [] : [{ step: 0, id: null }]),
     ...store.checkpoints.list(runId).filter(({ step }) => !known.has(step)),
   ];
-  const input = stack(probe.pixels.map((p) => normalisePixels(p, run.config.augment)));
+  const lookups = await lookupsOf({ config: run.config, lacks: [] });
+  const images = stack(probe.pixels.map((p) => normalisePixels(p, run.config.augment)));
   for (const [i, { step, id }] of wanted.entries()) {
     onProgress(i, wanted.length, step === 0 ? 'the untrained network' : `step ${step}`);
     const untrained = id === null ? untrainedState(run.config) : null;
-    const student = untrained ?? store.checkpoints.load(id!, 'student');
-    const teacher = untrained ?? store.checkpoints.load(id!, 'teacher');
-    store.probes.save(runId, step, probe.key, ask(run, { student, teacher }, input, probe.masks).slice(0, SHOWN));
+    const student = wholeNetwork(run.config, untrained ?? store.checkpoints.load(id!, 'student'));
+    const teacher = wholeNetwork(run.config, untrained ?? store.checkpoints.load(id!, 'teacher'));
+    try {
+      const answers = lookups.answers({ student, teacher }, { images, masks: probe.masks }, run.config).slice(0, SHOWN);
+      const kept = answers.map((of) => of.map(({ patch, best, rank }) => ({ patch, best, rank })));
+      store.probes.save(runId, step, probe.key, kept);
+    } finally {
+      student.dispose();
+      teacher.dispose();
+    }
   }
   onProgress(wanted.length, wanted.length, 'done');
   return { computed: wanted.length };
-}
-
-/** Every masked patch's answer, by image. */
-function ask(
-  { config }: Run,
-  states: { student: StateDict; teacher: StateDict },
-  input: Float32Array,
-  masks: Uint8Array[],
-) {
-  const answers = withLookupPair(lookupsOf(config), states, (pair) => pair.ask(input, masks));
-  return masks.map((mask, i) =>
-    [...mask.keys()].flatMap((patch): ProbeAnswer[] => {
-      const query = i * answers.K + patch;
-      return mask[patch] ? [{ patch, best: bestOf(answers, query).patch, rank: 1 + answers.ranks[query]! }] : [];
-    }),
-  );
 }

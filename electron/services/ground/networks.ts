@@ -1,12 +1,16 @@
 import { LRUCache } from 'lru-cache';
+import { networkOf } from '../../../methods/networks.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
-import { FrozenNetwork } from '../../engine/inference.ts';
+import type { StateDict } from '../../../shared/tensors.ts';
+import { FrozenNetwork, requirePretrained } from '../../engine/inference.ts';
+import { Network } from '../../engine/network.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
 
 /** Networks that stay loaded: student and teacher of two checkpoints, and an untrained one. */
 const KEPT = 5;
 
+/** `untrained` is the network before its first step. */
 export type NetworkName = 'student' | 'teacher' | 'untrained';
 
 /**
@@ -15,19 +19,36 @@ export type NetworkName = 'student' | 'teacher' | 'untrained';
  */
 export class Networks {
   readonly #store: Store;
-  readonly #loaded = new LRUCache<string, FrozenNetwork>({ max: KEPT, dispose: (network) => network.dispose() });
+  readonly #loaded = new LRUCache<string, FrozenNetwork | Network>({
+    max: KEPT,
+    dispose: (network) => network.dispose(),
+  });
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  /** @param name `untrained` is the network before its first step @throws AppError as `FrozenNetwork` */
-  of({ id, created_at, config }: Pick<Checkpoint, 'id' | 'created_at' | 'config'>, name: NetworkName): FrozenNetwork {
-    const key = `${id} ${created_at} ${name}`; // a number may be given again after its checkpoint was deleted
+  /** Its encoder, and a projector. @throws AppError as `FrozenNetwork` */
+  of(checkpoint: Asked, name: NetworkName): FrozenNetwork {
+    const { model, projector } = checkpoint.config;
+    return this.#get(checkpoint, name, 'frozen', (state) => new FrozenNetwork(model, projector, state));
+  }
+
+  /** With all its heads, as its method asks it. @throws AppError as `wholeNetwork` */
+  whole(checkpoint: Asked, name: NetworkName): Network {
+    return this.#get(checkpoint, name, 'whole', (state) => wholeNetwork(checkpoint.config, state));
+  }
+
+  #get<N extends FrozenNetwork | Network>(
+    { id, created_at, config }: Asked,
+    name: NetworkName,
+    kind: string,
+    make: (state: StateDict) => N,
+  ): N {
+    const key = `${id} ${created_at} ${name} ${kind}`; // a number may be given again after its checkpoint was deleted
     const known = this.#loaded.get(key);
-    if (known) return known;
-    const state = name === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(id, name);
-    const network = new FrozenNetwork(config.model, config.projector, state);
+    if (known) return known as N;
+    const network = make(name === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(id, name));
     this.#loaded.set(key, network);
     return network;
   }
@@ -35,4 +56,15 @@ export class Networks {
   close(): void {
     this.#loaded.clear();
   }
+}
+
+type Asked = Pick<Checkpoint, 'id' | 'created_at' | 'config'>;
+
+/**
+ * A network with all heads of its method, which the caller owns.
+ * @throws AppError bad-input for a classifier; bad-file where a tensor is missing or of another shape
+ */
+export function wholeNetwork(config: Checkpoint['config'], state: StateDict): Network {
+  requirePretrained(state);
+  return new Network(networkOf(config), state);
 }

@@ -1,67 +1,25 @@
-import { lookupsIn } from '../../../methods/index.ts';
+import { healthOf } from '../../../methods/health.ts';
+import { methodOf, networksOf, requireLookups, requireWhole } from '../../../methods/index.ts';
 import { patchesOf } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import {
+  type Finding,
+  type HealthReport,
+  imagesApart,
+  type NetworkHealth,
+  type SetHealth,
+} from '../../../shared/health.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { type ImageReader, onReadable } from '../../data/readable.ts';
-import { hostCopy } from '../../engine/host.ts';
+import { concatenated, type HealthNetworks, toUnitRows } from '../../engine/health.ts';
+import { tokensOf } from '../../engine/inference.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
+import { heldOutImages, inBatches } from '../evaluation/batches.ts';
 import { poolTokens } from '../evaluation/classes.ts';
 import { contestants } from '../evaluation/contestants.ts';
-import { askBatches, heldOutImages } from '../evaluation/lookups.ts';
-import {
-  alignment,
-  DEAD,
-  placeShare,
-  positionShortcut,
-  relativeDeviations,
-  toUnitRows,
-  uniformity,
-} from './measures.ts';
-
-/** Figures of a set of features of unit length. */
-export interface SetHealth {
-  width: number;
-  /** Features that were looked at. */
-  rows: number;
-  rank: number;
-  cosine: number;
-  uniformity: number;
-  /** Dimensions that vary less than a tenth of what an even spread has. */
-  dead: number;
-  /** `[width]`, the largest first. */
-  singular: number[];
-  deviations: number[];
-}
-
-export interface NetworkHealth {
-  /** The teacher's keys: projector, all patches. */
-  keys: SetHealth;
-  /** The student's mean-pooled patch tokens: what k-NN and probes take. */
-  images: SetHealth;
-  alignment: number;
-  top1: number;
-  control: number;
-  position_shortcut: number | null;
-  place_share: number;
-}
-
-export interface HealthReport {
-  checkpoint: { id: number; run_id: number; step: number };
-  run: string;
-  dataset: string;
-  images: number;
-  held_out: boolean;
-  /** Of those that were to be looked at, the ones that could not be read. */
-  left_out: LeftOut[];
-  K: number;
-  /** Of a look-up. */
-  chance: number;
-  /** Place share of keys that have nothing to do with their place. */
-  place_share_chance: number;
-  trained: NetworkHealth;
-  untrained: NetworkHealth;
-}
+import { wholeNetwork } from '../ground/networks.ts';
+import { DEAD, relativeDeviations, uniformity } from './measures.ts';
 
 /** Images that say anything of health, at least. */
 const LEAST = 4;
@@ -94,54 +52,50 @@ export async function measureHealth(
   const most = Math.min(all.length, ask.images ?? HEALTH_IMAGES);
   if (most < LEAST) throw tooFew([]);
   const images = Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
-  const [K, out] = [patchesOf(config.model), lookupsIn(checkpoint).projector.out];
-  const within = { dictionary: 'image' } as const;
-  const chance = 1 / K;
+  if (methodOf(config).lookups) requireLookups(checkpoint);
+  else requireWhole(checkpoint, 'health report');
+  const health = await healthOf(config);
+  const [K, width] = [patchesOf(config.model), config.model.embed_dim];
   const networks = contestants(store, checkpoint, null);
   const measure = async (reader: ImageReader) => {
     const found: Partial<Record<string, NetworkHealth>> = {};
+    let references = {};
     let seen = 0;
     for (const [i, { start, load }] of networks.entries()) {
-      const parts = { keys: [] as Float32Array[], pooled: [] as Float32Array[] };
-      const pairs = { queries: [] as Float32Array[], keys: [] as Float32Array[] };
-      const sum = await askBatches(
-        config,
-        load('student'),
-        load('teacher'),
-        images,
-        reader,
-        signal,
-        (batch, done) => {
-          const [queries, keys] = [hostCopy(batch.queries), hostCopy(batch.keys)];
-          parts.keys.push(keys);
-          parts.pooled.push(poolTokens(batch.student.tokens(batch.input), batch.size, K, config.model.embed_dim).mean);
-          batch.mask.forEach((masked, patch) => {
-            if (!masked) return;
-            pairs.queries.push(queries.subarray(patch * out, (patch + 1) * out));
-            pairs.keys.push(keys.subarray(patch * out, (patch + 1) * out));
-          });
-          onProgress?.(i * images.length + done, 2 * images.length, `${start} network`);
-        },
-        within,
-      );
+      const student = wholeNetwork(config, load('student'));
+      const teacher = networksOf(config).includes('teacher') ? wholeNetwork(config, load('teacher')) : null;
+      const asked: HealthNetworks = { student, teacher };
+      const pooled: Float32Array[] = [];
+      const judged = health?.measure(config);
+      seen = 0;
+      try {
+        for await (const batch of inBatches(config, images, reader, health?.together ?? 1)) {
+          signal?.throwIfAborted();
+          const size = batch.masks.length;
+          judged?.add(asked, batch);
+          pooled.push(poolTokens(tokensOf(student, batch.images), size, K, width).mean);
+          seen += size;
+          onProgress?.(i * images.length + seen, 2 * images.length, `${start} network`);
+        }
+      } finally {
+        student.dispose();
+        teacher?.dispose();
+      }
+      if (seen < LEAST) throw tooFew(reader.leftOut);
       reader.settle();
-      if (sum.images < LEAST) throw tooFew(reader.leftOut);
-      const keys = joined(parts.keys);
-      seen = sum.images;
+      const own = judged?.result();
+      const sets = Object.entries(own?.sets ?? {}).map(([key, set]) => [key, setHealth(set.features, set.width)]);
       found[start] = {
-        keys: setHealth(keys, out),
-        images: setHealth(toUnitRows(joined(parts.pooled), config.model.embed_dim), config.model.embed_dim),
-        alignment: alignment(joined(pairs.queries), joined(pairs.keys), out),
-        top1: sum.top1,
-        control: sum.control,
-        position_shortcut: positionShortcut(sum.top1, sum.control, chance),
-        place_share: placeShare(keys, K, out),
+        sets: { ...Object.fromEntries(sets), images: setHealth(toUnitRows(concatenated(pooled), width), width) },
+        figures: own?.figures ?? {},
       };
+      // What figures are held against follows from the images: it is the same of both networks.
+      references = own?.references ?? {};
     }
-    return { found, seen };
+    return { found, seen, references };
   };
   const { value, leftOut } = await onReadable(measure);
-  const { found, seen } = value;
+  const { found, seen, references } = value;
   return {
     checkpoint: { id: checkpoint.id, run_id: checkpoint.run_id, step: checkpoint.step },
     run: store.runs.get(checkpoint.run_id).name,
@@ -150,11 +104,16 @@ export async function measureHealth(
     held_out: own,
     left_out: leftOut,
     K,
-    chance,
-    place_share_chance: (K - 1) / (seen * K - 1),
+    references,
     trained: found.trained!,
     untrained: found.untrained!,
   };
+}
+
+/** What the figures of a report say, in words. */
+export async function findingsOf(store: Store, report: HealthReport): Promise<Finding[]> {
+  const { config } = store.checkpoints.get(report.checkpoint.id);
+  return (await healthOf(config))?.findings(report, config) ?? [imagesApart(report, '')];
 }
 
 function setHealth(features: Float32Array, width: number): SetHealth {
@@ -166,14 +125,4 @@ function setHealth(features: Float32Array, width: number): SetHealth {
     dead: deviations.filter((d) => d < DEAD).length,
     ...{ singular, deviations },
   };
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

@@ -1,42 +1,43 @@
+import { healthOf } from '../../../methods/health.ts';
 import { parseRunConfig } from '../../../methods/index.ts';
 import { chartSvg, escapeXml } from '../../../shared/chart-svg.ts';
+import type { HealthReport, NetworkHealth, SetHealth } from '../../../shared/health.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import { count, percent } from '../../../shared/words.ts';
+import { capital, count } from '../../../shared/words.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
 import { curveSvg } from '../export/curve.ts';
 import { differences } from '../recipes/configuration.ts';
-import type { HealthReport, NetworkHealth } from './health.ts';
-import { findingsOf } from './verdict.ts';
+import { findingsOf } from './health.ts';
 
 const SIGN = { good: '✓', note: 'ℹ', bad: '⚠' };
 const LEVEL = { good: 'Good', note: 'Note', bad: 'Bad' };
 
-/** A row of the table: what it is, of a network, and what to hold it against. */
-const ROWS: [string, (n: NetworkHealth) => string, (r: HealthReport) => string][] = [
-  ['Effective rank of the keys', (n) => n.keys.rank.toFixed(1), (r) => `${r.trained.keys.width} dimensions`],
-  ['Mean cosine of two keys', (n) => n.keys.cosine.toFixed(3), () => '0 spread evenly, 1 collapsed'],
-  ['Uniformity of the keys', (n) => n.keys.uniformity.toFixed(3), () => '0 collapsed, −4 the limit'],
-  ['Dead dimensions of the keys', (n) => String(n.keys.dead), (r) => `of ${r.trained.keys.width}`],
-  ['Alignment of queries and keys', (n) => n.alignment.toFixed(3), () => '0 the same, 2 nothing in common'],
-  ['Look-ups, top-1', (n) => percent(n.top1), (r) => `guessing ${percent(r.chance)}`],
-  ["Look-ups, another image's keys", (n) => percent(n.control), () => 'position alone'],
-  ['Position shortcut score', (n) => percent(n.position_shortcut), () => 'share of the gain over guessing'],
-  [
-    'Variance of keys explained by place',
-    (n) => percent(n.place_share),
-    (r) => `by chance ${percent(r.place_share_chance)}`,
-  ],
-  [
-    'Effective rank of images',
-    (n) => n.images.rank.toFixed(1),
-    (r) => `${r.trained.images.width} dimensions, ${r.images} images`,
-  ],
-  ['Mean cosine of two images', (n) => n.images.cosine.toFixed(3), () => '0 spread evenly, 1 collapsed'],
-  ['Uniformity of images', (n) => n.images.uniformity.toFixed(3), () => '0 collapsed, −4 the limit'],
-];
+/** A row of the table: what it is, of each network, and what to hold it against. */
+type Row = [title: string, trained: string, untrained: string, against: string];
 
-const MEANINGS: [string, string][] = [
+/** Rows of a set of features. @param title what they are called, in the plural @param the the same, with an article */
+function rowsOf({ trained, untrained, images }: HealthReport, key: string, title: string, the: string): Row[] {
+  const [of, before] = [trained.sets[key]!, untrained.sets[key]!];
+  const row = (name: string, words: (set: SetHealth) => string, against: string): Row => [
+    ...([name, words(of), words(before), against] as const),
+  ];
+  const isOfImages = key === IMAGES;
+  return [
+    row(
+      `Effective rank of ${the}`,
+      ({ rank }) => rank.toFixed(1),
+      `${of.width} dimensions${isOfImages ? `, ${images} images` : ''}`,
+    ),
+    row(`Mean cosine of two ${title}`, ({ cosine }) => cosine.toFixed(3), '0 spread evenly, 1 collapsed'),
+    row(`Uniformity of ${the}`, (set) => set.uniformity.toFixed(3), '0 collapsed, −4 the limit'),
+    ...(isOfImages ? [] : [row(`Dead dimensions of ${the}`, ({ dead }) => String(dead), `of ${of.width}`)]),
+  ];
+}
+const IMAGES = 'images';
+
+/** Of every report; a method has its own besides. */
+const MEANINGS: readonly (readonly [string, string])[] = [
   [
     'Effective rank',
     'exp of the entropy of the singular values of the centred features: how many directions are in use. Roy and Vetterli, EUSIPCO 2007.',
@@ -46,17 +47,11 @@ const MEANINGS: [string, string][] = [
     'Deviation of a dimension',
     '1 is what features that fill the sphere evenly have; below 0.1 a dimension is dead. The variance term of VICReg, arXiv 2105.04906, looks at the same.',
   ],
-  ['Alignment, uniformity', 'Wang and Isola, arXiv 2005.10242.'],
-  [
-    'Position shortcut score',
-    "The share of the look-ups' gain over guessing that is left when the same queries are asked for another image's keys.",
-  ],
-  [
-    'Keys and queries',
-    'Keys are the features of the teacher for all patches of the full image, queries those of the student at masked ' +
-      'patches; both see the middle square of an image, not augmented, on the statistics of the batch. Images are the ' +
-      'mean of the student’s patch tokens. Yi et al., arXiv 2205.09616.',
-  ],
+];
+/** Of a method that says no more. */
+const PLAIN: readonly (readonly [string, string])[] = [
+  ['Uniformity', 'Wang and Isola, arXiv 2005.10242.'],
+  ['Images', 'The mean of the student’s patch tokens; it sees the middle square of an image, not augmented.'],
 ];
 
 const STYLE = `:root{color-scheme:light dark;--text:#1d2126;--quiet:#59626c;--ground:#fff;--panel:#f5f6f8;--line:#d5d9de;--good:#00664a;--bad:#a63c00}
@@ -74,10 +69,11 @@ svg{max-width:100%;height:auto;display:block}dt{font-weight:600;margin-top:8px}d
 @media print{.finding,figure{break-inside:avoid}}`;
 
 /** The report as one HTML document that needs nothing beside it, and names no folder of this machine. */
-export function healthPage(store: Store, report: HealthReport): string {
+export async function healthPage(store: Store, report: HealthReport): Promise<string> {
   const e = escapeXml;
   const { trained, untrained } = report;
   const checkpoint = store.checkpoints.get(report.checkpoint.id);
+  const own = await healthOf(checkpoint.config);
   const index = (values: readonly number[]) => values.map((_, i) => i + 1);
   const pair = (title: string, yLabel: string, of: (n: NetworkHealth) => number[], levels: [string, number][] = []) => {
     const lines = [
@@ -93,7 +89,29 @@ export function healthPage(store: Store, report: HealthReport): string {
   const logarithms = (values: readonly number[]) => values.filter((v) => v > 1e-9).map(Math.log10);
   const curve = curveSvg(store, checkpoint);
   const changed = differences(parseRunConfig({ method: checkpoint.config.method }), checkpoint.config);
-  const findings = findingsOf(report, checkpoint.config);
+  const findings = await findingsOf(store, report);
+  const rows: Row[] = [
+    ...(own?.sets.flatMap(({ key, title }) => rowsOf(report, key, title, `the ${title}`)) ?? []),
+    ...(own?.figures.map(({ key, title, words, against }): Row => {
+      const of = ({ figures }: NetworkHealth) => words(figures[key] ?? null);
+      return [title, of(trained), of(untrained), against(report)];
+    }) ?? []),
+    ...rowsOf(report, IMAGES, IMAGES, IMAGES),
+  ];
+  const ofSets = own?.sets.map(
+    ({ key, title }) => `<h2>${e(capital(title))}, dimension by dimension</h2>
+${pair(`Singular values of the ${title}`, 'log10 of the singular value', (n) => logarithms(n.sets[key]!.singular))}
+${pair(
+  `Standard deviation of each dimension of the ${title}`,
+  'over that of an even spread',
+  (n) => n.sets[key]!.deviations,
+  [
+    ['1: an even spread', 1],
+    ['0.1: dead below', 0.1],
+  ],
+)}
+`,
+  );
   const seen = `${report.images} images of ${report.dataset}${report.held_out ? ', held out from training' : ''}`;
   const leftOut =
     report.left_out.length > 0 ? leftOutWords(report.left_out, report.images + report.left_out.length) : '';
@@ -115,21 +133,16 @@ ${findings
   .join('\n')}
 <h2>Figures</h2>
 <table><thead><tr><th>Figure</th><th class="n">Trained</th><th class="n">Untrained</th><th>To hold it against</th></tr></thead><tbody>
-${ROWS.map(
-  ([name, of, against]) =>
-    `<tr><td>${e(name)}</td><td class="n">${e(of(trained))}</td><td class="n">${e(of(untrained))}</td><td>` +
-    `${e(against(report))}</td></tr>`,
-).join('\n')}
+${rows
+  .map(
+    ([title, of, before, against]) =>
+      `<tr><td>${e(title)}</td><td class="n">${e(of)}</td><td class="n">${e(before)}</td><td>${e(against)}</td></tr>`,
+  )
+  .join('\n')}
 </tbody></table>
-<h2>Keys, dimension by dimension</h2>
-${pair('Singular values of the keys', 'log10 of the singular value', (n) => logarithms(n.keys.singular))}
-${pair('Standard deviation of each dimension of the keys', 'over that of an even spread', (n) => n.keys.deviations, [
-  ['1: an even spread', 1],
-  ['0.1: dead below', 0.1],
-])}
-<h2>Images</h2>
-${pair('Singular values of images, mean of patch tokens', 'log10 of the singular value', (n) => logarithms(n.images.singular))}
-${curve ? `<h2>Training</h2>\n${figure('Loss, and look-ups beside their control, by step', curve)}` : ''}
+${(ofSets ?? []).join('')}<h2>Images</h2>
+${pair('Singular values of images, mean of patch tokens', 'log10 of the singular value', (n) => logarithms(n.sets.images.singular))}
+${curve ? `<h2>Training</h2>\n${figure(own?.curves ?? 'Loss by step', curve)}` : ''}
 <h2>Settings that differ from the default</h2>
 ${
   changed.length === 0
@@ -139,7 +152,7 @@ ${
       '</tbody></table>'
 }
 <h2>What the figures mean</h2>
-<dl>${MEANINGS.map(([term, text]) => `<dt>${e(term)}</dt><dd>${e(text)}</dd>`).join('\n')}</dl>
+<dl>${[...MEANINGS, ...(own?.meanings ?? PLAIN)].map(([term, text]) => `<dt>${e(term)}</dt><dd>${e(text)}</dd>`).join('\n')}</dl>
 </main></body></html>
 `;
 }

@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
+import { type Finding, flatHealth } from '../../../shared/health.ts';
 import { writeWhole } from '../../files/files.ts';
 import { makeFolder, requireOutput } from '../../files/outputs.ts';
 import type { Store } from '../../store/store.ts';
 import type { HealthAsked } from '../ground/jobs.ts';
-import { type HealthReport, measureHealth } from './health.ts';
+import { findingsOf, measureHealth } from './health.ts';
 import { healthPage } from './page.ts';
-import { type Finding, findingsOf } from './verdict.ts';
 
 export const HEALTH_ENDINGS = ['.html', '.htm'];
 
@@ -17,10 +17,11 @@ export async function writeHealthReport(
     signal,
     onProgress,
   }: { signal?: AbortSignal; onProgress?: (done: number, total: number, what: string) => void } = {},
-): Promise<HealthReport & { findings: Finding[]; file: string }> {
+): Promise<ReturnType<typeof flatHealth> & { findings: Finding[]; file: string }> {
   const path = requireOutput(file, { endings: HEALTH_ENDINGS, replace, makesFolder: true });
   const report = await measureHealth(store, ask, onProgress, signal);
+  const page = await healthPage(store, report);
   makeFolder(dirname(path));
-  writeWhole(path, [Buffer.from(healthPage(store, report))], { replace });
-  return { ...report, findings: findingsOf(report, store.checkpoints.get(report.checkpoint.id).config), file: path };
+  writeWhole(path, [Buffer.from(page)], { replace });
+  return { ...flatHealth(report), findings: await findingsOf(store, report), file: path };
 }

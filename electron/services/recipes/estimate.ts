@@ -47,12 +47,14 @@ export function sizesFor({ model, train }: RunConfig): number[] {
 }
 
 /**
- * Peak memory of steps on the run's own micro-batch. Each further image takes the same, but for logits of a dictionary of
- * the whole batch, which grow with its square.
+ * Peak memory of steps on the run's own micro-batch. Each further image takes the same, but for logits where every image
+ * brings keys for all, which grow with its square.
  */
 export function peakOf(measured: readonly SizeCost[], config: RunConfig): number {
   const { model, train } = config;
-  const isBatch = methodOf(config).lookups?.(config).contrast.dictionary === 'batch';
+  const { lookups } = methodOf(config);
+  const keysAt = (batch_size: number) => lookups?.keys({ ...config, train: { ...train, batch_size } }) ?? 0;
+  const isBatch = keysAt(2) > keysAt(1);
   const K = patchesOf(model);
   const square = (batch: number) => (isBatch ? LOGITS * 4 * (batch * K) ** 2 : 0);
   const linear = measured.map(({ batch, peak }) => ({ batch, peak: peak - square(batch) }));

@@ -28,8 +28,7 @@ export function leastMemory(config: RunConfig): number {
   const widths = train.recompute ? 1 : KEPT_WIDTHS + model.mlp_ratio;
   const seen = method.removesHidden ? K - maskedPatches(config) : K;
   const kept = model.depth * (seen + 1) * model.embed_dim * widths * value;
-  const asked = method.lookups?.(config);
-  const keys = !asked ? 0 : asked.contrast.dictionary === 'image' ? K : K * train.batch_size;
+  const keys = method.lookups?.keys(config) ?? 0;
   const copies = method.hasTeacher ? COPIES : COPIES - 1;
   return copies * parameters * FLOAT + train.batch_size * (kept + K * keys * FLOAT);
 }

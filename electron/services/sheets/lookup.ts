@@ -1,12 +1,13 @@
-import { lookupsOf, requireMask } from '../../../methods/index.ts';
-import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
+import { requireMask } from '../../../methods/index.ts';
+import { lookupsOf } from '../../../methods/lookups.ts';
+import { gridOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import type { Target } from '../../files/outputs.ts';
-import { bestOf, withLookupPair } from '../explore/lookups.ts';
+import { wholeNetwork } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type ContactRow, contactSheet } from './contact.ts';
 
@@ -25,9 +26,9 @@ export interface SheetOptions {
 /** Draws masked patches of images with the answers that the student's queries found among the teacher's keys. */
 export async function drawLookups(options: SheetOptions): Promise<void> {
   const { config } = options;
-  const asked = lookupsOf(config);
+  const lookups = await lookupsOf({ config, lacks: [] });
   const { image_size: side } = config.model;
-  const [grid, K] = [gridOf(config.model), patchesOf(config.model)];
+  const grid = gridOf(config.model);
   const reader = new ImageReader();
   const files = options.images.map(({ path, title }, id) => ({ id, file: path, path: title, title }));
   const read = await reader.read(files, (file) => centrePixels(file, side));
@@ -37,7 +38,11 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
   const pixels = read.map(({ value }) => value);
   const input = stack(pixels.map((p) => normalisePixels(p, config.augment)));
   const masks = images.map(({ id }) => requireMask(config, stream(options.seed, 0, id, 'sheet mask')));
-  const answers = withLookupPair(asked, options, (pair) => pair.ask(input, masks));
+  const student = wholeNetwork(config, options.student);
+  const teacher = wholeNetwork(config, options.teacher);
+  const answers = lookups.answers({ student, teacher }, { images: input, masks }, config);
+  student.dispose();
+  teacher.dispose();
   const rows: ContactRow[] = images.slice(0, options.rows).map((image, i) => ({
     title: image.title,
     student: pixels[i]!,
@@ -45,12 +50,7 @@ export async function drawLookups(options: SheetOptions): Promise<void> {
     size: side,
     grid,
     mask: masks[i]!,
-    answers: [...masks[i]!.keys()].flatMap((patch) => {
-      if (!masks[i]![patch]) return [];
-      const query = i * K + patch;
-      const { patch: answer, probability } = bestOf(answers, query);
-      return [{ patch, answer, probability, rank: 1 + answers.ranks[query]! }];
-    }),
+    answers: answers[i]!.map(({ patch, best, probability, rank }) => ({ patch, answer: best, probability, rank })),
   }));
   await contactSheet(rows, options.out, { caption: options.caption });
 }

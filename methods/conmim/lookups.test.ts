@@ -3,16 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { firstBatch, replay } from '../../electron/bench/replay.ts';
+import { Network } from '../../electron/engine/network.ts';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import { answerOf } from '../../electron/services/explore/explore.ts';
-import { bestOf, withLookupPair } from '../../electron/services/explore/lookups.ts';
-import { lookupsOf } from '../../methods/conmim/replay-lookups.ts';
-import type { ConMIMBatch, ConMIMConfig } from '../../methods/conmim/step.ts';
-import { sameLookups } from '../harness/replayed.ts';
+import { sameLookups } from '../../test/harness/replayed.ts';
+import { answerOf, ask, bestOf } from './lookups.ts';
+import { network } from './network.ts';
+import { lookupsOf } from './replay-lookups.ts';
+import type { ConMIMBatch, ConMIMConfig } from './step.ts';
 
 await loadBackend();
-const FIXTURES = join(import.meta.dirname, '../fixtures');
+const FIXTURES = join(import.meta.dirname, '../../test/fixtures');
 
 describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', async (fixture) => {
   const folder = join(FIXTURES, fixture);
@@ -26,7 +27,11 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', as
   const mask = part('mask');
   const [batch, K] = mask.shape as [number, number];
   const masks = Array.from({ length: batch }, (_, i) => Uint8Array.from(mask.data.subarray(i * K, (i + 1) * K)));
-  const answers = withLookupPair(config, states, (pair) => pair.ask(student, masks, teacher));
+  const networks = {
+    student: new Network(network(config), states.student),
+    teacher: new Network(network(config), states.teacher),
+  };
+  const answers = ask(networks, { images: student, masks, full: teacher }, config);
   const masked = masks.flatMap((one, i) => [...one.keys()].filter((patch) => one[patch]).map((patch) => i * K + patch));
 
   test('are right as often as replay says, and as the published code says', async () => {
@@ -71,12 +76,7 @@ describe.each(['relpos', 'abspos'])('look-ups as a window draws them, on %s', as
     const side = student.length / batch;
     const equal = new Float32Array(student.length);
     for (let i = 0; i < batch; i++) equal.set(student.subarray(0, side), i * side);
-    const same = withLookupPair(config, states, (pair) =>
-      pair.ask(
-        equal,
-        Array.from({ length: batch }, () => masks[0]!),
-      ),
-    );
+    const same = ask(networks, { images: equal, masks: Array.from({ length: batch }, () => masks[0]!) }, config);
     expect(same.controlRanks).toEqual(same.ranks);
     expect(answers.controlRanks).not.toEqual(answers.ranks);
   });

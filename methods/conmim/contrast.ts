@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { LookupConfig } from '../../shared/method.ts';
-import { lossOf } from './losses/loss.ts';
-import type { Value } from './tape.ts';
+import { lossOf } from '../../electron/engine/losses/loss.ts';
+import type { Value } from '../../electron/engine/tape.ts';
+import type { Contrast } from './config.ts';
 
 /** How a batch of look-ups went; all over the masked patches. */
 export interface Lookup {
@@ -16,11 +16,7 @@ export interface Lookup {
  * @param queries @param keys `[batch, K, out]`, of unit length
  * @returns `[batch, K, K]`, or for a dictionary of the whole batch `[batch, K, batch * K]`
  */
-export function dictionaryLogits(
-  queries: tf.Tensor3D,
-  keys: tf.Tensor3D,
-  config: LookupConfig['contrast'],
-): tf.Tensor3D {
+export function dictionaryLogits(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Contrast): tf.Tensor3D {
   const scale = 1 / config.temperature;
   if (config.dictionary === 'image') return tf.mul(tf.matMul(queries, keys, false, true), scale);
   const [batch, K, out] = queries.shape;
@@ -38,7 +34,7 @@ export function denoisingContrast(
   queries: Value<tf.Tensor3D>,
   keys: Value<tf.Tensor3D>,
   mask: Float32Array,
-  config: LookupConfig['contrast'],
+  config: Contrast,
 ): Value<tf.Scalar> {
   const [batch, K] = queries.tensor.shape;
   const m = tf.tensor2d(mask, [batch, K]);
@@ -55,7 +51,7 @@ export function contrastLoss(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D,
-  config: LookupConfig['contrast'],
+  config: Contrast,
 ): { loss: tf.Scalar; dqueries: tf.Tensor3D } {
   const [batch, K, out] = queries.shape;
   const [loss, dqueries] = tf.tidy(() => {
@@ -86,7 +82,7 @@ export function contrastLoss(
  * are all one, would find everything.
  * @returns `[batch, K]`
  */
-export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: LookupConfig['contrast']): tf.Tensor2D {
+export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Contrast): tf.Tensor2D {
   return tf.tidy(() => {
     const logits = dictionaryLogits(queries, keys, config);
     const [batch, K, n] = logits.shape;
@@ -107,7 +103,7 @@ export function lookup(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
   mask: tf.Tensor2D | Float32Array,
-  config: LookupConfig['contrast'],
+  config: Contrast,
   isOther: readonly boolean[] | null = null,
 ): Lookup {
   const [batch, K] = queries.shape;
@@ -118,7 +114,7 @@ export function lookup(
     const ranks = lookupRanks(queries, keys, config);
     const found = [share(ranks, 1), share(ranks, 5)];
     if (batch > 1 && isOther?.includes(true) !== false) {
-      const others = tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]);
+      const others = nextImages(keys);
       // The control is always within one image: with the whole batch as dictionary the right key would be there.
       const counted = isOther?.includes(false)
         ? tf.mul(masked, tf.tensor2d(isOther.map(Number), [batch, 1], 'float32'))
@@ -130,4 +126,11 @@ export function lookup(
   const [top1, top5, control] = values.dataSync();
   values.dispose();
   return { top1: top1!, top5: top5!, top1_control: control ?? null };
+}
+
+/** Of each image the keys of the next one of the batch, the first's after the last: what the control asks for. */
+export function nextImages(keys: tf.Tensor3D): tf.Tensor3D {
+  const [batch] = keys.shape;
+  if (batch === 1) return keys;
+  return tf.tidy(() => tf.concat([tf.slice(keys, [1], [batch - 1]), tf.slice(keys, [0], [1])]) as tf.Tensor3D);
 }
