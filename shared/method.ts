@@ -238,4 +238,6 @@ export interface ExplanationAnswer {
 export interface LookupSpec {
   /** Keys that each patch of a micro-batch is held against in training, with a logit for each. */
   keys(config: RunConfig): number;
+  /** A component of the folder: the look-ups of a run's fixed images at every checkpoint. `Probes` is Probes.svelte. */
+  strip: string;
 }

@@ -83,6 +83,7 @@ export const method: Method = {
       const K = patchesOf(config.model);
       return ours(config).contrast.dictionary === 'batch' ? K * config.train.batch_size : K;
     },
+    strip: 'Probes',
   },
   published: {
     code: 'TencentARC/ConMIM',

@@ -2,6 +2,7 @@ import type { Component } from 'svelte';
 import { methodOf } from '../../../methods/index.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ExploreProps } from '../../widgets/explore.ts';
+import { ownComponent } from '../own.ts';
 import Attention from './Attention.svelte';
 import Colours from './Colours.svelte';
 import ImageMap from './Map.svelte';
@@ -27,19 +28,10 @@ const COMMON: readonly ExploreView[] = [
   { key: 'map', title: 'Map', component: ImageMap, isOfOne: true },
 ];
 
-/** Components of methods, by their files. */
-const OWN = import.meta.glob<Component<ExploreProps>>('../../../methods/*/*.svelte', {
-  eager: true,
-  import: 'default',
-});
-
 /** The views of a run: those that only its method has, then those that all have. The first is shown where none is asked for. */
 export function viewsOf(config: RunConfig): readonly ExploreView[] {
-  const { name, explains } = methodOf(config);
-  const own = explains.map(({ key, title, view }) => {
-    const component = OWN[`../../../methods/${name}/${view}.svelte`];
-    if (!component) throw new RangeError(`methods/${name} has no ${view}.svelte`);
-    return { key, title, component, isOfOne: true };
-  });
+  const own = methodOf(config).explains.map(({ key, title, view }) => ({
+    ...{ key, title, component: ownComponent<ExploreProps>(config, view), isOfOne: true },
+  }));
   return [...own, ...COMMON];
 }
