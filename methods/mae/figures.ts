@@ -6,7 +6,9 @@ import { ours } from './config.ts';
 /** Steps that a run gets before a warning that it does not learn: it takes a few to come down to the loss of saying nothing. */
 const PATIENCE = 300;
 /** Spread, deviations of a normalised pixel, below which all images are drawn alike. It is 0.3 before the first step. */
-const LEAST_SPREAD = 0.02;
+export const LEAST_SPREAD = 0.02;
+/** Share of the loss of saying nothing above which nothing is learned. */
+export const NOT_LEARNED = 0.99;
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
@@ -50,7 +52,7 @@ export const account: Account = {
     const last = metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
     const { loss: zero, words } = chance(config);
-    if (mean(last.map(({ loss }) => loss)) > 0.99 * zero)
+    if (mean(last.map(({ loss }) => loss)) > NOT_LEARNED * zero)
       return {
         word: 'not learning',
         kind: 'not-learning',
@@ -70,10 +72,11 @@ export const account: Account = {
     return null;
   },
   notes: () => [],
+  health: 'Error and spread of reconstructions, effective rank and uniformity',
 };
 
 /** What to do where nothing is learned. */
-function livelier({ optimizer, train }: RunConfig): string {
+export function livelier({ optimizer, train }: RunConfig): string {
   const steps = train.steps === null ? 'train.epochs' : 'train.steps';
   const batch = train.batch_size * train.accumulation;
   const published = Number(((1.5e-4 * batch) / 256).toPrecision(2));

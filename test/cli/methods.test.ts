@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -41,6 +41,28 @@ test('explain: both networks’ figures, and a sheet of their pictures', async (
   expect(words.stdout).toContain('mean error over removed patches');
   expect(words.stdout).toContain('8 patches hidden');
   if (process.env.CONMIM_SHOTS) await sharp(png).toFile(join(process.env.CONMIM_SHOTS, 'explain.png'));
+});
+
+test('health: reconstructions and tokens, each beside the untrained network, in a page', () => {
+  const file = join(folder, 'health.html');
+  const report = conmim('health', RUN, ...OF, '--out', file, '--json').json();
+  expect(report).toMatchObject({ images: 24, K: GRID * GRID, checkpoint: { step: 9 }, left_out: [] });
+  expect(report.nothing).toBeGreaterThan(0.9);
+  for (const { error, spread, patches, images } of [report.trained, report.untrained]) {
+    // Weights of noise: what they draw is further off than nothing.
+    expect(error).toBeGreaterThan(report.nothing);
+    expect(spread).toBeGreaterThan(0);
+    expect(patches).toMatchObject({ width: 32, rows: 24 * GRID * GRID });
+    expect(patches.singular).toHaveLength(32);
+    expect(images).toMatchObject({ width: 32, rows: 24 });
+  }
+  expect(report.trained.error).not.toBe(report.untrained.error);
+  const titles = report.findings.map(({ title }: { title: string }) => title);
+  expect(titles[0]).toBe('Hidden patches are not reconstructed');
+  const page = readFileSync(file, 'utf8');
+  for (const title of titles) expect(page).toContain(title);
+  expect(page).toContain('Patch tokens, dimension by dimension');
+  expect(page).not.toMatch(/look-up|keys|quer/i);
 });
 
 test.each([
