@@ -65,6 +65,15 @@ test('health: reconstructions and tokens, each beside the untrained network, in 
   expect(page).not.toMatch(/look-up|keys|quer/i);
 });
 
+test('a model card says nothing of look-ups', () => {
+  expect(conmim('evaluate', RUN, ...OF, '--task', 'knn').status).toBe(0);
+  const file = join(folder, 'card.safetensors');
+  expect(conmim('export', RUN, '--format', 'timm', '--out', file).status).toBe(0);
+  const card = readFileSync(`${file}.md`, 'utf8');
+  expect(card).toContain('Images that it learned from were seen without labels, and may be among the test images.\n');
+  expect(card).not.toMatch(/look-up|teacher/i);
+});
+
 test.each([
   [['explain', RUN, ...OF, '--image', 'image 003', '--view', 'lookups'], 'MAE cannot be asked for "lookups"'],
   [['lookups', RUN, ...OF], 'MAE has no look-ups'],

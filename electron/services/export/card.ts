@@ -195,12 +195,18 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     count(f.n),
   ]);
   if (rows.length === 0) return 'This checkpoint was not evaluated.';
-  const words =
+  const hasLookups = methodOf(checkpoint.config).lookups !== null;
+  const both = 'take both networks';
+  const words = [
+    'Beside the same network untrained, without which no figure says anything.',
     network === 'teacher'
-      ? 'k-NN and linear probes were measured on the student, not on this teacher; look-ups take both networks.'
-      : 'Look-ups take both networks: queries of the student, keys of the teacher.';
-  const seen =
-    'Images that it learned from were seen without labels, and may be among the test images; look-ups ask only those held out, where there are any.';
+      ? `k-NN and linear probes were measured on the student, not on this teacher${hasLookups ? `; look-ups ${both}` : ''}.`
+      : hasLookups
+        ? `Look-ups ${both}: queries of the student, keys of the teacher.`
+        : '',
+    'Images that it learned from were seen without labels, and may be among the test images' +
+      `${hasLookups ? '; look-ups ask only those held out, where there are any' : ''}.`,
+  ].filter(Boolean);
   const header = [
     'Task',
     'On',
@@ -211,7 +217,7 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     'Guessing, or always the largest class',
     'Test images',
   ];
-  return `Beside the same network untrained, without which no figure says anything. ${words} ${seen}\n\n${markdownTable(header, rows)}`;
+  return `${words.join(' ')}\n\n${markdownTable(header, rows)}`;
 }
 
 const LIMITS = `- Features of masked image modelling are weak as they are (k-NN, linear probe) and strong after fine-tuning: judge them by
