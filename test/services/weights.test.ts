@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sincosOrder, sincosPositions } from '../../electron/engine/positions.ts';
 import type { Published, Recognised } from '../../electron/engine/published.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
@@ -13,6 +13,7 @@ import { untrainedState } from '../../electron/trainer/training.ts';
 import { published as conmim } from '../../methods/conmim/published.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { published as mae } from '../../methods/mae/published.ts';
+import { publishedOf } from '../../methods/published.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { laterRefusal } from '../harness/refusal.ts';
 
@@ -132,6 +133,29 @@ test('student and teacher go out under the published names, and come back to the
       expect((checkpoint.config as typeof given)[section], section).toEqual(given[section]);
     for (const part of ['student', 'teacher'] as const)
       expect(Object.fromEntries(store.checkpoints.load(checkpoint.id, part))).toEqual(Object.fromEntries(state));
+  }
+});
+
+test('a file with both networks gives both, each whole, and says what neither has', async () => {
+  const file = join(folder, 'both.safetensors');
+  const student = untrainedState(config);
+  const teacher = new Map(
+    [...student].map(([name, { shape, data }]) => [name, { shape, data: data.map((v) => v + 1) }]),
+  );
+  const more = { shape: [1], data: new Float32Array(1) };
+  writeSafetensors(file, student);
+  const read = vi.spyOn(publishedOf({ name: 'conmim' }), 'read');
+  read.mockReturnValue({ student, teacher: new Map([...teacher, ['queue', more]]) });
+  try {
+    const { checkpoint, ignored } = await importWeights(store, file);
+    expect(ignored).toEqual(['queue']);
+    for (const [part, state] of [['student', student] as const, ['teacher', teacher] as const])
+      expect(Object.fromEntries(store.checkpoints.load(checkpoint.id, part))).toEqual(Object.fromEntries(state));
+    teacher.delete('blocks.0.norm1.bias');
+    read.mockReturnValue({ student, teacher });
+    expect((await laterRefusal(() => importWeights(store, file))).message).toContain('"blocks.0.norm1.bias"');
+  } finally {
+    read.mockRestore();
   }
 });
 

@@ -2,11 +2,13 @@ import { basename } from 'node:path';
 import { findMethod, METHODS, methodOf, requireNetwork } from '../../../methods/index.ts';
 import { networkOf } from '../../../methods/networks.ts';
 import { publishedOf } from '../../../methods/published.ts';
+import { stepOf } from '../../../methods/steps.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { RunConfig, RunConfigInput } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Method } from '../../../shared/method.ts';
 import type { HostTensor, StateDict } from '../../../shared/tensors.ts';
+import type { NetworkSpec } from '../../engine/network.ts';
 import { plainEncoder, requireTensor } from '../../engine/parameters.ts';
 import type { Published } from '../../engine/published.ts';
 import type { Replace } from '../../files/files.ts';
@@ -74,26 +76,30 @@ export async function importWeights(
   const published = publishedOf(method);
   const networks = published.read(tensors);
   const config = configFor(method, published, networks.student, { said, settings, notes });
-  const { parameters, buffers } = networkOf(config);
-  const wanted = new Map<string, readonly number[]>([...parameters, ...buffers].map((one) => [one.name, one.shape]));
+  const wanted = shapesOf(networkOf(config));
+  // The average of a student may be of a part of it alone: a predictor has none.
+  const averaged = method.hasTeacher ? shapesOf(stepOf(config).teacher(config) ?? networkOf(config)) : null;
 
   const { missing, lacks } = missingOf(config, published, networks.student, [...wanted.keys()]);
   // What the file has to have comes first: the sizes are what it says, and may be of any model.
-  for (const state of Object.values(networks))
-    for (const [tensor, shape] of wanted)
-      if (!missing.has(tensor)) requireFinite(tensor, requireTensor(state, tensor, shape));
+  requireTensors(networks.student, wanted, missing);
+  if (networks.teacher && averaged) requireTensors(networks.teacher, averaged, missing);
   requireRoomFor(
     [...missing].map((tensor) => wanted.get(tensor)!),
     lacks,
   );
   const fresh = untrainedSource(config);
-  const complete = (state: StateDict): StateDict =>
+  const complete = (state: StateDict, shapes: Shapes): StateDict =>
     new Map(
-      [...wanted].map(([tensor, shape]) => [tensor, requireTensor(missing.has(tensor) ? fresh : state, tensor, shape)]),
+      [...shapes].map(([tensor, shape]) => [tensor, requireTensor(missing.has(tensor) ? fresh : state, tensor, shape)]),
     );
-  const student = complete(networks.student);
+  const student = complete(networks.student, wanted);
+  const teacher = averaged && complete(networks.teacher ?? networks.student, averaged);
   if (lacks.length > 0) notes.push(lacksWords(method, lacks));
-  const ignored = Object.values(networks).flatMap((state) => [...state.keys()].filter((one) => !wanted.has(one)));
+  const ignored = [
+    ...[...networks.student.keys()].filter((one) => !wanted.has(one)),
+    ...[...(networks.teacher?.keys() ?? [])].filter((one) => !averaged?.has(one)),
+  ];
   const run = store.runs.create({
     name: name ?? store.runs.freeName(`imported ${basename(file)}`),
     dataset_id: null,
@@ -106,9 +112,20 @@ export async function importWeights(
   const checkpoint = store.checkpoints.save(
     run.id,
     { step: 0, epoch: 0, loss: null, config, state: { imported_from: file, ...(lacks.length > 0 && { lacks }) } },
-    { student, ...(method.hasTeacher && { teacher: networks.teacher ? complete(networks.teacher) : student }) },
+    { student, ...(teacher && { teacher }) },
   );
   return { checkpoint, ignored, notes };
+}
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+const shapesOf = ({ parameters, buffers }: NetworkSpec): Shapes =>
+  new Map([...parameters, ...buffers].map(({ name, shape }) => [name, shape]));
+
+/** @throws AppError bad-file for a tensor that is not there, of another shape, or not finite; but for those of `missing` */
+function requireTensors(state: StateDict, shapes: Shapes, missing: ReadonlySet<string>): void {
+  for (const [tensor, shape] of shapes)
+    if (!missing.has(tensor)) requireFinite(tensor, requireTensor(state, tensor, shape));
 }
 
 /** Whose weights they are. @throws AppError bad-file for those of no method that is here, or of several */
