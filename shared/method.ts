@@ -38,8 +38,11 @@ export interface Recipe {
   views(config: RunConfig): readonly ViewSpec[];
   /** Which patches of an image are hidden, `[K]`, 1 = hidden; null where nothing is. */
   mask: ((config: RunConfig, shape: MaskShape, random: Uniform) => Uint8Array) | null;
-  /** What follows from settings otherwise than they say. @param masked patches that a mask of theirs hides */
-  notices(config: RunConfig, masked: number): string[];
+  /**
+   * What follows from settings otherwise than they say. @param masked patches that a mask of theirs hides @param images that a
+   * run trains on
+   */
+  notices(config: RunConfig, masked: number, images?: number): string[];
   /** Whether a moving average of the student is trained beside it. */
   hasTeacher: boolean;
   /** Whether the step after the warm-up is the first at the peak rate, and not the warm-up's last. */

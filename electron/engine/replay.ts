@@ -1,4 +1,3 @@
-import type * as tf from '@tensorflow/tfjs-core';
 import { AppError } from '../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
 import { encode } from './encoder.ts';
@@ -59,12 +58,12 @@ export interface Replay<Config extends TrainerConfig, Batch> {
    * features, which has no encoder.
    */
   input: string | null;
-  /** What features.step0 calls the tensors that a step shows, where that has other names. */
+  /** What features.step0 calls the tensors that a step shows, those that it has; all under their own names where left out. */
   shown?: Readonly<Record<string, string>>;
   /** What results.stepN has of each step: of the tensors that it shows, and of the state that it leaves. */
   results?(shown: StateDict, state: EngineState): StateDict;
-  /** Under which keys result.json says a step. */
-  result(step: StepResult): Record<string, number>;
+  /** Under which keys result.json says a step. @param shown what it showed, under its own names */
+  result(step: StepResult, shown: StateDict): Record<string, number>;
   /** Files beside the common ones, made of the first step's features. */
   more?: {
     files: readonly string[];
@@ -144,18 +143,16 @@ export function train<Config extends TrainerConfig, Batch>(
       ...(i === 0 && {
         onGradients: (gradients: StateDict) => folder.write('gradients.step0', names.write(gradients)),
       }),
-      ...((i === 0 || replay.results) && {
-        show: (name: string, tensor: tf.Tensor) =>
-          shown.set(replay.shown?.[name] ?? name, { shape: tensor.shape, data: hostCopy(tensor) }),
-      }),
+      show: (name, tensor) => shown.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
     });
     if (i === 0) {
-      folder.write('features.step0', shown);
-      for (const [name, value] of Object.entries(replay.more?.write(shown, part, config) ?? {}))
+      const features = replay.shown ? renamed(shown, replay.shown) : shown;
+      folder.write('features.step0', features);
+      for (const [name, value] of Object.entries(replay.more?.write(features, part, config) ?? {}))
         folder.writeJson(name, value);
     }
     if (replay.results) folder.write(`results.step${i}`, replay.results(shown, trainer.state()));
-    steps.push(replay.result(step));
+    steps.push(replay.result(step, shown));
   }
   const final = trainer.state();
   trainer.dispose();
@@ -163,6 +160,15 @@ export function train<Config extends TrainerConfig, Batch>(
   if (input) writeTokens(new Network(replay.method.student(config), final.student), folder, input);
   return steps;
 }
+
+/** Those of these tensors that have a name here, under it. */
+const renamed = (tensors: StateDict, names: Readonly<Record<string, string>>): StateDict =>
+  new Map(
+    Object.entries(names).flatMap(([name, other]) => {
+      const tensor = tensors.get(name);
+      return tensor ? [[other, tensor] as const] : [];
+    }),
+  );
 
 /** NETWORK.final, each with what of NETWORK.init this engine does not have. */
 function writeFinal<Config extends TrainerConfig, Batch>(

@@ -34,6 +34,6 @@ export function planNotices(
         `batch_size of ${run.images * crops_per_image} at most, without accumulation, makes steps of different images.`,
     );
   }
-  if (isPretraining) notices.push(...methodOf(config).notices(config, maskedPatches(config)));
+  if (isPretraining) notices.push(...methodOf(config).notices(config, maskedPatches(config), run.images));
   return notices;
 }

@@ -40,7 +40,7 @@ export function infoNCE(
       : tf.matMul(off, k);
     return [
       said,
-      tf.mean(tf.sub(tf.logSumExp(said, 1, true), ofOwn)),
+      tf.mean(surprise(tf.sub(said, ofOwn), right)),
       tf.div(dq, temperature * rows),
       shareFound(said, ofOwn),
     ];
@@ -48,6 +48,17 @@ export function infoNCE(
   const [found] = top1.dataSync();
   top1.dispose();
   return { loss: lossOf(queries, loss, dqueries), logits: record(new Value(logits)), top1: found! };
+}
+
+/**
+ * The cross-entropy of each row, `[rows, 1]`, exact where it is small too, as it is with random keys: ln(1 + x) of what the
+ * others add, and not the difference of two large logarithms.
+ * @param behind every candidate's logit less the own one's @param right 1 at the own
+ */
+function surprise(behind: tf.Tensor, right: tf.Tensor): tf.Tensor {
+  const most = tf.max(behind, 1, true); // not below 0, which is the own one's
+  const others = tf.sum(tf.mul(tf.exp(tf.sub(behind, most)), tf.sub(1, right)), 1, true);
+  return tf.add(most, tf.log1p(tf.add(others, tf.expm1(tf.neg(most)))));
 }
 
 /** 1 at the own key's candidate, else 0. */
