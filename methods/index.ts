@@ -9,11 +9,12 @@ import type { Uniform } from '../shared/random.ts';
 import type { Run } from '../shared/run.ts';
 import { method as conmim } from './conmim/method.ts';
 import { method as mae } from './mae/method.ts';
+import { method as moco } from './moco/method.ts';
 import { fineTuneSchema } from './supervised/config.ts';
 import { description as supervised } from './supervised/figures.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Method[] = [conmim, mae];
+export const METHODS: readonly Method[] = [conmim, mae, moco];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 

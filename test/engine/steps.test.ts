@@ -3,12 +3,14 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { hostCopy } from '../../electron/engine/host.ts';
 import { Network } from '../../electron/engine/network.ts';
+import { trained } from '../../electron/engine/optimizers/optimizer.ts';
 import { startOf } from '../../electron/engine/parameters.ts';
 import { type Method, Trainer, type TrainerConfig } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
 import { draw, type MAEBatch, type MAEConfig, step as mae } from '../../methods/mae/step.ts';
+import { type MoCoBatch, type MoCoConfig, step as moco } from '../../methods/moco/step.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { expectDifferences } from './differences.ts';
 
@@ -61,6 +63,35 @@ function errorOf(shown: StateDict, { mask }: MAEBatch): number {
   return counted.reduce((a, b) => a + b, 0) / counted.length;
 }
 
+/** The cross-entropies of finding the own key among the batch's (times 2 T), or among it and a queue's. */
+function candidatesOf(shown: StateDict, _: MoCoBatch, { contrast }: MoCoConfig): number {
+  const { dictionary, temperature } = contrast;
+  const rows = (name: string) => {
+    const { shape, data } = shown.get(name)!;
+    return Array.from({ length: shape[0]! }, (_, i) => Array.from(data.subarray(i * shape[1]!, (i + 1) * shape[1]!)));
+  };
+  const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, v, i) => sum + v * b[i]!, 0);
+  const losses = (
+    dictionary === 'queue'
+      ? [[1, 2]]
+      : [
+          [1, 2],
+          [2, 1],
+        ]
+  ).map(([asking, asked]) => {
+    const [queries, keys] = [rows(`q${asking}`), rows(`k${asked}`)];
+    const queue = dictionary === 'batch' ? null : rows(`queue_q${asking}`);
+    const columns = queue ? queue[0]!.map((_, j) => queue.map((row) => row[j]!)) : [];
+    const entropies = queries.map((query, i) => {
+      const others = queue ? columns : keys.filter((_, j) => j !== i);
+      const logits = [keys[i]!, ...others].map((key) => dot(query, key) / temperature);
+      return Math.log(logits.reduce((sum, v) => sum + Math.exp(v), 0)) - logits[0]!;
+    });
+    return entropies.reduce((a, b) => a + b / entropies.length, 0);
+  });
+  return losses.reduce((a, b) => a + b, 0) * (dictionary === 'batch' ? 2 * temperature : 1);
+}
+
 /** A first state in which no branch is nearly off, so that no gradient is small. */
 function stateOf(spec: ReturnType<Method<TrainerConfig, unknown>['student']>, seed: string): StateDict {
   const start = startOf(spec, (name) => stream(5, 0, 0, `${seed} ${name}`));
@@ -104,7 +135,7 @@ function check<Config extends TrainerConfig, Batch>({ method, config, batch, los
     return exact(shown, batch, config);
   };
   expect(Math.abs(lossAt(state) / loss - 1)).toBeLessThan(1e-6);
-  const names = spec.parameters.map(({ name }) => name);
+  const names = trained(spec.parameters).map(({ name }) => name);
   expectDifferences(state, gradients, lossAt, { names, by: 3e-4, order: 2, within: 5e-3, floor: 2e-3 });
   teacher?.dispose();
   expect(tf.memory().numTensors).toBe(before);
@@ -145,6 +176,24 @@ const maeCase = (
   loss: errorOf,
 });
 
+const mocoCase = (
+  contrast: Partial<MoCoConfig['contrast']> = {},
+  over: Partial<MoCoConfig> = {},
+): Case<MoCoConfig, MoCoBatch> => ({
+  method: moco,
+  config: {
+    model: maeCase().config.model,
+    contrast: { dictionary: 'batch', temperature: 0.5, queue: 6, ...contrast },
+    head: { layers: 2, hidden: 10, out: 6, batch_norm_eps: 1e-5, batch_norm_momentum: 0.1 },
+    predictor: { layers: 2, hidden: 10 },
+    encoder: { frozen_patch_embedding: false, decay_all: true },
+    optimizer: { betas: [0.9, 0.999], eps: 1e-8, clip_grad: null },
+    ...over,
+  },
+  batch: { views: { first: images('first'), second: images('second') } },
+  loss: candidatesOf,
+});
+
 describe('gradients of a step are those of differences', () => {
   test.each([
     {},
@@ -165,5 +214,18 @@ describe('gradients of a step are those of differences', () => {
     [{}, { embed_dim: 4, depth: 2, num_heads: 1 }],
   ] as [Partial<MAEConfig>, Partial<MAEConfig['decoder']>][])('MAE, %j, decoder %j', (over, decoder) =>
     check(maeCase(over, decoder)),
+  );
+
+  test.each([
+    [{}, {}],
+    [{ temperature: 1 }, { encoder: { frozen_patch_embedding: true, decay_all: false } }],
+    [{ dictionary: 'queue' }, {}],
+    [
+      { dictionary: 'queue' },
+      { head: { layers: 1, hidden: 10, out: 6, batch_norm_eps: 1e-5, batch_norm_momentum: 0.1 } },
+    ],
+    [{ dictionary: 'queues' }, { predictor: { layers: 1, hidden: 10 } }],
+  ] as [Partial<MoCoConfig['contrast']>, Partial<MoCoConfig>][])('MoCo, %j, %j', (contrast, over) =>
+    check(mocoCase(contrast, over)),
   );
 });

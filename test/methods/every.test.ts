@@ -1,0 +1,109 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { stream } from '../../electron/data/random.ts';
+import { type EngineOptions, type EngineState, Trainer } from '../../electron/engine/trainer.ts';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { untrainedSource } from '../../electron/trainer/training.ts';
+import { drawMask, METHODS, parseRunConfig } from '../../methods/index.ts';
+import { type MethodBatch, stepOf } from '../../methods/steps.ts';
+import type { RunConfig } from '../../shared/config.ts';
+import type { StateDict } from '../../shared/tensors.ts';
+
+// What every method's training has to do: by the presets for one CPU, with an encoder that is as small as can be.
+
+beforeAll(async () => {
+  await loadBackend();
+});
+
+const IMAGES = 4;
+const CASES = METHODS.flatMap((method) =>
+  method.presets
+    .filter(({ name }) => name.endsWith('small-cpu'))
+    .map(({ name, config }) => {
+      const model = { image_size: 32, patch_size: 8, embed_dim: 8, depth: 2, num_heads: 2 };
+      const small = {
+        ...config,
+        ...{ method: { name: method.name }, model: { ...config.model, ...model } },
+        train: { ...config.train, batch_size: IMAGES },
+      };
+      return { name, method, config: parseRunConfig(small) };
+    }),
+);
+
+function batchOf({ views }: (typeof METHODS)[number], config: RunConfig, step: number): MethodBatch {
+  const numbers = (name: string, count: number) => {
+    const random = stream(7, step, 0, name);
+    return Float32Array.from({ length: count }, () => random.next() * 4 - 2);
+  };
+  const masks = Array.from({ length: IMAGES }, (_, i) => drawMask(config, stream(7, step, i, 'mask')));
+  return {
+    views: Object.fromEntries(views(config).map(({ name, side }) => [name, numbers(name, IMAGES * side * side * 3)])),
+    mask: Float32Array.from(masks.flatMap((mask) => [...(mask ?? [])])),
+    imageIds: Int32Array.from({ length: IMAGES }, (_, i) => i),
+  };
+}
+
+const RATES = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };
+const sourceOf = ({ student, teacher }: EngineState): [StateDict, StateDict] => [
+  student,
+  teacher.size > 0 ? teacher : student,
+];
+
+/** The losses of these steps, and the state that they leave. */
+function trained(
+  { method, config }: (typeof CASES)[number],
+  steps: readonly number[],
+  { from = null, ...options }: EngineOptions & { from?: EngineState | null } = {},
+): { losses: number[]; state: EngineState } {
+  const start = untrainedSource(config);
+  const [student, teacher] = from ? sourceOf(from) : [start, start];
+  const trainer = new Trainer(stepOf(config), config, student, teacher, options);
+  if (from) trainer.restoreOptimizer(from.exp_avg, from.exp_avg_sq, from.updates);
+  const losses = steps.map((step) => {
+    const { loss, grad_norm, figures } = trainer.step([batchOf(method, config, step)], RATES);
+    expect(Number.isFinite(loss) && Number.isFinite(grad_norm)).toBe(true);
+    for (const [key, value] of Object.entries(figures))
+      expect(value === null || Number.isFinite(value), key).toBe(true);
+    return loss;
+  });
+  const state = trainer.state();
+  trainer.dispose();
+  return { losses, state };
+}
+
+describe.each(CASES)('$name', (one) => {
+  test('goes on from what it keeps as if nothing had happened, and leaves no tensor', () => {
+    const before = tf.memory().numTensors;
+    const whole = trained(one, [0, 1, 2, 3]);
+    const half = trained(one, [0, 1]);
+    const rest = trained(one, [2, 3], { from: half.state });
+    expect([...half.losses, ...rest.losses]).toEqual(whole.losses);
+    for (const part of ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const)
+      expect(rest.state[part], part).toEqual(whole.state[part]);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  test('gives the same numbers where blocks are computed again', () => {
+    const [kept, again] = [false, true].map((recompute) => trained(one, [0, 1], { recompute }));
+    expect(again!.losses).toEqual(kept!.losses);
+    expect(again!.state.student).toEqual(kept!.state.student);
+  });
+
+  test('computes in half precision near what it is', () => {
+    const [single, half] = (['fp32', 'bf16'] as const).map((precision) => trained(one, [0, 1], { precision }));
+    // The first step alone: a BatchNorm over four images makes much of what rounding did to them.
+    expect(Math.abs(half!.losses[0]! / single!.losses[0]! - 1)).toBeLessThan(0.1);
+    for (const { data } of half!.state.student.values()) expect(data.every(Number.isFinite)).toBe(true);
+  });
+
+  test('says the figures that its description lists', () => {
+    const { method, config } = one;
+    const trainer = new Trainer(stepOf(config), config, untrainedSource(config), untrainedSource(config));
+    const shown = new Set<string>();
+    const { figures } = trainer.step([batchOf(method, config, 0)], RATES, { show: (name) => shown.add(name) });
+    trainer.dispose();
+    // A rank or a cosine is measured on what the step shows.
+    for (const { key } of method.figures)
+      expect(key in figures || shown.has(key.replace(/^(rank|cosine)_/, '')), key).toBe(true);
+  });
+});
