@@ -21,7 +21,7 @@ test('what an older program did not know has its default; it names no method, an
 
 test('a method that is not here, a section of another, and an impossible value are said with the run’s name', () => {
   for (const [changes, why] of [
-    [{ method: { name: 'later' } }, /^method\.name: this program has no method "later" \(it has conmim, mae\)/],
+    [{ method: { name: 'later' } }, /^method\.name: this program has no method "later" \(it has conmim, mae[^)]*\)/],
     [{ decoder: { depth: 2 } }, /Unrecognized key: "decoder"/],
     [{ train: { batch_size: 1 } }, /^train\.batch_size: /],
   ] as const) {

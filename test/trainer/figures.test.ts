@@ -14,9 +14,9 @@ import { scratch } from '../store/helpers.ts';
 
 await loadBackend();
 
-test.each(METHODS.map(({ name }) => name))(
-  'a run of %s stores the figures that it describes, and no other',
-  async (name) => {
+test.each(METHODS)(
+  'a run of $name stores the figures that it describes, and no other',
+  async ({ name, presets, defaultPreset }) => {
     const root = scratch();
     const folder = join(root, 'images');
     mkdirSync(folder);
@@ -32,12 +32,11 @@ test.each(METHODS.map(({ name }) => name))(
     const store = Store.open(join(root, 'workbench.sqlite'));
     try {
       await importDataset(store, { name: 'set', folders: [folder] });
+      const preset = presets.find((one) => one.name === defaultPreset)!.config;
       const config = parseRunConfig({
+        ...preset,
         method: { name },
-        model: { image_size: 16, patch_size: 4, embed_dim: 8, depth: 1, num_heads: 1 },
-        ...(name === METHODS[0]!.name
-          ? { projector: { hidden: 8, out: 4 }, mask: { kind: 'uniform' } }
-          : { decoder: { embed_dim: 8, depth: 1, num_heads: 1 } }),
+        model: { ...preset.model, image_size: 32, patch_size: 8, embed_dim: 8, depth: 1, num_heads: 1 },
         train: { batch_size: 4, steps: 5 },
         metrics: { features_every: 4 },
         data: { workers: 1 },
