@@ -29,7 +29,10 @@ export function endedUncleanly(database: string): boolean {
   }
 }
 
-/** Checks the structure of the whole database, at about 5 GB/s where it is cached in memory, else at the speed of its disk. */
+/**
+ * Checks the structure of the whole database, at about 5 GB/s where it is cached in memory, else at the speed of its disk.
+ * @throws AppError where it cannot be read
+ */
 export function quickCheck(database: string): Findings {
   let problems: string[];
   try {
@@ -41,7 +44,7 @@ export function quickCheck(database: string): Findings {
       db.close();
     }
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isDamage(error)) throw explain(error, database);
     problems = [`${(error as Error).message} (${codeOf(error)})`];
   }
   return { at: Date.now(), problems };

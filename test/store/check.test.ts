@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
@@ -13,6 +13,7 @@ import {
 import { type Db, openDatabase } from '../../electron/store/open.ts';
 import { giveBack } from '../../electron/store/space.ts';
 import { Store } from '../../electron/store/store.ts';
+import { AppError } from '../../shared/errors.ts';
 import { CONFIG, newStore, scratch, state } from './helpers.ts';
 
 /** A process that opens a database, writes, says so, and is killed. */
@@ -127,4 +128,11 @@ test('on a disk without room, what can be given back is, in smaller steps', () =
     } as unknown as Db),
   ).toThrow('malformed');
   db.close();
+});
+
+test('a database whose disk cannot be read is no fault of the program', () => {
+  const folder = join(scratch(), 'workbench.sqlite');
+  mkdirSync(folder);
+  expect(() => quickCheck(folder)).toThrow(AppError);
+  expect(() => quickCheck(folder)).toThrow(`${folder} cannot be read or written.`);
 });
