@@ -11,6 +11,7 @@ import {
   type Replay,
   type ReplayFolder,
   type ReplayOf,
+  type ReplayResult,
   type ReplayStep,
   train,
 } from '../engine/replay.ts';
@@ -76,9 +77,10 @@ export async function replay(folder: string, to: string, how: Replace = { replac
     write: (name, tensors) => writeSafetensors(join(to, `${name}.safetensors`), tensors, undefined, how),
     writeJson: (name, value) => writeWhole(join(to, name), [Buffer.from(`${JSON.stringify(value, null, 1)}\n`)], how),
   };
-  const steps = typeof of === 'function' ? of(files, said) : train(of, files, said);
-  files.writeJson('result.json', { steps });
-  return steps;
+  const found = typeof of === 'function' ? of(files, said) : train(of, files, said);
+  const result = Array.isArray(found) ? { steps: found } : (found as ReplayResult);
+  files.writeJson('result.json', result);
+  return result.steps as ReplayStep[];
 }
 
 /** The configuration, first states and first batch of a fixture, to ask them another way. @throws as `replay` */

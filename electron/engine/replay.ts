@@ -24,7 +24,13 @@ export interface ReplayFolder {
  * A fixture that is no training of whole networks (features alone, a tokenizer): a method replays it by itself, and writes
  * all files but result.json.
  */
-export type OwnReplay = (folder: ReplayFolder, said: unknown) => ReplayStep[];
+export type OwnReplay = (folder: ReplayFolder, said: unknown) => ReplayStep[] | ReplayResult;
+
+/** All that result.json says, where that is more than the steps of one network: parts under the keys of fixture.json. */
+export interface ReplayResult {
+  steps: readonly Readonly<Record<string, number | null | undefined>>[];
+  [part: string]: unknown;
+}
 
 /** What replay.ts of a method's folder has: one way to read its fixtures, or one for each kind of them. */
 export type ReplayOf<Config extends TrainerConfig = TrainerConfig, Batch = unknown> =

@@ -164,6 +164,5 @@ const student: Replay<BEiTConfig, BEiTBatch> = {
 export const replay = (): OwnReplay => (folder, said) => {
   const { tokenizer, ...of } = studentSchema.extend({ tokenizer: trainedSchema }).parse(said);
   const { final, steps } = trainTokenizer(folder, of, tokenizer);
-  folder.writeJson('tokenizer.json', { steps });
-  return train(student, withTokenizer(folder, 'student', final), said);
+  return { steps: train(student, withTokenizer(folder, 'student', final), said), tokenizer: { steps } };
 };

@@ -50,3 +50,25 @@ export const encoderOf = (shape: VQShape, rest: { layer_norm_eps?: number; init_
   init_std: 0.02,
   ...rest,
 });
+
+/** The shape of what a run of a tokenizer trains. */
+export const shapeOf = ({
+  model,
+  codebook,
+  decoder,
+}: {
+  model: ModelConfig;
+  codebook: { codes: number; width: number };
+  decoder: { depth: number };
+}): VQShape => ({
+  kind: 'vq',
+  image_size: model.image_size,
+  patch_size: model.patch_size,
+  embed_dim: model.embed_dim,
+  num_heads: model.num_heads,
+  mlp_ratio: model.mlp_ratio,
+  depth: model.depth,
+  decoder_depth: decoder.depth,
+  codes: codebook.codes,
+  width: codebook.width,
+});

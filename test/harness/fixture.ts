@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { OwnReplay, ReplayFolder, ReplayStep } from '../../electron/engine/replay.ts';
+import type { OwnReplay, ReplayFolder } from '../../electron/engine/replay.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 
@@ -15,10 +15,30 @@ export const folderOf = (from: string, to: string): ReplayFolder => ({
 });
 
 /** Replays a fixture. @returns what it says of its steps, and fixture.json */
-export function replayed(replay: OwnReplay, from: string, to: string): { steps: ReplayStep[]; said: never } {
+export function replayed(replay: OwnReplay, from: string, to: string): { result: Tree; said: Tree } {
   mkdirSync(to, { recursive: true });
-  const said = JSON.parse(readFileSync(join(from, 'fixture.json'), 'utf8')) as never;
-  return { steps: replay(folderOf(from, to), said), said };
+  const said = JSON.parse(readFileSync(join(from, 'fixture.json'), 'utf8')) as Tree;
+  const found = replay(folderOf(from, to), said);
+  return { result: (Array.isArray(found) ? { steps: found } : found) as Tree, said };
+}
+
+/** Parts of a fixture or of a result, by name. */
+// biome-ignore lint/suspicious/noExplicitAny: JSON of any shape
+export type Tree = Record<string, any>;
+
+/** Bounds of numbers that are said: of their value. */
+const BOUNDS: Record<string, number> = { grad_norm: 1e-4, grad_norm_before_clip: 1e-4, kl: 2e-4 };
+
+/** Numbers that a fixture says of its steps, or of a part, and that are not what was said here: `path: wanted, got`. */
+export function unlike(got: unknown, want: unknown, keys: readonly string[], path = ''): string[] {
+  if (typeof want === 'object' && want !== null)
+    return Object.entries(want).flatMap(([key, value]) => {
+      const isAsked = keys.includes(key) || Array.isArray(want) || key === 'steps';
+      return isAsked && value !== null ? unlike((got as Tree)?.[key], value, keys, `${path}.${key}`) : [];
+    });
+  const [a, b] = [got as number, want as number];
+  const bound = BOUNDS[path.split('.').at(-1)!] ?? 1e-5;
+  return typeof a === 'number' && Math.abs(a - b) <= bound * Math.abs(b) ? [] : [`${path}: ${b}, ${a}`];
 }
 
 const largest = (a: ArrayLike<number>) => Array.from(a).reduce((m, v) => Math.max(m, Math.abs(v)), 0);
