@@ -4,7 +4,7 @@ import { MODEL_SIZES, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { SizeCost } from '../../shared/contract/recipes.ts';
 import { AppError } from '../../shared/errors.ts';
 import { stream } from '../data/random.ts';
-import { profileOperations } from '../engine/profile.ts';
+import { countProducts, profileOperations } from '../engine/profile.ts';
 import { type EngineOptions, Trainer } from '../engine/trainer.ts';
 import { collectGarbage } from '../runtime/garbage.ts';
 import { untrainedSource } from '../trainer/training.ts';
@@ -95,14 +95,18 @@ export function measureSizes(
   collectGarbage();
   try {
     return sizes.map((batch) => {
-      const times = Array.from({ length: steps + 1 }, () => {
+      let flops: number | null = null;
+      const times = Array.from({ length: steps + 1 }, (_, i) => {
         const input = noise(config, batch);
         collectGarbage(); // arrays of the size before would count for this one
         const began = performance.now();
-        engine.step([input], RATES);
+        // The first warms up, and its time does not count.
+        const count = i === 0 ? countProducts(() => engine.step([input], RATES)) : null;
+        if (count === null) engine.step([input], RATES);
+        else flops = count / batch;
         return (performance.now() - began) / 1000;
       });
-      return { batch, seconds: Math.min(...times.slice(1)), peak: peakResident() };
+      return { batch, seconds: Math.min(...times.slice(1)), peak: peakResident(), flops };
     });
   } finally {
     engine.dispose();

@@ -90,6 +90,8 @@ export interface Cost {
   /** Whole run. */
   seconds: number;
   images_per_s: number;
+  /** Floating-point operations that a step takes for an image, in products of matrices; null where they cannot be counted. */
+  flops_per_image: number | null;
   peak_memory: number;
   checkpoint_bytes: number;
   steps: number;
@@ -128,4 +130,6 @@ export interface SizeCost {
   seconds: number;
   /** Most that the process had resident by then, bytes. */
   peak: number;
+  /** Floating-point operations of an image, in products of matrices; null where they cannot be counted. */
+  flops: number | null;
 }

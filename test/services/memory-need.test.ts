@@ -17,8 +17,8 @@ test('memory of the run’s own batch is extrapolated from two sizes; a batch th
   const large = config({ train: { batch_size: 64 } });
   expect(sizesFor(large)).toEqual([2, 4]); // 4096 patches are 4 images of 1024
   const measured = [
-    { batch: 2, seconds: 1, peak: 300e6 },
-    { batch: 4, seconds: 2, peak: 370e6 },
+    { batch: 2, seconds: 1, peak: 300e6, flops: null },
+    { batch: 4, seconds: 2, peak: 370e6, flops: null },
   ];
   expect(peakOf(measured, large)).toBeCloseTo(370e6 + 60 * 35e6);
   const small = config({ train: { batch_size: 4 } });
@@ -35,8 +35,8 @@ test('memory of the run’s own batch is extrapolated from two sizes; a batch th
 test('logits of a dictionary of the whole batch grow with its square', () => {
   const of = (dictionary: string, batch: number) => ({ contrast: { dictionary }, train: { batch_size: batch } });
   const measured = [
-    { batch: 2, seconds: 1, peak: 300e6 },
-    { batch: 4, seconds: 2, peak: 370e6 },
+    { batch: 2, seconds: 1, peak: 300e6, flops: null },
+    { batch: 4, seconds: 2, peak: 370e6, flops: null },
   ];
   const [image, batch] = ['image', 'batch'].map((one) => peakOf(measured, config(of(one, 64))));
   expect(batch! - image!).toBeGreaterThan(4 * 4 * (64 * 1024) ** 2);

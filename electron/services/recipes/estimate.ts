@@ -29,6 +29,7 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
   return {
     seconds: (steps * batch_size * accumulation) / images_per_s,
     images_per_s,
+    flops_per_image: largest.flops,
     peak_memory,
     checkpoint_bytes: checkpointBytes(config),
     steps,
