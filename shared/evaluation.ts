@@ -33,6 +33,8 @@ export interface QueuedEvaluation {
     k: number;
     /** A checkpoint beside it; null for none; missing for the weights that were imported last. */
     official?: number | null;
+    /** Whether the pixels themselves are asked too. */
+    pixels?: boolean;
   };
   /** Null while it is worked at, and where it failed. */
   queue_position: number | null;
@@ -85,6 +87,8 @@ export const evaluationResultSchema = z.object({
   untrained: scores.optional(),
   /** Weights that were imported, where there were any. */
   official: scores.optional(),
+  /** Pixels of small images in place of features, where they were asked for: what needs no network. */
+  pixels: scores.optional(),
   official_name: z.string().optional(),
   confusion: confusion.optional(),
   settings: z.record(z.string(), z.unknown()),
@@ -102,7 +106,7 @@ export type EvaluationResult = z.infer<typeof evaluationResultSchema>;
 export type Scored = Pick<
   EvaluationResult,
   'train_images' | 'test_images' | 'classes' | 'chance' | 'confusion' | 'settings' | 'left_out' | 'notices'
-> & { scores: Partial<Record<Start, Scores>> };
+> & { scores: Partial<Record<Start | 'pixels', Scores>> };
 
 /** What an evaluation of frozen features says. */
 export interface Evaluated extends EvaluationResult {

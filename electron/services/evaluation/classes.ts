@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Scored, Scores } from '../../../shared/evaluation.ts';
+import type { Start } from '../../../shared/finetune.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';
 import { type ImageReader, onReadable } from '../../data/readable.ts';
@@ -37,9 +38,51 @@ const REPEATS = 10;
 /** Seed of those draws: fixed, so that networks are asked the same. */
 const SHOT_SEED = 20220519;
 
+/** Side of the images whose pixels are taken in place of features. */
+const PIXELS_SIDE = 16;
+
 interface Pooled {
   cls: LabelledFeatures;
   mean: LabelledFeatures;
+}
+
+/** What gives features of images. */
+interface Source {
+  start: Start | 'pixels';
+  /** As progress names it. */
+  title: string;
+  /** Of a feature. */
+  width: number;
+  /** Of an image, pixels. */
+  side: number;
+  augment: RunConfig['augment'];
+  /** Names its features among those that an evaluation keeps; null where none are kept. */
+  key: string | null;
+  /** @param input `[n, side, side, 3]`, normalised @returns CLS, and the mean of the patches: `[n, width]` each */
+  features(input: Float32Array, n: number): { cls: Float32Array; mean: Float32Array };
+  dispose(): void;
+}
+
+function ofNetwork({ start, checkpoint, config, load }: Contestant): Source {
+  const { model, projector, augment } = config;
+  const network = new FrozenNetwork(model, projector, load('student'));
+  const width = model.embed_dim;
+  return {
+    ...{ start, title: `${start} network`, width, side: model.image_size, augment },
+    key: `${start} ${checkpoint.id}`,
+    features: (input, n) => poolTokens(network.tokens(input), n, patchesOf(model), width),
+    dispose: () => network.dispose(),
+  };
+}
+
+/** The pixels of small images: what a network's features are held against. Cheap, so that none are kept. */
+function ofPixels({ config: { augment, model } }: Contestant): Source {
+  const side = Math.min(PIXELS_SIDE, model.image_size);
+  return {
+    ...{ start: 'pixels', title: 'pixels', width: 3 * side ** 2, side, augment, key: null },
+    features: (input) => ({ cls: input, mean: input }),
+    dispose: () => {},
+  };
 }
 
 /** k-NN, few-shot k-NN or linear probe of networks on images by class, on frozen features. */
@@ -61,22 +104,24 @@ async function measure(
   whole: LabelledSplit,
   reader: ImageReader,
 ): Promise<Omit<Scored, 'left_out'>> {
-  const total = networks.length * (whole.train.length + whole.test.length);
+  const sources: (() => Source)[] = networks.map((network) => () => ofNetwork(network));
+  if (options.pixels) sources.push(() => ofPixels(networks[0]!));
+  const total = sources.length * (whole.train.length + whole.test.length);
   const scores: Scored['scores'] = {};
   const confusion: Record<string, number[][]> = {};
   let split = whole;
   let done = 0;
-  for (const [i, { start, checkpoint, config, load }] of networks.entries()) {
-    const network = new FrozenNetwork(config.model, config.projector, load('student'));
+  for (const [i, make] of sources.entries()) {
+    const source = make();
+    const { start, title, width } = source;
     const extract = async (images: readonly LabelledImage[]) => {
       const features = await pooledFeatures(
-        network,
+        source,
         images,
-        config,
         reader,
         options.signal,
-        (n) => options.onProgress?.(done + n, total, `${start} network`),
-        keptFeatures(store, options.queued, `${start} ${checkpoint.id}`, images),
+        (n) => options.onProgress?.(done + n, total, title),
+        keptFeatures(store, options.queued, source.key, images),
       );
       done += images.length;
       return features;
@@ -89,7 +134,6 @@ async function measure(
         split = withoutUnread(whole, reader);
       }
       const { train, test, classes } = split;
-      const width = config.model.embed_dim;
       const labelled = (values: Float32Array, all: readonly LabelledImage[], some: readonly LabelledImage[]) => ({
         features: rowsOf(values, width, all, some),
         labels: classIndices(some, classes),
@@ -111,14 +155,18 @@ async function measure(
           : linearPredictions(fitted[pool], held[pool], classes.length, PROBE);
       const found = predict('mean');
       const truth = held.mean.labels;
-      scores[start] = { mean_pooled: accuracyOf(found, truth), cls: accuracyOf(predict('cls'), truth) };
-      confusion[start] = confusionOf(found, truth, classes.length);
+      const isNetwork = start !== 'pixels'; // which have no CLS
+      scores[start] = {
+        mean_pooled: accuracyOf(found, truth),
+        ...(isNetwork && { cls: accuracyOf(predict('cls'), truth) }),
+      };
+      if (isNetwork) confusion[start] = confusionOf(found, truth, classes.length);
       if (options.task === 'knn') {
         scores[start].mean_pooled_k1 = accuracyOf(predict('mean', 1), truth);
-        scores[start].cls_k1 = accuracyOf(predict('cls', 1), truth);
+        if (isNetwork) scores[start].cls_k1 = accuracyOf(predict('cls', 1), truth);
       }
     } finally {
-      network.dispose();
+      source.dispose();
     }
   }
   const { train, test, classes } = split;
@@ -208,12 +256,12 @@ interface Kept {
 function keptFeatures(
   store: Store,
   id: number | undefined,
-  network: string,
+  source: string | null,
   images: readonly LabelledImage[],
 ): Kept | null {
-  if (id === undefined) return null;
+  if (id === undefined || source === null) return null;
   const files = images.map(({ file, hash }) => [file, hash]);
-  const key = `${network} ${createHash('sha256').update(JSON.stringify(files)).digest('hex')}`;
+  const key = `${source} ${createHash('sha256').update(JSON.stringify(files)).digest('hex')}`;
   return {
     parts: () => store.queuedEvaluations.parts(id, key),
     save: (start, features) => store.queuedEvaluations.savePart(id, key, start, features),
@@ -222,25 +270,23 @@ function keptFeatures(
 
 /** CLS token and mean of the patch tokens of images: `[images, dim]` each, NaN for one that cannot be read. */
 async function pooledFeatures(
-  network: FrozenNetwork,
+  { width: dim, side, augment, features }: Source,
   images: readonly LabelledImage[],
-  { model, augment }: RunConfig,
   reader: ImageReader,
   signal: AbortSignal | undefined,
   onDone: (n: number) => void,
   kept: Kept | null,
 ) {
-  const dim = model.embed_dim;
   const unread = () => new Float32Array(images.length * dim).fill(Number.NaN);
   const out = { cls: unread(), mean: unread() };
   let begin = 0;
-  for (const { start, features } of kept?.parts() ?? []) {
+  for (const { start, features: part } of kept?.parts() ?? []) {
     if (start !== begin) break;
-    begin = start + features.length / (2 * dim);
+    begin = start + part.length / (2 * dim);
     for (let image = start; image < begin; image++) {
       const [from, to] = [(image - start) * 2 * dim, image * dim];
-      out.cls.set(features.subarray(from, from + dim), to);
-      out.mean.set(features.subarray(from + dim, from + 2 * dim), to);
+      out.cls.set(part.subarray(from, from + dim), to);
+      out.mean.set(part.subarray(from + dim, from + 2 * dim), to);
     }
   }
   for (let image = 0; image < begin; image++)
@@ -260,10 +306,10 @@ async function pooledFeatures(
     signal?.throwIfAborted();
     const some = images.slice(at, at + BATCH);
     const places = new Map(some.map(({ id }, i) => [id, at + i]));
-    const read = await reader.read(some, (file) => centreImage(file, model.image_size, augment));
+    const read = await reader.read(some, (file) => centreImage(file, side, augment));
     if (read.length > 0) {
       const input = stack(read.map(({ value }) => value));
-      const { cls, mean } = poolTokens(network.tokens(input), read.length, patchesOf(model), dim);
+      const { cls, mean } = features(input, read.length);
       for (const [i, { image }] of read.entries()) {
         const place = places.get(image.id)! * dim;
         out.cls.set(cls.subarray(i * dim, (i + 1) * dim), place);

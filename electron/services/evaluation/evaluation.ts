@@ -24,13 +24,13 @@ function evaluable(store: Store, id: number): Checkpoint {
  * @throws AppError not-found; bad-input for a checkpoint that cannot be evaluated
  */
 export function queueEvaluation(store: Store, asked: EvaluateAsked & { k: number }): QueuedEvaluation {
-  const { checkpoint, dataset, testDataset, task, k, official } = asked;
+  const { checkpoint, dataset, testDataset, task, k, official, pixels = false } = asked;
   return store.queuedEvaluations.add({
     checkpoint_id: evaluable(store, checkpoint).id,
     dataset_id: store.datasets.get(dataset).id,
     test_dataset_id: testDataset === undefined ? null : store.datasets.get(testDataset).id,
     task,
-    options: { k, ...(official !== undefined && { official }) },
+    options: { k, ...(official !== undefined && { official }), ...(pixels && { pixels }) },
   });
 }
 
@@ -50,6 +50,7 @@ export async function evaluate(store: Store, options: EvaluateOptions): Promise<
     ...measured,
     trained: scores.trained!,
     untrained: scores.untrained!,
+    ...(scores.pixels && { pixels: scores.pixels }),
     ...(scores.official && {
       official: scores.official,
       official_name: networks.find(({ start }) => start === 'official')!.name,

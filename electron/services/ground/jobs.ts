@@ -48,6 +48,8 @@ export interface EvaluateAsked {
   k?: number;
   /** As `contestants` takes it. */
   official?: number | null;
+  /** Of evaluations by class: asks the pixels of small images too. */
+  pixels?: boolean;
 }
 
 export interface HealthAsked {
