@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isPrintable } from './printable.ts';
 
-/** What datasets, runs, presets and tags may be called. Names that were given before this was asked stay as they are. */
+/** What datasets, runs, bake-offs, presets and tags may be called. Names that were given before this was asked stay as they are. */
 
 /** Most letters of a name: it stands in a row of a table. */
 export const MOST_NAME = 200;
@@ -22,8 +22,8 @@ const label = (most: number) =>
 export const nameSchema = label(MOST_NAME);
 export const tagSchema = label(MOST_TAG);
 
-/** Why a dataset or run cannot be called so, or null: numbers stand for ids, and `run:NAME` for the latest checkpoint of a run. */
-export function ambiguity(kind: 'dataset' | 'run', name: string): string | null {
+/** Why a dataset, run or bake-off cannot be called so, or null: numbers stand for ids, and `run:NAME` for the latest checkpoint of a run. */
+export function ambiguity(kind: 'dataset' | 'run' | 'bake-off', name: string): string | null {
   if (/^\d+$/.test(name)) return 'Numbers stand for ids.';
   if (kind === 'run' && /^run:/i.test(name)) return '"run:" before a name asks for the latest checkpoint of that run.';
   return null;

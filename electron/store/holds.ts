@@ -5,9 +5,10 @@ import { type FileLock, isLocked, lockFile } from './file-lock.ts';
 import type { Db } from './open.ts';
 
 /**
- * What only one process at a time may do: train a run, start one, work at an evaluation, write a set of prepared images.
+ * What only one process at a time may do: train a run, start one, work at an evaluation, write a set of prepared
+ * images, do the work of a bake-off itself.
  */
-export type HoldKind = 'run' | 'start' | 'evaluation' | 'prepared';
+export type HoldKind = 'run' | 'start' | 'evaluation' | 'prepared' | 'bake-off';
 
 /** Locks of this process: referenced here, because a lock that is garbage-collected is released. */
 const held = new Set<FileLock>();

@@ -4,8 +4,8 @@ import { ambiguity, MOST_NAME, nameSchema } from '../../shared/names.ts';
 import { printable } from '../../shared/printable.ts';
 import type { Db } from './open.ts';
 
-type Kind = 'dataset' | 'run';
-const TABLE = { dataset: 'datasets', run: 'runs' } as const;
+type Kind = 'dataset' | 'run' | 'bake-off';
+const TABLE = { dataset: 'datasets', run: 'runs', 'bake-off': 'bake_offs' } as const;
 
 /** The id of a dataset or run by id, digits of an id, or name. @throws AppError not-found, with near names */
 export function resolveId(db: Db, kind: Kind, idOrName: number | string): number {
@@ -19,7 +19,7 @@ export function resolveId(db: Db, kind: Kind, idOrName: number | string): number
   const near = byId ? [] : nearest(idOrName, names); // a number is near to no name
   const why =
     names.length === 0
-      ? `There are no ${TABLE[kind]} yet.`
+      ? `There are no ${kind}s yet.`
       : near.length > 0
         ? `Near: ${near.map((n) => `"${n}"`).join(', ')}.`
         : `There are: ${names

@@ -1,3 +1,4 @@
+import { BakeOffs } from './bake-offs.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { Datasets } from './datasets.ts';
 import { Evaluations } from './evaluations.ts';
@@ -21,6 +22,8 @@ const WATCHED = {
   presets: 'SELECT json_group_array(json_array(name, title, created_at)) FROM presets',
   prepared: 'SELECT json_group_array(json_array(id, file, end, pid)) FROM prepared_sets',
   indexes: 'SELECT json_group_array(json_array(id, is_ready)) FROM retrieval_indexes',
+  bakeoffs:
+    'SELECT json_array((SELECT json_group_array(json_array(id, name)) FROM bake_offs), (SELECT count(*) FROM bake_off_runs))',
   evaluations: 'SELECT json_array(count(*), max(id), sum(length(result))) FROM evaluations',
 };
 export type WatchedList = keyof typeof WATCHED;
@@ -42,6 +45,7 @@ export class Store {
   readonly needs: Needs;
   readonly checkpoints: Checkpoints;
   readonly evaluations: Evaluations;
+  readonly bakeOffs: BakeOffs;
   readonly presets: Presets;
   readonly probes: Probes;
   readonly retrieval: Retrieval;
@@ -62,6 +66,7 @@ export class Store {
     this.needs = new Needs(db);
     this.checkpoints = new Checkpoints(db);
     this.evaluations = new Evaluations(db);
+    this.bakeOffs = new BakeOffs(db);
     this.presets = new Presets(db);
     this.probes = new Probes(db);
     this.retrieval = new Retrieval(db);

@@ -15,6 +15,7 @@ export type AppEvent =
   | { type: 'checkpoint'; run: number }
   | { type: 'datasets' }
   | { type: 'evaluations' }
+  | { type: 'bakeoffs' }
   | { type: 'indexes' }
   | { type: 'prepared' }
   | { type: 'presets' }

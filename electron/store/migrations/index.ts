@@ -14,6 +14,7 @@ import { notices } from './0012-notices.ts';
 import { featureChecksums } from './0013-feature-checksums.ts';
 import { leftOut } from './0014-left-out.ts';
 import { figures } from './0015-figures.ts';
+import { bakeOffs } from './0016-bake-offs.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -32,4 +33,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   featureChecksums,
   leftOut,
   figures,
+  bakeOffs,
 ];

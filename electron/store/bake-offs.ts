@@ -1,0 +1,106 @@
+import type { BakeOff, BakeOffRun } from '../../shared/bakeoff.ts';
+import type { FileLock } from './file-lock.ts';
+import { Holds } from './holds.ts';
+import { fromJson } from './json.ts';
+import { requireFreeName, resolveId } from './names.ts';
+import { type Db, write } from './open.ts';
+
+type Row = Omit<BakeOff, 'asked' | 'plan' | 'runs'> & { asked: string; plan: string };
+type RunRow = Omit<BakeOffRun, 'is_tended'> & { is_tended: number };
+
+/** Methods that are held against each other, and whose runs these are. */
+export class BakeOffs {
+  readonly #db: Db;
+  readonly #holds: Holds;
+
+  constructor(db: Db) {
+    this.#db = db;
+    this.#holds = new Holds(db);
+  }
+
+  /** @throws AppError conflict where the name is taken, bad-input where it is a number or empty */
+  create({ asked, plan }: Pick<BakeOff, 'asked' | 'plan'>): BakeOff {
+    return write(this.#db, () => {
+      const name = requireFreeName(this.#db, 'bake-off', asked.name);
+      const { lastInsertRowid } = this.#db
+        .prepare(`
+          INSERT INTO bake_offs (name, dataset_id, test_dataset_id, asked, plan, created_at)
+          VALUES (@name, @dataset, @test_dataset, @asked, @plan, @now)`)
+        .run({
+          ...{ name, dataset: asked.dataset, test_dataset: asked.test_dataset },
+          ...{ asked: JSON.stringify({ ...asked, name }), plan: JSON.stringify(plan), now: Date.now() },
+        });
+      return this.get(Number(lastInsertRowid));
+    });
+  }
+
+  /** By id, digits of an id, or name. @throws AppError not-found, with near names */
+  get(idOrName: number | string): BakeOff {
+    const id = resolveId(this.#db, 'bake-off', idOrName);
+    return this.#read(this.#db.prepare('SELECT * FROM bake_offs WHERE id = ?').get(id) as Row);
+  }
+
+  /** The newest first. */
+  list(): BakeOff[] {
+    return (this.#db.prepare('SELECT * FROM bake_offs ORDER BY id DESC').all() as Row[]).map((row) => this.#read(row));
+  }
+
+  /** Puts a run of a bake-off down as such. */
+  addRun(id: number, { run_id, role, entry, seed }: Omit<BakeOffRun, 'is_tended'>): void {
+    write(this.#db, () =>
+      this.#db
+        .prepare('INSERT INTO bake_off_runs (bake_off_id, run_id, role, entry, seed) VALUES (?, ?, ?, ?, ?)')
+        .run(id, run_id, role, entry, seed),
+    );
+  }
+
+  /** Pretrainings that are finished, and from which nothing has followed yet. */
+  untended(): { bake_off_id: number; run_id: number }[] {
+    return this.#db
+      .prepare(`
+        SELECT b.bake_off_id, b.run_id FROM bake_off_runs b JOIN runs r ON r.id = b.run_id
+        WHERE b.role = 'pretrain' AND b.is_tended = 0 AND r.status = 'finished' ORDER BY b.bake_off_id, b.run_id`)
+      .all() as { bake_off_id: number; run_id: number }[];
+  }
+
+  /** Says whether what follows from a run's end has been put in the queue. */
+  setTended(id: number, runId: number, isTended: boolean): void {
+    write(this.#db, () =>
+      this.#db
+        .prepare('UPDATE bake_off_runs SET is_tended = ? WHERE bake_off_id = ? AND run_id = ?')
+        .run(Number(isTended), id, runId),
+    );
+  }
+
+  /** Takes it for a process that does its work itself: no queue puts anything beside it. @returns null while another has it */
+  take(id: number): FileLock | null {
+    return this.#holds.take('bake-off', id);
+  }
+
+  /** Whether a process does its work itself. */
+  isHeld(id: number): boolean {
+    return this.#holds.isHeld('bake-off', id);
+  }
+
+  /** Forgets a bake-off; its runs stay. @throws AppError not-found */
+  delete(id: number): void {
+    write(this.#db, () => {
+      this.get(id);
+      this.#db.prepare('DELETE FROM bake_offs WHERE id = ?').run(id);
+    });
+    this.#holds.forget('bake-off', id);
+  }
+
+  #read({ asked, plan, ...row }: Row): BakeOff {
+    const runs = this.#db
+      .prepare(`
+        SELECT run_id, role, entry, seed, is_tended FROM bake_off_runs WHERE bake_off_id = ? ORDER BY seed, entry, run_id`)
+      .all(row.id) as RunRow[];
+    return {
+      ...row,
+      asked: fromJson(asked),
+      plan: fromJson(plan),
+      runs: runs.map((run) => ({ ...run, is_tended: run.is_tended === 1 })),
+    };
+  }
+}

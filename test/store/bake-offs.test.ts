@@ -1,0 +1,100 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { bakeOffs } from '../../electron/store/migrations/0016-bake-offs.ts';
+import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
+import { migrate } from '../../electron/store/open.ts';
+import { Store } from '../../electron/store/store.ts';
+import type { AskedBakeOff, BakeOffPlan } from '../../shared/bakeoff.ts';
+import { CONFIG, catchError, newStore, scratch } from './helpers.ts';
+
+const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
+  ...{ name, dataset, test_dataset: null, entries: [{ preset: 'small-cpu', changes: {} }] },
+  encoder: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 1, mlp_ratio: 4 },
+  ...{ budget: { kind: 'images', images: 100 }, seeds: 2, tasks: ['knn'] },
+  ...{ supervised: true, pixels: true, finetune: null },
+});
+const PLAN = { dataset: 'photos', entries: [], notices: [] } as unknown as BakeOffPlan;
+
+test('migration 16: a file of the format before keeps its runs, which can be a bake-off’s', () => {
+  const path = join(scratch(), 'fifteen');
+  const db = new Database(path);
+  db.pragma('foreign_keys = ON');
+  migrate(db, MIGRATIONS.indexOf(bakeOffs));
+  db.exec(`
+    INSERT INTO datasets (id, name, folders, labels, created_at) VALUES (3, 'photos', '["/a"]', 'folders', 1);
+    INSERT INTO runs (id, name, dataset_id, config, status, step, total_steps, steps_per_epoch, created_at)
+      VALUES (7, 'older', 3, '${JSON.stringify(CONFIG)}', 'finished', 9, 9, 1, 1);`);
+  db.close();
+  const store = Store.open(path);
+  expect(store.runs.get(7)).toMatchObject({ name: 'older', status: 'finished', step: 9 });
+  expect(store.bakeOffs.list()).toEqual([]);
+  const { id } = store.bakeOffs.create({ asked: asked(3), plan: PLAN });
+  store.bakeOffs.addRun(id, { run_id: 7, role: 'pretrain', entry: 0, seed: 0 });
+  expect(store.bakeOffs.untended()).toEqual([{ bake_off_id: id, run_id: 7 }]);
+  store.close();
+});
+
+function withRuns() {
+  const { store, dataset, run } = newStore();
+  const made = store.bakeOffs.create({ asked: asked(dataset.id), plan: PLAN });
+  store.bakeOffs.addRun(made.id, { run_id: run.id, role: 'pretrain', entry: 0, seed: 1 });
+  return { store, dataset, run, made };
+}
+
+test('it is found by id and by name, with what was asked, its plan, and its runs', () => {
+  const { store, dataset, run, made } = withRuns();
+  expect(store.bakeOffs.get('which one')).toEqual({
+    ...{ id: made.id, name: 'which one', created_at: made.created_at },
+    ...{ dataset_id: dataset.id, test_dataset_id: null, asked: asked(dataset.id), plan: PLAN },
+    runs: [{ run_id: run.id, role: 'pretrain', entry: 0, seed: 1, is_tended: false }],
+  });
+  expect(catchError(() => store.bakeOffs.get('which two'))).toMatchObject({
+    ...{ kind: 'not-found', message: 'There is no bake-off "which two".' },
+    why: 'Near: "which one".',
+  });
+  const again = () => store.bakeOffs.create({ asked: asked(dataset.id), plan: PLAN });
+  expect(catchError(again)).toMatchObject({ kind: 'conflict' });
+  const number = () => store.bakeOffs.create({ asked: asked(dataset.id, '12'), plan: PLAN });
+  expect(catchError(number)).toMatchObject({ kind: 'bad-input' });
+  expect(() => store.bakeOffs.addRun(made.id, { run_id: run.id, role: 'pretrain', entry: 0, seed: 1 })).toThrow();
+});
+
+test('a run is tended once it is finished, and once', () => {
+  const { store, run, made } = withRuns();
+  expect(store.bakeOffs.untended()).toEqual([]);
+  store.runs.update(run.id, { status: 'finished' });
+  expect(store.bakeOffs.untended()).toEqual([{ bake_off_id: made.id, run_id: run.id }]);
+  store.bakeOffs.setTended(made.id, run.id, true);
+  expect(store.bakeOffs.untended()).toEqual([]);
+});
+
+test('a deleted run leaves it; a deleted bake-off leaves its runs; a forgotten dataset leaves both', () => {
+  const { store, dataset, run, made } = withRuns();
+  store.runs.delete(run.id);
+  expect(store.bakeOffs.get(made.id).runs).toEqual([]);
+  store.datasets.delete(dataset.id);
+  expect(store.bakeOffs.get(made.id)).toMatchObject({ dataset_id: null, asked: { dataset: dataset.id } });
+  const other = withRuns();
+  other.store.bakeOffs.delete(other.made.id);
+  expect(other.store.bakeOffs.list()).toEqual([]);
+  expect(other.store.runs.get(other.run.id).id).toBe(other.run.id);
+  expect(catchError(() => other.store.bakeOffs.delete(other.made.id))).toMatchObject({ kind: 'not-found' });
+});
+
+test('one process at a time does its work itself', () => {
+  const { store, made } = withRuns();
+  expect(store.bakeOffs.isHeld(made.id)).toBe(false);
+  const lock = store.bakeOffs.take(made.id)!;
+  expect([store.bakeOffs.isHeld(made.id), store.bakeOffs.take(made.id)]).toEqual([true, null]);
+  lock.remove();
+  expect(store.bakeOffs.isHeld(made.id)).toBe(false);
+});
+
+test('windows see that there is another, and another run of one', () => {
+  const { store, made } = withRuns();
+  const before = store.lists().bakeoffs;
+  const other = store.runs.create({ dataset_id: 1, preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 });
+  store.bakeOffs.addRun(made.id, { run_id: other.id, role: 'pretrain', entry: 0, seed: 0 });
+  expect(store.lists().bakeoffs).not.toBe(before);
+});
