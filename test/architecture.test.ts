@@ -46,7 +46,7 @@ const MAY: Record<string, string[]> = {
 /** The rooms of services, the lowest first: a room imports from those before it. */
 const ROOMS = [
   ...['ground', 'datasets', 'recipes', 'evaluation', 'export', 'embeddings', 'explore', 'retrieval', 'health'],
-  ...['machine', 'runs', 'sheets'],
+  ...['machine', 'runs', 'bakeoff', 'sheets'],
 ];
 /** The folder that a file belongs to: the longest that is named. */
 const layerOf = (file: string) =>

@@ -1,4 +1,5 @@
 import type { Channel, Input, Result } from '../../shared/contract/index.ts';
+import type { LiveBakeOffs } from '../services/bakeoff/live.ts';
 import type { Thumbnails } from '../services/datasets/thumbnails.ts';
 import type { ExploreHost } from '../services/explore/host.ts';
 import type { Events } from '../services/ground/events.ts';
@@ -17,6 +18,7 @@ export interface Context {
   events: Events;
   tasks: Tasks;
   live: LiveRuns;
+  bakeOffs: LiveBakeOffs;
   deletions: Deletions;
   thumbnails: Thumbnails;
   explore: ExploreHost;

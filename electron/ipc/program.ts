@@ -1,5 +1,6 @@
 import { type Answer, CHANNELS, type Channel } from '../../shared/contract/index.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
+import { LiveBakeOffs } from '../services/bakeoff/live.ts';
 import { Thumbnails } from '../services/datasets/thumbnails.ts';
 import { EvaluationQueue } from '../services/evaluation/queue.ts';
 import { ExploreHost } from '../services/explore/host.ts';
@@ -43,9 +44,12 @@ export async function openProgram({ home, shell, outside = new Outside() }: Prog
   checkDatabase(database, tasks, isUnchecked);
   const evaluations = new EvaluationQueue(store, events, tasks, deletions);
   const live = new LiveRuns(store, events, deletions, evaluations);
+  const bakeOffs = new LiveBakeOffs(store, tasks, live);
   const thumbnails = new Thumbnails(store, home, outside);
   const explore = new ExploreHost(store.path);
-  const answers = handlers({ home, shell, store, events, tasks, live, deletions, thumbnails, explore, outside });
+  const answers = handlers({
+    ...{ home, shell, store, events, tasks, live, bakeOffs, deletions, thumbnails, explore, outside },
+  });
   return {
     session: events.session,
     get seq() {

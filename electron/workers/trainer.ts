@@ -71,6 +71,7 @@ async function main(): Promise<void> {
   let error: ErrorReport | null = null;
   let data: RunData | null = null;
   let training: Training | FineTuning | null = null;
+  let runtime: Record<string, unknown> | null = run.runtime;
   try {
     // Its threads load the first batch while this one loads TensorFlow, which is why the arithmetic is not imported above.
     data = run.finetune ? new LabelledData(store, run, run.finetune) : pretrainingData(store, run);
@@ -78,7 +79,8 @@ async function main(): Promise<void> {
     const { loadBackend } = await import('../runtime/backend.ts');
     const backend = await loadBackend();
     computes();
-    store.runs.update(run.id, { runtime: { ...backend } });
+    runtime = { ...backend };
+    store.runs.update(run.id, { runtime });
     for (const text of backend.warnings) store.notices.add(run.id, { key: text, step: run.step, text });
     const events: TrainingEvents = {
       onMetric: (metric) => say({ type: 'metric', metric }),
@@ -109,7 +111,9 @@ async function main(): Promise<void> {
   const step = training?.step ?? run.step;
   // Both at once: whoever sees how it ended can resume it.
   store.atomically(() => {
-    store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now() });
+    const peak_memory = process.resourceUsage().maxRSS * 1024;
+    const known = runtime && { runtime: { ...runtime, peak_memory } };
+    store.runs.update(run.id, { status, step, error, pid: null, request: null, ended_at: Date.now(), ...known });
     lock.remove();
   });
   say({ type: 'ended', status, step, error });

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorReport } from '../errors.ts';
+import { BAKE_OFFS } from './bakeoff.ts';
 import { CHECKPOINTS } from './checkpoints.ts';
 import { DATASETS } from './datasets.ts';
 import { EVALUATION } from './evaluation.ts';
@@ -12,6 +13,7 @@ import { RUNS } from './runs.ts';
 import { TASKS } from './tasks.ts';
 import { WINDOW } from './window.ts';
 
+export type * from './bakeoff.ts';
 export type * from './checkpoints.ts';
 export type * from './datasets.ts';
 export type * from './evaluation.ts';
@@ -40,6 +42,7 @@ export const CHANNELS = {
   ...EXPLORE,
   ...RETRIEVAL,
   ...EVALUATION,
+  ...BAKE_OFFS,
   ...EXPORT,
   ...MACHINE,
   ...TASKS,
@@ -61,6 +64,10 @@ export const ASKS: ReadonlySet<string> = new Set([
     'retrieval.search',
     'travel.ask',
     'evaluations.list',
+    'bakeoffs.list',
+    'bakeoffs.get',
+    'bakeoffs.check',
+    'bakeoffs.report',
     'runtime.choice',
     'runtime.storage',
   ],

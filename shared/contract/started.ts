@@ -13,6 +13,7 @@ export type TaskKind =
   | 'rescan'
   | 'prepare'
   | 'estimate'
+  | 'bakeoff'
   | 'evaluate'
   | 'embeddings'
   | 'health'

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Trial } from '../backends.ts';
+import type { EntryCost } from '../bakeoff.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { Evaluated } from '../evaluation.ts';
 import type { DatasetScan, PrepareSummary } from './datasets.ts';
@@ -33,6 +34,8 @@ export interface TaskResults {
   rescan: DatasetScan;
   prepare: PrepareSummary;
   estimate: Cost;
+  /** Of each entry, in their order. */
+  bakeoff: EntryCost[];
   /** Null where another process of the program worked at it. */
   evaluate: Evaluated | null;
   embeddings: EmbeddingReport;

@@ -1,4 +1,5 @@
 import type { Context, Handlers } from '../context.ts';
+import { bakeOffHandlers } from './bakeoff.ts';
 import { checkpointHandlers } from './checkpoints.ts';
 import { datasetHandlers } from './datasets.ts';
 import { evaluationHandlers } from './evaluation.ts';
@@ -22,6 +23,7 @@ export function handlers(context: Context): Handlers {
     ...exploreHandlers(context),
     ...retrievalHandlers(context),
     ...evaluationHandlers(context),
+    ...bakeOffHandlers(context),
     ...exportHandlers(context),
     ...machineHandlers(context),
     ...taskHandlers(context),

@@ -21,6 +21,8 @@ export interface NewFineTuning {
   testDataset?: string | number | undefined;
   /** As `contestants` takes it. */
   official?: number | null | undefined;
+  /** Of these alone; all where it is left out. */
+  starts?: readonly Start[];
   /** Over the published recipe. */
   settings: Record<string, unknown>;
 }
@@ -45,7 +47,10 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
   const test = asked.testDataset === undefined ? null : store.datasets.get(asked.testDataset).id;
   const { train, classes, lone } = splitLabelled(store, dataset.id, test);
   const group = randomUUID();
-  return contestants(store, checkpoint, asked.official).map((one) => {
+  const wanted = contestants(store, checkpoint, asked.official).filter(
+    ({ start }) => asked.starts?.includes(start) ?? true,
+  );
+  return wanted.map((one) => {
     const config = fineTuneConfig(one.config, settings);
     const steps_per_epoch = stepsPerEpoch(train.length, config);
     return store.runs.create({

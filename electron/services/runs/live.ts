@@ -43,6 +43,7 @@ export class LiveRuns {
   /** Last step whose metrics were sent, by run that trains. */
   readonly #sent = new Map<number, number>();
   readonly #judgements = new Map<number, { step: number; judged: Judged }>();
+  readonly #before: (() => void)[] = [];
   #isClosing = false;
   #isMeasuring = false;
   /** Why the store could not be read the last time. */
@@ -61,6 +62,12 @@ export class LiveRuns {
       setInterval(() => void this.#tellUsage().catch(() => {}), USAGE_EVERY),
     );
     this.look();
+  }
+
+  /** Does something at every look, before what is next in the queue begins: runs may have ended. */
+  before(act: () => void): void {
+    this.#before.push(act);
+    act();
   }
 
   rows(): RunRow[] {
@@ -164,6 +171,7 @@ export class LiveRuns {
   look(): void {
     if (this.#isClosing) return;
     recoverLostRuns(this.#store);
+    for (const act of this.#before) act();
     this.#evaluations.look();
     const version = this.#store.version();
     const signatures = this.#store.runs.signatures();

@@ -1,0 +1,21 @@
+import type { BAKE_OFFS } from '../../../shared/contract/bakeoff.ts';
+import type { Context, HandlersOf } from '../context.ts';
+
+export function bakeOffHandlers({ bakeOffs }: Context): HandlersOf<typeof BAKE_OFFS> {
+  return {
+    'bakeoffs.list': () => bakeOffs.rows(),
+    'bakeoffs.get': ({ id }) => bakeOffs.get(id),
+    'bakeoffs.check': (input) => bakeOffs.check(input),
+    'bakeoffs.measure': (input) => bakeOffs.measure(input),
+    'bakeoffs.start': (input) => bakeOffs.start(input),
+    'bakeoffs.continue': ({ id }) => {
+      bakeOffs.goOn(id);
+      return {};
+    },
+    'bakeoffs.delete': ({ id }) => {
+      bakeOffs.delete(id);
+      return {};
+    },
+    'bakeoffs.report': ({ id }) => bakeOffs.report(id),
+  };
+}

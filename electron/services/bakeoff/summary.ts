@@ -1,0 +1,296 @@
+import type {
+  BakeOff,
+  BakeOffRow,
+  BakeOffState,
+  BakeOffSummary,
+  BakeOffTask,
+  Cell,
+  Column,
+  Pair,
+  SummaryRun,
+  TableRow,
+} from '../../../shared/bakeoff.ts';
+import type { Evaluation, Scores } from '../../../shared/evaluation.ts';
+import { labelOf, TASKS } from '../../../shared/evaluation-figures.ts';
+import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
+import { compare, seedsInWords, spreadOf } from '../../../shared/statistics.ts';
+import { capital, percent } from '../../../shared/words.ts';
+import type { Store } from '../../store/store.ts';
+import { foundOf } from './work.ts';
+
+/** Figures of an evaluation that are shown at once: of few-shot k-NN the first of these that was measured. */
+const MAIN: Record<BakeOffTask, readonly string[]> = {
+  knn: ['mean_pooled'],
+  linear: ['mean_pooled'],
+  fewshot: ['shots_5', 'shots_2', 'shots_1'],
+};
+const ABOUT: Record<BakeOffTask | 'finetune', string> = {
+  knn: 'Accuracy of nearest neighbours in frozen features.',
+  linear: 'Accuracy of a linear classifier on frozen features.',
+  fewshot: 'Accuracy of nearest neighbours among a few known images of each class, drawn ten times.',
+  finetune: 'Accuracy of the whole network, trained with labels.',
+};
+const SPREAD = '_sd';
+
+/** All that the page of a bake-off shows, as far as it has come. @throws AppError not-found */
+export function summaryOf(store: Store, id: number): BakeOffSummary {
+  const bakeOff = store.bakeOffs.get(id);
+  const found = new Figures(store, bakeOff);
+  const columns = found.columns();
+  const rows = found.rows(columns);
+  const pairs = pairsOf(columns, rows);
+  const { runs, ...kept } = bakeOff;
+  return {
+    ...kept,
+    ...{ columns, rows, pairs },
+    findings: findingsOf(columns, rows, pairs),
+    notices: [...bakeOff.plan.notices, ...found.notices()],
+    runs: runs.map((run): SummaryRun => {
+      const { name, status, step, total_steps } = store.runs.get(run.run_id);
+      return { ...run, name, status, step, total_steps };
+    }),
+    ...progressOf(store, bakeOff),
+    failed: failuresOf(store, bakeOff),
+  };
+}
+
+/** Every bake-off, the newest first. */
+export const bakeOffRows = (store: Store): BakeOffRow[] =>
+  store.bakeOffs.list().map((bakeOff) => ({
+    ...{ id: bakeOff.id, name: bakeOff.name, created_at: bakeOff.created_at, dataset: bakeOff.plan.dataset },
+    methods: bakeOff.plan.entries.map(({ title }) => title),
+    ...progressOf(store, bakeOff),
+  }));
+
+/** Runs and evaluations: how many are done, and whether the rest goes on by itself. */
+function progressOf(store: Store, bakeOff: BakeOff): { state: BakeOffState; done: number; total: number } {
+  const { plan, asked, runs } = bakeOff;
+  const states = runs.map((link) => ({ ...link, ...store.runs.get(link.run_id) }));
+  const finished = states.filter(({ status }) => status === 'finished');
+  const evaluated = runs
+    .filter(({ role }) => role === 'pretrain')
+    .reduce((sum, { run_id }) => sum + asked.tasks.filter((task) => foundOf(store, bakeOff, run_id, task)).length, 0);
+  const done = finished.length + evaluated;
+  const total = plan.runs + plan.labelled_runs + plan.evaluations;
+  const ids = new Set(runs.map(({ run_id }) => run_id));
+  const isGoing =
+    store.bakeOffs.isHeld(bakeOff.id) ||
+    states.some(
+      ({ status, queue_position, run_id }) =>
+        status === 'running' || (status === 'queued' && (queue_position !== null || store.runs.isHeld(run_id))),
+    ) ||
+    finished.some(({ role, is_tended }) => role === 'pretrain' && !is_tended) ||
+    store.queuedEvaluations.list().some(({ run_id, error }) => error === null && ids.has(run_id));
+  return { state: done >= total ? 'finished' : isGoing ? 'going' : 'halted', done, total };
+}
+
+function failuresOf(store: Store, { runs }: BakeOff): BakeOffSummary['failed'] {
+  const ids = new Set(runs.map(({ run_id }) => run_id));
+  return store.queuedEvaluations
+    .list()
+    .flatMap(({ run_id, task, error }) =>
+      error && ids.has(run_id)
+        ? [{ name: `${capital(TASKS[task])} of ${store.runs.get(run_id).name}`, what: error.what }]
+        : [],
+    );
+}
+
+/** What the runs and evaluations of a bake-off have given. */
+class Figures {
+  readonly #store: Store;
+  readonly #bakeOff: BakeOff;
+  /** By task, of each pretraining. */
+  readonly #found = new Map<BakeOffTask, { entry: number; seed: number; evaluation: Evaluation }[]>();
+  /** Of trainings with labels: whose, and what they gave. */
+  readonly #labelled: { role: string; entry: number; seed: number; scores: Scores; evaluation: Evaluation }[];
+
+  constructor(store: Store, bakeOff: BakeOff) {
+    this.#store = store;
+    this.#bakeOff = bakeOff;
+    const pretrained = bakeOff.runs.filter(({ role }) => role === 'pretrain');
+    for (const task of bakeOff.asked.tasks)
+      this.#found.set(
+        task,
+        pretrained.flatMap(({ run_id, entry, seed }) => {
+          const evaluation = foundOf(store, bakeOff, run_id, task);
+          return evaluation ? [{ entry, seed, evaluation }] : [];
+        }),
+      );
+    const tunings = pretrained
+      .flatMap(({ run_id }) => store.evaluations.list({ run_id }))
+      .filter(({ task }) => task === 'finetune');
+    this.#labelled = bakeOff.runs.flatMap(({ run_id, role, entry, seed }) => {
+      const start = role === 'supervised' ? 'untrained' : 'trained';
+      const evaluation = tunings.find(({ result }) => result.runs?.[start]?.id === run_id);
+      const scores = evaluation?.result[start];
+      return role === 'pretrain' || !scores ? [] : [{ role, entry, seed, scores, evaluation }];
+    });
+  }
+
+  columns(): Column[] {
+    const { asked } = this.#bakeOff;
+    const share = (task: BakeOffTask | 'finetune', key: string, isMain: boolean): Column => ({
+      ...{ key: `${task} ${key}`, title: `${capital(TASKS[task])}, ${labelOf(key)}`, scale: 'share' },
+      ...{ isMain, isHigherBetter: true, about: ABOUT[task] },
+    });
+    const ofTasks = asked.tasks.flatMap((task) => {
+      const known = new Set(
+        this.#found.get(task)!.flatMap(({ evaluation }) => Object.keys(evaluation.result.trained ?? {})),
+      );
+      const keys = [...known].filter((key) => !key.endsWith(SPREAD));
+      const main = MAIN[task].find((key) => keys.includes(key)) ?? MAIN[task][0]!;
+      return (keys.length > 0 ? keys : [main]).map((key) => share(task, key, key === main));
+    });
+    const hasLabelled = asked.supervised || asked.finetune !== null;
+    const keys = [...new Set(this.#labelled.flatMap(({ scores }) => Object.keys(scores)))];
+    const ofLabels = !hasLabelled ? [] : keys.length > 0 ? keys : ['accuracy'];
+    return [
+      ...ofTasks,
+      ...ofLabels.map((key) => share('finetune', key, key === 'accuracy')),
+      {
+        ...{ key: 'images_per_s', title: 'Images/s', scale: 'number', isMain: true, isHigherBetter: true },
+        about: `Of the last ${PACE_STEPS} steps of a pretraining.`,
+      },
+      {
+        ...{ key: 'memory', title: 'Memory', scale: 'bytes', isMain: true, isHigherBetter: false },
+        about: 'The most that the process of a pretraining had resident.',
+      },
+    ];
+  }
+
+  rows(columns: readonly Column[]): TableRow[] {
+    const { plan, asked } = this.#bakeOff;
+    const row = (
+      kind: TableRow['kind'],
+      title: string,
+      entry: number | null,
+      of: (column: string) => Cell['values'],
+    ): TableRow => {
+      const cells = columns.flatMap(({ key }) => {
+        const values = of(key);
+        const spread = spreadOf(values.map(({ value }) => value));
+        return spread ? [[key, { values, spread }] as const] : [];
+      });
+      return { kind, title, entry, cells: Object.fromEntries(cells) };
+    };
+    const untrained = asked.tasks.length > 0;
+    return [
+      ...plan.entries.map(({ title }, entry) => row('method', title, entry, (key) => this.#ofMethod(entry, key))),
+      ...(untrained ? [row('untrained', 'Untrained', null, (key) => this.#frozen(key, 0, 'untrained'))] : []),
+      ...(asked.supervised
+        ? [row('supervised', 'With labels, from scratch', null, (key) => this.#supervised(key))]
+        : []),
+      ...(asked.pixels && untrained ? [row('pixels', 'Raw pixels', null, (key) => this.#pixels(key))] : []),
+    ];
+  }
+
+  /** What a person should know of the images that were evaluated. */
+  notices(): string[] {
+    const evaluations = [...this.#found.values()].flat().map(({ evaluation }) => evaluation);
+    const [first] = evaluations;
+    const said = new Set(this.#bakeOff.plan.notices);
+    const others = new Set(
+      [...evaluations, ...this.#labelled.map(({ evaluation }) => evaluation)].flatMap(({ result }) => result.notices),
+    );
+    return [
+      ...(first
+        ? [
+            `${first.result.test_images} test images of ${first.result.classes} classes; always saying the largest class ` +
+              `gives ${percent(first.result.chance)}.`,
+          ]
+        : []),
+      ...[...others].filter((text) => !said.has(text)),
+    ];
+  }
+
+  #ofMethod(entry: number, column: string): Cell['values'] {
+    const { runs } = this.#bakeOff;
+    const own = runs.filter((run) => run.role === 'pretrain' && run.entry === entry);
+    if (column === 'images_per_s')
+      return own.flatMap(({ run_id, seed }) => {
+        const pace = paceOf(this.#store.metrics.tail(run_id, PACE_STEPS));
+        return pace === null ? [] : [{ seed, value: 1 / pace }];
+      });
+    if (column === 'memory')
+      return own.flatMap(({ run_id, seed }) => {
+        const peak = this.#store.runs.get(run_id).runtime?.peak_memory;
+        return typeof peak === 'number' ? [{ seed, value: peak }] : [];
+      });
+    if (column.startsWith('finetune ')) return this.#withLabels('finetune', entry, column);
+    return this.#frozen(column, entry, 'trained');
+  }
+
+  #supervised = (column: string) => this.#withLabels('supervised', 0, column);
+
+  #withLabels(role: string, entry: number, column: string): Cell['values'] {
+    const [task, key] = column.split(' ') as [string, string];
+    if (task !== 'finetune') return [];
+    return this.#labelled
+      .filter((one) => one.role === role && one.entry === entry)
+      .flatMap(({ seed, scores }) => valuesOf(seed, scores[key]));
+  }
+
+  /** @param column `task key` */
+  #frozen(column: string, entry: number, of: 'trained' | 'untrained'): Cell['values'] {
+    const [task, key] = column.split(' ') as [BakeOffTask, string];
+    const own = (this.#found.get(task) ?? []).filter((one) => one.entry === entry);
+    return own.flatMap(({ seed, evaluation }) => valuesOf(seed, evaluation.result[of]?.[key]));
+  }
+
+  /** Of the one evaluation that was asked for them. */
+  #pixels(column: string): Cell['values'] {
+    const [task, key] = column.split(' ') as [BakeOffTask, string];
+    const asked = (this.#found.get(task) ?? []).find(({ evaluation }) => evaluation.result.pixels);
+    return valuesOf(null, asked?.evaluation.result.pixels?.[key]);
+  }
+}
+
+const valuesOf = (seed: number | null, value: number | null | undefined): Cell['values'] =>
+  typeof value === 'number' ? [{ seed, value }] : [];
+
+/** Every two methods, and each beside the untrained network, in the columns that are shown at once; by seeds that both have. */
+function pairsOf(columns: readonly Column[], rows: readonly TableRow[]): Pair[] {
+  const compared = rows.filter(({ kind }) => kind === 'method' || kind === 'untrained');
+  const judged = columns.filter(({ isMain, scale }) => isMain && scale === 'share');
+  return judged.flatMap((column) =>
+    compared.flatMap((a, i) =>
+      compared.slice(i + 1).flatMap((b): Pair[] => {
+        const [ofA, ofB] = [a.cells[column.key], b.cells[column.key]];
+        if (!ofA || !ofB) return [];
+        const differences = ofA.values.flatMap(({ seed, value }) => {
+          const other = ofB.values.find((one) => one.seed === seed);
+          return other ? [value - other.value] : [];
+        });
+        return [{ column: column.key, a: a.title, b: b.title, ...compare(a.title, b.title, differences, points) }];
+      }),
+    ),
+  );
+}
+
+/** A difference of shares, in percentage points. */
+const points = (d: number) => `${(100 * d).toFixed(1)} points`;
+
+/** For each column that is judged: which method is highest, and from which others the seeds cannot tell it. */
+function findingsOf(columns: readonly Column[], rows: readonly TableRow[], pairs: readonly Pair[]): string[] {
+  return columns.flatMap(({ key, title, scale, isMain }) => {
+    if (!isMain || scale !== 'share') return [];
+    const methods = rows.filter(({ kind, cells }) => kind === 'method' && cells[key]);
+    const best = methods.toSorted((a, b) => b.cells[key]!.spread.mean - a.cells[key]!.spread.mean)[0];
+    if (!best) return [];
+    const { mean, n } = best.cells[key]!.spread;
+    const open = pairs.filter(
+      (pair) => pair.column === key && !pair.isTold && (pair.a === best.title || pair.b === best.title),
+    );
+    const others = open
+      .map(({ a, b }) => (a === best.title ? b : a))
+      .filter((one) => methods.some((row) => row.title === one));
+    const first = `${title}: ${best.title} is highest, ${percent(mean)}${n === 1 ? ' with a single seed' : ''}.`;
+    if (methods.length < 2) return [first];
+    if (others.length === 0) return [`${first} It differs from every other method.`];
+    const fewest = Math.min(...open.map(({ differences }) => differences.length));
+    return [`${first} ${capital(seedsInWords(fewest))} cannot tell it apart from ${listed(others)}.`];
+  });
+}
+
+const listed = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
