@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { trainSchema } from '../../shared/config.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { isRandAugment, PUBLISHED_AA } from '../../shared/rand-augment.ts';
 
@@ -84,6 +85,8 @@ export const fineTuneSchema = z
       .max(2 ** 32 - 1)
       .default(0)
       .describe('seed from which everything random follows'),
+    mixed_precision: trainSchema.shape.mixed_precision,
+    recompute: trainSchema.shape.recompute,
     evaluate_every: z
       .number()
       .int()

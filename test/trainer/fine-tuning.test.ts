@@ -84,6 +84,27 @@ test('paused and resumed it is the same run, to the bit', async () => {
   expect(outcome(paused)).toEqual(found);
 });
 
+test('computes blocks again where its settings say so: the same run, to the bit', async () => {
+  const [kept, again] = [create(), create({ recompute: true })];
+  for (const run of [kept, again]) await train(run);
+  expect([kept, again].map(({ config }) => config.train.recompute)).toEqual([false, true]);
+  expect(outcome(again)).toEqual(outcome(kept));
+});
+
+test('computes in sixteen bits where its settings say so, says it, and goes on so', async () => {
+  const [whole, paused, full] = [create({ mixed_precision: 'on' }), create({ mixed_precision: 'on' }), create()];
+  expect(await train(whole)).toEqual([expect.stringMatching(/^Computes in (bf16|fp16|fp32)\. /)]);
+  for (const until of [2, Number.POSITIVE_INFINITY]) await train(paused, until);
+  await train(full);
+  const [found, exact] = [outcome(whole), outcome(full)];
+  expect(outcome(paused)).toEqual(found);
+  const lossesOf = ({ metrics }: typeof found) => metrics.map(({ loss }) => loss);
+  const off = lossesOf(found).map((loss, i) => Math.abs(loss / lossesOf(exact)[i]! - 1));
+  expect(Math.max(...off)).toBeLessThan(0.02);
+  const { precision } = store.checkpoints.get(store.checkpoints.latest(whole.id)!.id).state;
+  if (precision !== 'fp32') expect(Math.max(...off)).toBeGreaterThan(0);
+});
+
 const FIXED = { method: { name: 'mae' }, decoder: { embed_dim: 16, depth: 1, num_heads: 2 } };
 
 test('fixed positions are where a training starts, and are trained', async () => {

@@ -105,7 +105,8 @@ export function parseFineTune(settings: Record<string, unknown>): FineTuneSettin
  * say of optimizer and steps is the house's default, not that of the method that pretrained.
  */
 export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): RunConfig {
-  const warmup_epochs = Math.min(settings.warmup_epochs, settings.epochs / 5);
+  const { batch_size, epochs, seed, mixed_precision, recompute } = settings;
+  const warmup_epochs = Math.min(settings.warmup_epochs, epochs / 5);
   return parseConfig({
     ...config,
     augment: { ...config.augment, crop_scale: settings.crop_scale },
@@ -117,8 +118,8 @@ export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): R
       clip_grad: settings.clip_grad,
       betas: [0.9, 0.999],
     }),
-    train: trainSchema.parse({ batch_size: settings.batch_size, epochs: settings.epochs, seed: settings.seed }),
+    train: trainSchema.parse({ batch_size, epochs, seed, mixed_precision, recompute }),
     data: { ...config.data, holdout: 0 },
-    checkpoint: { keep_last: 1, keep_best: false, every_epochs: Math.max(1, Math.ceil(settings.epochs / 5)) },
+    checkpoint: { keep_last: 1, keep_best: false, every_epochs: Math.max(1, Math.ceil(epochs / 5)) },
   });
 }
