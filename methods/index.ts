@@ -10,11 +10,12 @@ import type { Run } from '../shared/run.ts';
 import { method as conmim } from './conmim/method.ts';
 import { method as mae } from './mae/method.ts';
 import { method as moco } from './moco/method.ts';
+import { method as simclr } from './simclr/method.ts';
 import { fineTuneSchema } from './supervised/config.ts';
 import { description as supervised } from './supervised/figures.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Method[] = [conmim, mae, moco];
+export const METHODS: readonly Method[] = [conmim, mae, moco, simclr];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 

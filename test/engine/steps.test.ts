@@ -11,6 +11,7 @@ import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts'
 import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
 import { draw, type MAEBatch, type MAEConfig, step as mae } from '../../methods/mae/step.ts';
 import { type MoCoBatch, type MoCoConfig, step as moco } from '../../methods/moco/step.ts';
+import { type SimCLRBatch, type SimCLRConfig, step as simclr } from '../../methods/simclr/step.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { expectDifferences } from './differences.ts';
 
@@ -90,6 +91,22 @@ function candidatesOf(shown: StateDict, _: MoCoBatch, { contrast }: MoCoConfig):
     return entropies.reduce((a, b) => a + b / entropies.length, 0);
   });
   return losses.reduce((a, b) => a + b, 0) * (dictionary === 'batch' ? 2 * temperature : 1);
+}
+
+/** The cross-entropy of finding each crop's partner among all others, from features of any length. */
+function partnersOf(shown: StateDict, _: SimCLRBatch, { contrast }: SimCLRConfig): number {
+  const { shape, data } = shown.get('projected')!;
+  const [count, width] = shape as [number, number];
+  const rows = Array.from({ length: count }, (_, i) => {
+    const row = Array.from(data.subarray(i * width, (i + 1) * width));
+    return row.map((v) => v / Math.hypot(...row));
+  });
+  const losses = rows.map((row, i) => {
+    const said = rows.map((other) => row.reduce((sum, v, d) => sum + v * other[d]!, 0) / contrast.temperature);
+    const sum = said.reduce((total, v, j) => (j === i ? total : total + Math.exp(v)), 0);
+    return Math.log(sum) - said[(i + count / 2) % count]!;
+  });
+  return losses.reduce((a, b) => a + b, 0) / count;
 }
 
 /** A first state in which no branch is nearly off, so that no gradient is small. */
@@ -194,6 +211,20 @@ const mocoCase = (
   loss: candidatesOf,
 });
 
+const simclrCase = (over: Partial<SimCLRConfig> = {}): Case<SimCLRConfig, SimCLRBatch> => ({
+  method: simclr,
+  config: {
+    model: maeCase().config.model,
+    contrast: { temperature: 0.5 },
+    head: { layers: 2, hidden: 10, out: 6, batch_norm_eps: 1e-5, batch_norm_momentum: 0.1 },
+    encoder: { frozen_patch_embedding: false, decay_all: true },
+    optimizer: { betas: [0.9, 0.999], eps: 1e-8, clip_grad: null },
+    ...over,
+  },
+  batch: { views: { first: images('first'), second: images('second') } },
+  loss: partnersOf,
+});
+
 describe('gradients of a step are those of differences', () => {
   test.each([
     {},
@@ -227,5 +258,10 @@ describe('gradients of a step are those of differences', () => {
     [{ dictionary: 'queues' }, { predictor: { layers: 1, hidden: 10 } }],
   ] as [Partial<MoCoConfig['contrast']>, Partial<MoCoConfig>][])('MoCo, %j, %j', (contrast, over) =>
     check(mocoCase(contrast, over)),
+  );
+
+  test.each([{}, { contrast: { temperature: 1 }, encoder: { frozen_patch_embedding: true, decay_all: false } }])(
+    'SimCLR, %j',
+    (over) => check(simclrCase(over)),
   );
 });

@@ -1,0 +1,122 @@
+import type { RunConfig } from '../../shared/config.ts';
+import { entropyChart, figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import { ours } from './config.ts';
+
+const OF_IMAGES = '% of images';
+const figures: readonly Figure[] = [
+  {
+    ...{ key: 'accuracy', title: 'Partner found', scale: 'share', unit: OF_IMAGES, isMain: true },
+    about: 'Share of first crops that were nearer to the second crop of their image than to that of any other',
+  },
+  {
+    ...{ key: 'entropy', title: 'Entropy of the choice', scale: 'plain', unit: 'nats', isMain: false },
+    about:
+      'How undecided the first crops are between the second crops of a batch; ln N where they cannot tell them apart',
+  },
+  {
+    ...{ key: 'rank_cls', title: 'Effective rank of CLS', scale: 'plain', unit: 'dimensions', isMain: false },
+    about: 'How many directions the CLS tokens of a batch use, before the head',
+  },
+  {
+    ...{ key: 'cosine_cls', title: 'Mean cosine of CLS', scale: 'plain', unit: '', isMain: false },
+    about:
+      'How much the CLS tokens of two crops are alike, before the head, which spreads whatever it is given; 1 where all are one',
+  },
+];
+
+/** Two CLS tokens this much alike, over a batch, are those of a network that tells no images apart. */
+const HIGH_COSINE = 0.99;
+/** Steps that a run gets before a warning that it does not learn. */
+const PATIENCE = 300;
+const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+
+const charts: readonly Chart[] = [
+  entropyChart,
+  {
+    title: 'Partner found',
+    unit: OF_IMAGES,
+    isShare: true,
+    lines: [{ key: 'accuracy', label: 'found', colour: 0 }],
+    references: ({ figures: { accuracy } }) => [
+      { label: `chance ${(100 * accuracy!).toPrecision(2)} %`, value: accuracy! },
+    ],
+  },
+  {
+    title: 'Entropy of the choice',
+    unit: 'nats',
+    lines: [{ key: 'entropy', label: 'entropy', colour: 0 }],
+    references: ({ figures: { entropy } }) => [{ label: `ln N = ${entropy!.toFixed(2)}, guessing`, value: entropy! }],
+  },
+  {
+    title: 'Effective rank of CLS',
+    unit: 'dimensions',
+    isSparse: true,
+    lines: [{ key: 'rank_cls', label: 'before the head', colour: 0 }],
+  },
+  {
+    title: 'Mean cosine between CLS tokens',
+    unit: '',
+    isSparse: true,
+    lines: [{ key: 'cosine_cls', label: 'before the head', colour: 0 }],
+    references: () => [{ label: `${HIGH_COSINE}, collapsed`, value: HIGH_COSINE }],
+  },
+];
+
+/** A crop chooses among the 2 N - 1 others of its micro-batch. */
+function chance(config: RunConfig, { batch = config.train.batch_size }: ChanceOptions = {}): Chance {
+  const figures = { accuracy: 1 / batch, entropy: Math.log(batch) };
+  return { loss: Math.log(2 * batch - 1), words: 'ln(2 N - 1)', figures };
+}
+
+/** What a step of SimCLR says, and what it is held against. */
+export const account: Account = {
+  figures,
+  charts,
+  chance,
+  alarm({ metrics, measured }: LastSteps, config): Sign | null {
+    const last = metrics.slice(-LAST_STEPS);
+    if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
+    const cosine = measured && figureOf(measured, 'cosine_cls');
+    if (cosine !== null && cosine > HIGH_COSINE && measured!.step > PATIENCE)
+      return {
+        word: 'collapsed',
+        kind: 'collapsed',
+        level: 'alarm',
+        text: `The CLS tokens of different images are one: their mean cosine is ${cosine.toFixed(3)} (above ${HIGH_COSINE} is a collapse).`,
+        advice: livelier(config),
+      };
+    const { loss: guessing, words } = chance(config);
+    if (mean(last.map(({ loss }) => loss)) > 0.99 * guessing)
+      return {
+        word: 'not learning',
+        kind: 'not-learning',
+        level: 'alarm',
+        text: `The loss stays at ${words} (${guessing.toFixed(2)}): crops find their partners no more often than by guessing.`,
+        advice: livelier(config),
+      };
+    return null;
+  },
+  notes(metrics, config): Sign[] {
+    const last = metrics.slice(-LAST_STEPS);
+    const found = last.flatMap((metric) => figureOf(metric, 'accuracy') ?? []);
+    if (last.length < LAST_STEPS || found.length === 0 || mean(found) < 0.99) return [];
+    return [
+      {
+        word: 'too easy',
+        kind: 'views-alike',
+        level: 'note',
+        text: 'Nearly every crop finds its partner: there is little left to learn from these views.',
+        advice: `Use smaller crops (augment.crop_scale, now from ${config.augment.crop_scale[0]}), stronger jitter, or a larger train.batch_size.`,
+      },
+    ];
+  },
+};
+
+/** What to do where a run learns nothing, or all images become one. */
+function livelier(config: RunConfig): string {
+  const { optimizer, train } = ours(config);
+  const published = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
+  const rate = `optimizer.lr, now ${optimizer.lr}; MoCo v3's: 1.5e-4 for every 256 images of a step, here ${published}`;
+  return `Try another peak rate (${rate}), a longer warm-up, or a larger train.batch_size.`;
+}

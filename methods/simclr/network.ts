@@ -1,0 +1,23 @@
+import { headBuffers, headSpecs, projectorHead } from '../../electron/engine/heads.ts';
+import type { NetworkSpec } from '../../electron/engine/network.ts';
+import { mocoEncoder } from '../../electron/engine/parameters.ts';
+import type { SimCLRRunConfig } from './config.ts';
+
+/** The parts of a configuration that say what the network is made of. */
+export type SimCLRNetworkConfig = Pick<SimCLRRunConfig, 'model' | 'head' | 'encoder'>;
+
+/** The head on CLS, as MoCo v3 has it (arXiv 2104.02057): the last BatchNorm has neither scale nor shift. */
+export const headOf = ({ model, head }: Pick<SimCLRNetworkConfig, 'model' | 'head'>) =>
+  projectorHead(model.embed_dim, head, 'head');
+
+/** One network: a ViT as MoCo v3 trains it, and a head. */
+export function network(config: SimCLRNetworkConfig): NetworkSpec {
+  const { parameters, buffers } = mocoEncoder(config.model, config.encoder);
+  const head = headOf(config);
+  const matrix = (_to: number, from: number) => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) }) as const;
+  return {
+    model: config.model,
+    parameters: [...parameters, ...headSpecs(head, { matrix, decaysAll: config.encoder.decay_all })],
+    buffers: [...buffers, ...headBuffers(head)],
+  };
+}
