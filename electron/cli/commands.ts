@@ -34,6 +34,10 @@ export const COMMAND_FILES: readonly CommandFile[] = [
     load: async () => (await import('./model-commands.ts')).addModelCommands,
   },
   { names: ['finetune'], load: async () => (await import('./fine-tune-command.ts')).addFineTuneCommand },
+  {
+    names: ['compare-methods'],
+    load: async () => (await import('./compare-methods-command.ts')).addCompareMethodsCommand,
+  },
   { names: ['export'], load: async () => (await import('./export-commands.ts')).addExportCommands },
   { names: ['health'], load: async () => (await import('./health-command.ts')).addHealthCommand },
   { names: ['lookups'], load: async () => (await import('./explore-commands.ts')).addExploreCommands },

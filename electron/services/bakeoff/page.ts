@@ -1,15 +1,9 @@
 import { parseRunConfig } from '../../../methods/index.ts';
-import {
-  type BakeOffSummary,
-  type Budget,
-  type Cell,
-  type Column,
-  ENCODER_KEYS,
-  type TableRow,
-} from '../../../shared/bakeoff.ts';
+import { type BakeOffSummary, type Column, ENCODER_KEYS, type TableRow } from '../../../shared/bakeoff.ts';
+import { budgetWords, intervalOf, meanOf, shownIn } from '../../../shared/bakeoff-words.ts';
 import { escapeXml } from '../../../shared/chart-svg.ts';
 import { LEVEL } from '../../../shared/statistics.ts';
-import { bytes, count, dayAndTime, duration, NONE, plural, setting } from '../../../shared/words.ts';
+import { count, dayAndTime, duration, NONE, plural, setting } from '../../../shared/words.ts';
 import { VERSION } from '../../files/project.ts';
 import { differences } from '../recipes/configuration.ts';
 
@@ -19,34 +13,11 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--groun
 h1{font-size:24px;margin:0 0 4px;overflow-wrap:anywhere}h2{font-size:18px;margin:32px 0 8px}.quiet{color:var(--quiet)}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:5px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
-.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}small{display:block;color:var(--quiet)}
+.n{text-align:right;font-variant-numeric:tabular-nums}td.n{white-space:nowrap}th[scope=row],.pair{min-width:9em}small{display:block;color:var(--quiet)}
 .finding{background:var(--panel);border-left:4px solid var(--quiet);padding:8px 14px;margin:8px 0;border-radius:6px}
 figure{margin:12px 0}svg{max-width:100%;height:auto;display:block}svg text{fill:var(--text);font:12px system-ui,sans-serif}
 svg .line{stroke:var(--line)}svg .mark{stroke:var(--mark);fill:var(--mark)}
 @media print{.finding,figure,tr{break-inside:avoid}}`;
-
-/** A value as people read it. */
-export function shownIn({ scale }: Pick<Column, 'scale'>, value: number): string {
-  if (scale === 'bytes') return bytes(value);
-  return scale === 'share' ? `${(100 * value).toFixed(1)} %` : count(Number(value.toPrecision(3)));
-}
-
-/** Mean and standard deviation: `58.7 ± 1.2 %`. What is of a single seed is marked. */
-export function meanOf(column: Pick<Column, 'scale'>, { spread, values }: Cell): string {
-  if (spread.sd === null) return `${shownIn(column, spread.mean)}${values[0]!.seed === null ? '' : ' (single seed)'}`;
-  return `${shownIn(column, spread.mean)} ± ${shownIn(column, spread.sd)}`;
-}
-
-/** Its interval, where it has one: `55.6 % to 61.8 %`. */
-export const intervalOf = (column: Pick<Column, 'scale'>, { spread }: Cell): string | null =>
-  spread.interval?.map((value) => shownIn(column, value)).join(' to ') ?? null;
-
-/** A budget in words. */
-export function budgetWords(budget: Budget): string {
-  if (budget.kind === 'images') return `${plural(budget.images, 'image')} seen`;
-  if (budget.kind === 'minutes') return `${budget.minutes} minutes of steps`;
-  return `${budget.flops.toExponential(2)} floating-point operations in products of matrices`;
-}
 
 /** A bake-off as one HTML document that needs nothing beside it, and names no folder of this machine. */
 export function bakeOffPage(summary: BakeOffSummary): string {
@@ -108,8 +79,8 @@ ${
         ['<th>Figure</th>', '<th>Pair</th>', '<th class="n">Difference by seed, points</th>', '<th>In words</th>'],
         pairs.map(
           ({ column, a, b, differences: by, words }) =>
-            `<tr><td>${e(columns.find(({ key }) => key === column)!.title)}</td><td>${e(a)} − ${e(b)}</td>` +
-            `<td class="n">${by.map((d) => (100 * d).toFixed(1)).join(', ')}</td><td>${e(words)}</td></tr>`,
+            `<tr><td>${e(columns.find(({ key }) => key === column)!.title)}</td><td class="pair">${e(a)} − ${e(b)}</td>` +
+            `<td class="n">${by.map((d) => (100 * d).toFixed(1)).join('<br>')}</td><td>${e(words)}</td></tr>`,
         ),
       )
 }

@@ -18,6 +18,8 @@ import { savedPresets } from '../recipes/presets.ts';
 const MOST_WARMUP = 0.2;
 /** Networks that an evaluation asks: the trained one, and the same untrained. */
 const ASKED_NETWORKS = 2;
+/** What a run or an evaluation takes beside its arithmetic, seconds: a process, TensorFlow, the first images. Two cores. */
+const START_SECONDS = 3;
 /** A checkpoint of a training with labels: weights and two moments, in 32 bits. */
 const LABELLED_BYTES = 3 * 4;
 
@@ -194,7 +196,9 @@ function epochsWithLabels(
 function secondsOf(asked: AskedBakeOff, plan: BakeOffPlan, split: LabelledSplit | null): number | null {
   const { entries, supervised_epochs } = plan;
   if (entries.some(({ cost, images }) => cost === null || images === null)) return null;
-  const pretraining = entries.reduce((sum, { images, cost }) => sum + images! / cost!.images_per_s, 0) * asked.seeds;
+  const pretraining =
+    entries.reduce((sum, { images, cost }) => sum + images! / cost!.images_per_s, 0) * asked.seeds +
+    START_SECONDS * (plan.runs + plan.labelled_runs + plan.evaluations);
   if (!split) return pretraining;
   const rates = entries.map(({ cost }) => (cost!.flops_per_image ?? Number.NaN) * cost!.images_per_s);
   const rate = rates.reduce((a, b) => a + b, 0) / rates.length;

@@ -1,0 +1,29 @@
+import type { Budget, Cell, Column } from './bakeoff.ts';
+import { bytes, count, plural } from './words.ts';
+
+/** Figures of a bake-off as people read them: in the window, on the command line and in its report. */
+
+/** A value as people read it. */
+export function shownIn({ scale }: Pick<Column, 'scale'>, value: number): string {
+  if (scale === 'bytes') return bytes(value);
+  return scale === 'share' ? `${(100 * value).toFixed(1)} %` : count(Number(value.toPrecision(3)));
+}
+
+/** Mean and standard deviation: `58.7 ± 1.2 %`. What is of a single seed is marked. */
+export function meanOf(column: Pick<Column, 'scale'>, { spread, values }: Cell): string {
+  if (spread.sd === null) return `${shownIn(column, spread.mean)}${values[0]!.seed === null ? '' : ' (single seed)'}`;
+  return `${shownIn(column, spread.mean)} ± ${shownIn(column, spread.sd)}`;
+}
+
+/** Its interval, where it has one: `55.6 % to 61.8 %`; of a share no further than a share can be. */
+export const intervalOf = (column: Pick<Column, 'scale'>, { spread }: Cell): string | null =>
+  spread.interval
+    ?.map((value) => shownIn(column, column.scale === 'share' ? Math.min(1, Math.max(0, value)) : value))
+    .join(' to ') ?? null;
+
+/** A budget in words. */
+export function budgetWords(budget: Budget): string {
+  if (budget.kind === 'images') return `${plural(budget.images, 'image')} seen`;
+  if (budget.kind === 'minutes') return `${budget.minutes} minutes of steps`;
+  return `${budget.flops.toExponential(2)} floating-point operations in products of matrices`;
+}
