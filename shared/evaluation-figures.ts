@@ -1,10 +1,13 @@
-import type { Evaluation } from './evaluation.ts';
+import type { Evaluation, EvaluationTask } from './evaluation.ts';
+import { fixed, percent } from './words.ts';
 
 export interface Figure {
   task: string;
   step: number;
   on: string;
   label: string;
+  /** A share is shown as per cent. */
+  scale: 'share' | 'plain';
   trained: number | null;
   untrained: number | null;
   /** The figure of imported weights. */
@@ -23,6 +26,7 @@ export const TASKS = {
   knn: 'k-NN',
   fewshot: 'few-shot k-NN',
   linear: 'linear probe',
+  labelfree: 'figures without labels',
   finetune: 'fine-tuning',
   lookup: 'look-ups',
 };
@@ -31,6 +35,11 @@ const LABELS: Record<string, string> = {
   cls: 'CLS token',
   mean_pooled_k1: 'nearest neighbour, mean of patch tokens',
   cls_k1: 'nearest neighbour, CLS token',
+  rankme: 'RankMe: directions in use',
+  lidar: 'LiDAR: directions that tell images apart',
+  alpha_req: 'alpha-ReQ: fall of the spectrum, near 1 is best',
+  uniformity: 'uniformity: 0 collapsed, −4 the limit',
+  alignment: 'alignment of two views: 0 the same, 2 unrelated',
   top1: 'top-1',
   top5: 'top-5',
   top1_control: "top-1, another image's keys (position alone)",
@@ -39,9 +48,21 @@ const LABELS: Record<string, string> = {
 };
 const TOP5 = new Set(['top5', 'accuracy_top5']);
 const SD = '_sd';
+/** Behind the key of a figure that is measured of the mean of patch tokens, and of CLS too. */
+const OF_CLS = '_of_cls';
 
 /** A figure of an evaluation, by its key in the stored result. */
-export const labelOf = (key: string) => LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
+export function labelOf(key: string): string {
+  if (key.endsWith(OF_CLS)) return `${labelOf(key.slice(0, -OF_CLS.length))}, of CLS`;
+  return LABELS[key] ?? key.replace(/^shots_(\d+)$/, '$1 known of each class');
+}
+
+/** How the figures of an evaluation are shown. */
+export const scaleOf = (task: EvaluationTask): Figure['scale'] => (task === 'labelfree' ? 'plain' : 'share');
+
+/** A figure as it is shown. */
+export const figureText = (value: number | null | undefined, scale: Figure['scale']): string =>
+  scale === 'share' ? percent(value) : fixed(value, 2);
 
 /** An evaluation's figures, each with those of the untrained network and of imported weights beside it. */
 export function evaluationFigures({ task, result }: Evaluation): Figure[] {
@@ -59,10 +80,11 @@ export function evaluationFigures({ task, result }: Evaluation): Figure[] {
       step: result.checkpoint.step,
       on: result.dataset === result.test_dataset ? result.dataset : `${result.dataset} → ${result.test_dataset}`,
       label: labelOf(key),
+      scale: scaleOf(task),
       ...of(key),
       sd: keys.includes(key + SD) ? of(key + SD) : null,
       // The five most frequent classes may hold more than five times the share of the first's.
-      chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * chance) : null) : chance,
+      chance: TOP5.has(key) ? (task === 'lookup' ? Math.min(1, 5 * chance!) : null) : chance,
       chance_of: task === 'lookup' ? 'guessing' : 'largest class',
       n: result.test_images,
     }));

@@ -4,7 +4,7 @@ import type { Start } from './finetune.ts';
 
 /** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
 
-export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'finetune'] as const;
+export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'labelfree', 'finetune'] as const;
 export type EvaluationTask = (typeof EVALUATION_TASKS)[number];
 
 export interface Evaluation {
@@ -78,10 +78,10 @@ export const evaluationResultSchema = z.object({
   test_dataset: z.string(),
   train_images: z.number(),
   test_images: z.number(),
-  /** Null where there are none: look-ups. */
+  /** Null where there are none: look-ups, figures without labels. */
   classes: z.number().nullable().default(null),
-  /** What guessing gives. */
-  chance: z.number(),
+  /** What guessing gives; null where nothing is guessed. */
+  chance: z.number().nullable(),
   trained: scores.optional(),
   /** The same network at its start: without it no figure of the trained one says anything. */
   untrained: scores.optional(),

@@ -4,7 +4,7 @@ import { type BackendUse, USES } from '../../shared/backends.ts';
 import { EMBEDDING_FORMATS, type EmbeddingFormat } from '../../shared/contract/export.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { EvaluationResult, Scores } from '../../shared/evaluation.ts';
-import { labelOf, TASKS } from '../../shared/evaluation-figures.ts';
+import { figureText, labelOf, scaleOf, TASKS } from '../../shared/evaluation-figures.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
 import { bytes, NETWORKS, percent } from '../../shared/words.ts';
@@ -28,7 +28,7 @@ import { collect, type Output, wholeNumber } from './output.ts';
 import { OutputArgument, OutputOption } from './output-option.ts';
 import { table } from './table.ts';
 
-const EVALUATIONS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear'];
+const EVALUATIONS: readonly Task[] = ['lookup', 'knn', 'fewshot', 'linear', 'labelfree'];
 /** evaluate, export-weights, import-weights, replay, doctor. */
 export function addModelCommands(program: Command): void {
   program
@@ -247,18 +247,21 @@ const MOST_PRINTED = 12;
 export function evaluationWords(result: EvaluationResult): string {
   const { trained, untrained, official } = result;
   const networks = [trained, untrained, ...(official ? [official] : [])];
+  const scale = scaleOf(result.task);
   const show = (scores: Scores | undefined, key: string) =>
     scores?.[key] === undefined
       ? 'not yet'
-      : `${percent(scores[key])}${`${key}_sd` in scores ? ` ± ${percent(scores[`${key}_sd`])}` : ''}`;
+      : `${figureText(scores[key], scale)}${`${key}_sd` in scores ? ` ± ${figureText(scores[`${key}_sd`], scale)}` : ''}`;
   const keys = Object.keys(trained ?? untrained ?? {}).filter((key) => !key.endsWith('_sd'));
   const rows = keys.map((key) => [labelOf(key), ...networks.map((scores) => show(scores, key))]);
   const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
   const matrix = result.confusion;
   return [
     `${TASKS[result.task]} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ` +
-      `${result.dataset}: ${on}; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ` +
-      `${percent(result.chance)}`,
+      `${result.dataset}: ${on}` +
+      (result.chance === null
+        ? ''
+        : `; ${result.task === 'lookup' ? 'chance' : 'always the largest class'} ${percent(result.chance)}`),
     table(
       ['', NETWORKS.trained, NETWORKS.untrained, ...(official ? [result.official_name ?? NETWORKS.official] : [])],
       rows,

@@ -51,6 +51,16 @@ export interface HealthMeasure {
   };
 }
 
+/**
+ * Alignment (Wang and Isola, arXiv 2005.10242): mean of |x - y|² over pairs; 0 where both features of a pair are one, 2 where
+ * they have nothing in common. @param x @param y `[n, width]` each, of unit length, row by row a pair
+ */
+export function alignment(x: Float32Array, y: Float32Array, width: number): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += (x[i]! - y[i]!) ** 2;
+  return sum / (x.length / width);
+}
+
 /** Arrays as one. */
 export function concatenated(parts: readonly Float32Array[]): Float32Array {
   const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));

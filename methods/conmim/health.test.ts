@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { toUnitRows } from '../../electron/engine/health.ts';
+import { alignment, toUnitRows } from '../../electron/engine/health.ts';
 import type { RunConfigInput } from '../../shared/config.ts';
 import type { HealthReport, NetworkHealth, SetHealth } from '../../shared/health.ts';
-import { alignment, health, positionShortcut } from './health.ts';
+import { health, positionShortcut } from './health.ts';
 import { conmimSchema as runConfigSchema } from './schema.ts';
 
 const WIDTH = 8;

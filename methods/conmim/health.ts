@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import {
+  alignment,
   concatenated,
   type Health,
   type HealthFigure,
@@ -103,16 +104,6 @@ export const health: Health<RunConfig> = {
 
   findings,
 };
-
-/**
- * Alignment (Wang and Isola): mean of |query - key|² over positive pairs; 0 where each query is its key, 2 where they
- * have nothing in common. @param queries @param keys `[n, width]` each, row by row a pair
- */
-export function alignment(queries: Float32Array, keys: Float32Array, width: number): number {
-  let sum = 0;
-  for (let i = 0; i < queries.length; i++) sum += (queries[i]! - keys[i]!) ** 2;
-  return sum / (queries.length / width);
-}
 
 /**
  * Share of the look-ups' gain over guessing that is left when another image's keys are asked, and so is position alone:

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { placeShare, toUnitRows } from '../../electron/engine/health.ts';
-import { relativeDeviations, uniformity } from '../../electron/services/health/measures.ts';
+import { uniformity } from '../../electron/services/evaluation/spectrum.ts';
+import { relativeDeviations } from '../../electron/services/health/measures.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
 
 const WIDTH = 8;

@@ -1,44 +1,89 @@
-import { expect, test } from 'vitest';
-import { alphaReq, lidar, rankMe } from '../../electron/services/evaluation/label-free.ts';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loadBackend } from '../../electron/runtime/backend.ts';
+import { importDataset } from '../../electron/services/datasets/datasets.ts';
+import { evaluate, queueEvaluation } from '../../electron/services/evaluation/evaluation.ts';
+import { Store } from '../../electron/store/store.ts';
+import { evaluationFigures, figureText } from '../../shared/evaluation-figures.ts';
+import { makeImages } from '../e2e/harness.ts';
+import { makeLearnedMae } from '../e2e/learned-run.ts';
+import { catchError } from '../store/helpers.ts';
 
-/** Noise whose dimensions fall off, about a mean that is not zero: the same numbers as numpy was given. */
-function features(n: number, width: number): Float32Array {
-  return Float32Array.from({ length: n * width }, (_, at) => {
-    const [i, d] = [Math.floor(at / width), at % width];
-    const t = Math.sin(12.9898 * i + 78.233 * d) * 43758.5453;
-    return (t - Math.floor(t) - 0.5) * (1 + d) ** -0.6 + 0.1;
-  });
-}
+const home = mkdtempSync(join(tmpdir(), 'label-free-'));
+let store: Store;
+let checkpoint = 0;
+beforeAll(async () => {
+  await loadBackend();
+  checkpoint = await makeLearnedMae(home);
+  store = Store.open(join(home, 'workbench.sqlite'));
+  await makeImages(join(home, 'more'), 40);
+  await importDataset(store, { name: 'more', folders: [join(home, 'more')], labels: 'none' });
+});
+afterAll(() => {
+  store.close();
+  rmSync(home, { recursive: true });
+});
+const asked = { dataset: 'more', official: null, task: 'labelfree' as const };
+const KEYS = ['rankme', 'lidar', 'alpha_req', 'uniformity', 'alignment'];
 
-// numpy 2.4 in double precision: SVD of the features, eigvalsh of the covariances, the weighted line by solving its equations.
-test('each is what numpy gives', () => {
-  const [many, few] = [features(300, 40), features(20, 40)];
-  const digits = 4; // features are floats
-  expect(rankMe(many, 40)).toBeCloseTo(25.72658855818183, digits);
-  expect(rankMe(few, 40)).toBeCloseTo(13.234184884934793, digits);
-  expect(alphaReq(many, 40)).toBeCloseTo(1.4708526139160636, digits);
-  expect(lidar(many, 40, 4)).toBeCloseTo(27.58765227686677, digits);
-  expect(lidar(many, 40, 2)).toBeCloseTo(30.796351350621677, digits);
-  expect(lidar(few, 40, 4)).toBeCloseTo(3.5614638000132985, digits);
-  expect(lidar(few, 40, 2)).toBeCloseTo(7.061114981927425, digits);
+test('a dataset without classes gets them, of mean and CLS, beside the untrained network, the same each time', async () => {
+  const { trained, untrained, test_images, chance, classes } = await evaluate(store, { ...asked, checkpoint });
+  expect([test_images, chance, classes]).toEqual([40, null, null]);
+  expect(Object.keys(trained)).toEqual([...KEYS, ...KEYS.map((key) => `${key}_of_cls`)]);
+  expect(untrained).not.toEqual(trained);
+  expect(trained.rankme).toBeGreaterThan(1);
+  expect(trained.rankme).toBeLessThanOrEqual(40);
+  expect(trained.lidar).toBeLessThanOrEqual(39); // one less than the images
+  expect(trained.uniformity).toBeLessThan(0);
+  // Two views of an image are nearer than nothing in common, and not the same.
+  expect(trained.alignment).toBeGreaterThan(0);
+  expect(trained.alignment).toBeLessThan(2);
+  expect((await evaluate(store, { ...asked, checkpoint })).trained).toEqual(trained);
+  // Kept and shown as numbers, not as shares.
+  const [figure] = evaluationFigures(store.evaluations.list().at(-1)!);
+  expect(figure).toMatchObject({ label: 'RankMe: directions in use', scale: 'plain', chance: null, n: 40 });
+  expect(figureText(figure!.trained, figure!.scale)).toBe(trained.rankme!.toFixed(2));
 });
 
-test('what a collapse and an even spread give', () => {
-  const one = new Float32Array(100 * 16).fill(0.25);
-  expect(rankMe(one, 16)).toBeCloseTo(1, 2);
-  expect(alphaReq(one, 16)).toBeNull();
-  // Images on the axes, their views a little apart: every axis tells images apart, and noise within images is no direction.
-  const views = 4;
-  const axes = Float32Array.from({ length: 64 * views * 16 }, (_, at) => {
-    const [row, d] = [Math.floor(at / 16), at % 16];
-    const sign = Math.floor(row / views / 16) % 2 ? -1 : 1;
-    return (Math.floor(row / views) % 16 === d ? sign : 0) + 1e-3 * Math.sin(at);
-  });
-  expect(lidar(axes, 16, views)).toBeGreaterThan(15.5);
-  expect(rankMe(axes, 16)).toBeGreaterThan(15.5);
+test('a network that says one thing of every image has one direction', async () => {
+  const state = store.checkpoints.load(checkpoint, 'student');
+  // The last LayerNorm gives its shift alone.
+  for (const [name, value] of [['norm.weight', 0], ['norm.bias', 1]] as const) state.get(name)!.data.fill(value); // biome-ignore format: pairs
+  const load = store.checkpoints.load.bind(store.checkpoints);
+  store.checkpoints.load = () => state;
+  try {
+    const { trained } = await evaluate(store, { ...asked, checkpoint });
+    expect(trained.rankme).toBeCloseTo(1, 3);
+    expect(trained.uniformity).toBeCloseTo(0, 6);
+    expect(trained.alignment).toBeCloseTo(0, 6);
+    expect(trained.alpha_req).toBeNull();
+  } finally {
+    store.checkpoints.load = load;
+  }
 });
 
-test('alpha is null where eigenvalues are too few for a line', () => {
-  expect(alphaReq(features(300, 16), 16)).toBeNull();
-  expect(alphaReq(features(12, 40), 40)).toBeNull();
+test('an image that cannot be read is left out and said; too few are refused', async () => {
+  const before = await evaluate(store, { ...asked, checkpoint });
+  const [first] = store.images.list(store.datasets.get('more').id);
+  writeFileSync(join(home, 'more', first!.path), 'no image');
+  const { left_out, test_images, notices, trained } = await evaluate(store, { ...asked, checkpoint });
+  expect([left_out.length, test_images]).toEqual([1, 39]);
+  expect(notices[0]).toContain(first!.path);
+  expect(trained).not.toEqual(before.trained);
+  await makeImages(join(home, 'few'), 10);
+  await importDataset(store, { name: 'few', folders: [join(home, 'few')], labels: 'none' });
+  await expect(evaluate(store, { ...asked, checkpoint, dataset: 'few' })).rejects.toMatchObject({
+    kind: 'bad-input',
+    message: 'Figures without labels need 16 images at least; 10 can be read here.',
+  });
+});
+
+test('the queue takes it', () => {
+  const { id } = queueEvaluation(store, { ...asked, checkpoint, k: 20 });
+  expect(store.queuedEvaluations.get(id)).toMatchObject({ task: 'labelfree', test_dataset_id: null });
+  expect(catchError(() => queueEvaluation(store, { ...asked, checkpoint: 99, k: 20 }))).toMatchObject({
+    kind: 'not-found',
+  });
 });

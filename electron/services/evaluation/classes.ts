@@ -191,6 +191,7 @@ async function measure(
       },
       linear: { ...PROBE, optimizer: 'Adam, all rows at once' },
       lookup: {},
+      labelfree: {},
     }[options.task],
   };
 }

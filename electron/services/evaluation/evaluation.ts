@@ -5,6 +5,7 @@ import type { Store } from '../../store/store.ts';
 import type { EvaluateAsked } from '../ground/jobs.ts';
 import { evaluateClasses } from './classes.ts';
 import { contestants } from './contestants.ts';
+import { evaluateWithoutLabels } from './label-free.ts';
 import { evaluateLookups } from './lookups.ts';
 import type { EvaluateOptions } from './types.ts';
 
@@ -38,7 +39,12 @@ export function queueEvaluation(store: Store, asked: EvaluateAsked & { k: number
 export async function evaluate(store: Store, options: EvaluateOptions): Promise<Evaluated> {
   const checkpoint = evaluable(store, options.checkpoint);
   const networks = contestants(store, checkpoint, options.official);
-  const ask = options.task === 'lookup' ? evaluateLookups : evaluateClasses;
+  const ask =
+    options.task === 'lookup'
+      ? evaluateLookups
+      : options.task === 'labelfree'
+        ? evaluateWithoutLabels
+        : evaluateClasses;
   const { scores, ...measured } = await ask(store, networks, options);
   const dataset = store.datasets.get(options.dataset);
   const test = options.testDataset === undefined ? dataset : store.datasets.get(options.testDataset);

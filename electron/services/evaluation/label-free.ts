@@ -1,131 +1,151 @@
-import { EigenvalueDecomposition, Matrix } from 'ml-matrix';
+import { augmentSchema, patchesOf } from '../../../shared/config.ts';
+import { AppError } from '../../../shared/errors.ts';
+import type { Scored, Scores } from '../../../shared/evaluation.ts';
+import { leftOutWords } from '../../../shared/left-out.ts';
+import type { ViewSpec } from '../../../shared/method.ts';
+import { normalisePixels, stack } from '../../data/centre.ts';
+import { decodeImage } from '../../data/decode.ts';
+import { stream } from '../../data/random.ts';
+import { type ImageReader, onReadable } from '../../data/readable.ts';
+import { applyViews, drawViews } from '../../data/views.ts';
+import { alignment, concatenated, toUnitRows } from '../../engine/health.ts';
+import { FrozenNetwork } from '../../engine/inference.ts';
+import type { Store } from '../../store/store.ts';
+import { type Asked, heldOutImages, inOrderOfContent } from './batches.ts';
+import { poolTokens } from './classes.ts';
+import type { Contestant } from './contestants.ts';
+import { alphaReq, lidar, rankMe, uniformity } from './spectrum.ts';
+import type { EvaluateOptions } from './types.ts';
+
+/** Images that are looked at, and views of each: LiDAR's paper takes 50 views of 1,000, which takes hours on a processor. */
+const IMAGES = 256;
+const VIEWS = 8;
+/** Fewer images make no spectrum. */
+const LEAST = 16;
+/** Seed of the views: fixed, so that networks are shown the same. */
+const VIEW_SEED = 20220519;
+/**
+ * Crop and colours of the views: the program's defaults, whatever the run trained with. Views of its own would make the
+ * figures of two methods incomparable.
+ */
+const AUGMENT = augmentSchema.parse({});
 
 /**
- * Figures of features that need no labels, and that papers propose in place of a linear probe. How well they tell which
- * network is better is measured in docs/methods.md, also where they do not.
+ * Figures of frozen features that need no labels, on several views of images: RankMe, alpha-ReQ and uniformity on the first
+ * view of each, LiDAR and alignment on all.
+ * @throws AppError bad-input where there are too few images
  */
-
-/** Added to shares of a spectrum, so that a direction that is not used counts nearly nothing (both papers). */
-const EPS = 1e-7;
-
-/** exp of the entropy of a spectrum: how many directions it spreads over. */
-function effectiveRank(values: readonly number[]): number {
-  const total = values.reduce((sum, v) => sum + Math.abs(v), 0);
-  if (!(total > 0)) return Number.NaN;
-  const entropy = values.reduce((sum, v) => {
-    const p = Math.abs(v) / total + EPS;
-    return sum - p * Math.log(p);
-  }, 0);
-  return Math.exp(entropy);
-}
-
-/**
- * RankMe (Garrido et al., arXiv 2210.02885, eq. 1): effective rank of the features as they are, not centred. Between 1 and
- * the smaller of n and width.
- * @param features `[n, width]`, row-major
- */
-export function rankMe(features: Float32Array, width: number): number {
-  const n = features.length / width;
-  const values = eigenvalues(secondMoment(features, width, null));
-  // Of fewer rows than dimensions only n singular values exist.
-  return effectiveRank(values.slice(0, Math.min(n, width)).map((v) => Math.sqrt(Math.max(0, v))));
-}
-
-/** Ranks of the eigenvalues that a line is fitted to, from 1: the first ten are the data's own (Stringer et al., 2019). */
-const FITTED = { from: 11, to: 100 };
-/** Fewer eigenvalues than this make no line. */
-const LEAST_FITTED = 8;
-
-/**
- * alpha-ReQ (Agrawal et al., NeurIPS 2022): the exponent by which the eigenvalues of the features' covariance fall,
- * lambda_j ~ j^-alpha, fitted in logarithms with weights 1 / j. Near 1 is best in the paper; far above, few directions carry
- * everything; far below, noise does. Null where there are too few eigenvalues.
- * @param features `[n, width]`, row-major
- */
-export function alphaReq(features: Float32Array, width: number): number | null {
-  const n = features.length / width;
-  const values = eigenvalues(secondMoment(features, width, meanOf(features, width)));
-  const least = values[0]! * 1e-9; // below, an eigenvalue is rounding
-  const known = values.slice(0, Math.min(width, n - 1)).filter((v) => v > least);
-  const to = Math.min(FITTED.to, known.length);
-  if (to - FITTED.from + 1 < LEAST_FITTED) return null;
-  const sum = { w: 0, x: 0, y: 0, xx: 0, xy: 0 };
-  for (let j = FITTED.from; j <= to; j++) {
-    const [w, x, y] = [1 / j, -Math.log(j), Math.log(known[j - 1]!)];
-    sum.w += w;
-    sum.x += w * x;
-    sum.y += w * y;
-    sum.xx += w * x * x;
-    sum.xy += w * x * y;
-  }
-  return (sum.w * sum.xy - sum.x * sum.y) / (sum.w * sum.xx - sum.x ** 2);
-}
-
-/** Added to the covariance within images, so that it can be inverted (the paper's delta). */
-const DELTA = 1e-4;
-
-/**
- * LiDAR (Thilak et al., arXiv 2312.04000, section 4): the effective rank of what tells images apart, where views of one
- * image count as one. Sigma_w^-1/2 Sigma_b Sigma_w^-1/2, with the covariances between images' means and within images.
- * @param features `[images * views, width]`, row-major, the views of an image together
- * @param views of an image: two at least; the paper takes 50 of 1,000 images
- */
-export function lidar(features: Float32Array, width: number, views: number): number {
-  const images = features.length / (width * views);
-  const means = new Float32Array(images * width);
-  const apart = new Float32Array(features.length);
-  for (let i = 0; i < images; i++) {
-    for (let d = 0; d < width; d++) {
-      let sum = 0;
-      for (let v = 0; v < views; v++) sum += features[(i * views + v) * width + d]!;
-      means[i * width + d] = sum / views;
-      for (let v = 0; v < views; v++) {
-        const at = (i * views + v) * width + d;
-        apart[at] = features[at]! - sum / views;
-      }
+export async function evaluateWithoutLabels(
+  store: Store,
+  networks: readonly Contestant[],
+  options: EvaluateOptions,
+): Promise<Scored> {
+  const [{ checkpoint }] = networks as [Contestant];
+  const { images: all, own } = heldOutImages(store, checkpoint, options.dataset);
+  const images = inOrderOfContent(all).slice(0, IMAGES);
+  const { value, leftOut } = await onReadable(async (reader) => {
+    const scores: Scored['scores'] = {};
+    let seen = 0;
+    for (const [i, network] of networks.entries()) {
+      const found = await features(network, images, reader, options.signal, (done) =>
+        options.onProgress?.(i * images.length + done, networks.length * images.length, `${network.start} network`),
+      );
+      reader.settle();
+      seen = found.images;
+      if (seen < LEAST)
+        throw new AppError(
+          'bad-input',
+          `Figures without labels need ${LEAST} images at least; ${seen} can be read here.`,
+          leftOutWords(reader.leftOut, images.length),
+          'Name a dataset with more images.',
+        );
+      const width = network.config.model.embed_dim;
+      scores[network.start] = { ...figuresOf(found.mean, width), ...suffixed(figuresOf(found.cls, width)) };
     }
-  }
-  const between = secondMoment(means, width, meanOf(means, width));
-  const within = secondMoment(apart, width, null);
-  for (let d = 0; d < width; d++) within.set(d, d, within.get(d, d) + DELTA);
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(within, { assumeSymmetric: true });
-  const scale = Matrix.diag(realEigenvalues.map((v) => 1 / Math.sqrt(v)));
-  // The same eigenvalues as with Sigma_w^-1/2 on both sides: the two differ by a rotation.
-  const white = scale.mmul(eigenvectorMatrix.transpose());
-  const values = eigenvalues(white.mmul(between).mmul(white.transpose()));
-  return effectiveRank(values.slice(0, Math.min(images - 1, width)).map((v) => Math.max(0, v)));
-}
-
-const eigenvalues = (symmetric: Matrix): number[] =>
-  new EigenvalueDecomposition(symmetric, { assumeSymmetric: true }).realEigenvalues.sort((a, b) => b - a);
-
-function meanOf(features: Float32Array, width: number): Float64Array {
-  const mean = new Float64Array(width);
-  const n = features.length / width;
-  features.forEach((v, i) => {
-    mean[i % width]! += v / n;
+    return { scores, seen };
   });
-  return mean;
+  return {
+    train_images: 0,
+    test_images: value.seen,
+    classes: null,
+    chance: null,
+    scores: value.scores,
+    left_out: leftOut,
+    notices: [leftOutWords(leftOut, images.length)].filter(Boolean),
+    settings: { views: VIEWS, held_out: own, augment: AUGMENT, features: 'mean of patch tokens, and CLS' },
+  };
 }
 
-/** Mean of x x^T over rows, less a mean where one is given: `[width, width]`. */
-function secondMoment(features: Float32Array, width: number, mean: Float64Array | null): Matrix {
-  const n = features.length / width;
-  const sums = new Float64Array(width * width);
-  const row = new Float64Array(width);
-  for (let at = 0; at < features.length; at += width) {
-    for (let d = 0; d < width; d++) row[d] = features[at + d]! - (mean?.[d] ?? 0);
-    for (let i = 0; i < width; i++) {
-      const xi = row[i]!;
-      for (let j = 0; j <= i; j++) sums[i * width + j]! += xi * row[j]!;
+const suffixed = (scores: Scores): Scores =>
+  Object.fromEntries(Object.entries(scores).map(([key, value]) => [`${key}_of_cls`, value]));
+
+/** @param features `[images * VIEWS, width]`, the views of an image together */
+function figuresOf(features: Float32Array, width: number): Scores {
+  const images = features.length / (width * VIEWS);
+  const view = (v: number) => {
+    const rows = Array.from({ length: images }, (_, i) => {
+      const at = (i * VIEWS + v) * width;
+      return features.subarray(at, at + width);
+    });
+    return concatenated(rows);
+  };
+  const [first, second] = [view(0), view(1)];
+  const [one, two] = [toUnitRows(first.slice(), width), toUnitRows(second, width)];
+  return {
+    rankme: rankMe(first, width),
+    lidar: lidar(features, width, VIEWS),
+    alpha_req: alphaReq(first, width),
+    uniformity: uniformity(one, width),
+    alignment: alignment(one, two, width),
+  };
+}
+
+/** CLS and mean of the patch tokens of every view of the images that can be read: `[images * VIEWS, width]` each. */
+async function features(
+  { config, load }: Contestant,
+  images: readonly Asked[],
+  reader: ImageReader,
+  signal: AbortSignal | undefined,
+  onDone: (images: number) => void,
+) {
+  const { model, augment } = config;
+  const network = new FrozenNetwork(model, null, load('student'));
+  const parts = { cls: [] as Float32Array[], mean: [] as Float32Array[] };
+  let done = 0;
+  try {
+    for (const image of images) {
+      signal?.throwIfAborted();
+      const [read] = await reader.read([image], (file) => viewsOf(file, image, model.image_size));
+      onDone(++done);
+      if (!read) continue;
+      const input = stack(read.value.map((pixels) => normalisePixels(pixels, augment)));
+      const { cls, mean } = poolTokens(network.tokens(input), VIEWS, patchesOf(model), model.embed_dim);
+      parts.cls.push(cls);
+      parts.mean.push(mean);
     }
+  } finally {
+    network.dispose();
   }
-  const moment = Matrix.zeros(width, width);
-  for (let i = 0; i < width; i++) {
-    for (let j = 0; j <= i; j++) {
-      moment.set(i, j, sums[i * width + j]! / n);
-      moment.set(j, i, sums[i * width + j]! / n);
-    }
-  }
-  return moment;
+  return { images: parts.cls.length, cls: concatenated(parts.cls), mean: concatenated(parts.mean) };
+}
+
+/** The same views of an image for every network: RGB, `[side * side * 3]` each. */
+async function viewsOf(file: string, { hash }: Asked, side: number): Promise<Uint8Array[]> {
+  const image = await decodeImage(file);
+  const specs = Array.from(
+    { length: VIEWS },
+    (_, v): ViewSpec => ({
+      name: `view ${v}`,
+      title: '',
+      side,
+      geometry: `geometry ${v}`,
+      colours: 'strong',
+      isMasked: false,
+    }),
+  );
+  const draws = drawViews(image.width, image.height, AUGMENT, specs, (purpose) =>
+    stream(VIEW_SEED, 0, hash, `figures without labels ${purpose}`),
+  );
+  const views = applyViews(image, draws, AUGMENT);
+  return specs.map(({ name }) => views[name]!);
 }

@@ -2,10 +2,10 @@ import { chanceOf, describe, methodOf, parseRunConfig } from '../../../methods/i
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ExportFormat } from '../../../shared/contract/export.ts';
-import { evaluationFigures } from '../../../shared/evaluation-figures.ts';
+import { evaluationFigures, figureText } from '../../../shared/evaluation-figures.ts';
 import { figureOf, figureWords } from '../../../shared/figures.ts';
 import type { Run } from '../../../shared/run.ts';
-import { count, fixed, percent } from '../../../shared/words.ts';
+import { count, fixed } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
@@ -191,7 +191,9 @@ function evaluation(store: Store, { checkpoint, network }: CardSubject): string 
     f.task,
     plain(f.on),
     f.label,
-    ...[f.trained, f.untrained, ...(hasImported ? [f.official] : []), f.chance].map((share) => percent(share)),
+    ...[f.trained, f.untrained, ...(hasImported ? [f.official] : []), f.chance].map((value) =>
+      figureText(value, f.scale),
+    ),
     count(f.n),
   ]);
   if (rows.length === 0) return 'This checkpoint was not evaluated.';

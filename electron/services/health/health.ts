@@ -18,8 +18,9 @@ import { featureHealth } from '../../trainer/feature-health.ts';
 import { heldOutImages, inBatches } from '../evaluation/batches.ts';
 import { poolTokens } from '../evaluation/classes.ts';
 import { contestants } from '../evaluation/contestants.ts';
+import { uniformity } from '../evaluation/spectrum.ts';
 import { wholeNetwork } from '../ground/networks.ts';
-import { DEAD, relativeDeviations, uniformity } from './measures.ts';
+import { DEAD, relativeDeviations } from './measures.ts';
 
 /** Images that say anything of health, at least. */
 const LEAST = 4;

@@ -15,6 +15,7 @@ import { featureChecksums } from './0013-feature-checksums.ts';
 import { leftOut } from './0014-left-out.ts';
 import { figures } from './0015-figures.ts';
 import { bakeOffs } from './0016-bake-offs.ts';
+import { evaluationTasks } from './0017-evaluation-tasks.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -34,4 +35,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   leftOut,
   figures,
   bakeOffs,
+  evaluationTasks,
 ];

@@ -68,17 +68,18 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
     figures.set(run_id, steps);
     const cells = steps.get(step) ?? {};
     steps.set(step, cells);
-    for (const { task, on, label, trained, untrained, official } of evaluationFigures(evaluation)) {
+    for (const { task, on, label, scale, trained, untrained, official } of evaluationFigures(evaluation)) {
       const title = `${task}, ${label}, ${on}`;
-      columns.set(title, { key: title, title, kind: 'percent' });
-      columns.set(`${title} untrained`, { key: `${title} untrained`, title: 'untrained', kind: 'percent' });
+      const kind = scale === 'share' ? 'percent' : 'number';
+      columns.set(title, { key: title, title, kind });
+      columns.set(`${title} untrained`, { key: `${title} untrained`, title: 'untrained', kind });
       cells[title] = trained;
       cells[`${title} untrained`] = untrained;
       if (official !== null) {
         columns.set(`${title} ${NETWORKS.official}`, {
           key: `${title} ${NETWORKS.official}`,
           title: NETWORKS.official,
-          kind: 'percent',
+          kind,
         });
         cells[`${title} ${NETWORKS.official}`] = official;
       }
