@@ -495,7 +495,8 @@ test('the files are read in place of the images: they may be away', async () => 
 });
 
 test('a size that fits: 256 for the published recipes, and never below what the network takes', () => {
-  const sizes = PRESETS.map(({ name, config }) => [name, preparedSize(parseRunConfig(config))]);
+  const known = PRESETS.filter(({ config }) => ['conmim', 'mae'].includes(config.method!.name));
+  const sizes = known.map(({ name, config }) => [name, preparedSize(parseRunConfig(config))]);
   expect(Object.fromEntries(sizes)).toEqual({
     ...{ demo: 224, 'small-cpu': 96, 'small-gpu': 160 },
     ...{ 'conmim-small': 256, 'conmim-base': 256, 'conmim-large': 256 },
