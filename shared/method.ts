@@ -232,6 +232,10 @@ export interface Explanation {
 
 /** The pictures, maps of patches, and figures of an answer, in the order in which they are shown. */
 export interface ExplanationAnswer {
+  /** Images that are asked at once, in all views of the run: the one, and others of its dataset. Left out where it is asked alone. */
+  batch?: number;
+  /** Numbers of pairs of such views: each view of `rows` of every image, with each of `columns`. */
+  pairs?: readonly { key: string; title: string; rows: readonly string[]; columns: readonly string[] }[];
   pictures: readonly { key: string; title: string }[];
   maps: readonly { key: string; title: string; unit: string }[];
   figures: readonly { key: string; title: string; digits: number }[];

@@ -56,7 +56,10 @@ export function addExplainCommand(program: Command): void {
         const png = options.png as Target | undefined;
         if (png !== undefined) await explainSheet(`${title}, ${store.runs.get(run_id).name}`, answer!, networks, png);
         const sheet = png === undefined ? null : targetOf(png).path;
-        const bare = ({ picture: _, pictures: __, ...rest }: ExplainView) => rest;
+        const bare = ({ picture: _, pictures: __, batch, ...rest }: ExplainView) => ({
+          ...rest,
+          batch: batch.map(({ views: ___, ...one }) => one),
+        });
         out.result(
           { networks: networks.map(({ name, view }) => ({ name, ...bare(view) })), contact_sheet: sheet },
           [

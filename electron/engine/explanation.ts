@@ -6,8 +6,12 @@ export interface AskedOf {
   pixels: Uint8Array;
   /** `[side, side, 3]`, the same, normalised. */
   image: Float32Array;
-  /** `[K]`, 1 = hidden. */
+  /** `[K]`, 1 = hidden; of a method that hides nothing all 0. */
   mask: Uint8Array;
+  /** The moving average of the network; null for a method that has none. */
+  teacher?: Network | null;
+  /** Where more than one image is asked: each view of the run, `[images, side, side, 3]`, normalised, this image's first. */
+  batch?: Readonly<Record<string, Float32Array>> | null;
 }
 
 /** What it answers, each by the keys of its description. */
@@ -17,6 +21,8 @@ export interface Explained {
   /** `[K]` each, a number of every patch; null where there is none. */
   maps: Record<string, (number | null)[]>;
   figures: Record<string, number>;
+  /** Of an answer about several images, row by row: of the first view of every image, then of the next. */
+  pairs?: Record<string, number[]>;
   /** How to read it, in a sentence or two. */
   words: string;
 }

@@ -68,7 +68,24 @@ export const method: Method = {
     { title: 'Predictor', key: 'predictor.layers', values: '1, 2' },
     { title: 'Crop', key: 'augment.crop_scale', values: '[0.08, 1], [0.2, 1], [0.5, 1]' },
   ],
-  explains: [],
+  explains: [
+    {
+      key: 'nearest',
+      title: 'Nearest',
+      view: 'Nearest',
+      answer: {
+        batch: 24,
+        pictures: [],
+        maps: [],
+        pairs: [{ key: 'cosine', title: 'cosine of query and key', rows: ['first'], columns: ['second'] }],
+        figures: [
+          { key: 'own', title: 'cosine with its own key', digits: 3 },
+          { key: 'above', title: 'other candidates that are nearer', digits: 0 },
+          { key: 'among', title: 'candidates', digits: 0 },
+        ],
+      },
+    },
+  ],
   lookups: null,
   published: {
     code: 'facebookresearch/moco-v3',

@@ -131,6 +131,10 @@ export interface ExplainView {
   maps: Record<string, (number | null)[]>;
   figures: Record<string, number>;
   words: string;
+  /** Images that were asked at once, the one first, each in the run's views as data URLs; empty where it was asked alone. */
+  batch: { image: number; path: string; views: Record<string, string> }[];
+  /** Of each pair of their views a number, row by row. */
+  pairs: Record<string, number[]>;
 }
 
 export interface LookupAccuracy {

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { networkOf } from '../../../methods/networks.ts';
+import { stepOf } from '../../../methods/steps.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { FrozenNetwork, requirePretrained } from '../../engine/inference.ts';
@@ -36,7 +37,7 @@ export class Networks {
 
   /** With all its heads, as its method asks it. @throws AppError as `wholeNetwork` */
   whole(checkpoint: Asked, name: NetworkName): Network {
-    return this.#get(checkpoint, name, 'whole', (state) => wholeNetwork(checkpoint.config, state));
+    return this.#get(checkpoint, name, 'whole', (state) => wholeNetwork(checkpoint.config, state, name));
   }
 
   #get<N extends FrozenNetwork | Network>(
@@ -64,7 +65,9 @@ type Asked = Pick<Checkpoint, 'id' | 'created_at' | 'config'>;
  * A network with all heads of its method, which the caller owns.
  * @throws AppError bad-input for a classifier; bad-file where a tensor is missing or of another shape
  */
-export function wholeNetwork(config: Checkpoint['config'], state: StateDict): Network {
+export function wholeNetwork(config: Checkpoint['config'], state: StateDict, name: NetworkName = 'student'): Network {
   requirePretrained(state);
-  return new Network(networkOf(config), state);
+  // A teacher may lack what only its student has.
+  const spec = name === 'teacher' ? stepOf(config).teacher(config) : null;
+  return new Network(spec ?? networkOf(config), state);
 }

@@ -32,15 +32,21 @@ export async function labPreview(
   return Promise.all(images.map((id) => preview(store, config, store.images.get(id), draw)));
 }
 
-async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: number): Promise<LabPreview> {
-  const { model, augment, train } = config;
+/** What the loader makes of an image in epoch `epoch` of a run, beside what it drew. @throws AppError bad-file */
+export async function viewsOfImage(store: Store, config: RunConfig, row: ImageRow, epoch: number) {
+  const { augment, train } = config;
   const dataset = store.datasets.get(row.dataset_id);
   const whole = await decoded(fileOf(dataset, row), `${row.id} ${row.hash}`);
   const image = config.data.prepared === null ? whole : downsized(whole, config.data.prepared);
   const random = (purpose: string) => stream(train.seed, epoch, row.hash, `${purpose} 0`);
   const specs = methodOf(config).views(config);
   const drawn = drawViews(image.width, image.height, augment, specs, random);
-  const views = applyViews(image, drawn, augment);
+  return { image, random, specs, drawn, views: applyViews(image, drawn, augment) };
+}
+
+async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: number): Promise<LabPreview> {
+  const { model } = config;
+  const { image, random, specs, drawn, views } = await viewsOfImage(store, config, row, epoch);
   const pictures = await Promise.all(specs.map(({ name, side }) => dataUrl(views[name]!, side)));
   const mask = drawMask(config, random('mask')) ?? [];
   return {
