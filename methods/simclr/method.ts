@@ -51,7 +51,26 @@ export const method: Method = {
     { title: 'Jitter', key: 'augment.jitter', values: '0, 0.4, 0.8' },
     { title: 'Crop', key: 'augment.crop_scale', values: '[0.08, 1], [0.2, 1], [0.5, 1]' },
   ],
-  explains: [],
+  explains: [
+    {
+      key: 'pairs',
+      title: 'Pairs',
+      view: 'Pairs',
+      answer: {
+        batch: 12,
+        pictures: [],
+        maps: [],
+        pairs: [
+          { key: 'cosine', title: 'cosine of two crops', rows: ['first', 'second'], columns: ['first', 'second'] },
+        ],
+        figures: [
+          { key: 'found', title: 'crops nearest to their partner, %', digits: 0 },
+          { key: 'own', title: 'mean cosine of partners', digits: 3 },
+          { key: 'others', title: 'of crops of other images', digits: 3 },
+        ],
+      },
+    },
+  ],
   lookups: null,
   published: null,
 };
