@@ -28,6 +28,8 @@ export const presets: readonly Preset[] = [
     name: 'moco-small-cpu',
     title: 'MoCo v3 for one CPU (64 px, 8 px patches)',
     source: 'The encoder of small-cpu as MoCo v3 trains it, with a head and a predictor of 512',
+    expected:
+      '240 steps on two cores that were busy otherwise: loss 3.33 to 2.33; k-NN (CLS) of 43 classes of tiles 60.2 %, untrained 51.9 %',
     meant_for: 'Two cores and a few hundred to some ten thousand images; learns within minutes',
     config: {
       model: { image_size: 64, patch_size: 8, embed_dim: 128, depth: 4, num_heads: 4 },
