@@ -36,7 +36,8 @@ const nearest: Explain<RunConfig> = (student, { teacher, batch }, config) => {
     pairs: { cosine: [...cosines] },
     figures: { own: found!, above: candidates.filter((one) => one >= found!).length, among: candidates.length + 1 },
     words:
-      `The query is of the first crop, as the student sees it; keys are of the second crops, as the teacher does.${names ? ` The queue's ${own.contrast.queue} keys are counted, and not shown: their crops are gone.` : ''} ` +
+      'The query is of the first crop, as the student sees it; keys are of the second crops, as the teacher does. ' +
+      (names ? `The queue's ${own.contrast.queue} keys are counted, and not shown: their crops are gone. ` : '') +
       'BatchNorms use their running statistics.',
   };
 };

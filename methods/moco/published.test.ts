@@ -44,6 +44,8 @@ test('an encoder alone is known by its positions, the row first, and a file of o
   const alone = published.read(under('momentum_encoder.', encoder));
   expect(alone.teacher).toBeUndefined();
   expect(alone.student.get('norm.weight')).toEqual(encoder.get('norm.weight'));
-  const queue = published.write(new Map([['fc.0.weight', encoder.get('norm.weight')!], ['queue_ptr', encoder.get('norm.bias')!]]), 'student'); // biome-ignore format: a state of two
+  const ofQueue: StateDict = new Map();
+  for (const name of ['fc.0.weight', 'queue_ptr']) ofQueue.set(name, encoder.get('norm.weight')!);
+  const queue = published.write(ofQueue, 'student');
   expect([...queue.keys()]).toEqual(['encoder_q.fc.0.weight', 'queue_ptr']);
 });

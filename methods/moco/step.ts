@@ -1,12 +1,12 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
+import { advance, enqueue } from '../../electron/engine/enqueue.ts';
 import { all, type Images } from '../../electron/engine/layers/embed.ts';
 import { type NormMode, project } from '../../electron/engine/layers/head.ts';
 import { clsRows, type Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { type Found, infoNCE } from '../../electron/engine/losses/info-nce.ts';
 import { weightedSum } from '../../electron/engine/losses/loss.ts';
 import type { Network } from '../../electron/engine/network.ts';
-import { advance, enqueue } from '../../electron/engine/queue.ts';
 import { frozen, type Value } from '../../electron/engine/tape.ts';
 import type { Method, Show, TrainerConfig } from '../../electron/engine/trainer.ts';
 import type { MoCoRunConfig } from './config.ts';

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
+import { advance, enqueue } from '../../electron/engine/enqueue.ts';
 import { infoNCE } from '../../electron/engine/losses/info-nce.ts';
 import { ntXent } from '../../electron/engine/losses/nt-xent.ts';
 import { Network } from '../../electron/engine/network.ts';
 import { startOf } from '../../electron/engine/parameters.ts';
-import { advance, enqueue, pointerBuffer, queueBuffer } from '../../electron/engine/queue.ts';
+import { pointerBuffer, queueBuffer } from '../../electron/engine/queue.ts';
 import { Value } from '../../electron/engine/tape.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { modelSchema } from '../../shared/config.ts';
