@@ -51,7 +51,7 @@ export function reconstruct(
   show: Show | null = null,
 ): Value<tf.Tensor3D> {
   const latent = encode(network, keep(image, kept)); // [batch * (1 + n), dim]
-  show?.('latent', latent.tensor);
+  if (show) tf.tidy(() => show('latent', tf.reshape(latent.tensor, [latent.batch, latent.n, latent.width])));
   const every = restore(network, linear(network, 'decoder_embed', latent), kept, patchesOf(model), {
     token: 'mask_token',
     positions: 'decoder_pos_embed',
