@@ -63,7 +63,7 @@ export function addExplainCommand(program: Command): void {
         out.result(
           { networks: networks.map(({ name, view }) => ({ name, ...bare(view) })), contact_sheet: sheet },
           [
-            `${printable(networks[0]!.view.path)}, ${networks[0]!.view.mask.filter(Boolean).length} patches hidden.`,
+            `${printable(networks[0]!.view.path)}${whatIsAsked(networks[0]!.view)}.`,
             table(
               ['network', ...answer!.figures.map((one) => one.title)],
               networks.map(({ name, view }) => [
@@ -77,4 +77,10 @@ export function addExplainCommand(program: Command): void {
         );
       }),
     );
+}
+
+/** What the answer is of beside the image: patches of it that are hidden, or other images. */
+function whatIsAsked({ mask, batch }: ExplainView): string {
+  if (batch.length > 0) return `, among ${batch.length} images`;
+  return `, ${mask.filter(Boolean).length} patches hidden`;
 }
