@@ -69,6 +69,8 @@ export interface FoundFile {
   bytes: number;
   /** Modification time, whole ms. */
   mtime: number;
+  /** Whether a link is followed to it, of its own or of a folder above it. */
+  linked: boolean;
   /** Whether its extension is that of a kind of image that is known, and not read. */
   unsupported: boolean;
 }
@@ -145,8 +147,8 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
   const left = new Left();
   const closed: string[] = [];
   const seen = new Set<string>();
-  type Place = { folder: number; path: string; absolute: string; real: string };
-  const linked: Omit<Place, 'real'>[] = [];
+  type Place = { folder: number; path: string; absolute: string; real: string; linked: boolean };
+  const linked: Omit<Place, 'real' | 'linked'>[] = [];
 
   const list = async (place: Place, deeper: Place[]) => {
     if (seen.has(place.real)) return;
@@ -165,7 +167,7 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
       left.place('own', place.absolute);
       return;
     }
-    const candidates: string[] = [];
+    const candidates: { name: string; linked: boolean }[] = [];
     for (const entry of entries) {
       const name = kept(entry.name);
       const path = place.path === '' ? name : `${place.path}/${name}`;
@@ -175,15 +177,15 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
       } else if (entry.isDirectory()) {
         if (isHome && OWN_FOLDERS.has(name)) left.place('own', absolute);
         else if (isSystemFolder(name)) left.place('system', absolute);
-        else deeper.push({ folder: place.folder, path, absolute, real: join(place.real, name) });
+        else deeper.push({ ...place, path, absolute, real: join(place.real, name) });
       } else if (entry.isSymbolicLink() && (await isFolder(absolute))) {
         linked.push({ folder: place.folder, path, absolute });
       } else {
-        candidates.push(name);
+        candidates.push({ name, linked: place.linked || entry.isSymbolicLink() });
       }
     }
     for (let from = 0; from < candidates.length && !signal?.aborted; from += STATS) {
-      const part = await Promise.all(candidates.slice(from, from + STATS).map((name) => describe(place, name)));
+      const part = await Promise.all(candidates.slice(from, from + STATS).map((one) => describe(place, one)));
       for (const found of part) {
         if ('file' in found) files.push(found.file);
         else if ('kind' in found) left.kind(found.kind);
@@ -198,7 +200,7 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
   };
 
   for (const [folder, absolute] of folders.entries()) {
-    await descend({ folder, path: '', absolute, real: await realOf(absolute) });
+    await descend({ folder, path: '', absolute, real: await realOf(absolute), linked: false });
   }
   // `linked` grows while linked folders are walked.
   for (let i = 0; i < linked.length; i++) {
@@ -207,7 +209,7 @@ export async function walkFolders(folders: string[], { signal, onFound, ownFile 
     if (real === null) left.place('broken', linked[i]!.absolute);
     else if (ownFile !== undefined && (await ownFolderAround(real, ownFile)) !== null)
       left.place('own', linked[i]!.absolute);
-    else await descend({ ...linked[i]!, real });
+    else await descend({ ...linked[i]!, real, linked: true });
   }
   files.sort(byPath);
   return { files, closed, leftOut: left.summary() };
@@ -236,13 +238,16 @@ type Described = { file: FoundFile } | { kind: string } | { left: 'special' | 'b
  * What stands under a name that is no folder: an image file with its size and time, or why it is left out. An image whose
  * name says so and that cannot be asked counts as empty: opening it then says what is wrong.
  */
-async function describe(place: { folder: number; path: string; absolute: string }, name: string): Promise<Described> {
+async function describe(
+  place: { folder: number; path: string; absolute: string },
+  { name, linked }: { name: string; linked: boolean },
+): Promise<Described> {
   const absolute = join(place.absolute, name);
   const extension = extensionOf(name);
   const unsupported = UNSUPPORTED_EXTENSIONS.has(extension);
   const isCalledImage = unsupported || IMAGE_EXTENSIONS.has(extension);
   const path = place.path === '' ? name : `${place.path}/${name}`;
-  const found = { folder: place.folder, path, absolute, unsupported };
+  const found = { folder: place.folder, path, absolute, linked, unsupported };
   try {
     const s = await stat(onDisk(absolute));
     if (!s.isFile()) return { left: 'special', path: absolute };

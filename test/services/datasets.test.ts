@@ -1,6 +1,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   realpathSync,
@@ -221,6 +222,47 @@ describe('importDataset', () => {
       'a.png': { status: 'ok' },
       'b/y.png': { status: 'skipped', detail: 'same content as a.png' },
     });
+  });
+
+  it.skipIf(process.platform === 'win32')(
+    'keeps of equal files one that has a class, then one that is no link, also where an older import chose otherwise',
+    async () => {
+      for (const [i, path] of ['k/00.png', 'k/01.png', 'm/02.png'].entries()) put(path, await picture(i));
+      symlinkSync('k/00.png', join(images(), 'hard.png'));
+      linkSync(join(images(), 'k/01.png'), join(images(), 'a.png'));
+      mkdirSync(join(images(), 'c'));
+      symlinkSync('../m/02.png', join(images(), 'c/link.png')); // another class, by a link
+      const asked = { labels: 'folders' as const };
+      expect(await run(asked)).toMatchObject({ duplicates: 3, classes: [{ label: 'k' }, { label: 'm' }] });
+      const expected = {
+        'a.png': { status: 'skipped', detail: 'same content as k/01.png' },
+        'c/link.png': { status: 'skipped', detail: 'same content as m/02.png' },
+        'hard.png': { status: 'skipped', detail: 'same content as k/00.png' },
+        'k/00.png': { status: 'ok', label: 'k', reason: null, detail: null },
+        'k/01.png': { status: 'ok', label: 'k', reason: null, detail: null },
+        'm/02.png': { status: 'ok', label: 'm', reason: null, detail: null },
+      };
+      expect(rows()).toMatchObject(expected);
+      const ids = () => Object.values(rows()).map(({ id, path }) => `${id} ${path}`);
+      const before = ids();
+      const swapped = Object.values(rows()).map(({ id: _id, dataset_id: _dataset, ...row }) => ({
+        ...row,
+        ...(row.status === 'ok'
+          ? { status: 'skipped' as const, reason: 'duplicate' as const, detail: 'same content as another' }
+          : { status: 'ok' as const, reason: null, detail: null }),
+      }));
+      store.images.upsertMany(1, swapped);
+      expect(await run(asked)).toMatchObject({ unchanged: 6, duplicates: 3 });
+      expect(rows()).toMatchObject(expected);
+      expect(ids()).toEqual(before);
+    },
+  );
+
+  it.skipIf(process.platform === 'win32')('keeps of equal files without classes one that is no link', async () => {
+    put('z/1.png', await picture(1));
+    symlinkSync('z/1.png', join(images(), 'a.png'));
+    await run();
+    expect(rows()).toMatchObject({ 'a.png': { status: 'skipped' }, 'z/1.png': { status: 'ok' } });
   });
 
   it('takes several folders, and finds duplicates across them', async () => {

@@ -19,7 +19,8 @@ export interface ImportOptions extends ImportAsked, ScanOptions {}
 
 /**
  * Imports folders of images as a dataset, or imports it again where one of this name and these folders exists: then only
- * added and changed files are opened. Nothing in the folders is touched. The first of equal files, by path, stays `ok`.
+ * added and changed files are opened. Nothing in the folders is touched. Of equal files one stays
+ * `ok`: one with a class, then one that is no link, then the first by path.
  *
  * Throws `AppError`: `bad-input` (no name, no folder, no image), `not-found` (a folder that is not there), `conflict`
  * (the name is another dataset's), `data-vanished` (a folder went away meanwhile), `canceled`.

@@ -108,7 +108,7 @@ export async function updateImages(
     for (const { file, result } of batch) if (gone === null || result.hash !== '') put(file, result);
     if (gone !== null) {
       flush();
-      settleDuplicates(store, dataset);
+      settleDuplicates(store, dataset, walk);
       throw wentAway(gone, `${done} of ${toRead.length} files`);
     }
     done += batch.length;
@@ -126,14 +126,14 @@ export async function updateImages(
   const filesPerSecond = done === 0 ? 0 : perSecond(done);
 
   if (done < toRead.length) {
-    settleDuplicates(store, dataset);
+    settleDuplicates(store, dataset, walk);
     throw canceled(`after ${done} of ${toRead.length} files`);
   }
   for (const file of walk.files) known.delete(keyOf(file));
   const gone = [...known.values()].filter((row) => row.status !== 'vanished' && !isClosed(dataset, walk, row));
   count.vanished = gone.length;
   store.images.markVanished(gone.map((row) => row.id));
-  settleDuplicates(store, dataset);
+  settleDuplicates(store, dataset, walk);
   store.datasets.markScanned(dataset.id, walk.leftOut);
 
   const skipped = store.images.skipSummary(dataset.id);
@@ -179,17 +179,22 @@ function isUnchanged(file: FoundFile, row: ImageRow, { minSide, maxPixels }: Pro
 }
 
 /**
- * Of files with equal content the first by path is `ok`, the others are skipped as duplicates of it. Settled once all
- * rows are written, so neither the order of the workers nor that of the imports shows.
+ * Of files with equal content one is `ok`, the others are skipped as duplicates of it: one with a class before one that
+ * has none, a real one before a linked one, then the first by path. Settled once all rows are written, so neither the order
+ * of the workers nor that of the imports shows, and what an older program settled otherwise is put right.
  */
-function settleDuplicates(store: Store, dataset: Dataset) {
-  const first = new Map<string, { folder: number; path: string }>();
+function settleDuplicates(store: Store, dataset: Dataset, walk: Walk) {
+  const linked = new Set(walk.files.filter((file) => file.linked).map(keyOf));
+  const first = new Map<string, { folder: number; path: string; rank: number }>();
+  const rankOf = (row: ImageRow) => (row.label === null ? 2 : 0) + (linked.has(keyOf(row)) ? 1 : 0);
   const candidate = (row: ImageRow) => row.status === 'ok' || row.reason === 'duplicate';
   const live = (row: ImageRow) => row.status !== 'vanished' && candidate(row);
   for (const row of store.images.iterate(dataset.id)) {
     if (!live(row)) continue;
+    const { folder, path } = row;
     const seen = first.get(row.hash);
-    if (!seen || byPath(row, seen) < 0) first.set(row.hash, { folder: row.folder, path: row.path });
+    const rank = rankOf(row);
+    if (!seen || (rank - seen.rank || byPath(row, seen)) < 0) first.set(row.hash, { folder, path, rank });
   }
   const wrong: NewRow[] = [];
   for (const row of store.images.iterate(dataset.id)) {
