@@ -34,6 +34,8 @@ export interface Recipe {
   presets: readonly Preset[];
   /** The preset that a newcomer gets. */
   defaultPreset: string;
+  /** A command of its own, which trains that preset; missing for `pretrain` alone. */
+  command?: { name: string; description: string };
   /** What the loader makes of an image. */
   views(config: RunConfig): readonly ViewSpec[];
   /** Which patches of an image are hidden, `[K]`, 1 = hidden; null where nothing is. */
@@ -53,6 +55,8 @@ export interface Recipe {
   ablations: readonly Ablation[];
   /** Screens of Explore that only this method has, by the names of their components. */
   explains: readonly Explanation[];
+  /** Networks of other runs that one of this method takes over when it begins; missing for none. */
+  borrows?(config: RunConfig): readonly Borrowing[];
   /** Look-ups of masked patches, which lookups.ts of the folder answers; null where it cannot be asked for any. */
   lookups: LookupSpec | null;
   /** What files of its published code are like; null where there are none. */
@@ -67,6 +71,25 @@ export interface PublishedFiles {
   knownBy: string;
   /** Settings that the shapes of tensors may not say. */
   unsaid: readonly { key: string; label: string }[];
+}
+
+/**
+ * A network of another run that a run takes over when it begins. From then on it stands in the run's own checkpoints, and
+ * nothing depends on the other run.
+ */
+export interface Borrowing {
+  /** Setting with the number of the run that lends, dotted; null there is the newest that can. */
+  key: string;
+  /** What it is called: `tokenizer`. */
+  what: string;
+  /** Before the names of its tensors in the run's own network. */
+  prefix: string;
+  /** Why a run cannot lend, as a sentence; null where it can. */
+  refuses(lender: RunConfig): string | null;
+  /** Settings that follow from the lender's, dotted. */
+  takes(lender: RunConfig): Readonly<Record<string, unknown>>;
+  /** By which command one is made that can lend, on a dataset. */
+  make: { command: string; options: string };
 }
 
 /** What a method says of its runs. */
@@ -137,8 +160,13 @@ export interface ViewSpec {
    * and flip are those of the first view of a geometry.
    */
   augment?: Partial<Omit<AugmentConfig, 'interpolation' | 'solarize_threshold' | 'mean' | 'std'>>;
-  /** Colours drawn under its own name, none, or the very pixels of another view. */
-  colours: 'strong' | 'weak' | { same: string };
+  /** By which its crop is brought to its side, where that is not the run's. */
+  interpolation?: AugmentConfig['interpolation'];
+  /**
+   * Colours drawn under its own name, none, or the very pixels of another view. `whole`: drawn under this purpose, for the
+   * whole image before it is cropped; views of one purpose have the same.
+   */
+  colours: 'strong' | 'weak' | { same: string } | { whole: string };
   /** Whether the mask hides patches of it. */
   isMasked: boolean;
 }

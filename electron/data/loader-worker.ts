@@ -139,9 +139,10 @@ function prepare(
   const random = (purpose: string) => stream(config.train.seed, task.epoch, task.hash, `${purpose} ${task.crop}`);
   const specs = wanted.map(({ spec }) => spec);
   const draws = drawViews(image.width, image.height, config.augment, specs, random);
-  // Of the image only the rows of the crops are read.
-  const top = Math.min(...draws.map(({ crop }) => crop.top));
-  const height = Math.max(...draws.map(({ crop }) => crop.top + crop.height)) - top;
+  // Of the image only the rows of the crops are read, unless its colours are changed as a whole.
+  const isWhole = draws.some(({ whole }) => whole !== undefined);
+  const top = isWhole ? 0 : Math.min(...draws.map(({ crop }) => crop.top));
+  const height = isWhole ? image.height : Math.max(...draws.map(({ crop }) => crop.top + crop.height)) - top;
   const rows = { data: image.rows(top, height), width: image.width, height };
   const shifted = draws.map((draw) => ({ ...draw, crop: { ...draw.crop, top: draw.crop.top - top } }));
   const views = applyViews(rows, shifted, config.augment, room);

@@ -26,8 +26,12 @@ export interface ViewDraw {
   geometry: string;
   flip: boolean;
   crop: Box;
+  /** Where it is not the run's. */
+  interpolation?: AugmentConfig['interpolation'];
   /** Null for the crop alone; `same` for the very pixels of another view. */
   colours: StrongDraw | null | { same: string };
+  /** Purpose of colours that the whole image gets before it is cropped. */
+  whole?: string;
 }
 
 const CROP_ATTEMPTS = 10;
@@ -83,7 +87,8 @@ export function drawViews(
   random: (purpose: string) => Random,
 ): ViewDraw[] {
   const places = new Map<string, Pick<ViewDraw, 'flip' | 'crop'>>();
-  return specs.map(({ name, side, geometry, colours, augment: own }) => {
+  const wholes = new Map<string, StrongDraw>();
+  return specs.map(({ name, side, geometry, colours, interpolation, augment: own }) => {
     const settings = { ...augment, ...own };
     let place = places.get(geometry);
     if (!place) {
@@ -91,17 +96,24 @@ export function drawViews(
       place = { flip: draw.next() < settings.flip, crop: drawCrop(width, height, settings, draw) };
       places.set(geometry, place);
     }
+    const view = { name, side, geometry, ...place, ...(interpolation && { interpolation }) };
+    if (typeof colours === 'object' && 'whole' in colours) {
+      const { whole } = colours;
+      const drawn = wholes.get(whole) ?? drawStrong(settings, random(whole));
+      wholes.set(whole, drawn);
+      return { ...view, colours: drawn, whole };
+    }
     const drawn = colours === 'weak' ? null : colours === 'strong' ? drawStrong(settings, random(name)) : colours;
-    return { name, side, geometry, ...place, colours: drawn };
+    return { ...view, colours: drawn };
   });
 }
 
 const COLOUR_OPS = { brightness, contrast, saturation, hue };
 
-function applyStrong(rgb: Uint8Array, draw: StrongDraw, size: number, config: AugmentConfig): void {
+function applyStrong(rgb: Uint8Array, draw: StrongDraw, width: number, height: number, config: AugmentConfig): void {
   for (const { op, amount } of draw.jitter) COLOUR_OPS[op](rgb, amount);
   if (draw.gray) grayscale(rgb);
-  if (draw.blur !== null) gaussianBlur(rgb, size, size, draw.blur);
+  if (draw.blur !== null) gaussianBlur(rgb, width, height, draw.blur);
   if (draw.solarize) solarize(rgb, config.solarize_threshold);
 }
 
@@ -124,26 +136,41 @@ export function applyViews(
   room = new ViewRoom(),
 ): Record<string, Uint8Array> {
   const crops = new Map<string, Uint8Array>();
+  const wholes = new Map<string, Pixels>();
   const views: Record<string, Uint8Array> = {};
-  for (const { name, side, geometry, flip: isFlipped, crop, colours } of draws) {
-    const key = `crop ${geometry} ${side}`;
+  for (const { name, side, geometry, flip: isFlipped, crop, colours, whole, interpolation } of draws) {
+    const filter = interpolation ?? config.interpolation;
+    const key = `crop ${geometry} ${side} ${filter} ${whole ?? ''}`;
+    const source = whole === undefined ? image : colouredWhole(whole, colours as StrongDraw);
     let weak = crops.get(key);
     if (!weak) {
       // The published code flips before it crops: the same as cropping the mirrored place and flipping that.
       const left = isFlipped ? image.width - crop.left - crop.width : crop.left;
       const place = room.of(key).take(side * side * 3);
-      weak = resizedCrop(image, { ...crop, left }, side, config.interpolation, place);
+      weak = resizedCrop(source, { ...crop, left }, side, filter, place);
       if (isFlipped) flip(weak, side);
       crops.set(key, weak);
     }
-    if (colours === null) views[name] = weak;
+    if (colours === null || whole !== undefined) views[name] = weak;
     else if ('same' in colours) views[name] = views[colours.same]!;
     else {
       const copy = room.of(`view ${name}`).take(weak.length);
       copy.set(weak);
-      applyStrong(copy, colours, side, config);
+      applyStrong(copy, colours, side, side, config);
       views[name] = copy;
     }
   }
   return views;
+
+  function colouredWhole(purpose: string, draw: StrongDraw): Pixels {
+    const known = wholes.get(purpose);
+    if (known) return known;
+    const { data, width, height } = image;
+    const copy = room.of(`whole ${purpose}`).take(data.length);
+    copy.set(data);
+    applyStrong(copy, draw, width, height, config);
+    const coloured = { ...image, data: copy };
+    wholes.set(purpose, coloured);
+    return coloured;
+  }
 }

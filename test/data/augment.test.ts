@@ -109,6 +109,35 @@ describe('views', () => {
     const { student, teacher } = draw({ augment: always, views: { teacher: 'weak' } });
     expect(teacher).toEqual(student);
   });
+  test('colours of the whole image come before the crop, alike for all views of one purpose, and each view has its filter', () => {
+    const { augment } = runConfigSchema.parse({ augment: { ...always, gray: 0, blur: 0, solarize: 0 } });
+    const common = { geometry: 'geometry', colours: { whole: 'colours' }, isMasked: false } as const;
+    const specs = [
+      { ...common, name: 'large', title: '', side: 32 },
+      { ...common, name: 'small', title: '', side: 16, interpolation: 'lanczos' },
+      { ...common, name: 'plain', title: '', side: 32, colours: 'weak' },
+    ] as const;
+    const draws = drawViews(input.width, input.height, augment, specs, (p) => stream(1, 0, 7, p));
+    const [{ colours, crop, flip: isFlipped }, small, plain] = draws as [(typeof draws)[0], ...typeof draws];
+    expect(small!.colours).toBe(colours);
+    expect([small!.crop, plain!.crop]).toEqual([crop, crop]);
+    const views = applyViews(input, draws, augment);
+    // The same by hand: contrast is about the mean of the whole image, not of the crop.
+    const whole = input.data.slice();
+    const { brightness, contrast, saturation, hue } = ops;
+    const named = { brightness, contrast, saturation, hue };
+    for (const { op, amount } of (colours as StrongDraw).jitter) named[op](whole, amount);
+    const left = isFlipped ? input.width - crop.left - crop.width : crop.left;
+    const by = (side: number, filter: 'bicubic' | 'lanczos', data: Uint8Array) => {
+      const pixels = resizedCrop({ ...input, data }, { ...crop, left }, side, filter);
+      if (isFlipped) ops.flip(pixels, side);
+      return pixels;
+    };
+    expect(views.large).toEqual(by(32, 'bicubic', whole));
+    expect(views.small).toEqual(by(16, 'lanczos', whole));
+    expect(views.plain).toEqual(by(32, 'bicubic', input.data));
+    expect(views.large).not.toEqual(views.plain);
+  });
   test('a view has its own crop and colours where its method says so; the others keep theirs', () => {
     const { augment } = runConfigSchema.parse({});
     const one = { title: '', side: 32, colours: 'strong', isMasked: false } as const;
