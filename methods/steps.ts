@@ -4,6 +4,7 @@ import type { Checkpoint } from '../shared/checkpoint.ts';
 import type { RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { ExplanationAnswer } from '../shared/method.ts';
+import type { Uniform } from '../shared/random.ts';
 import { METHODS, methodOf, requireWhole } from './index.ts';
 import { loadOf } from './load.ts';
 
@@ -14,6 +15,10 @@ export interface MethodBatch {
   mask: Float32Array;
   /** `[batch]`, which image each is. */
   imageIds?: Int32Array;
+  /** How far the run is, 0 to 1: steps done of all. */
+  progress?: number;
+  /** What is drawn in this step for this micro-batch, under a purpose: the same when it is repeated. */
+  random?: (purpose: string) => Uniform;
 }
 /** What every method's step is to the house: it takes a complete configuration of its own. */
 export type AnyStep = Method<RunConfig & TrainerConfig, MethodBatch>;

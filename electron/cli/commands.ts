@@ -17,6 +17,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
   {
     names: [
       'pretrain',
+      'tokenizer',
       'resume',
       'runs',
       'show',

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { chanceOf, DESCRIPTIONS, describe, FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
+import { suggested } from '../../shared/command.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../shared/figures.ts';
 import type { Figure, Sign } from '../../shared/method.ts';
@@ -33,13 +34,11 @@ import { table } from './table.ts';
 /** Without a terminal a line of progress is written this often, ms. */
 const LINE_EVERY = 10_000;
 
-/** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, presets, settings. */
-export function addRunCommands(program: Command): void {
-  program
-    .command('pretrain')
-    .description('pretrain on a dataset; Ctrl-C pauses and saves')
+/** Arguments, options and action of a command that trains. @param preset what it starts from unless told otherwise */
+function addTraining(command: Command, fallback?: string): void {
+  command
     .argument('[dataset]', 'name of the dataset')
-    .option('--preset <name>', 'recipe to start from (`conmim presets`)')
+    .option('--preset <name>', 'recipe to start from (`conmim presets`)', fallback)
     .option('--set <key=value>', 'change a setting (`conmim settings`); may be given again', collect, [])
     .option('--epochs <n>', 'passes over the images', wholeNumber('--epochs', 1))
     .option('--steps <n>', 'optimizer steps, instead of epochs', wholeNumber('--steps', 1))
@@ -57,7 +56,7 @@ export function addRunCommands(program: Command): void {
             'bad-input',
             'Which dataset?',
             '',
-            'Name one: `conmim pretrain DATASET`; `conmim datasets` lists them.',
+            `Name one: \`${suggested(command.name(), ['DATASET'], '', process.platform)}\`; \`conmim datasets\` lists them.`,
           );
         if (options.epochs !== undefined && options.steps !== undefined)
           throw new AppError('bad-input', '--epochs and --steps exclude each other.', '', 'Give one of them.');
@@ -76,6 +75,13 @@ export function addRunCommands(program: Command): void {
         await train(context, run, place);
       }),
     );
+}
+
+/** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, presets, settings. */
+export function addRunCommands(program: Command): void {
+  addTraining(program.command('pretrain').description('pretrain on a dataset; Ctrl-C pauses and saves'));
+  for (const { command, defaultPreset } of METHODS)
+    if (command) addTraining(program.command(command.name).description(command.description), defaultPreset);
 
   program
     .command('resume')

@@ -12,6 +12,7 @@ import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
 import { EngineLoop } from './engine-loop.ts';
 import { featureHealth } from './feature-health.ts';
+import { lentNotices, withLent } from './lent.ts';
 import type { StepFigures, TrainingEvents } from './loop.ts';
 import type { RunData } from './run-data.ts';
 
@@ -33,14 +34,25 @@ export class Training extends EngineLoop<RunConfig, MethodBatch> {
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     const { config } = run;
-    super(store, run, events, data, { method: stepOf(config), config, start: () => untrainedSource(config) });
+    super(store, run, events, data, {
+      method: stepOf(config),
+      config,
+      start: () => withLent(store, config, untrainedSource(config)),
+    });
+    if (!this.from) for (const text of lentNotices(store, config)) this.tell(text);
     this.#keys = new Set(describe(run).figures.map(({ key }) => key));
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
     const measure = step === 1 || step % this.run.config.metrics.features_every === 0;
     const health: Metric['figures'] = {};
-    const { loss, grad_norm, figures } = this.engine.step(batches, rates, {
+    const { config, total_steps } = this.run;
+    const given = batches.map((batch, i) => ({
+      ...batch,
+      progress: (step - 1) / total_steps,
+      random: (purpose: string) => stream(config.train.seed, step, i, `step ${purpose}`),
+    }));
+    const { loss, grad_norm, figures } = this.engine.step(given, rates, {
       ...(measure && {
         show: (name, tensor) => {
           const wanted = [`rank_${name}`, `cosine_${name}`] as const;

@@ -67,7 +67,7 @@ export function logits(
  */
 export function drawDropPath(
   batch: number,
-  { model: { depth }, settings: { drop_path } }: Pick<SupervisedConfig, 'model' | 'settings'>,
+  { model: { depth }, settings: { drop_path } }: { model: Pick<ModelConfig, 'depth'>; settings: { drop_path: number } },
   random: Uniform,
 ): DropPath {
   return Array.from({ length: 2 * depth }, (_, branch) => {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { methodOf } from '../../../methods/index.ts';
 import { networkOf } from '../../../methods/networks.ts';
 import { stepOf } from '../../../methods/steps.ts';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
@@ -49,9 +50,22 @@ export class Networks {
     const key = `${id} ${created_at} ${name} ${kind}`; // a number may be given again after its checkpoint was deleted
     const known = this.#loaded.get(key);
     if (known) return known as N;
-    const network = make(name === 'untrained' ? untrainedState(config) : this.#store.checkpoints.load(id, name));
+    const network = make(name === 'untrained' ? this.#untrained(id, config) : this.#store.checkpoints.load(id, name));
     this.#loaded.set(key, network);
     return network;
+  }
+
+  /** Before training, but with the networks that the run took over: these are not what it trained. */
+  #untrained(id: number, config: Checkpoint['config']): StateDict {
+    const state = untrainedState(config);
+    const borrowed = methodOf(config).borrows?.(config) ?? [];
+    if (borrowed.length === 0) return state;
+    const now = this.#store.checkpoints.source(id, 'student');
+    for (const name of state.keys()) {
+      const tensor = borrowed.some(({ prefix }) => name.startsWith(prefix)) ? now.get(name) : undefined;
+      if (tensor) state.set(name, tensor);
+    }
+    return state;
   }
 
   close(): void {

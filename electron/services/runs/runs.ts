@@ -7,6 +7,7 @@ import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer
 import type { TrainerMessage } from '../../trainer/protocol.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { requireMemory } from '../recipes/memory-need.ts';
+import { withLenders } from './lenders.ts';
 
 export interface NewRun {
   dataset: string | number;
@@ -16,8 +17,9 @@ export interface NewRun {
 }
 
 /** Puts a run in the store, ready to be started. @throws AppError not-found, bad-input */
-export function createRun(store: Store, { dataset, config, preset, name }: NewRun): Run {
+export function createRun(store: Store, { dataset, config: asked, preset, name }: NewRun): Run {
   const { id, name: datasetName } = store.datasets.get(dataset);
+  const config = withLenders(store, { id, name: datasetName }, asked);
   const images = imagesOf(store, store.datasets.get(id), (image) => !isHeldOut(image, config.data.holdout)).length;
   if (images === 0) {
     throw new AppError(
