@@ -7,15 +7,19 @@ import type { Chance, ChanceOptions, Method, Preset } from '../shared/method.ts'
 import { schemaOf } from '../shared/method-schema.ts';
 import type { Uniform } from '../shared/random.ts';
 import type { Run } from '../shared/run.ts';
+import { method as beit } from './beit/method.ts';
 import { method as conmim } from './conmim/method.ts';
 import { method as mae } from './mae/method.ts';
+import { method as mcBeit } from './mc-beit/method.ts';
 import { method as moco } from './moco/method.ts';
+import { method as peco } from './peco/method.ts';
 import { method as simclr } from './simclr/method.ts';
 import { fineTuneSchema } from './supervised/config.ts';
 import { description as supervised } from './supervised/figures.ts';
+import { method as tokenizer } from './tokenizer/method.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Method[] = [conmim, mae, moco, simclr];
+export const METHODS: readonly Method[] = [conmim, mae, moco, simclr, tokenizer, beit, mcBeit, peco];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 

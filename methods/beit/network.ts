@@ -1,13 +1,20 @@
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { beitStart, encoderSpecs, linearSpecs } from '../../electron/engine/parameters.ts';
 import type { ModelConfig } from '../../shared/config.ts';
-import { borrowedSpecs } from '../tokenizer/borrowed.ts';
-import type { TokenizerShape } from '../tokenizer/shape.ts';
+import { shapeFor, type TokenizerSettings, type TokenizerShape } from '../tokenizer/shape.ts';
+import { borrowedSpecs } from '../tokenizer/specs.ts';
+
+/** What of a configuration a student's networks are made by. */
+export interface StudentConfig {
+  model: ModelConfig;
+  /** In a run: what it keeps of the one that it takes over. */
+  tokenizer: TokenizerSettings | TokenizerShape;
+}
 
 /** A ViT with a token for masked patches, a head that says tokens, and the tokenizer that says which are right. */
-export function network({ model, tokenizer }: { model: ModelConfig; tokenizer: TokenizerShape }): NetworkSpec {
+export function network({ model, tokenizer }: StudentConfig): NetworkSpec {
   const rules = beitStart(model.init_std);
-  const { parameters, buffers } = borrowedSpecs(tokenizer);
+  const { parameters, buffers } = borrowedSpecs(shapeFor(model, tokenizer));
   return {
     model,
     parameters: [

@@ -11,8 +11,8 @@ import {
 import { Trainer } from '../../electron/engine/trainer.ts';
 import { modelSchema } from '../../shared/config.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
-import { TOKENIZER } from '../tokenizer/borrowed.ts';
 import { type DVAEBatch, type DVAEConfig, dvaeStep } from '../tokenizer/dvae.ts';
+import { TOKENIZER } from '../tokenizer/lending.ts';
 import type { DVAEShape } from '../tokenizer/shape.ts';
 import { type BEiTBatch, type BEiTConfig, step } from './step.ts';
 

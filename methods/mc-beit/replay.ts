@@ -9,8 +9,8 @@ import {
   tokenizerSchema,
   withTokenizer,
 } from '../beit/replay.ts';
-import { dvaeSpecs } from '../tokenizer/dvae.ts';
 import type { DVAEShape } from '../tokenizer/shape.ts';
+import { dvaeSpecs } from '../tokenizer/specs.ts';
 import { type McBEiTBatch, type McBEiTConfig, step } from './step.ts';
 
 const fixtureSchema = studentSchema.extend({

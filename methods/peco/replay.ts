@@ -23,8 +23,9 @@ import { channelsFirst } from '../beit/replay.ts';
 import { FEATURES, IDLE, STEPS } from '../tokenizer/network.ts';
 import { perceptual } from '../tokenizer/perceptual.ts';
 import { encoderOf, shapeOf } from '../tokenizer/shape.ts';
+import { CODES } from '../tokenizer/specs.ts';
 import { perplexityOf, step, type VQBatch, type VQConfig } from '../tokenizer/step.ts';
-import { CODES, latentsOf, pictureOf } from '../tokenizer/vq.ts';
+import { latentsOf, pictureOf } from '../tokenizer/vq.ts';
 
 const int = () => z.number().int();
 const quantizerSchema = z.object({ decay: z.number(), beta: z.number(), steps: z.array(z.unknown()) });

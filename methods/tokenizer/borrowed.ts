@@ -3,26 +3,12 @@ import { type Images, imageTensor } from '../../electron/engine/layers/embed.ts'
 import { nearest } from '../../electron/engine/layers/quantize.ts';
 import { Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import type { Network } from '../../electron/engine/network.ts';
-import type { BufferSpec, ParameterSpec } from '../../electron/engine/specs.ts';
-import { freeze } from '../../electron/engine/specs.ts';
 import { frozen, record, Value } from '../../electron/engine/tape.ts';
-import { dvaeLogits, dvaeSpecs } from './dvae.ts';
+import { dvaeLogits } from './dvae.ts';
+import { TOKENIZER } from './lending.ts';
 import { encoderOf, type TokenizerShape } from './shape.ts';
-import { CODES, latentsOf, vqBuffers, vqSpecs } from './vq.ts';
-
-/** Before the names of a tokenizer's tensors in the network that it gives targets to. */
-export const TOKENIZER = 'tokenizer.';
-
-/** A tokenizer's tensors as a part of a network that never trains them. */
-export function borrowedSpecs(shape: TokenizerShape): { parameters: ParameterSpec[]; buffers: BufferSpec[] } {
-  const inPart = <S extends { name: string }>(specs: readonly S[]) =>
-    specs.map((spec) => ({ ...spec, name: TOKENIZER + spec.name }));
-  const parameters = shape.kind === 'vq' ? vqSpecs(shape) : dvaeSpecs(shape);
-  return {
-    parameters: freeze(inPart(parameters), () => true),
-    buffers: shape.kind === 'vq' ? inPart(vqBuffers(shape)) : [],
-  };
-}
+import { CODES } from './specs.ts';
+import { latentsOf } from './vq.ts';
 
 /** Computes with the tokenizer of a network. */
 export const withTokenizer = <R>(network: Network, shape: TokenizerShape, compute: (tokenizer: Network) => R): R =>

@@ -68,13 +68,13 @@ export const perceptualSchema = z.strictObject({
     .default(null)
     .describe('blocks after which features are compared; null for a quarter, half, three quarters and all of them'),
   last_norm: z.boolean().default(false).describe("whether the network's last LayerNorm comes first"),
-  image_size: modelSchema.shape.image_size,
-  patch_size: modelSchema.shape.patch_size,
-  embed_dim: modelSchema.shape.embed_dim,
-  depth: modelSchema.shape.depth,
-  num_heads: modelSchema.shape.num_heads,
+  image_size: modelSchema.shape.image_size.default(64),
+  patch_size: modelSchema.shape.patch_size.default(8),
+  embed_dim: modelSchema.shape.embed_dim.default(64),
+  depth: modelSchema.shape.depth.default(4),
+  num_heads: modelSchema.shape.num_heads.default(4),
   mlp_ratio: modelSchema.shape.mlp_ratio,
-  position: modelSchema.shape.position,
+  position: modelSchema.shape.position.default('absolute'),
   layer_scale_init: modelSchema.shape.layer_scale_init,
   mean: rgb([0.485, 0.456, 0.406]).describe('with which that network was trained'),
   std: rgb([0.229, 0.224, 0.225]).describe('with which that network was trained'),
@@ -123,7 +123,7 @@ export const defaults: RunConfigInput = {
 
 export function check(config: RunConfig, refuse: Refuse): void {
   const { perceptual, model } = ours(config);
-  if (perceptual.weight === 0) return;
+  if (perceptual.weight === 0 || perceptual.run === null) return; // what follows from the run is filled in with it
   const beyond = perceptual.layers?.find((layer) => layer > perceptual.depth);
   if (beyond !== undefined)
     refuse(['perceptual', 'layers'], `names block ${beyond} of ${perceptual.depth}; nearest: ${perceptual.depth}`);

@@ -7,40 +7,10 @@ import { lossOf, weightedSum } from '../../electron/engine/losses/loss.ts';
 import { type Distance, meanDistance } from '../../electron/engine/losses/squared.ts';
 import type { Network, NetworkSpec } from '../../electron/engine/network.ts';
 import type { EncoderConfig } from '../../electron/engine/parameters.ts';
-import type { ParameterSpec } from '../../electron/engine/specs.ts';
 import { record, Value } from '../../electron/engine/tape.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import type { DVAEShape } from './shape.ts';
-
-/** Names, shapes and starts of the published code (`DiscreteVAE`), which are PyTorch's for convolutions. */
-export function dvaeSpecs({ codes, width, layers, hidden }: DVAEShape): ParameterSpec[] {
-  const layer = (name: string, shape: [number, number, number, number], out: number): ParameterSpec[] => {
-    const init = { kind: 'uniform', limit: 1 / Math.sqrt(shape[1] * shape[2] * shape[3]) } as const;
-    return [
-      { name: `${name}.weight`, shape, decay: true, init },
-      { name: `${name}.bias`, shape: [out], decay: false, init },
-    ];
-  };
-  const residual = (name: string) => [
-    ...layer(`${name}.0`, [hidden, hidden, 3, 3], hidden),
-    ...layer(`${name}.2`, [hidden, hidden, 3, 3], hidden),
-    ...layer(`${name}.4`, [hidden, hidden, 1, 1], hidden),
-  ];
-  const levels = [...Array(layers).keys()];
-  return [
-    { name: 'codebook.weight', shape: [codes, width], decay: true, init: { kind: 'normal', std: 1 } },
-    ...levels.flatMap((i) => [
-      ...layer(`encoder.${2 * i}.0`, [hidden, i === 0 ? 3 : hidden, 4, 4], hidden),
-      ...residual(`encoder.${2 * i + 1}.net`),
-    ]),
-    ...layer(`encoder.${2 * layers}`, [codes, hidden, 1, 1], codes),
-    ...levels.flatMap((i) => [
-      ...layer(`decoder.${2 * i}.0`, [i === 0 ? width : hidden, hidden, 4, 4], hidden),
-      ...residual(`decoder.${2 * i + 1}.net`),
-    ]),
-    ...layer(`decoder.${2 * layers}`, [3, hidden, 1, 1], 3),
-  ];
-}
+import { dvaeSpecs } from './specs.ts';
 
 function residual(network: Network, name: string, x: Grid): Grid {
   const first = relu(convolve(network, `${name}.0`, x));

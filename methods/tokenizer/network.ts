@@ -4,7 +4,7 @@ import { type BufferSpec, freeze, type ParameterSpec } from '../../electron/engi
 import type { ModelConfig } from '../../shared/config.ts';
 import type { TokenizerConfig } from './config.ts';
 import { shapeOf } from './shape.ts';
-import { vqBuffers, vqSpecs, xavierStart } from './vq.ts';
+import { vqBuffers, vqSpecs, xavierStart } from './specs.ts';
 
 /** Before the names of the network whose features pictures are compared by. */
 export const FEATURES = 'features.';

@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../../shared/config.ts';
+import { gridOf, type ModelConfig } from '../../shared/config.ts';
 
 /** A tokenizer of ViT blocks with a codebook that vectors are matched to (VQ-KD of arXiv 2208.06366, PeCo's here). */
 export interface VQShape {
@@ -72,3 +72,20 @@ export const shapeOf = ({
   codes: codebook.codes,
   width: codebook.width,
 });
+
+/** What a student's configuration keeps of the tokenizer that it takes over. */
+export type TokenizerSettings = Omit<VQShape, 'kind' | 'image_size'>;
+
+/** The shape of the tokenizer of a student: it has a cell for each patch. */
+export const shapeFor = (
+  model: Pick<ModelConfig, 'image_size' | 'patch_size'>,
+  tokenizer: TokenizerSettings | TokenizerShape,
+): TokenizerShape => {
+  if ('kind' in tokenizer) return tokenizer;
+  const { patch_size, embed_dim, num_heads, mlp_ratio, depth, decoder_depth, codes, width } = tokenizer;
+  const image_size = gridOf(model) * patch_size;
+  return {
+    kind: 'vq',
+    ...{ image_size, patch_size, embed_dim, num_heads, mlp_ratio, depth, decoder_depth, codes, width },
+  };
+};

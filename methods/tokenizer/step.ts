@@ -18,7 +18,8 @@ import type { TokenizerConfig } from './config.ts';
 import { FEATURES, featuresOf, IDLE, network, STEPS } from './network.ts';
 import { perceptual, quarters } from './perceptual.ts';
 import { shapeOf } from './shape.ts';
-import { CODES, COUNTS, latentsOf, pictureOf } from './vq.ts';
+import { CODES, COUNTS } from './specs.ts';
+import { latentsOf, pictureOf } from './vq.ts';
 
 /** The parts of a configuration that the arithmetic needs. */
 export type VQConfig = Pick<TokenizerConfig, 'model' | 'codebook' | 'decoder' | 'pixels' | 'perceptual'> &
@@ -86,7 +87,7 @@ export const step: Method<VQConfig, VQBatch> = {
         pixel: value(off),
         squared,
         commitment: value(near),
-        perceptual: unlike ? value(unlike.loss) : null,
+        perceptual: unlike ? value(unlike.loss) : 0,
         perplexity: perplexityOf(counts),
         ...usageOf(student),
         revived,

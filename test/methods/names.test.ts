@@ -14,6 +14,8 @@ const PROGRAM = [
   /engine: ('conmim'|`conmim \$)|\bconmim_torch\.py/g, // as tools/race.mjs calls it
   /'conmim:(call|events)'|'conmim\.(config|width)'/g,
   /`Conmim\$\{name\}`/g,
+  /'pretrain',\s+'tokenizer',/g, // the command, among all
+  /\bbeit_[a-z]+|timm\.models\.beit\.Beit|`Beit`|as BEiT is pretrained/g, // as timm calls the encoder
 ];
 
 /** Source without comments: they cite the papers and code that something is from. */

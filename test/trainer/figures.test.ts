@@ -10,6 +10,7 @@ import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { Training } from '../../electron/trainer/training.ts';
 import { describe, METHODS, parseRunConfig } from '../../methods/index.ts';
 import { seldomMeasured } from '../../shared/figures.ts';
+import { trainLenders } from '../methods/lenders.ts';
 import { scratch } from '../store/helpers.ts';
 
 await loadBackend();
@@ -41,6 +42,7 @@ test.each(METHODS)(
         metrics: { features_every: 4 },
         data: { workers: 1 },
       });
+      await trainLenders(store, 'set', config);
       const run = createRun(store, { dataset: 'set', config, preset: null });
       const events = { onMetric: () => {}, onCheckpoint: () => {}, onNotice: () => {}, request: () => null };
       await new Training(store, run, events, pretrainingData(store, run)).train();

@@ -1,0 +1,115 @@
+import type { RunConfig } from '../../shared/config.ts';
+import { LAST_STEPS } from '../../shared/figures.ts';
+import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
+import type { Metric } from '../../shared/run.ts';
+import { ours } from './config.ts';
+
+/** Steps that a run gets before it is judged. */
+export const PATIENCE = 300;
+
+const OF_MASKED = '% of masked patches';
+export const figures: readonly Figure[] = [
+  {
+    ...{ key: 'accuracy', title: 'Accuracy', scale: 'share', unit: OF_MASKED, isMain: true },
+    about: 'Share of masked patches whose own token was the likeliest',
+  },
+  {
+    ...{ key: 'frequent', title: 'Most frequent token', scale: 'share', unit: OF_MASKED, isMain: false },
+    about: 'What always saying the most frequent token would get right',
+  },
+  {
+    ...{ key: 'token_entropy', title: 'Entropy of tokens', scale: 'plain', unit: 'nats', isMain: false },
+    about:
+      'What a network gives that knows how frequent tokens are, and nothing of images; small where the tokenizer has collapsed',
+  },
+];
+
+export const accuracyChart: Chart = {
+  title: 'Accuracy',
+  unit: OF_MASKED,
+  isShare: true,
+  lines: [
+    { key: 'accuracy', label: 'tokens found', colour: 0 },
+    { key: 'frequent', label: 'by the most frequent token', colour: 1, dash: 1 },
+  ],
+};
+const charts: readonly Chart[] = [
+  {
+    title: 'Loss',
+    unit: 'nats',
+    mayBeLog: true,
+    lines: [
+      { key: 'loss', label: 'loss', colour: 0 },
+      { key: 'token_entropy', label: 'knowing frequencies alone', colour: 1, dash: 1 },
+    ],
+    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+  },
+  accuracyChart,
+];
+
+/** One of V tokens. */
+export function chance(config: RunConfig): Chance {
+  const { codes } = ours(config).tokenizer;
+  return { loss: Math.log(codes), words: 'ln V', figures: { accuracy: 1 / codes } };
+}
+
+export const meanOf = (metrics: readonly Metric[], key: string): number => {
+  const known = metrics.flatMap((metric) => {
+    const value = key === 'loss' ? metric.loss : metric.figures[key];
+    return typeof value === 'number' ? [value] : [];
+  });
+  return known.reduce((a, b) => a + b, 0) / known.length;
+};
+
+/** The last steps, where there are enough to judge a run by. */
+export const settled = (metrics: readonly Metric[]): readonly Metric[] | null => {
+  const last = metrics.slice(-LAST_STEPS);
+  return last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE ? null : last;
+};
+
+/** That the tokens are few: a fault of the tokenizer. */
+export function fewTokens(last: readonly Metric[], config: RunConfig): Sign | null {
+  const { codes, run } = ours(config).tokenizer;
+  const perplexity = Math.exp(meanOf(last, 'token_entropy'));
+  if (!(perplexity < codes / 8)) return null;
+  return {
+    word: 'few tokens',
+    kind: 'few-tokens',
+    level: 'alarm',
+    text:
+      `The tokenizer gives ${codes} tokens, and of these about as many as ${perplexity.toFixed(1)} would be evenly: ` +
+      'it has collapsed, and a low loss says nothing.',
+    advice: `Train another tokenizer${run === null ? '' : ` than run ${run}`}, and look at its perplexity.`,
+  };
+}
+
+/** What to do where nothing is learned. */
+export const livelier = ({ model, optimizer, train }: RunConfig): string =>
+  model.position === 'shared-relative-bias'
+    ? 'With few images set model.position=absolute: relative positions start at zero, so all masked patches of an image are one at first.'
+    : `Try more steps (${train.steps === null ? 'train.epochs' : 'train.steps'}), or another peak rate (optimizer.lr, now ${optimizer.lr}).`;
+
+/** What a step of BEiT says, and what it is held against. */
+export const account: Account = {
+  figures,
+  charts,
+  chance,
+  alarm({ metrics }, config) {
+    const last = settled(metrics);
+    if (!last) return null;
+    const few = fewTokens(last, config);
+    if (few) return few;
+    const [loss, entropy] = [meanOf(last, 'loss'), meanOf(last, 'token_entropy')];
+    if (loss < 0.99 * entropy) return null;
+    return {
+      word: 'not learning',
+      kind: 'not-learning',
+      level: 'alarm',
+      text:
+        `The loss (${loss.toFixed(2)}) is not below the entropy of the tokens (${entropy.toFixed(2)}): it knows how frequent ` +
+        'tokens are, and nothing of the images.',
+      advice: livelier(config),
+    };
+  },
+  notes: () => [],
+};

@@ -1,0 +1,2 @@
+/** What is said of hidden patches: as BEiT is asked. */
+export { explain } from '../beit/explain.ts';
