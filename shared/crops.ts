@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type AugmentConfig, augmentSchema, type ModelConfig, type Refuse } from './config.ts';
 import type { ViewSpec } from './method.ts';
+import { twoCrops } from './views.ts';
 
 /**
  * Multi-crop (SwAV, arXiv 2006.09882, section 3.2): of each image two large crops of the model's own side, and some small
@@ -44,8 +45,7 @@ export function checkCrops({ small, small_size }: CropsConfig, { patch_size }: M
   refuse(['crops', 'small_size'], `must be a multiple of model.patch_size (${patch_size}); nearest: ${nearest}`);
 }
 
-const ORDINAL = ['first', 'second'] as const;
-const large = (i: number) => `large ${i + 1}`;
+const large = (i: number) => twoCrops(0)[i]?.name ?? `large ${i + 1}`;
 const small = (i: number) => `small ${i + 1}`;
 
 /**
@@ -57,15 +57,15 @@ export function cropViews(
   crops: CropsConfig,
   own: (kind: 'large' | 'small', i: number) => Partial<AugmentConfig> = () => ({}),
 ): ViewSpec[] {
-  const view = (name: string, title: string, side: number, augment: Partial<AugmentConfig>): ViewSpec => ({
-    ...{ name, title, side, augment, geometry: `place of ${name}` },
-    ...{ colours: 'strong', isMasked: false },
-  });
   return [
-    ...ORDINAL.map((title, i) => view(large(i), `${title} crop`, model.image_size, own('large', i))),
-    ...Array.from({ length: crops.small }, (_, i) =>
-      view(small(i), `small crop ${i + 1}`, crops.small_size, { crop_scale: crops.small_scale, ...own('small', i) }),
-    ),
+    ...twoCrops(model.image_size).map((view, i) => ({ ...view, augment: own('large', i) })),
+    ...Array.from({ length: crops.small }, (_, i): ViewSpec => {
+      const name = small(i);
+      return {
+        ...{ name, title: `small crop ${i + 1}`, side: crops.small_size, geometry: `place of ${name}` },
+        ...{ colours: 'strong', isMasked: false, augment: { crop_scale: crops.small_scale, ...own('small', i) } },
+      };
+    }),
   ];
 }
 
