@@ -16,10 +16,11 @@ import { method as peco } from './peco/method.ts';
 import { method as simclr } from './simclr/method.ts';
 import { fineTuneSchema } from './supervised/config.ts';
 import { description as supervised } from './supervised/figures.ts';
+import { method as swav } from './swav/method.ts';
 import { method as tokenizer } from './tokenizer/method.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Method[] = [conmim, mae, moco, simclr, tokenizer, beit, mcBeit, peco];
+export const METHODS: readonly Method[] = [conmim, mae, moco, simclr, tokenizer, beit, mcBeit, peco, swav];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 

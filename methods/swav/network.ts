@@ -1,0 +1,58 @@
+import type { HeadConfig } from '../../electron/engine/heads.ts';
+import { headBuffers, headSpecs } from '../../electron/engine/heads.ts';
+import type { NetworkSpec } from '../../electron/engine/network.ts';
+import { deitStart, encoderSpecs } from '../../electron/engine/parameters.ts';
+import type { Init } from '../../electron/engine/specs.ts';
+import { LARGE } from '../../shared/crops.ts';
+import { queueLength, type SwAVRunConfig } from './config.ts';
+
+/** Linear, BatchNorm, ReLU, Linear (`projection_head`). @param from width of a feature */
+export const headOf = ({ head }: Pick<SwAVRunConfig, 'head'>, from: number): HeadConfig => ({
+  name: 'projection_head',
+  from,
+  layers: [
+    { kind: 'linear', to: head.hidden, bias: true },
+    {
+      ...{ kind: 'batch-norm', scale: true, shift: true },
+      ...{ eps: head.batch_norm_eps, momentum: head.batch_norm_momentum },
+    },
+    { kind: 'relu' },
+    { kind: 'linear', to: head.out, bias: true },
+  ],
+});
+
+/** As PyTorch starts a linear layer. */
+const uniform = (from: number): Init => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) });
+
+type Parts = Pick<SwAVRunConfig, 'head' | 'prototypes' | 'queue' | 'train'>;
+
+/** What stands on an encoder: head, prototypes, and a queue for each crop that is given a code. */
+export function headNetwork(config: Parts, from: number, assigned = LARGE): Omit<NetworkSpec, 'model'> {
+  const { head, prototypes } = config;
+  const layers = headOf(config, from);
+  const rows = queueLength(config);
+  return {
+    parameters: [
+      ...headSpecs(layers, { matrix: (_to, width) => uniform(width), bias: uniform }),
+      {
+        ...{ name: 'prototypes.weight', shape: [prototypes.count, head.out], decay: true, init: uniform(head.out) },
+        frozenFor: prototypes.frozen_steps,
+      },
+    ],
+    buffers: [
+      ...headBuffers(layers),
+      ...(rows > 0 ? [{ name: 'queue', shape: [assigned, rows, head.out], value: 0 }] : []),
+    ],
+  };
+}
+
+/** A ViT whose CLS token goes through the head; no token stands for a patch that is hidden, for none is. */
+export function network(config: Parts & Pick<SwAVRunConfig, 'model'> & { assign?: readonly number[] }): NetworkSpec {
+  const { model } = config;
+  const { parameters, buffers } = headNetwork(config, model.embed_dim, config.assign?.length);
+  return {
+    model,
+    parameters: [...encoderSpecs(model, deitStart), ...parameters],
+    buffers,
+  };
+}
