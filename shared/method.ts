@@ -256,6 +256,19 @@ export interface Explanation {
   view: string;
   /** What explain.ts of the folder gives of one image; null for a screen that asks other channels. */
   answer: ExplanationAnswer | null;
+  /** What `assign` of explain.ts sorts many images, or all of their patches, into; missing where there is none. */
+  groups?: GroupsAnswer;
+}
+
+/** Prototypes, classes, codes: what images or patches are sorted into. */
+export interface GroupsAnswer {
+  of: 'images' | 'patches';
+  /** What one is called. */
+  one: string;
+  /** And several. */
+  many: string;
+  /** What says how much a row belongs to one: `cosine`. */
+  value: string;
 }
 
 /** The pictures, maps of patches, and figures of an answer, in the order in which they are shown. */

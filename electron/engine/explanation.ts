@@ -1,3 +1,5 @@
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Images } from './layers/embed.ts';
 import type { Network } from './network.ts';
 
 /** What a method is asked of one image. */
@@ -33,3 +35,10 @@ export interface Explained {
  * @throws AppError bad-input for a mask that cannot be asked
  */
 export type Explain<Config> = (network: Network, asked: AskedOf, config: Config) => Explained;
+
+/**
+ * What methods/NAME/explain.ts sorts images into: how much each belongs to each group, of which the greatest is its own. It
+ * runs within a tidy. @param images `[batch, side, side, 3]`, normalised
+ * @returns `[batch, groups]`, or of patches `[batch * K, groups]`, image by image
+ */
+export type Assign<Config> = (network: Network, images: Images, config: Config) => tf.Tensor2D;

@@ -23,6 +23,7 @@ answer<ExploreQuestions>(
   {
     lookup: (input) => explorer.lookup(input),
     explain: (input) => explanations.explain(input),
+    groups: (input) => explanations.groups(input),
     retrieve: (input) => indexes.search(queryOf(input)),
     travel: (input) => travel(store, indexes, input),
     accuracy: (input, onProgress) => explorer.accuracy(input, onProgress),

@@ -70,7 +70,15 @@ export const method: Method = {
     { title: 'Iterations of Sinkhorn-Knopp', key: 'prototypes.iterations', values: '1, 3, 10' },
     { title: 'Temperature', key: 'prototypes.temperature', values: '0.07, 0.1, 0.2' },
   ],
-  explains: [],
+  explains: [
+    {
+      key: 'prototypes',
+      title: 'Prototypes',
+      view: 'Prototypes',
+      answer: null,
+      groups: { of: 'images', one: 'prototype', many: 'prototypes', value: 'cosine' },
+    },
+  ],
   lookups: null,
   published: null,
 };

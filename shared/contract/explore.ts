@@ -37,6 +37,19 @@ export const EXPLORE = {
       untrained: z.boolean(),
     }),
   ),
+  /** Which groups (prototypes, classes, codes) the method sorts many images, or their patches, into. */
+  'explore.groups': channel<GroupsView>()(
+    z.strictObject({
+      checkpoint: id,
+      dataset: id,
+      /** Is among the images, and its own group comes first; null for none. */
+      image: id.nullable(),
+      /** Key of the explanation. */
+      key: z.string().min(1).max(100),
+      images: z.number().int().min(2).max(1024),
+      untrained: z.boolean(),
+    }),
+  ),
   /** Where, and on what, look-ups are right, over many images. */
   'explore.accuracy': channel<TaskRef<'accuracy'>>()(
     z.strictObject({ checkpoint: id, dataset: id, images: z.number().int().min(2).max(2000) }),
@@ -135,6 +148,38 @@ export interface ExplainView {
   batch: { image: number; path: string; views: Record<string, string> }[];
   /** Of each pair of their views a number, row by row. */
   pairs: Record<string, number[]>;
+}
+
+/** How many images, or patches, belong to each group, and the nearest of the largest groups. */
+export interface GroupsView {
+  step: number;
+  grid: number;
+  /** Images that were asked, and their patches where these are sorted. */
+  images: number;
+  rows: number;
+  /** Images that could not be read. */
+  left_out: LeftOut[];
+  /** Groups that there are, and those that are some row's own. */
+  groups: number;
+  used: number;
+  /** exp of the entropy of how rows spread over groups, nats: as if so many were used alike. */
+  perplexity: number;
+  /** The group of the image that was asked for, then the largest. */
+  shown: {
+    /** From 1. */
+    group: number;
+    /** Rows whose own it is. */
+    count: number;
+    /** The nearest of them, the nearest first. */
+    nearest: {
+      image: number;
+      hash: string;
+      path: string;
+      value: number;
+      /** Where patches are sorted: its place, row by row, and a picture of it and of what is around it, as a data URL. */
+      patch: { place: number; picture: string } | null;
+    }[];
+  }[];
 }
 
 export interface LookupAccuracy {

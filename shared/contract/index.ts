@@ -57,8 +57,9 @@ export type Channel = keyof typeof CHANNELS;
 export const ASKS: ReadonlySet<string> = new Set([
   ...['app.info', 'folders.list', 'tasks.list', 'datasets.list', 'datasets.get', 'images.page', 'images.get'],
   ...['prepared.plan', 'config.fields', 'config.check', 'presets.list', 'lab.preview', 'runs.list', 'runs.get'],
-  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.explain', 'explore.colours', 'explore.attention'],
+  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.explain', 'explore.groups', 'explore.colours'],
   ...[
+    'explore.attention',
     'explore.map',
     'retrieval.indexes',
     'retrieval.search',

@@ -5,14 +5,15 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import { GRID, makeLearnedMae } from '../e2e/learned-run.ts';
+import { GRID, HEADS, MODEL, makeLearnedMae, makeLearnedRunOf } from '../e2e/learned-run.ts';
 
 /** The built program, and a run of a method that trains neither a teacher nor a projector. */
 const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
 const folder = mkdtempSync(join(tmpdir(), 'methods-'));
 const home = join(folder, 'home');
 const conmim = (...args: string[]) => {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args, '--home', home], { encoding: 'utf8' });
+  const at = args.includes('--home') ? [] : ['--home', home];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args, ...at], { encoding: 'utf8' });
   return { status, stdout, stderr, json: () => JSON.parse(stdout) };
 };
 const [RUN, OF] = ['run:1', ['--dataset', 'pictures']] as const;
@@ -99,6 +100,22 @@ test.each([
   expect(status).toBe(1);
   for (const name of ['t.safetensors', 'w.safetensors', 'e.csv', 'f.png'])
     expect(existsSync(join(folder, name))).toBe(false);
+});
+
+test('explain: what images are sorted into, by a method that does so', async () => {
+  const other = join(folder, 'sorts');
+  await makeLearnedRunOf(other, {
+    method: { name: 'swav' },
+    model: { ...MODEL, num_heads: HEADS },
+    head: { hidden: 16, out: 8 },
+    prototypes: { count: 5 },
+  });
+  const asked = ['explain', RUN, ...OF, '--images', '20', '--home', other];
+  const [trained, untrained] = conmim(...asked, '--json').json().networks;
+  expect([trained.images, trained.groups, trained.step, untrained.step]).toEqual([20, 5, 9, 0]);
+  expect(trained.shown.reduce((sum: number, { count }: { count: number }) => sum + count, 0)).toBe(20);
+  expect(conmim(...asked).stdout).toMatch(/prototypes in use .*\n.*prototype +images +nearest/s);
+  expect(conmim(...asked, '--png', join(folder, 'g.png')).stderr).toContain('--png is for what is asked of one image');
 });
 
 test('patches are searched by the student where no teacher is', () => {

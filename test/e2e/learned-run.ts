@@ -26,7 +26,7 @@ export const makeLearnedRun = (home: string): Promise<number> =>
     projector: { hidden: 16, out: 8 },
   });
 
-const MODEL = { image_size: 8 * GRID, patch_size: 8, embed_dim: 32, depth: DEPTH };
+export const MODEL = { image_size: 8 * GRID, patch_size: 8, embed_dim: 32, depth: DEPTH };
 
 /** The same of an autoencoder, which has no teacher and no projector. */
 export const makeLearnedMae = (home: string): Promise<number> =>
@@ -36,7 +36,8 @@ export const makeLearnedMae = (home: string): Promise<number> =>
     decoder: { embed_dim: 16, depth: 1, num_heads: 2 },
   });
 
-async function makeLearnedRunOf(home: string, settings: object): Promise<number> {
+/** The same of any settings. */
+export async function makeLearnedRunOf(home: string, settings: object): Promise<number> {
   const [folder, alone] = [join(home, 'pictures'), join(home, LONG)];
   await makeImages(folder, IMAGES);
   await makeImages(alone, 1);

@@ -19,6 +19,10 @@ export function exploreHandlers(context: Context): HandlersOf<typeof EXPLORE> {
       await ofImage(input.image);
       return explore.explain(input);
     },
+    'explore.groups': async (input) => {
+      await requireAnswering(context, input.dataset);
+      return explore.groups(input);
+    },
     'explore.accuracy': (input) => startAccuracy(context, input),
     'explore.colours': async (input) => {
       await requireAnswering(context, input.dataset);

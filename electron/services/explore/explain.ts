@@ -1,7 +1,7 @@
 import { methodOf } from '../../../methods/index.ts';
 import { explanationOf } from '../../../methods/steps.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { ExplainView, Input } from '../../../shared/contract/index.ts';
+import type { ExplainView, GroupsView, Input } from '../../../shared/contract/index.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { ExplanationAnswer } from '../../../shared/method.ts';
@@ -12,6 +12,7 @@ import type { Store } from '../../store/store.ts';
 import { Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, pictureUrl } from '../ground/pictures.ts';
 import { viewsOfImage } from '../recipes/lab.ts';
+import { groupsOf } from './groups.ts';
 import { maskFrom } from './mask.ts';
 
 /** What only a run's method can be asked: its own code answers. */
@@ -92,6 +93,11 @@ export class Explanations {
       batch: batch?.images ?? [],
       pairs: said.pairs ?? {},
     };
+  }
+
+  /** What many images, or their patches, are sorted into. @throws as `groupsOf` */
+  groups(input: Input<'explore.groups'>): Promise<GroupsView> {
+    return groupsOf(this.#store, input, this.#networks);
   }
 }
 

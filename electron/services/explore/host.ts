@@ -2,6 +2,7 @@ import type {
   AttentionView,
   ColoursView,
   ExplainView,
+  GroupsView,
   Input,
   LookupAccuracy,
   LookupView,
@@ -17,6 +18,7 @@ import type { JobOptions } from '../ground/jobs.ts';
 export interface ExploreQuestions {
   lookup: [Input<'explore.lookup'>, LookupView];
   explain: [Input<'explore.explain'>, ExplainView];
+  groups: [Input<'explore.groups'>, GroupsView];
   accuracy: [Input<'explore.accuracy'>, LookupAccuracy];
   retrieve: [Input<'retrieval.search'>, RetrievalView];
   travel: [Input<'travel.ask'>, TravelView];
@@ -44,6 +46,10 @@ export class ExploreHost {
 
   explain(input: Input<'explore.explain'>): Promise<ExplainView> {
     return this.#ask('explain', input);
+  }
+
+  groups(input: Input<'explore.groups'>): Promise<GroupsView> {
+    return this.#ask('groups', input);
   }
 
   retrieve(input: Input<'retrieval.search'>): Promise<RetrievalView> {
