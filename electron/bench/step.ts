@@ -3,6 +3,7 @@ import { type MethodBatch, stepOf } from '../../methods/steps.ts';
 import { MODEL_SIZES, patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { SizeCost } from '../../shared/contract/recipes.ts';
 import { AppError } from '../../shared/errors.ts';
+import { maskPurposes } from '../../shared/views.ts';
 import { stream } from '../data/random.ts';
 import { countProducts, profileOperations } from '../engine/profile.ts';
 import { type EngineOptions, Trainer } from '../engine/trainer.ts';
@@ -50,9 +51,11 @@ export function noise(config: RunConfig, batch: number): MethodBatch {
   const { model } = config;
   const values = (side: number) => Float32Array.from({ length: batch * side ** 2 * 3 }, () => 2 * Math.random() - 1);
   const views = methodOf(config).views(config);
-  const masks = Array.from({ length: batch }, (_, i) => drawMask(config, stream(0, 0, i, 'bench')));
+  const masks = maskPurposes(views).flatMap((purpose) =>
+    Array.from({ length: batch }, (_, i) => drawMask(config, stream(0, 0, i, `bench ${purpose}`))),
+  );
   const K = patchesOf(model);
-  const mask = new Float32Array(masks[0] ? batch * K : 0);
+  const mask = new Float32Array(masks[0] ? masks.length * K : 0);
   for (const [i, one] of masks.entries()) if (one) mask.set(one, i * K);
   return { views: Object.fromEntries(views.map(({ name, side }) => [name, values(side)])), mask };
 }

@@ -4,6 +4,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { ViewSpec } from '../../shared/method.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
+import { maskPurposes } from '../../shared/views.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask, WorkerRequest } from './loader-worker.ts';
 import { onDisk } from './on-disk.ts';
@@ -65,7 +66,7 @@ export interface Batch {
   imageIds: Int32Array;
   /** By name: `[batch, side, side, 3]`, normalised. */
   views: Record<string, Float32Array>;
-  /** `[batch, K]`, 1 = hidden; empty where the method hides nothing. */
+  /** `[batch, K]` for each view that is masked, one after the other; 1 = hidden. Empty where the method hides nothing. */
   mask: Float32Array;
   /** Images that failed and were replaced. */
   replaced: number;
@@ -229,20 +230,31 @@ export class Loader {
         return task;
       });
     }
-    const masks = this.#options.mask
-      ? tasks.map(({ hash, epoch, crop }) => this.#options.mask!(stream(train.seed, epoch, hash, `mask ${crop}`)))
-      : [];
-    const K = masks[0]?.length ?? 0;
-    const mask = new Float32Array(masks.length * K);
-    for (const [i, { slot }] of tasks.entries()) if (masks[i]) mask.set(masks[i], slot * K);
     return {
       epoch: tasks.at(-1)!.epoch,
       next,
       imageIds: Int32Array.from(tasks, (t) => t.id),
       views: Object.fromEntries(views.map(({ spec, pixels }) => [spec.name, new Float32Array(pixels)])),
-      mask,
+      mask: this.#masksOf(tasks),
       replaced: failed.size,
     };
+  }
+
+  /** Each view that is masked has a mask of its own. */
+  #masksOf(tasks: readonly ViewTask[]): Float32Array {
+    const { mask, views, config } = this.#options;
+    if (!mask) return new Float32Array(0);
+    const { seed } = config.train;
+    const masks = maskPurposes(views).flatMap((purpose) =>
+      tasks.map(({ slot, hash, epoch, crop }) => ({
+        slot,
+        one: mask(stream(seed, epoch, hash, `${purpose} ${crop}`)),
+      })),
+    );
+    const K = masks[0]!.one.length;
+    const out = new Float32Array(masks.length * K);
+    for (const [i, { slot, one }] of masks.entries()) out.set(one, (i - (i % tasks.length) + slot) * K);
+    return out;
   }
 
   /** An image always goes to the same thread, where its decoded pixels may still be. */

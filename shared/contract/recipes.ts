@@ -110,11 +110,10 @@ export interface LabPreview {
   height: number;
   /** Patches along a side of a view that the mask hides patches of. */
   grid: number;
-  /** Row by row; true where it hides a patch. Empty for a method that hides none. */
-  mask: boolean[];
   views: {
     title: string;
-    isMasked: boolean;
+    /** Row by row; true where it hides a patch. Empty for a view that is seen whole. */
+    mask: boolean[];
     /** Data URL. */
     picture: string;
     crop: { left: number; top: number; width: number; height: number };

@@ -259,3 +259,20 @@ test('the queue is bounded, and waiting is measured', async () => {
   expect((await loader.next()).waitMs).toBeLessThan(first.waitMs);
   await loader.close();
 });
+
+test('each view that is masked has masks of its own, and the first those that it has alone', async () => {
+  const alone = options();
+  const [student, teacher] = alone.views;
+  const both = { ...alone, views: [student!, { ...teacher!, isMasked: true }] };
+  const [one, two] = await Promise.all(
+    [alone, both].map(async (how) => (await take(new Loader({ ...how, workers: 1 }), 3)).map(({ mask }) => mask)),
+  );
+  for (const [i, mask] of one!.entries()) {
+    expect(mask.length).toBe(4 * 16);
+    expect(two![i]!.length).toBe(2 * mask.length);
+    expect(two![i]!.subarray(0, mask.length)).toEqual(mask);
+    const second = two![i]!.subarray(mask.length);
+    expect(second).not.toEqual(mask);
+    expect(second.reduce((a, b) => a + b)).toBe(4 * 12);
+  }
+});

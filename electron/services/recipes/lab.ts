@@ -6,6 +6,7 @@ import { gridOf } from '../../../shared/config.ts';
 import type { LabPreview } from '../../../shared/contract/recipes.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import type { ViewSpec } from '../../../shared/method.ts';
+import { maskPurposes } from '../../../shared/views.ts';
 import { decodeImage } from '../../data/decode.ts';
 import type { Pixels } from '../../data/pixels.ts';
 import { downsized } from '../../data/prepared.ts';
@@ -48,7 +49,12 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
   const { model } = config;
   const { image, random, specs, drawn, views } = await viewsOfImage(store, config, row, epoch);
   const pictures = await Promise.all(specs.map(({ name, side }) => dataUrl(views[name]!, side)));
-  const mask = drawMask(config, random('mask')) ?? [];
+  const masks = new Map(
+    maskPurposes(specs).map((purpose, i) => [
+      specs.filter(({ isMasked }) => isMasked)[i],
+      drawMask(config, random(purpose)) ?? [],
+    ]),
+  );
   return {
     image: row.id,
     hash: row.hash,
@@ -56,9 +62,8 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
     width: image.width,
     height: image.height,
     grid: gridOf(model),
-    mask: [...mask].map(Boolean),
-    views: specs.map(({ title, isMasked }, i) => ({
-      ...{ title, isMasked, picture: pictures[i]! },
+    views: specs.map((spec, i) => ({
+      ...{ title: spec.title, picture: pictures[i]!, mask: [...(masks.get(spec) ?? [])].map(Boolean) },
       crop: cropOf(drawn[i]!, image.width),
     })),
     drawn: words(specs, drawn),
