@@ -11,8 +11,10 @@ import { loadOf } from './load.ts';
 /** A micro-batch as the loader gives it to a method: views by name, `[batch, side, side, 3]`, and what is hidden. */
 export interface MethodBatch {
   views: Record<string, Float32Array>;
-  /** `[batch, K]`, 1 = hidden; empty where the method hides nothing. */
+  /** `[batch, K]` for each view that is masked, one after the other; 1 = hidden. Empty where the method hides nothing. */
   mask: Float32Array;
+  /** From 0. */
+  epoch?: number;
   /** `[batch]`, which image each is. */
   imageIds?: Int32Array;
   /** How far the run is, 0 to 1: steps done of all. */

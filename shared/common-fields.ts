@@ -44,6 +44,7 @@ export const COMMON_FIELDS: Readonly<Record<string, FieldMeta>> = {
   'optimizer.warmup_lr': { label: 'Learning rate at the start' },
   'optimizer.eps': { label: 'Epsilon' },
   'optimizer.clip_grad': { label: 'Gradient clipping', slider: { min: 0.1, max: 10, step: 0.1 }, fallback: 1 },
+  'optimizer.clip_each': { label: 'Clip each tensor' },
   'optimizer.warmup_epochs': { slider: { min: 0, max: 40, step: 1 } },
   'optimizer.weight_decay': { slider: { min: 0, max: 0.5, step: 0.01 } },
   'optimizer.weight_decay_end': { slider: { min: 0, max: 0.5, step: 0.01 }, fallback: 0.05 },

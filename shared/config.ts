@@ -164,6 +164,10 @@ export const optimizerSchema = z.strictObject({
     .nullable()
     .default(1)
     .describe('largest global gradient norm; null for no clipping (`clip_grad`)'),
+  clip_each: z
+    .boolean()
+    .default(false)
+    .describe("whether clip_grad is for each tensor's gradient by itself (`clip_grad` of DINO and iBOT)"),
 });
 
 export const trainSchema = z.strictObject({

@@ -29,7 +29,7 @@ const int = (random: Uniform, n: number) => Math.floor(random.next() * n);
 const between = (random: Uniform, low: number, high: number) => low + (high - low) * random.next();
 
 /** `count` of `n` places, every choice equally likely. */
-function chosen(n: number, count: number, random: Uniform): Uint8Array {
+export function chosen(n: number, count: number, random: Uniform): Uint8Array {
   const order = Uint32Array.from({ length: n }, (_, i) => i);
   const mask = new Uint8Array(n);
   for (let i = 0; i < count; i++) {
@@ -56,13 +56,25 @@ const MIN_ASPECT = 0.3;
 const ATTEMPTS = 10;
 
 /** BEiT's blocks (arXiv 2106.08254, algorithm 1; `MaskingGenerator` of masking_generator.py): their number differs per image. */
-function blockMask(config: MaskConfig, grid: number, random: Uniform): Uint8Array {
-  const wanted = Math.trunc(config.ratio * grid * grid);
+const blockMask = ({ ratio, block_min_patches, block_max_patches }: MaskConfig, grid: number, random: Uniform) =>
+  blocks(grid, Math.trunc(ratio * grid * grid), { least: block_min_patches, most: block_max_patches }, random);
+
+/**
+ * Blocks until so many patches are masked, or until none fits: never more, often fewer.
+ * @param wanted need not be whole
+ * @param least area of a block; `most`: null for as many as are still wanted
+ */
+export function blocks(
+  grid: number,
+  wanted: number,
+  { least, most: limit }: { least: number; most: number | null },
+  random: Uniform,
+): Uint8Array {
   const mask = new Uint8Array(grid * grid);
   let count = 0;
   while (count < wanted) {
-    const most = Math.min(wanted - count, config.block_max_patches ?? wanted);
-    const added = addBlock(mask, grid, config.block_min_patches, most, random);
+    const most = Math.min(wanted - count, limit ?? wanted);
+    const added = addBlock(mask, grid, least, most, random);
     if (added === 0) break;
     count += added;
   }

@@ -90,5 +90,5 @@ export async function firstBatch<Config, Batch>(folder: string) {
   const { config } = of.read(said);
   const part = partOf(load(folder, 'batch.step0'), 'batch.step0');
   const states = firstStates(of, (name) => load(folder, name));
-  return { config: config as Config, states, batch: of.batch(part, config) as Batch, part };
+  return { config: config as Config, states, batch: of.batch(part, config, 0) as Batch, part };
 }

@@ -57,13 +57,17 @@ export interface Replay<Config extends TrainerConfig, Batch> {
   read(said: unknown): { config: Config; rates: Rates[] };
   /** What the files of the trained network, and of its average, are called; or all files of states, one by one. */
   networks: { student: string; teacher?: string } | readonly StateFile[];
-  /** @throws AppError bad-file where a tensor is missing */
-  batch(part: (name: string) => HostTensor, config: Config): Batch;
+  /** @param step from 0 @throws AppError bad-file where a tensor is missing */
+  batch(part: (name: string) => HostTensor, config: Config, step: number): Batch;
   /**
    * The name of the images in a batch that tokens are asked of where the folder has no tokens.eval; null for a fixture of
    * features, which has no encoder.
    */
   input: string | null;
+  /** Whether tokens.eval has the teacher's too, as `teacher_tokens`. */
+  teacherTokens?: boolean;
+  /** What the file of the tensors that the first step shows is called, where it is not `features`. */
+  features?: string;
   /** What features.step0 calls the tensors that a step shows, those that it has; all under their own names where left out. */
   shown?: Readonly<Record<string, string>>;
   /** What results.stepN has of each step: of the tensors that it shows, and of the state that it leaves. */
@@ -145,15 +149,16 @@ export function train<Config extends TrainerConfig, Batch>(
     const part = partOf(folder.load(`batch.step${i}`), `batch.step${i}`);
     if (replay.input !== null) input = part(replay.input);
     const shown: StateDict = new Map();
-    const step = trainer.step([replay.batch(part, config)], rate, {
+    const step = trainer.step([replay.batch(part, config, i)], rate, {
       ...(i === 0 && {
         onGradients: (gradients: StateDict) => folder.write('gradients.step0', names.write(gradients)),
+        onClipped: (gradients: StateDict) => folder.write('gradients-clipped.step0', names.write(gradients)),
       }),
       show: (name, tensor) => shown.set(name, { shape: tensor.shape, data: hostCopy(tensor) }),
     });
     if (i === 0) {
       const features = replay.shown ? renamed(shown, replay.shown) : shown;
-      folder.write('features.step0', features);
+      folder.write(`${replay.features ?? 'features'}.step0`, features);
       for (const [name, value] of Object.entries(replay.more?.write(features, part, config) ?? {}))
         folder.writeJson(name, value);
     }
@@ -163,7 +168,12 @@ export function train<Config extends TrainerConfig, Batch>(
   const final = trainer.state();
   trainer.dispose();
   writeFinal(replay, folder, final, rates);
-  if (input) writeTokens(new Network(replay.method.student(config), final.student), folder, input);
+  if (input) {
+    const networks: Record<string, Network> = { '': new Network(replay.method.student(config), final.student) };
+    const teacher = replay.teacherTokens ? replay.method.teacher(config) : null;
+    if (teacher) networks.teacher_ = new Network(teacher, final.teacher);
+    writeTokens(networks, folder, input);
+  }
   return steps;
 }
 
@@ -189,18 +199,20 @@ function writeFinal<Config extends TrainerConfig, Batch>(
   for (const { name, of, write, init } of files) folder.write(`${name}.final`, new Map([...init, ...write(final[of])]));
 }
 
-/** Disposes of the network. */
-function writeTokens(network: Network, folder: ReplayFolder, images: HostTensor): void {
+/** Disposes of the networks. @param networks by what stands before `tokens`; all but the student for `input` alone */
+function writeTokens(networks: Record<string, Network>, folder: ReplayFolder, images: HostTensor): void {
   const known: StateDict = folder.has('tokens.eval') ? folder.load('tokens.eval') : new Map([['input', images]]);
   const out: StateDict = new Map();
-  const { embed_dim: dim } = network.model;
-  for (const [name, asked] of known) {
-    if (!name.startsWith('input')) continue;
-    const [batch, , side] = asked.shape as [number, number, number, number];
-    const data = hostTidy(() => encode(network, all(channelsLast(asked), side)).tensor);
-    out.set(name, asked);
-    out.set(name.replace('input', 'tokens'), { shape: [batch, data.length / batch / dim, dim], data });
+  for (const [before, network] of Object.entries(networks)) {
+    const { embed_dim: dim } = network.model;
+    for (const [name, asked] of known) {
+      if (before === '' ? !name.startsWith('input') : name !== 'input') continue;
+      const [batch, , side] = asked.shape as [number, number, number, number];
+      const data = hostTidy(() => encode(network, all(channelsLast(asked), side)).tensor);
+      out.set(name, asked);
+      out.set(before + name.replace('input', 'tokens'), { shape: [batch, data.length / batch / dim, dim], data });
+    }
+    network.dispose();
   }
-  network.dispose();
   folder.write('tokens.eval', out);
 }

@@ -64,6 +64,8 @@ export interface StepOptions {
   show?: Show;
   /** Called with the gradients before clipping; costs a copy of the model. */
   onGradients?: (gradients: StateDict) => void;
+  /** The same after each was clipped by itself; never called where the global norm is clipped. */
+  onClipped?: (gradients: StateDict) => void;
 }
 
 export interface StepResult<F extends Figures = Figures> {
@@ -135,7 +137,7 @@ export class Trainer<Config extends TrainerConfig, Batch> {
   }
 
   /** One optimizer step over one or more micro-batches, whose gradients are averaged. */
-  step(batches: readonly Batch[], rates: Rates, { show, onGradients }: StepOptions = {}): StepResult {
+  step(batches: readonly Batch[], rates: Rates, { show, onGradients, onClipped }: StepOptions = {}): StepResult {
     if (batches.length === 0) throw new RangeError('a step needs at least one micro-batch');
     const gradients = new Gradients(this.#student.weights.specs);
     gradients.scale = batches.length * this.#lossScale;
@@ -147,19 +149,22 @@ export class Trainer<Config extends TrainerConfig, Batch> {
     );
     const loss = parts.reduce((sum, part) => sum + part.loss / batches.length, 0);
     if (onGradients) onGradients(gradients.state(trained(this.#student.weights.specs)));
-    const grad_norm = this.#apply(gradients, rates, loss);
+    const grad_norm = this.#apply(gradients, rates, loss, onClipped);
     return { loss, grad_norm, figures: meanFigures(parts.map(({ figures }) => figures)) };
   }
 
   /** Clip, update, average; nothing is touched where loss or gradient are not finite. Disposes of the gradients. */
-  #apply(gradients: Gradients, rates: Rates, loss: number): number {
+  #apply(gradients: Gradients, rates: Rates, loss: number, onClipped: StepOptions['onClipped']): number {
     const norm = gradientNorm(gradients);
     if (!Number.isFinite(norm) || !Number.isFinite(loss)) {
       gradients.dispose();
       return this.#overflow(norm, loss);
     }
     const { clip_grad, clip_each } = this.config.optimizer;
-    if (clip_each && clip_grad !== null) clipEach(gradients, clip_grad);
+    if (clip_each && clip_grad !== null) {
+      clipEach(gradients, clip_grad);
+      onClipped?.(gradients.state(trained(this.#student.weights.specs)));
+    }
     const clip = (clip_each ? 1 : clipFactor(norm, clip_grad)) / gradients.scale;
     this.#optimizer.update(this.#student.weights, gradients, clip, rates.lr, rates.weight_decay);
     if (!this.#method.followsBefore) this.#follow(rates);

@@ -1,3 +1,4 @@
+import { drawDropPath as draw } from '../../electron/engine/drop-path.ts';
 import { type DropPath, encode } from '../../electron/engine/encoder.ts';
 import { all, type Images } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
@@ -61,19 +62,9 @@ export function logits(
   return linear(classifier, 'head', normal);
 }
 
-/**
- * Stochastic depth (arXiv 1603.09382; `drop_path` of timm): a residual branch of an image is left out with a probability
- * that rises with the block, from 0 to `drop_path`, and is scaled up where it stays.
- */
-export function drawDropPath(
+/** Stochastic depth of a fine-tuning: from 0 to its `drop_path`. */
+export const drawDropPath = (
   batch: number,
   { model: { depth }, settings: { drop_path } }: { model: Pick<ModelConfig, 'depth'>; settings: { drop_path: number } },
   random: Uniform,
-): DropPath {
-  return Array.from({ length: 2 * depth }, (_, branch) => {
-    const probability = depth > 1 ? (drop_path * Math.floor(branch / 2)) / (depth - 1) : 0;
-    if (probability === 0) return null;
-    const kept = 1 - probability;
-    return Float32Array.from({ length: batch }, () => (random.next() < kept ? 1 / kept : 0));
-  });
-}
+): DropPath => draw(batch, { depth, last: drop_path }, random);

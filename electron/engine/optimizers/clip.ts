@@ -14,14 +14,21 @@ export function gradientNorm(gradients: Gradients): number {
 export const clipFactor = (norm: number, clip: number | null) =>
   clip === null ? 1 : Math.min(1, clip / (norm + 1e-6));
 
-/** Shortens each gradient that is longer than `clip` by itself (`clip_gradients` of DINO's utils.py). */
+/** What a tensor is part of: published ViTs have one bias for queries, keys and values. */
+const wholeOf = (name: string) => name.replace(/(\.attn\.)[qv]_bias$/, '$1qkv.bias');
+
+/** Shortens the gradient of each published tensor that is longer than `clip` by itself (`clip_gradients` of DINO's utils.py). */
 export function clipEach(gradients: Gradients, clip: number): void {
-  for (const [name, gradient] of gradients.tensors) {
-    const short = tf.tidy(() => {
-      const length = tf.div(tf.sqrt(tf.sum(tf.square(gradient))), gradients.scale);
-      return tf.mul(gradient, tf.minimum(1, tf.div(clip, tf.add(length, 1e-6))));
+  for (const parts of Map.groupBy(gradients.tensors, ([name]) => wholeOf(name)).values()) {
+    const factor = tf.tidy(() => {
+      const squares = tf.addN(parts.map(([, gradient]) => tf.sum(tf.square(gradient))));
+      const length = tf.div(tf.sqrt(squares), gradients.scale);
+      return tf.minimum(1, tf.div(clip, tf.add(length, 1e-6)));
     });
-    gradient.dispose();
-    gradients.tensors.set(name, short);
+    for (const [name, gradient] of parts) {
+      gradients.tensors.set(name, tf.mul(gradient, factor));
+      gradient.dispose();
+    }
+    factor.dispose();
   }
 }
