@@ -9,6 +9,7 @@ import { type Method, Trainer, type TrainerConfig } from '../../electron/engine/
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
+import { type IBOTBatch, type IBOTConfig, step as ibot } from '../../methods/ibot/step.ts';
 import { draw, type MAEBatch, type MAEConfig, step as mae } from '../../methods/mae/step.ts';
 import { type MoCoBatch, type MoCoConfig, step as moco } from '../../methods/moco/step.ts';
 import { type SimCLRBatch, type SimCLRConfig, step as simclr } from '../../methods/simclr/step.ts';
@@ -140,6 +141,32 @@ function swappedOf(): Case<SwAVConfig, SwAVBatch>['loss'] {
     }
     return sum / IMAGES / 2;
   };
+}
+
+/** Cross-entropies of every crop with the teacher's of each other large one, and of masked patches, of each crop its mean. */
+function distilledOf(shown: StateDict, { mask }: IBOTBatch, { head, temperatures, loss }: IBOTConfig): number {
+  const entropy = (logits: StateDict, of: string, row: number, targets: string, target: number) => {
+    const at = <T>(name: string, i: number, read: (v: number) => T) =>
+      Array.from({ length: head.out }, (_, k) => read(logits.get(name)!.data[i * head.out + k]!));
+    const scaled = at(of, row, (v) => v / temperatures.student);
+    const all = Math.log(scaled.reduce((sum, v) => sum + Math.exp(v), 0));
+    return at(targets, target, (v) => v).reduce((sum, q, k) => sum + q * (all - scaled[k]!), 0);
+  };
+  const crops = shown.get('cls')!.data.length / head.out / IMAGES;
+  let [cls, pairs] = [0, 0];
+  for (let q = 0; q < 2; q++) {
+    for (let v = 0; v < crops; v++) {
+      if (v === q) continue;
+      pairs++;
+      for (let i = 0; i < IMAGES; i++) cls += entropy(shown, 'cls', v * IMAGES + i, 'target', q * IMAGES + i) / IMAGES;
+    }
+  }
+  let [patches, row] = [0, 0];
+  for (let crop = 0; crop < 2 * IMAGES; crop++) {
+    const count = mask.subarray(crop * K, (crop + 1) * K).reduce((a, b) => a + b, 0);
+    for (let i = 0; i < count; i++, row++) patches += entropy(shown, 'patches', row, 'patch_target', row) / count;
+  }
+  return (loss.cls * cls) / pairs + (loss.patch * patches) / (2 * IMAGES);
 }
 
 /** A first state in which no branch is nearly off, so that no gradient is small. */
@@ -291,6 +318,39 @@ const swavCase = (
   changed: 'prototypes.weight',
 });
 
+const ibotCase = (small: number, { shared = true, drop = false } = {}): Case<IBOTConfig, IBOTBatch> => ({
+  method: ibot,
+  config: {
+    model: {
+      ...{ image_size: SIDE, patch_size: 4, embed_dim: 8, depth: 1, num_heads: 2, mlp_ratio: 2 },
+      ...{ layer_scale_init: 0, layer_norm_eps: 1e-6, init_std: 0.02, position: 'absolute' },
+    },
+    crops: { small_size: 8 },
+    head: { layers: 3, hidden: 10, bottleneck: 6, out: 7, shared, unit_rows: false, frozen_steps: 0 },
+    temperatures: {
+      ...{ student: 0.5, teacher_start: 0.3, teacher: 0.3, patch_start: 0.4, patch: 0.4, warmup_epochs: 0 },
+    },
+    centres: { momentum: 0.9, patch_momentum: 0.9 },
+    loss: { cls: 0.7, patch: 1.3, drop_path: 0 },
+    optimizer: { betas: [0.9, 0.999], eps: 1e-8, clip_grad: null },
+  },
+  batch: {
+    views: namedCrops({
+      large: ['first', 'second'].map(images),
+      small: Array.from({ length: small }, (_, i) => numbers(`small ${i}`, IMAGES * 8 * 8 * 3)),
+    }),
+    // The last image's first crop has no mask.
+    mask: Float32Array.from({ length: 2 * IMAGES * K }, (_, i) => +(i % 3 === 0 && Math.floor(i / K) !== 2)),
+    ...(drop && {
+      dropPath: {
+        large: [null, Float32Array.from({ length: 2 * IMAGES }, (_, i) => (i % 2) * 1.5)],
+        small: [Float32Array.from({ length: small * IMAGES }, (_, i) => (i % 2) * 2), null],
+      },
+    }),
+  },
+  loss: distilledOf,
+});
+
 describe('gradients of a step are those of differences', () => {
   test.each([
     {},
@@ -339,4 +399,11 @@ describe('gradients of a step are those of differences', () => {
   ] as [number, Parameters<typeof swavCase>[1]][])('SwAV, %d small crops, %j', (small, over) =>
     check(swavCase(small, over)),
   );
+
+  test.each([
+    [0, {}],
+    [2, {}],
+    [0, { shared: false }],
+    [1, { drop: true }],
+  ] as const)('iBOT, %d small crops, %j', (small, how) => check(ibotCase(small, how)));
 });

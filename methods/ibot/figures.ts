@@ -1,0 +1,165 @@
+import type { RunConfig } from '../../shared/config.ts';
+import { figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type { Metric } from '../../shared/run.ts';
+import { ours } from './config.ts';
+
+/** Steps that a run gets, beside those with a frozen last layer, before a warning that it does not learn. */
+const PATIENCE = 300;
+/** Share of ln(out) above which a distribution is as good as uniform; nats below which it is one class. */
+const [UNIFORM, ONE_CLASS] = [0.98, 0.05];
+const HIGH_COSINE = 0.98;
+
+const figures: readonly Figure[] = [
+  {
+    ...{ key: 'accuracy', title: 'Agreement', scale: 'share', unit: '% of images', isMain: true },
+    about: 'Share of images of whose second crop the student says the class that the teacher says of the first',
+  },
+  {
+    ...{ key: 'loss_cls', title: 'Loss of CLS', scale: 'plain', unit: 'nats', isMain: false },
+    about: 'Cross-entropy of one crop’s CLS with what the teacher says of another',
+  },
+  {
+    ...{ key: 'loss_patch', title: 'Loss of patches', scale: 'plain', unit: 'nats', isMain: false },
+    about: 'Cross-entropy of masked patches with what the teacher says of them; a crop without a mask counts as 0',
+  },
+  {
+    ...{ key: 'teacher_entropy_cls', title: 'Entropy of CLS', scale: 'plain', unit: 'nats', isMain: false },
+    about: 'How evenly the teacher spreads a crop over the classes',
+  },
+  {
+    ...{ key: 'entropy_patch', title: 'Entropy of patches', scale: 'plain', unit: 'nats', isMain: false },
+    about: 'How evenly the teacher spreads a masked patch over the classes',
+  },
+  {
+    ...{ key: 'rank_images', title: 'Effective rank of CLS', scale: 'plain', unit: 'dimensions', isMain: false },
+    about: "How many directions the teacher's CLS tokens of a batch use",
+  },
+  {
+    ...{ key: 'cosine_images', title: 'Mean cosine of CLS', scale: 'plain', unit: '', isMain: false },
+    about: "How much two images of a batch are alike by the teacher's CLS token; 1 where all are one",
+  },
+];
+
+const lnOut = (config: RunConfig) => Math.log(ours(config).head.out);
+const charts: readonly Chart[] = [
+  {
+    title: 'Loss',
+    unit: 'nats',
+    mayBeLog: true,
+    lines: [
+      { key: 'loss', label: 'loss', colour: 0 },
+      { key: 'loss_cls', label: 'of CLS', colour: 1, dash: 1 },
+      { key: 'loss_patch', label: 'of patches', colour: 3, dash: 2 },
+    ],
+    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+  },
+  {
+    title: 'Entropy of the teacher',
+    unit: 'nats',
+    lines: [
+      { key: 'teacher_entropy_cls', label: 'of CLS', colour: 0 },
+      { key: 'entropy_patch', label: 'of masked patches', colour: 1, dash: 1 },
+    ],
+    references: (_, config) => [
+      { label: `ln out = ${lnOut(config).toFixed(2)}, all classes alike`, value: lnOut(config) },
+    ],
+  },
+  {
+    title: 'Agreement of teacher and student on two crops',
+    unit: '% of images',
+    isShare: true,
+    lines: [{ key: 'accuracy', label: 'same class', colour: 0 }],
+    references: ({ figures: { accuracy } }) => [
+      { label: `chance ${(100 * accuracy!).toPrecision(2)} %`, value: accuracy! },
+    ],
+  },
+  {
+    title: 'Effective rank',
+    unit: 'dimensions',
+    isSparse: true,
+    lines: [{ key: 'rank_images', label: 'CLS of images', colour: 0 }],
+  },
+  {
+    title: 'Mean cosine between images',
+    unit: '',
+    isSparse: true,
+    lines: [{ key: 'cosine_images', label: 'CLS of images', colour: 0 }],
+  },
+];
+
+/** Every class alike: ln(out) for CLS, and for patches as often as a crop is masked. */
+function chance(config: RunConfig): Chance {
+  const { loss, mask } = ours(config);
+  const masked = 1 - mask.unmasked;
+  return {
+    loss: lnOut(config) * (loss.cls + loss.patch * masked),
+    words: `ln out × ${Number((loss.cls + loss.patch * masked).toFixed(2))}`,
+    figures: { accuracy: 1 / ours(config).head.out },
+  };
+}
+
+const isNumber = (value: number | null | undefined): value is number => typeof value === 'number';
+const meanOf = (metrics: readonly Metric[], key: string): number | null => {
+  const known = metrics.map((metric) => figureOf(metric, key)).filter(isNumber);
+  return known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null;
+};
+
+function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null {
+  const last = metrics.slice(-LAST_STEPS);
+  if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE + ours(config).head.frozen_steps) return null;
+  const collapse = collapseOf(last, measured, config);
+  if (collapse)
+    return {
+      word: 'collapsed',
+      kind: 'collapsed',
+      level: 'alarm',
+      text: `The teacher has collapsed: ${collapse}.`,
+      advice: steadier(config),
+    };
+  const guessing = chance(config);
+  if (meanOf(last, 'loss')! < 0.99 * guessing.loss) return null;
+  return {
+    word: 'not learning',
+    kind: 'not-learning',
+    level: 'alarm',
+    text: `The loss stays at what guessing gives (${guessing.words} = ${guessing.loss.toFixed(2)}): nothing is learned yet.`,
+    advice: steadier(config),
+  };
+}
+
+/** To one class, or to all alike; null where neither. */
+function collapseOf(last: readonly Metric[], measured: Metric | null, config: RunConfig): string | null {
+  const entropy = meanOf(last, 'teacher_entropy_cls');
+  const most = lnOut(config);
+  const cosine = measured && figureOf(measured, 'cosine_images');
+  if (entropy !== null && entropy < ONE_CLASS && isNumber(cosine) && cosine > HIGH_COSINE)
+    return `it gives every image one class (entropy ${entropy.toFixed(3)}, and two images have a mean cosine of ${cosine.toFixed(2)})`;
+  if (entropy !== null && entropy > UNIFORM * most)
+    return `it gives all classes alike (entropy ${entropy.toFixed(2)} of ln out = ${most.toFixed(2)})`;
+  return null;
+}
+
+/** Settings of this run that are known to lead there, with steadier values. */
+function steadier(config: RunConfig): string {
+  const { temperatures: t, centres, head, optimizer, momentum } = ours(config);
+  const causes = [
+    Math.max(t.teacher, t.patch) > 0.07
+      ? `a temperature of the teacher is ${Math.max(t.teacher, t.patch)}, and above 0.07 the authors call it unstable: set it to 0.07`
+      : null,
+    centres.momentum > 0.99
+      ? `centres.momentum is ${centres.momentum}, so the centre lags behind: set it to 0.9`
+      : null,
+    head.frozen_steps === 0 ? 'head.frozen_steps is 0: keep the last layer for an epoch' : null,
+    momentum.schedule === 'none' || momentum.start < 0.98
+      ? 'the teacher follows fast: set momentum.start to 0.99 or more'
+      : null,
+    optimizer.lr > 5e-3 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 or less` : null,
+  ].filter((one) => one !== null);
+  return causes.length > 0
+    ? `Likely causes: ${causes.join('; ')}. Then train it anew.`
+    : `No setting of it stands out. Try a lower optimizer.lr (now ${optimizer.lr}), or a longer temperatures.warmup_epochs.`;
+}
+
+/** What a step of iBOT says, and what it is held against. */
+export const account: Account = { figures, charts, chance, alarm, notes: () => [] };
