@@ -170,7 +170,7 @@ export interface GroupsView {
     group: number;
     /** Rows whose own it is. */
     count: number;
-    /** The nearest of them, the nearest first. */
+    /** The nearest of them, the nearest first; with the image that was asked for, where it is one of them. */
     nearest: {
       image: number;
       hash: string;

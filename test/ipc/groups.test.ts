@@ -96,6 +96,10 @@ test('the chosen image’s own comes first; fewer images, and the untrained netw
   const last = all.shown.at(-1)!;
   const view = await call('explore.groups', asked({ image: last.nearest[0]!.image }));
   expect(view.shown[0]!.group).toBe(last.group);
+  for (const image of [1, 9, 17]) {
+    const { nearest } = (await call('explore.groups', asked({ image }))).shown[0]!;
+    expect(nearest.map((one) => one.image)).toContain(image);
+  }
   expect((await call('explore.groups', asked({ images: 6 }))).images).toBe(6);
   const untrained = await call('explore.groups', asked({ untrained: true }));
   expect(untrained.step).toBe(0);

@@ -86,23 +86,29 @@ export async function groupsOf(store: Store, input: Input<'explore.groups'>, net
         group: group + 1,
         count: rows.length,
         nearest: await Promise.all(
-          rows
-            .sort((a, b) => b.value - a.value)
-            .slice(0, NEAREST)
-            .map(async ({ image: { id, hash, path, ...row }, place, value }) => ({
-              ...{ image: id, hash, path, value },
-              patch:
-                place === null
-                  ? null
-                  : {
-                      place,
-                      picture: await around(fileOf(store.datasets.get(row.dataset_id), { ...row, path }), place, model),
-                    },
-            })),
+          nearestOf(rows, input.image).map(async ({ image: { id, hash, path, ...row }, place, value }) => ({
+            ...{ image: id, hash, path, value },
+            patch:
+              place === null
+                ? null
+                : {
+                    place,
+                    picture: await around(fileOf(store.datasets.get(row.dataset_id), { ...row, path }), place, model),
+                  },
+          })),
         ),
       })),
     ),
   };
+}
+
+/** The nearest of a group, the nearest first; with the chosen image, where that is in it. */
+function nearestOf(rows: readonly Placed[], chosen: number | null): Placed[] {
+  const sorted = rows.toSorted((a, b) => b.value - a.value);
+  const nearest = sorted.slice(0, NEAREST);
+  const isChosen = ({ image }: Placed) => image.id === chosen;
+  const own = sorted.find(isChosen);
+  return !own || nearest.some(isChosen) ? nearest : [...nearest.slice(0, -1), own];
 }
 
 /** The chosen image, and others evenly over the dataset. */
