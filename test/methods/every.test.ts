@@ -8,6 +8,7 @@ import { drawMask, METHODS, parseRunConfig } from '../../methods/index.ts';
 import { type MethodBatch, stepOf } from '../../methods/steps.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { StateDict } from '../../shared/tensors.ts';
+import { maskPurposes } from '../../shared/views.ts';
 
 // What every method's training has to do: by the presets for one CPU, with an encoder that is as small as can be.
 
@@ -35,7 +36,9 @@ function batchOf({ views }: (typeof METHODS)[number], config: RunConfig, step: n
     const random = stream(7, step, 0, name);
     return Float32Array.from({ length: count }, () => random.next() * 4 - 2);
   };
-  const masks = Array.from({ length: IMAGES }, (_, i) => drawMask(config, stream(7, step, i, 'mask')));
+  const masks = maskPurposes(views(config)).flatMap((purpose) =>
+    Array.from({ length: IMAGES }, (_, i) => drawMask(config, stream(7, step, i, purpose))),
+  );
   return {
     views: Object.fromEntries(views(config).map(({ name, side }) => [name, numbers(name, IMAGES * side * side * 3)])),
     mask: Float32Array.from(masks.flatMap((mask) => [...(mask ?? [])])),
