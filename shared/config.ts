@@ -167,7 +167,7 @@ export const optimizerSchema = z.strictObject({
   clip_each: z
     .boolean()
     .default(false)
-    .describe("whether clip_grad is for each tensor's gradient by itself (`clip_grad` of DINO and iBOT)"),
+    .describe("whether clip_grad is for each tensor's gradient by itself (`clip_grad` of DINO)"),
 });
 
 export const trainSchema = z.strictObject({

@@ -16,6 +16,8 @@ export const presets: readonly Preset[] = [
     source:
       'The encoder of small-cpu; two crops of 64 and two of 32 pixels, 128 prototypes. Sharper codes and milder colours than ' +
       'published: with those it collapses here, and a queue makes it worse',
+    expected:
+      '367 of 600 steps in 30 minutes on two very busy cores; k-NN of 43 classes of tiles 61.1 %, untrained 44.2 %',
     meant_for: 'Two cores and a few hundred to some ten thousand images; learns within minutes',
     config: {
       model: { image_size: 64, patch_size: 8, embed_dim: 128, depth: 4, num_heads: 4 },
