@@ -10,6 +10,7 @@ import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { Training, type untrainedState } from '../../electron/trainer/training.ts';
 import { METHODS } from '../../methods/index.ts';
 import { scratch } from '../store/helpers.ts';
+import { trainLenders } from './lenders.ts';
 import { tinyConfig } from './tiny.ts';
 
 // What holds for a run of every method, whatever it keeps beside its weights: queues, centres, running statistics.
@@ -32,6 +33,7 @@ describe.each(METHODS)('$title', (method) => {
     try {
       await importDataset(store, { name: 'set', folders: [folder] });
       const config = tinyConfig(method, { steps: 8 });
+      await trainLenders(store, 'set', config);
       /** @param pauses steps after which it is paused */
       const trained = async (pauses: readonly number[]) => {
         const run = createRun(store, { dataset: 'set', config, preset: null });
