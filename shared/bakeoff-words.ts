@@ -15,11 +15,12 @@ export function meanOf(column: Pick<Column, 'scale'>, { spread, values }: Cell):
   return `${shownIn(column, spread.mean)} ± ${shownIn(column, spread.sd)}`;
 }
 
-/** Its interval, where it has one: `55.6 % to 61.8 %`; of a share no further than a share can be. */
-export const intervalOf = (column: Pick<Column, 'scale'>, { spread }: Cell): string | null =>
-  spread.interval
-    ?.map((value) => shownIn(column, column.scale === 'share' ? Math.min(1, Math.max(0, value)) : value))
-    .join(' to ') ?? null;
+/** Its interval, where it has one: `55.6 % to 61.8 %`; no further than such a value can be. */
+export function intervalOf(column: Pick<Column, 'scale'>, { spread }: Cell): string | null {
+  const most = column.scale === 'share' ? 1 : Number.POSITIVE_INFINITY;
+  const within = spread.interval?.map((value) => shownIn(column, Math.min(most, Math.max(0, value))));
+  return within?.join(' to ') ?? null;
+}
 
 /** A budget in words. */
 export function budgetWords(budget: Budget): string {

@@ -5,6 +5,7 @@ const SCREENS = [
   ['New Run', 'go:new'],
   ['Runs', 'go:runs'],
   ['Compare', 'go:compare'],
+  ['Bake-off', 'go:bake-off'],
   ['Explore', 'go:explore'],
   ['Runtime', 'go:runtime'],
 ] as const;

@@ -60,7 +60,7 @@ const KEYS = [
   'End',
 ]
   .concat(['ArrowUp', 'ArrowDown', 'ArrowLeft', 'ArrowRight', ' ', 'Backspace', 'PageDown'])
-  .concat([1, 2, 3, 4, 5, 6].map((digit) => `Alt+${digit}`));
+  .concat([1, 2, 3, 4, 5, 6, 7].map((digit) => `Alt+${digit}`));
 const ADDRESSES = [
   'runs/1',
   'runs/2',
