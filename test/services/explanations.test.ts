@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Explanations } from '../../electron/services/explore/explain.ts';
+import { measureHealth } from '../../electron/services/health/health.ts';
 import { createRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { pretrainingData } from '../../electron/trainer/run-data.ts';
@@ -82,5 +83,8 @@ describe.each(CASES)('$key of $name', ({ name, key, answer, method, preset }) =>
     expect(untrained.batch).toEqual(view.batch);
     expect(untrained.pairs).not.toEqual(view.pairs);
     expect(untrained.step).toBe(0);
+    // A health report loads student and teacher too, each as the method builds it.
+    const report = await measureHealth(store, { checkpoint, dataset: store.datasets.list()[0]!.id });
+    expect(report.images).toBe(IMAGES);
   });
 });

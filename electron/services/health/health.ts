@@ -64,7 +64,7 @@ export async function measureHealth(
     let seen = 0;
     for (const [i, { start, load }] of networks.entries()) {
       const student = wholeNetwork(config, load('student'));
-      const teacher = networksOf(config).includes('teacher') ? wholeNetwork(config, load('teacher')) : null;
+      const teacher = networksOf(config).includes('teacher') ? wholeNetwork(config, load('teacher'), 'teacher') : null;
       const asked: HealthNetworks = { student, teacher };
       const pooled: Float32Array[] = [];
       const judged = health?.measure(config);
