@@ -312,7 +312,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
       .getByRole('button', { name: /temperature/i })
       .first()
       .click();
-    await page.getByRole('button', { name: /^Start/ }).click();
+    await page.getByRole('button', { name: 'Start 3 runs' }).click();
     await page.waitForURL(/#\/runs/);
     await expect
       .poll(() => stored((store) => store.runs.list().filter(({ status }) => status === 'finished').length), {
