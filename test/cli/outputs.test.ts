@@ -28,6 +28,7 @@ const COMMANDS: Record<
     makesFolder: true,
   },
   'explain --png': { args: ['1', '--dataset', 'd', '--image', 'i', '--png'], file: 'x.png', makesFolder: true },
+  'compare-methods --report': { args: ['d', '--images', '9', '--report'], file: 'x.html', makesFolder: true },
   'replay <out>': { args: ['from'], folder: ['result.json', 'tokens.eval.safetensors'] },
   'bench loader --folder': { args: ['--files', '3', '--folder'], folder: ['1002.jpg'] },
   'demo --out': { args: ['--out'], folder: [] }, // its sheet takes a name that is free

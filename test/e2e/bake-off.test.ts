@@ -65,7 +65,8 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
     await page.waitForURL(/#\/datasets\/\d+/);
     await page.goto(address('bake-off'));
     await page.getByRole('heading', { name: 'What it takes' }).waitFor();
-    for (const { title } of METHODS.slice(2)) await page.getByRole('checkbox', { name: new RegExp(`^${title} \\(`) }).uncheck();
+    for (const { title } of METHODS.slice(2))
+      await page.getByRole('checkbox', { name: new RegExp(`^${title} \\(`) }).uncheck();
     // What cannot be is said where it is, and cannot be started.
     await field('Heads').fill('3');
     await page.getByRole('alert').getByText('must be a multiple of model.num_heads').waitFor();
