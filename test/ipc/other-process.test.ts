@@ -79,7 +79,7 @@ test('channels that only ask are known by name; all others do something', () => 
   const DOES = new Set(
     (
       'pick import import-sample rescan rename delete start save create pause stop resume move annotate export compute ' +
-      'map-compute build accuracy reveal show estimate report install trial use doctor remove cancel dismiss restore locate'
+      'map-compute build accuracy measure continue reveal show estimate report install trial use doctor remove cancel dismiss restore locate'
     ).split(' '),
   );
   expect(does.filter((name) => !DOES.has(name.split('.').at(-1)!))).toEqual([]);
