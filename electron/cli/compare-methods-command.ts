@@ -44,7 +44,10 @@ import { OutputOption } from './output-option.ts';
 import { trainQuietly } from './run-commands.ts';
 import { table } from './table.ts';
 
-const NAMES = METHODS.map(({ name }) => name).join(',');
+/** Those that take over no network of another run: that would have to be trained first. */
+const NAMES = METHODS.filter(({ borrows }) => !borrows)
+  .map(({ name }) => name)
+  .join(',');
 
 /** compare-methods. */
 export function addCompareMethodsCommand(program: Command): void {

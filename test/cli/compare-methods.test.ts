@@ -2,7 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Command } from 'commander';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { addCompareMethodsCommand } from '../../electron/cli/compare-methods-command.ts';
 import { METHODS } from '../../methods/index.ts';
 import { makeImages } from '../e2e/harness.ts';
 
@@ -27,6 +29,15 @@ beforeAll(async () => {
   expect(conmim('import', join(folder, 'pictures'), '--name', 'pictures', '--labels', 'folders').status).toBe(0);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('unless others are named, methods that stand alone are compared', () => {
+  const program = new Command();
+  addCompareMethodsCommand(program);
+  const { defaultValue } = program.commands[0]!.options.find(({ long }) => long === '--methods')!;
+  const alone = METHODS.filter(({ borrows }) => !borrows).map(({ name }) => name);
+  expect(alone.length).toBeLessThan(METHODS.length);
+  expect(defaultValue).toBe(alone.join(','));
+});
 
 test('a dry run says what it would take, and makes nothing', () => {
   const got = conmim(...asked, '--flops', '1e8', '--set', `${TWO[1]!.name}:train.batch_size=8`, '--dry-run', '--json');
