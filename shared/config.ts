@@ -312,6 +312,14 @@ export type RunConfig = CommonConfig & {
   projector?: ProjectorConfig;
   momentum?: MomentumConfig;
 };
+/** A complete, valid configuration of a method with these sections beside the common ones. */
+export type ConfigOf<Sections extends Record<string, z.ZodType>> = CommonConfig & {
+  [K in keyof Sections]: z.output<Sections[K]>;
+};
+/** What a user writes of it: any part. */
+export type InputOf<Sections extends Record<string, z.ZodType>> = { [K in keyof Sections]?: z.input<Sections[K]> } & {
+  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
+};
 /** What a user writes: any part of it. */
 export type RunConfigInput = z.input<typeof commonSchema> & { method?: { name: string } } & {
   [section: string]: unknown;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
   checkMask,
+  type InputOf,
   maskSchema,
   momentumSchema,
   projectorSchema,
@@ -40,18 +41,13 @@ export const sections = {
   views: viewsSchema.prefault({}),
   momentum: momentumSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of ConMIM. */
-export type ConMIMRunConfig = CommonConfig & { method: { name: string } } & {
-  [K in keyof Sections]: z.output<Sections[K]>;
-};
+export type ConMIMRunConfig = ConfigOf<typeof sections> & { method: { name: string } };
 /** The parts that look-ups, and so the loss, are computed by. */
 export type LookupConfig = Pick<ConMIMRunConfig, 'model' | 'projector' | 'contrast'>;
 export type Contrast = LookupConfig['contrast'];
 /** What a user writes: any part of it. */
-export type ConMIMInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type ConMIMInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as ConMIMRunConfig;

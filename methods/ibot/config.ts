@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
+  type InputOf,
   momentumSchema,
   type Refuse,
   type RunConfig,
@@ -101,13 +102,10 @@ export const sections = {
   loss: lossSchema.prefault({}),
   momentum: momentumSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of iBOT. */
-export type IBOTRunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type IBOTRunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type IBOTInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type IBOTInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as IBOTRunConfig;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
+  type InputOf,
   MODEL_SIZES,
   type Refuse,
   type RunConfig,
@@ -47,13 +48,10 @@ export const sections = {
   decoder: decoderSchema.prefault({}),
   target: targetSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of MAE. */
-export type MAERunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type MAERunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type MAEInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type MAEInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as MAERunConfig;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
   checkMask,
+  type InputOf,
   MODEL_SIZES,
   maskSchema,
   type Refuse,
@@ -51,13 +52,10 @@ export const sections = {
   tokenizer: tokenizerSection,
   student: studentSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of mc-BEiT. */
-export type McBEiTRunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type McBEiTRunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type McBEiTInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type McBEiTInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as McBEiTRunConfig;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
   encoderTrainingSchema,
+  type InputOf,
   MODEL_SIZES,
   momentumSchema,
   projectorSchema,
@@ -74,13 +75,10 @@ export const sections = {
   encoder: encoderTrainingSchema.prefault({}),
   momentum: ownMomentumSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of MoCo. */
-export type MoCoRunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type MoCoRunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type MoCoInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type MoCoInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as MoCoRunConfig;

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
   encoderTrainingSchema,
+  type InputOf,
   MODEL_SIZES,
   projectorSchema,
   type Refuse,
@@ -37,13 +38,10 @@ export const sections = {
   head: headSchema.prefault({}),
   encoder: encoderTrainingSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of SimCLR. */
-export type SimCLRRunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type SimCLRRunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type SimCLRInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type SimCLRInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as SimCLRRunConfig;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CommonConfig, Refuse, RunConfig, RunConfigInput } from '../../shared/config.ts';
+import type { ConfigOf, InputOf, Refuse, RunConfig, RunConfigInput } from '../../shared/config.ts';
 import { checkCrops, cropsSchema } from '../../shared/crops.ts';
 
 /**
@@ -74,13 +74,10 @@ export const sections = {
   prototypes: prototypesSchema.prefault({}),
   queue: queueSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of SwAV. */
-export type SwAVRunConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type SwAVRunConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type SwAVInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type SwAVInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as SwAVRunConfig;

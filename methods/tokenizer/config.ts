@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
-  type CommonConfig,
+  type ConfigOf,
+  type InputOf,
   modelSchema,
   type Refuse,
   type RunConfig,
@@ -86,13 +87,10 @@ export const sections = {
   pixels: pixelsSchema.prefault({}),
   perceptual: perceptualSchema.prefault({}),
 };
-type Sections = typeof sections;
 /** A complete, valid configuration of a tokenizer. */
-export type TokenizerConfig = CommonConfig & { [K in keyof Sections]: z.output<Sections[K]> };
+export type TokenizerConfig = ConfigOf<typeof sections>;
 /** What a user writes: any part of it. */
-export type TokenizerInput = { [K in keyof Sections]?: z.input<Sections[K]> } & {
-  [K in keyof CommonConfig]?: Partial<CommonConfig[K]>;
-};
+export type TokenizerInput = InputOf<typeof sections>;
 
 /** A configuration of this method, with its own sections: `RunConfig` is what the house knows of it. */
 export const ours = (config: RunConfig) => config as unknown as TokenizerConfig;
