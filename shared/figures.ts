@@ -1,4 +1,4 @@
-import type { Account, Chart, Figure, LastSteps, Recipe } from './method.ts';
+import type { Account, Chance, Chart, Figure, LastSteps, Recipe, Sign } from './method.ts';
 import type { Metric } from './run.ts';
 import { NONE, percent } from './words.ts';
 
@@ -35,14 +35,48 @@ export const mainFigures = ({ figures }: Pick<Description, 'figures'>) => figure
 export const seldomMeasured = (charts: readonly Chart[]): string[] =>
   charts.flatMap(({ isSparse, lines }) => (isSparse ? lines.map(({ key }) => key) : []));
 
+/** The loss that guessing gives, as a line in a chart. */
+export const guessedLoss = ({ loss, words }: Chance) => [
+  { label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss },
+];
+
 /** A loss that is a cross-entropy, beside that of guessing. */
 export const entropyChart: Chart = {
   title: 'Loss',
   unit: 'nats',
   mayBeLog: true,
   lines: [{ key: 'loss', label: 'loss', colour: 0 }],
-  references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+  references: guessedLoss,
 };
+
+/** What guessing gives of a share, as a line in its chart. @param key of the figure */
+export const chanceOfShare =
+  (key: string) =>
+  ({ figures }: Chance) => [{ label: `chance ${(100 * figures[key]!).toPrecision(2)} %`, value: figures[key]! }];
+
+/** The mean of what is known of a figure, or of the loss; NaN where nothing is, with which no comparison holds. */
+export function meanOf(metrics: readonly Metric[], key: Measure): number {
+  const known = metrics.map((metric) => figureOf(metric, key)).filter((value) => value !== null);
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+/** That all images, or all codes, have become one. */
+export const collapsed = (text: string, advice: string): Sign => ({
+  word: 'collapsed',
+  kind: 'collapsed',
+  level: 'alarm',
+  text,
+  advice,
+});
+
+/** That a loss stays at what guessing gives. */
+export const notLearning = (text: string, advice: string): Sign => ({
+  word: 'not learning',
+  kind: 'not-learning',
+  level: 'alarm',
+  text,
+  advice,
+});
 
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;

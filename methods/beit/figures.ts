@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS } from '../../shared/figures.ts';
+import { guessedLoss, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { ours } from './config.ts';
@@ -42,7 +42,7 @@ const charts: readonly Chart[] = [
       { key: 'loss', label: 'loss', colour: 0 },
       { key: 'token_entropy', label: 'knowing frequencies alone', colour: 1, dash: 1 },
     ],
-    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+    references: guessedLoss,
   },
   accuracyChart,
 ];
@@ -52,14 +52,6 @@ export function chance(config: RunConfig): Chance {
   const { codes } = ours(config).tokenizer;
   return { loss: Math.log(codes), words: 'ln V', figures: { accuracy: 1 / codes } };
 }
-
-export const meanOf = (metrics: readonly Metric[], key: string): number => {
-  const known = metrics.flatMap((metric) => {
-    const value = key === 'loss' ? metric.loss : metric.figures[key];
-    return typeof value === 'number' ? [value] : [];
-  });
-  return known.reduce((a, b) => a + b, 0) / known.length;
-};
 
 /** The last steps, where there are enough to judge a run by. */
 export const settled = (metrics: readonly Metric[]): readonly Metric[] | null => {
@@ -101,15 +93,11 @@ export const account: Account = {
     if (few) return few;
     const [loss, entropy] = [meanOf(last, 'loss'), meanOf(last, 'token_entropy')];
     if (loss < 0.99 * entropy) return null;
-    return {
-      word: 'not learning',
-      kind: 'not-learning',
-      level: 'alarm',
-      text:
-        `The loss (${loss.toFixed(2)}) is not below the entropy of the tokens (${entropy.toFixed(2)}): it knows how frequent ` +
+    return notLearning(
+      `The loss (${loss.toFixed(2)}) is not below the entropy of the tokens (${entropy.toFixed(2)}): it knows how frequent ` +
         'tokens are, and nothing of the images.',
-      advice: livelier(config),
-    };
+      livelier(config),
+    );
   },
   notes: () => [],
 };

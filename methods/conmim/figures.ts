@@ -1,5 +1,13 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import { entropyChart, figureOf, LAST_STEPS, lastStepsOf } from '../../shared/figures.ts';
+import {
+  chanceOfShare,
+  collapsed,
+  entropyChart,
+  figureOf,
+  LAST_STEPS,
+  lastStepsOf,
+  notLearning,
+} from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
@@ -55,7 +63,7 @@ const charts: readonly Chart[] = [
       { key: 'top5', label: 'top-5', colour: 3 },
       { key: 'top1_control', label: "top-1, another image's keys (position alone)", colour: 1, dash: 1 },
     ],
-    references: ({ figures: { top1 } }) => [{ label: `chance ${(100 * top1!).toPrecision(2)} %`, value: top1! }],
+    references: chanceOfShare('top1'),
   },
   { title: 'Effective rank', unit: 'dimensions', isSparse: true, lines: ofBoth('rank') },
   { title: 'Mean cosine between features', unit: '', isSparse: true, lines: ofBoth('cosine') },
@@ -113,13 +121,10 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const collapse =
     isNumber(rank) && isNumber(cosine) && measured!.step > 1 ? collapseOf({ rank, cosine, width, rows }) : null;
   if (collapse)
-    return {
-      word: 'collapsed',
-      kind: 'collapsed',
-      level: 'alarm',
-      text: `The teacher's keys have collapsed: ${collapse}. Look-ups among such keys say little.`,
-      advice: steadier(config),
-    };
+    return collapsed(
+      `The teacher's keys have collapsed: ${collapse}. Look-ups among such keys say little.`,
+      steadier(config),
+    );
   const guessing = chance(config);
   const loss = mean(last.map((m) => m.loss));
   const uniform = `${guessing.words} (${guessing.loss.toFixed(2)})`;
@@ -132,13 +137,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       advice: steadier(config),
     };
   if (loss > guessing.loss * 0.99 && last.at(-1)!.step > PATIENCE)
-    return {
-      word: 'not learning',
-      kind: 'not-learning',
-      level: 'alarm',
-      text: `The loss stays at ${uniform}: nothing is learned yet.`,
-      advice: livelier(config),
-    };
+    return notLearning(`The loss stays at ${uniform}: nothing is learned yet.`, livelier(config));
   return null;
 }
 

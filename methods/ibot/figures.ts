@@ -1,5 +1,13 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import {
+  chanceOfShare,
+  collapsed,
+  figureOf,
+  guessedLoss,
+  LAST_STEPS,
+  meanOf,
+  notLearning,
+} from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { ours } from './config.ts';
@@ -52,7 +60,7 @@ const charts: readonly Chart[] = [
       { key: 'loss_cls', label: 'of CLS', colour: 1, dash: 1 },
       { key: 'loss_patch', label: 'of patches', colour: 3, dash: 2 },
     ],
-    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+    references: guessedLoss,
   },
   {
     title: 'Entropy of the teacher',
@@ -70,9 +78,7 @@ const charts: readonly Chart[] = [
     unit: '% of images',
     isShare: true,
     lines: [{ key: 'accuracy', label: 'same class', colour: 0 }],
-    references: ({ figures: { accuracy } }) => [
-      { label: `chance ${(100 * accuracy!).toPrecision(2)} %`, value: accuracy! },
-    ],
+    references: chanceOfShare('accuracy'),
   },
   {
     title: 'Effective rank',
@@ -99,33 +105,17 @@ function chance(config: RunConfig): Chance {
   };
 }
 
-const isNumber = (value: number | null | undefined): value is number => typeof value === 'number';
-const meanOf = (metrics: readonly Metric[], key: string): number | null => {
-  const known = metrics.map((metric) => figureOf(metric, key)).filter(isNumber);
-  return known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : null;
-};
-
 function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null {
   const last = metrics.slice(-LAST_STEPS);
   if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE + ours(config).head.frozen_steps) return null;
   const collapse = collapseOf(last, measured, config);
-  if (collapse)
-    return {
-      word: 'collapsed',
-      kind: 'collapsed',
-      level: 'alarm',
-      text: `The teacher has collapsed: ${collapse}.`,
-      advice: steadier(config),
-    };
+  if (collapse) return collapsed(`The teacher has collapsed: ${collapse}.`, steadier(config));
   const guessing = chance(config);
-  if (meanOf(last, 'loss')! < 0.99 * guessing.loss) return null;
-  return {
-    word: 'not learning',
-    kind: 'not-learning',
-    level: 'alarm',
-    text: `The loss stays at what guessing gives (${guessing.words} = ${guessing.loss.toFixed(2)}): nothing is learned yet.`,
-    advice: steadier(config),
-  };
+  if (meanOf(last, 'loss') < 0.99 * guessing.loss) return null;
+  return notLearning(
+    `The loss stays at what guessing gives (${guessing.words} = ${guessing.loss.toFixed(2)}): nothing is learned yet.`,
+    steadier(config),
+  );
 }
 
 /** To one class, or to all alike; null where neither. */
@@ -133,9 +123,9 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
   const entropy = meanOf(last, 'teacher_entropy_cls');
   const most = lnOut(config);
   const cosine = measured && figureOf(measured, 'cosine_images');
-  if (entropy !== null && entropy < ONE_CLASS && isNumber(cosine) && cosine > HIGH_COSINE)
+  if (entropy < ONE_CLASS && cosine !== null && cosine > HIGH_COSINE)
     return `it gives every image one class (entropy ${entropy.toFixed(3)}, and two images have a mean cosine of ${cosine.toFixed(2)})`;
-  if (entropy !== null && entropy > UNIFORM * most)
+  if (entropy > UNIFORM * most)
     return `it gives all classes alike (entropy ${entropy.toFixed(2)} of ln out = ${most.toFixed(2)})`;
   return null;
 }

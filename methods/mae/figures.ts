@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS } from '../../shared/figures.ts';
+import { LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chance, Chart } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -9,8 +9,6 @@ const PATIENCE = 300;
 export const LEAST_SPREAD = 0.02;
 /** Share of the loss of saying nothing above which nothing is learned. */
 export const NOT_LEARNED = 0.99;
-
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 const charts: readonly Chart[] = [
   {
@@ -52,21 +50,18 @@ export const account: Account = {
     const last = metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
     const { loss: zero, words } = chance(config);
-    if (mean(last.map(({ loss }) => loss)) > NOT_LEARNED * zero)
-      return {
-        word: 'not learning',
-        kind: 'not-learning',
-        level: 'alarm',
-        text: `The loss stays at what ${words} gives (${zero.toFixed(2)}): nothing is learned yet.`,
-        advice: livelier(config),
-      };
-    const spreads = last.flatMap(({ figures: { spread } }) => (typeof spread === 'number' ? [spread] : []));
-    if (spreads.length > 0 && mean(spreads) < LEAST_SPREAD)
+    if (meanOf(last, 'loss') > NOT_LEARNED * zero)
+      return notLearning(
+        `The loss stays at what ${words} gives (${zero.toFixed(2)}): nothing is learned yet.`,
+        livelier(config),
+      );
+    const spread = meanOf(last, 'spread');
+    if (spread < LEAST_SPREAD)
       return {
         word: 'images alike',
         kind: 'ignores-images',
         level: 'alarm',
-        text: `All images are drawn alike (spread ${mean(spreads).toPrecision(2)}, below ${LEAST_SPREAD}): the decoder ignores what the encoder saw.`,
+        text: `All images are drawn alike (spread ${spread.toPrecision(2)}, below ${LEAST_SPREAD}): the decoder ignores what the encoder saw.`,
         advice: livelier(config),
       };
     return null;

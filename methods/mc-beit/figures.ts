@@ -1,6 +1,7 @@
 import { patchesOf } from '../../shared/config.ts';
+import { collapsed, guessedLoss, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chart, Figure } from '../../shared/method.ts';
-import { accuracyChart, chance, fewTokens, livelier, meanOf, figures as ofTokens, settled } from '../beit/figures.ts';
+import { accuracyChart, chance, fewTokens, livelier, figures as ofTokens, settled } from '../beit/figures.ts';
 import { ours } from './config.ts';
 
 const figures: readonly Figure[] = [
@@ -35,7 +36,7 @@ const charts: readonly Chart[] = [
       { key: 'target_entropy', label: 'entropy of targets', colour: 1, dash: 1 },
       { key: 'divergence', label: 'divergence, the difference', colour: 3 },
     ],
-    references: ({ loss, words }) => [{ label: `${words} = ${loss.toFixed(2)}, guessing`, value: loss }],
+    references: guessedLoss,
   },
   accuracyChart,
   {
@@ -62,24 +63,17 @@ export const account: Account = {
     const mixing = meanOf(last, 'mixing');
     const { similarity_temperature } = ours(config).targets;
     if (mixing < UNIFORM && similarity_temperature <= 1 && patchesOf(config.model) > 4)
-      return {
-        word: 'collapsed',
-        kind: 'collapsed',
-        level: 'alarm',
-        text: `All patches of an image look alike to the student: the largest weight that one has is ${mixing.toFixed(3)} times the mean.`,
-        advice:
-          `Lower optimizer.lr (now ${config.optimizer.lr}), or what patches share (targets.omega, now ` +
+      return collapsed(
+        `All patches of an image look alike to the student: the largest weight that one has is ${mixing.toFixed(3)} times the mean.`,
+        `Lower optimizer.lr (now ${config.optimizer.lr}), or what patches share (targets.omega, now ` +
           `${ours(config).targets.omega}). Then train it anew.`,
-      };
+      );
     const [loss, guessing] = [meanOf(last, 'loss'), chance(config).loss];
     if (loss < 0.99 * guessing) return null;
-    return {
-      word: 'not learning',
-      kind: 'not-learning',
-      level: 'alarm',
-      text: `The loss (${loss.toFixed(2)}) stays at what guessing gives (${guessing.toFixed(2)}): nothing is learned yet.`,
-      advice: livelier(config),
-    };
+    return notLearning(
+      `The loss (${loss.toFixed(2)}) stays at what guessing gives (${guessing.toFixed(2)}): nothing is learned yet.`,
+      livelier(config),
+    );
   },
   notes: () => [],
 };

@@ -1,5 +1,6 @@
+import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { entropyChart, figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -9,15 +10,7 @@ const figures: readonly Figure[] = [
     ...{ key: 'top1', title: 'Found', scale: 'share', unit: OF_QUERIES, isMain: true },
     about: 'Share of queries whose own key, of the other crop, was nearer than all other candidates',
   },
-  {
-    ...{ key: 'rank_cls', title: 'Effective rank of CLS', scale: 'plain', unit: 'dimensions', isMain: false },
-    about: 'How many directions the CLS tokens of a batch use, before the head',
-  },
-  {
-    ...{ key: 'cosine_cls', title: 'Mean cosine of CLS', scale: 'plain', unit: '', isMain: false },
-    about:
-      'How much the CLS tokens of two images are alike, before the head, which spreads whatever it is given; 1 where all are one',
-  },
+  ...clsFigures('images'),
 ];
 
 const charts: readonly Chart[] = [
@@ -27,28 +20,13 @@ const charts: readonly Chart[] = [
     unit: OF_QUERIES,
     isShare: true,
     lines: [{ key: 'top1', label: 'found', colour: 0 }],
-    references: ({ figures: { top1 } }) => [{ label: `chance ${(100 * top1!).toPrecision(2)} %`, value: top1! }],
+    references: chanceOfShare('top1'),
   },
-  {
-    title: 'Effective rank of CLS',
-    unit: 'dimensions',
-    isSparse: true,
-    lines: [{ key: 'rank_cls', label: 'before the head', colour: 0 }],
-  },
-  {
-    title: 'Mean cosine between CLS tokens',
-    unit: '',
-    isSparse: true,
-    lines: [{ key: 'cosine_cls', label: 'before the head', colour: 0 }],
-    references: () => [{ label: `${HIGH_COSINE}, collapsed`, value: HIGH_COSINE }],
-  },
+  ...clsCharts,
 ];
 
-/** Two CLS tokens this much alike, over a batch, are those of a network that tells no images apart. It is 0.3 to 0.9 at the start. */
-const HIGH_COSINE = 0.99;
 /** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /**
  * A query chooses among the keys of its micro-batch (times 2 T, both ways), or among its own and the queue's: once with one
@@ -76,27 +54,17 @@ export const account: Account = {
   figures,
   charts,
   chance,
-  alarm({ metrics, measured }: LastSteps, config): Sign | null {
-    const last = metrics.slice(-LAST_STEPS);
+  alarm(lastSteps: LastSteps, config): Sign | null {
+    const last = lastSteps.metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS) return null;
-    const cosine = measured && measured.step > 1 ? figureOf(measured, 'cosine_cls') : null;
-    if (cosine !== null && cosine > HIGH_COSINE && measured!.step > PATIENCE)
-      return {
-        word: 'collapsed',
-        kind: 'collapsed',
-        level: 'alarm',
-        text: `The CLS tokens of different images are one: their mean cosine is ${cosine.toFixed(3)} (above ${HIGH_COSINE} is a collapse).`,
-        advice: steadier(config),
-      };
+    const collapse = clsCollapse(lastSteps, PATIENCE, steadier(config));
+    if (collapse) return collapse;
     const { loss: guessing, words } = chance(config);
-    if (last.at(-1)!.step > PATIENCE + filledAt(config) && mean(last.map(({ loss }) => loss)) > 0.99 * guessing)
-      return {
-        word: 'not learning',
-        kind: 'not-learning',
-        level: 'alarm',
-        text: `The loss stays at ${words} (${guessing.toFixed(2)}): keys are found no more often than by guessing.`,
-        advice: steadier(config),
-      };
+    if (last.at(-1)!.step > PATIENCE + filledAt(config) && meanOf(last, 'loss') > 0.99 * guessing)
+      return notLearning(
+        `The loss stays at ${words} (${guessing.toFixed(2)}): keys are found no more often than by guessing.`,
+        steadier(config),
+      );
     return null;
   },
   notes(metrics, config): Sign[] {

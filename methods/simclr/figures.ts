@@ -1,5 +1,6 @@
+import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { entropyChart, figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -14,22 +15,11 @@ const figures: readonly Figure[] = [
     about:
       'How undecided the first crops are between the second crops of a batch; ln N where they cannot tell them apart',
   },
-  {
-    ...{ key: 'rank_cls', title: 'Effective rank of CLS', scale: 'plain', unit: 'dimensions', isMain: false },
-    about: 'How many directions the CLS tokens of a batch use, before the head',
-  },
-  {
-    ...{ key: 'cosine_cls', title: 'Mean cosine of CLS', scale: 'plain', unit: '', isMain: false },
-    about:
-      'How much the CLS tokens of two crops are alike, before the head, which spreads whatever it is given; 1 where all are one',
-  },
+  ...clsFigures('crops'),
 ];
 
-/** Two CLS tokens this much alike, over a batch, are those of a network that tells no images apart. */
-const HIGH_COSINE = 0.99;
 /** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
 
 const charts: readonly Chart[] = [
   entropyChart,
@@ -38,9 +28,7 @@ const charts: readonly Chart[] = [
     unit: OF_IMAGES,
     isShare: true,
     lines: [{ key: 'accuracy', label: 'found', colour: 0 }],
-    references: ({ figures: { accuracy } }) => [
-      { label: `chance ${(100 * accuracy!).toPrecision(2)} %`, value: accuracy! },
-    ],
+    references: chanceOfShare('accuracy'),
   },
   {
     title: 'Entropy of the choice',
@@ -48,19 +36,7 @@ const charts: readonly Chart[] = [
     lines: [{ key: 'entropy', label: 'entropy', colour: 0 }],
     references: ({ figures: { entropy } }) => [{ label: `ln N = ${entropy!.toFixed(2)}, guessing`, value: entropy! }],
   },
-  {
-    title: 'Effective rank of CLS',
-    unit: 'dimensions',
-    isSparse: true,
-    lines: [{ key: 'rank_cls', label: 'before the head', colour: 0 }],
-  },
-  {
-    title: 'Mean cosine between CLS tokens',
-    unit: '',
-    isSparse: true,
-    lines: [{ key: 'cosine_cls', label: 'before the head', colour: 0 }],
-    references: () => [{ label: `${HIGH_COSINE}, collapsed`, value: HIGH_COSINE }],
-  },
+  ...clsCharts,
 ];
 
 /** A crop chooses among the 2 N - 1 others of its micro-batch. */
@@ -74,33 +50,22 @@ export const account: Account = {
   figures,
   charts,
   chance,
-  alarm({ metrics, measured }: LastSteps, config): Sign | null {
-    const last = metrics.slice(-LAST_STEPS);
+  alarm(lastSteps: LastSteps, config): Sign | null {
+    const last = lastSteps.metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
-    const cosine = measured && figureOf(measured, 'cosine_cls');
-    if (cosine !== null && cosine > HIGH_COSINE && measured!.step > PATIENCE)
-      return {
-        word: 'collapsed',
-        kind: 'collapsed',
-        level: 'alarm',
-        text: `The CLS tokens of different images are one: their mean cosine is ${cosine.toFixed(3)} (above ${HIGH_COSINE} is a collapse).`,
-        advice: livelier(config),
-      };
+    const collapse = clsCollapse(lastSteps, PATIENCE, livelier(config));
+    if (collapse) return collapse;
     const { loss: guessing, words } = chance(config);
-    if (mean(last.map(({ loss }) => loss)) > 0.99 * guessing)
-      return {
-        word: 'not learning',
-        kind: 'not-learning',
-        level: 'alarm',
-        text: `The loss stays at ${words} (${guessing.toFixed(2)}): crops find their partners no more often than by guessing.`,
-        advice: livelier(config),
-      };
+    if (meanOf(last, 'loss') > 0.99 * guessing)
+      return notLearning(
+        `The loss stays at ${words} (${guessing.toFixed(2)}): crops find their partners no more often than by guessing.`,
+        livelier(config),
+      );
     return null;
   },
   notes(metrics, config): Sign[] {
     const last = metrics.slice(-LAST_STEPS);
-    const found = last.flatMap((metric) => figureOf(metric, 'accuracy') ?? []);
-    if (last.length < LAST_STEPS || found.length === 0 || mean(found) < 0.99) return [];
+    if (last.length < LAST_STEPS || !(meanOf(last, 'accuracy') >= 0.99)) return [];
     return [
       {
         word: 'too easy',

@@ -1,5 +1,13 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { entropyChart, figureOf, LAST_STEPS } from '../../shared/figures.ts';
+import {
+  chanceOfShare,
+  collapsed,
+  entropyChart,
+  figureOf,
+  LAST_STEPS,
+  meanOf,
+  notLearning,
+} from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { ours, queueLength } from './config.ts';
@@ -53,9 +61,7 @@ const charts: readonly Chart[] = [
     unit: '% of images',
     isShare: true,
     lines: [{ key: 'agreement', label: 'same nearest prototype', colour: 0 }],
-    references: ({ figures: { agreement } }) => [
-      { label: `chance ${(100 * agreement!).toPrecision(2)} %`, value: agreement! },
-    ],
+    references: chanceOfShare('agreement'),
   },
   {
     title: 'Prototypes in use',
@@ -90,49 +96,32 @@ const chance = (config: RunConfig): Chance => ({
   figures: { agreement: 1 / ours(config).prototypes.count },
 });
 
-const isNumber = (value: number | null | undefined): value is number => typeof value === 'number';
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-const meanOf = (metrics: readonly Metric[], key: string): number | null => {
-  const known = metrics.map((metric) => figureOf(metric, key)).filter(isNumber);
-  return known.length > 0 ? mean(known) : null;
-};
-
 function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null {
   const last = metrics.slice(-LAST_STEPS);
   if (last.length < LAST_STEPS) return null;
   const collapse = collapseOf(last, measured, config);
-  if (collapse)
-    return {
-      word: 'collapsed',
-      kind: 'collapsed',
-      level: 'alarm',
-      text: `The embeddings have collapsed: ${collapse}.`,
-      advice: steadier(config),
-    };
+  if (collapse) return collapsed(`The embeddings have collapsed: ${collapse}.`, steadier(config));
   const guessing = lnK(config);
-  if (mean(last.map(({ loss }) => loss)) < GUESSING * guessing) return null;
+  if (meanOf(last, 'loss') < GUESSING * guessing) return null;
   if (last.at(-1)!.step <= PATIENCE + ours(config).prototypes.frozen_steps) return null;
-  return {
-    word: 'not learning',
-    kind: 'not-learning',
-    level: 'alarm',
-    text: `The loss stays at ln K (${guessing.toFixed(2)}) or above: nothing is learned yet.`,
-    advice: steadier(config),
-  };
+  return notLearning(
+    `The loss stays at ln K (${guessing.toFixed(2)}) or above: nothing is learned yet.`,
+    steadier(config),
+  );
 }
 
 /** What shows that all images look alike; null where nothing does. */
 function collapseOf(last: readonly Metric[], measured: Metric | null, config: RunConfig): string | null {
   const entropy = meanOf(last, 'code_entropy');
   const most = lnK(config);
-  if (entropy !== null && entropy > UNIFORM * most)
+  if (entropy > UNIFORM * most)
     return (
       `codes are uniform (entropy ${entropy.toFixed(2)} of ln K = ${most.toFixed(2)}), for balanced codes of images that ` +
       'are all alike are so'
     );
   // The first step's embeddings are those of a network that has learned nothing.
   const cosine = measured && measured.step > 1 ? figureOf(measured, 'cosine_images') : null;
-  return isNumber(cosine) && cosine > HIGH_COSINE
+  return cosine !== null && cosine > HIGH_COSINE
     ? `two images have a mean cosine of ${cosine.toFixed(2)} (above ${HIGH_COSINE} all look alike)`
     : null;
 }

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS } from '../../shared/figures.ts';
+import { LAST_STEPS, meanOf } from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
@@ -81,15 +81,11 @@ const charts: readonly Chart[] = [
 /** What a network gives that has learned nothing depends on the images: their own mean square. */
 const chance = (): Chance => ({ loss: Number.NaN, words: 'grey pictures', figures: {} });
 
-const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-const of = (metrics: readonly Metric[], key: string) =>
-  metrics.flatMap(({ figures }) => (typeof figures[key] === 'number' ? [figures[key]] : []));
-
 function alarm(metrics: readonly Metric[], config: RunConfig): Sign | null {
   const last = metrics.slice(-LAST_STEPS);
   if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
   const { codes, revive_after } = ours(config).codebook;
-  const [perplexity, used] = [mean(of(last, 'perplexity')), mean(of(last, 'used'))];
+  const [perplexity, used] = [meanOf(last, 'perplexity'), meanOf(last, 'used')];
   if (perplexity >= codes * LEAST_SHARE) return null;
   return {
     word: 'codebook collapsed',
@@ -116,7 +112,7 @@ export const account: Account = {
   notes(metrics) {
     const [first, last] = [metrics.slice(0, LAST_STEPS), metrics.slice(-LAST_STEPS)];
     if (metrics.length < 3 * PATIENCE) return [];
-    const [before, now] = [mean(of(first, 'squared')), mean(of(last, 'squared'))];
+    const [before, now] = [meanOf(first, 'squared'), meanOf(last, 'squared')];
     if (!(now > before / 2)) return [];
     return [
       {
