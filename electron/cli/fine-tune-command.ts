@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
+import { AppError, fromReport } from '../../shared/errors.ts';
 import type { Run } from '../../shared/run.ts';
+import { capital } from '../../shared/words.ts';
 import { splitSetting } from '../services/recipes/configuration.ts';
 import { createFineTunings, type NewFineTuning, queueFineTunings } from '../services/runs/fine-tune.ts';
 import type { Store } from '../store/store.ts';
@@ -62,6 +64,8 @@ export function addFineTuneCommand(program: Command): void {
             );
             return;
           }
+        } catch (error) {
+          throw sayingPaused(error, pauseRest(store, runs));
         } finally {
           pauseRest(store, runs);
           for (const place of places) place.remove();
@@ -73,8 +77,18 @@ export function addFineTuneCommand(program: Command): void {
     );
 }
 
-/** Pauses the runs that have not begun: a person resumes them, no queue starts them. */
-function pauseRest(store: Store, runs: readonly Run[]): void {
-  for (const { id } of runs)
-    if (store.runs.get(id).status === 'queued') store.runs.update(id, { status: 'paused', ended_at: Date.now() });
+/** Pauses the runs that have not begun: a person resumes them, no queue starts them. @returns those */
+function pauseRest(store: Store, runs: readonly Run[]): Run[] {
+  const waiting = runs.filter(({ id }) => store.runs.get(id).status === 'queued');
+  for (const { id } of waiting) store.runs.update(id, { status: 'paused', ended_at: Date.now() });
+  return waiting;
+}
+
+/** Why a comparison ended, with what became of the runs that had not begun. */
+function sayingPaused(error: unknown, paused: readonly Run[]): unknown {
+  if (!(error instanceof AppError) || paused.length === 0) return error;
+  const names = paused.map(({ id, name }) => `run ${id} "${name}"`).join(' and ');
+  const [are, them] = paused.length === 1 ? ['is', 'it'] : ['are', 'them'];
+  const rest = `${capital(names)} ${are} paused; \`conmim resume RUN\` starts ${them}.`;
+  return fromReport({ ...error.toJSON(), next: [error.next, rest].filter(Boolean).join(' ') });
 }

@@ -13,6 +13,7 @@ import type { FileLock } from '../../electron/store/file-lock.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { behindItsBack } from '../store/helpers.ts';
 import { callerOf, wait } from './calls.ts';
 
 let home: string;
@@ -191,4 +192,18 @@ test('fine-tunings of one command are left to it by a program that is open, whic
   programs.pop();
   // Into the queue all at once: a program never sees a part of them.
   expect(queueFineTunings(store, asked).map(({ id }) => row(id).queue_position)).not.toContain(null);
+});
+
+test('where a fine-tuning that waited in the queue fails, the next goes on by itself', async () => {
+  const first = queued(3);
+  await open();
+  await wait(() => row(first).status === 'finished');
+  // What the first begins from is damaged; the untrained network needs none of it.
+  behindItsBack(store.path, (raw) => raw.exec('UPDATE tensors SET data = zeroblob(length(data))'));
+  const [trained, untrained] = queueFineTunings(store, {
+    ...{ checkpoint: store.checkpoints.latest(first)!.id, part: 'student', dataset: 'pictures' },
+    settings: { epochs: 1, batch_size: 2 },
+  });
+  await wait(() => row(untrained!.id).status === 'finished');
+  expect(row(trained!.id)).toMatchObject({ status: 'failed', error: { kind: 'bad-file' } });
 });
