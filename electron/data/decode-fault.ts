@@ -1,5 +1,5 @@
+import { withoutPath } from '../files/on-disk.ts';
 import { ImageFault } from './image-fault.ts';
-import { withoutPath } from './on-disk.ts';
 import type { ImageFormat } from './pixels.ts';
 import { codingOf, readPages } from './tiff.ts';
 

@@ -5,9 +5,9 @@ import { AppError } from '../../shared/errors.ts';
 import type { ViewSpec } from '../../shared/method.ts';
 import type { RandAugment } from '../../shared/rand-augment.ts';
 import { maskPurposes } from '../../shared/views.ts';
+import { onDisk } from '../files/on-disk.ts';
 import { ViewPool } from './loader-pool.ts';
 import type { ViewFailure, ViewTask, WorkerRequest } from './loader-worker.ts';
-import { onDisk } from './on-disk.ts';
 import { PreparedFiles, type PreparedPlace } from './prepared.ts';
 import { permutation, type Random, stream } from './random.ts';
 

@@ -2,10 +2,10 @@ import { stat } from 'node:fs/promises';
 import { workerData } from 'node:worker_threads';
 import sharp from 'sharp';
 import { AppError } from '../../shared/errors.ts';
+import { onDisk } from '../files/on-disk.ts';
 import { openImage } from './decode.ts';
 import { answerFiles } from './file-pool.ts';
 import { shareMemory } from './memory.ts';
-import { onDisk } from './on-disk.ts';
 import type { Pixels } from './pixels.ts';
 import { downsized } from './prepared.ts';
 

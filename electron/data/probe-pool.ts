@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { pipeline } from 'node:stream/promises';
+import { onDisk } from '../files/on-disk.ts';
 import { DecoderPool } from './decoder-pool.ts';
 import { ImageFault } from './image-fault.ts';
-import { onDisk } from './on-disk.ts';
 import type { ProbeLimits, ProbeResult } from './probe.ts';
 
 export interface ProbeOptions {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ImageRow, SkipReason } from '../../shared/dataset.ts';
+import { onDisk } from '../files/on-disk.ts';
 import {
   DEFAULT_MAX_PIXELS,
   firstLine,
@@ -12,7 +13,6 @@ import {
   requireReadable,
 } from './decode.ts';
 import { ImageFault } from './image-fault.ts';
-import { onDisk } from './on-disk.ts';
 import type { ImageFormat, Pixels } from './pixels.ts';
 
 /** Sides below this are refused as too small, pixels: nothing is left to crop of them. */

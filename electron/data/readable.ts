@@ -1,6 +1,6 @@
 import { AppError } from '../../shared/errors.ts';
 import type { LeftOut } from '../../shared/left-out.ts';
-import { withoutPath } from './on-disk.ts';
+import { withoutPath } from '../files/on-disk.ts';
 
 /** A file of a dataset, as a computation reads it. */
 export interface Readable {

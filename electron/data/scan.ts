@@ -2,8 +2,8 @@ import { constants, type Dirent } from 'node:fs';
 import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join, sep } from 'node:path';
 import type { NotImported, Places } from '../../shared/not-imported.ts';
+import { kept, onDisk } from '../files/on-disk.ts';
 import { contentKind, sniffFormat } from './decode.ts';
-import { kept, keptPath, onDisk } from './on-disk.ts';
 
 /** File names that are imported, by extension. */
 export const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set(
@@ -292,34 +292,4 @@ const isBmpHead = (head: Buffer) => head.length >= 18 && [12, 40, 52, 56, 64, 10
 export function labelOf(path: string): string | null {
   const slash = path.indexOf('/');
   return slash < 0 ? null : path.slice(0, slash);
-}
-
-/** A folder that a person or a shell names, in the form of the store; one that is typed as it is shown is understood. */
-export async function namedFolder(path: string): Promise<string> {
-  const literal = keptPath(path);
-  if (await isFolder(literal)) return literal;
-  if (literal !== path && (await isFolder(path))) return path;
-  return (literal.includes(LOST) && (await withLostBytes(literal))) || literal;
-}
-
-/** The character that replaces bytes that are no UTF-8 in arguments from a shell. */
-const LOST = '\ufffd';
-
-/** The one folder whose path becomes this text where its bytes are lost; null for none, or several. */
-async function withLostBytes(path: string): Promise<string | null> {
-  let found: string = sep;
-  for (const part of path.split(sep).filter(Boolean)) {
-    const next = join(found, part);
-    if (!part.includes(LOST) || (await isFolder(next))) {
-      found = next;
-      continue;
-    }
-    const names = await readdir(onDisk(found), { encoding: 'buffer' }).catch(() => []);
-    const same = names.filter((name) => keptPath(name.toString()) === part).map(kept);
-    const folders: string[] = [];
-    for (const name of same) if (await isFolder(join(found, name))) folders.push(join(found, name));
-    if (folders.length !== 1) return null;
-    found = folders[0]!;
-  }
-  return (await isFolder(found)) ? found : null;
 }

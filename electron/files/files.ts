@@ -17,6 +17,7 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
+import { hasLostBytes, namedFile, onDisk } from './on-disk.ts';
 
 /** Bytes that can be read anywhere: an open file or a buffer. */
 export interface Source {
@@ -31,6 +32,10 @@ export interface Source {
 /** One system call moves less than 2 GiB. */
 const MAX_TRANSFER = 2 ** 30;
 
+/**
+ * @param file a path, as a person or a shell names it or as the store keeps it (`namedFile`); or the data itself
+ * @throws AppError not-found, bad-file
+ */
 export function openSource(file: string | Buffer): Source {
   if (typeof file !== 'string') {
     return {
@@ -40,17 +45,21 @@ export function openSource(file: string | Buffer): Source {
       close: () => {},
     };
   }
+  const path = onDisk(namedFile(file));
   let fd: number;
   try {
     // Before it is opened: a pipe without a writer would never open.
-    if (!statSync(file).isFile()) throw notAFile(file);
-    fd = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // it may have become one since
+    if (!statSync(path).isFile()) throw notAFile(file);
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // it may have become one since
   } catch (error) {
     if (error instanceof AppError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const kind = code === 'ENOENT' || code === 'ENOTDIR' ? 'not-found' : 'bad-file';
     const what = kind === 'not-found' ? `There is no file ${file}.` : `${file} cannot be opened.`;
-    throw new AppError(kind, what, kind === 'not-found' ? '' : message, 'Check the path.', { cause: error });
+    const next = hasLostBytes(file)
+      ? 'Check the path; a name that is not UTF-8 is found where no other looks like it.'
+      : 'Check the path.';
+    throw new AppError(kind, what, kind === 'not-found' ? '' : message, next, { cause: error });
   }
   const stat = fstatSync(fd);
   if (!stat.isFile()) {

@@ -2,6 +2,7 @@ import { accessSync, constants, lstatSync, mkdirSync, type Stats, statSync } fro
 import { basename, dirname, extname, resolve } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
 import { isThere, MOST_NAME_BYTES, type Replace } from './files.ts';
+import { hasLostBytes } from './on-disk.ts';
 import { typedPath } from './typed-path.ts';
 
 /**
@@ -42,6 +43,7 @@ export function requireOutput(
     const next = `Name it ${basename(name, extname(name)) || 'file'}${endings[0]}.`;
     throw new AppError('bad-input', `${text} does not end in ${ending}, as this file must.`, '', next);
   }
+  requireKnown(path);
   for (const one of [path, ...beside]) requireFree(one, replace);
   requireFolder(makesFolder ? nearestAbove(path) : dirname(path), path);
   return path;
@@ -72,12 +74,20 @@ export function makeFolder(path: string): void {
  */
 export function requireOutputFolder(text: string, names: readonly string[], { replace }: Replace): string {
   const path = typedPath(text, 'what is to be written');
+  requireKnown(path);
   const there = look(path);
   if (there && !ask(path, () => statSync(path, { throwIfNoEntry: false }))?.isDirectory())
     throw cannot(path, 'Something with this name exists, and it is not a folder.', 'Name a folder.');
   if (there) for (const name of names) requireFree(resolve(path, name), replace);
   requireFolder(there ? path : nearestAbove(path), path);
   return path;
+}
+
+/** Refuses a name whose bytes were lost on the way: what was written would have another. */
+function requireKnown(path: string): void {
+  if (!hasLostBytes(path) || look(path) || !hasLostBytes(path.slice(nearestAbove(path).length))) return;
+  const why = 'It has characters that are not UTF-8, and which they are is lost on the way to the program.';
+  throw cannot(path, why, 'Choose another name, or rename its folder.');
 }
 
 /** Refuses what is there, and what could not be written over. */

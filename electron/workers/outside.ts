@@ -3,8 +3,8 @@ import { constants } from 'node:fs';
 import { mkdir, open, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
-import { kept, onDisk } from '../data/on-disk.ts';
-import { IMAGE_EXTENSIONS, namedFolder } from '../data/scan.ts';
+import { IMAGE_EXTENSIONS } from '../data/scan.ts';
+import { kept, namedFolder, onDisk } from '../files/on-disk.ts';
 import { requireOutput } from '../files/outputs.ts';
 import { answer } from '../processes/answer.ts';
 import type { Content, Entries, Look, OutsideQuestions } from '../services/ground/outside.ts';
@@ -56,7 +56,7 @@ async function content(path: string): Promise<Content | null> {
 async function list(folder: string): Promise<Entries> {
   const found: Entries = { folders: [], weights: [], images: 0 };
   const isImage = (name: string) => IMAGE_EXTENSIONS.has(/\.[^.]+$/.exec(name)?.[0].toLowerCase() ?? '');
-  const listed = await namedFolder(folder);
+  const listed = namedFolder(folder);
   for (const entry of await readdir(onDisk(listed), { withFileTypes: true, encoding: 'buffer' })) {
     const name = kept(entry.name);
     const at = join(listed, name);

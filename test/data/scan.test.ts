@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probeFiles } from '../../electron/data/probe-pool.ts';
-import { labelOf, namedFolder, walkFolders } from '../../electron/data/scan.ts';
+import { labelOf, walkFolders } from '../../electron/data/scan.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -65,18 +65,6 @@ describe('walkFolders', () => {
     put('a/1.png');
     expect(await pathsOf(root)).toEqual(['a/1.png']);
     expect((await walkFolders([root])).leftOut.system.count).toBe(9);
-  });
-
-  it.skipIf(process.platform !== 'linux')('knows a folder whose name has lost its bytes on the way', async () => {
-    const make = (name: string) => mkdirSync(Buffer.from(join(root, name), 'latin1'), { recursive: true });
-    make('caf\xe9/deep\xff');
-    make('two\xe9');
-    make('two\xe8');
-    expect(await namedFolder(join(root, 'caf\ufffd'))).toBe(join(root, 'caf\\xe9'));
-    expect(await namedFolder(join(root, 'caf\ufffd/deep\ufffd'))).toBe(join(root, 'caf\\xe9/deep\\xff'));
-    expect(await namedFolder(join(root, 'two\ufffd'))).toBe(join(root, 'two\ufffd'));
-    mkdirSync(join(root, 'caf\ufffd'));
-    expect(await namedFolder(join(root, 'caf\ufffd'))).toBe(join(root, 'caf\ufffd'));
   });
 
   it.skipIf(windows)('ends at loops of links, and takes each real folder once, by its real path', async () => {

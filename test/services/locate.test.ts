@@ -34,6 +34,12 @@ test('a dataset follows a folder that has moved; its rows stay what they are', a
   expect(statuses().every(([, , status]) => status === 'ok')).toBe(true);
 });
 
+test.skipIf(process.platform !== 'linux')('also to a folder whose name is not UTF-8, as a listing has it', () => {
+  renameSync(at('one'), Buffer.from(at('caf\xe9'), 'latin1'));
+  const moved = locateFolder(store, store.datasets.get(1), at('one'), at('caf\\xe9'));
+  expect(moved.folders).toEqual([at('caf\\xe9'), at('two')]);
+});
+
 test('what cannot be the folder is refused, and nothing is changed', () => {
   renameSync(at('one'), at('elsewhere'));
   mkdirSync(at('empty'));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { kept, keptPath, onDisk } from '../../electron/data/on-disk.ts';
+import { kept, keptPath, onDisk } from '../../electron/files/on-disk.ts';
 import { bytesOfName, textOfName } from '../../shared/byte-names.ts';
 
 /** Bytes that often come near an escape, a cut sequence, or a surrogate. */

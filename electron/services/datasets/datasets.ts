@@ -4,8 +4,8 @@ import type { DatasetRow, ImportSummary } from '../../../shared/contract/dataset
 import type { Dataset } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { notImportedParts } from '../../../shared/not-imported.ts';
-import { keptPath, onDisk, withoutPath } from '../../data/on-disk.ts';
-import { namedFolder, ownFolderAround, type Walk, walkFolders } from '../../data/scan.ts';
+import { ownFolderAround, type Walk, walkFolders } from '../../data/scan.ts';
+import { namedFolder, onDisk, withoutPath } from '../../files/on-disk.ts';
 import { typedPath } from '../../files/typed-path.ts';
 import { databaseIn } from '../../store/home.ts';
 import type { Store } from '../../store/store.ts';
@@ -29,7 +29,7 @@ export async function importDataset(store: Store, options: ImportOptions): Promi
   const name = store.datasets.find(options.name) ? options.name : options.name.normalize('NFC').trim();
   if (name === '') throw new AppError('bad-input', 'The dataset has no name.', '', 'Give it one, with --name.');
   const typed = options.folders.map((folder) => typedPath(folder, 'a folder of images'));
-  const folders = [...new Set(await Promise.all(typed.map(namedFolder)))];
+  const folders = [...new Set(typed.map(namedFolder))];
   if (folders.length === 0) {
     throw new AppError('bad-input', 'No folder was given.', '', 'Name at least one folder of images.');
   }
@@ -78,7 +78,7 @@ const LOOKED_FOR = 50;
 export function locateFolder(store: Store, dataset: Dataset, from: string, to: string): Dataset {
   const place = dataset.folders.indexOf(from);
   if (place < 0) throw new AppError('not-found', `"${dataset.name}" has no folder ${from}.`);
-  const folder = keptPath(typedPath(to, 'a folder of images'));
+  const folder = namedFolder(typedPath(to, 'a folder of images'));
   requireFolders([folder]);
   if (dataset.folders.includes(folder))
     throw new AppError('conflict', `"${dataset.name}" has the folder ${folder} already.`, '', 'Choose another one.');

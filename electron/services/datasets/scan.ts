@@ -3,10 +3,10 @@ import { sep } from 'node:path';
 import type { ImportSummary } from '../../../shared/contract/datasets.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { onDisk } from '../../data/on-disk.ts';
 import type { ProbeLimits, ProbeResult } from '../../data/probe.ts';
 import { probeFiles } from '../../data/probe-pool.ts';
 import { byPath, type FoundFile, labelOf, type Walk } from '../../data/scan.ts';
+import { onDisk } from '../../files/on-disk.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 

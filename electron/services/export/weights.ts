@@ -12,6 +12,7 @@ import type { NetworkSpec } from '../../engine/network.ts';
 import { plainEncoder, requireTensor } from '../../engine/parameters.ts';
 import type { Published } from '../../engine/published.ts';
 import type { Replace } from '../../files/files.ts';
+import { namedFile } from '../../files/on-disk.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import type { Store } from '../../store/store.ts';
@@ -68,9 +69,10 @@ export interface Imported {
  */
 export async function importWeights(
   store: Store,
-  file: string,
+  typed: string,
   { name, method: asked, settings = {} }: ImportOptions = {},
 ): Promise<Imported> {
+  const file = namedFile(typed);
   const { tensors, said, notes } = await readWeights(file);
   const method = asked === undefined ? methodFor(said, tensors) : requireMethod(asked);
   const published = publishedOf(method);
