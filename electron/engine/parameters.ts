@@ -34,7 +34,7 @@ const constant = (value: number): Init => ({ kind: 'constant', value });
  * BEiT's and ConMIM's (`_init_weights` and `fix_init_weight` of modeling_pretrain.py): deeper residual branches start
  * smaller, so that the sum of all of them keeps its scale.
  */
-export const beitStart = (std: number): StartRules => {
+export const depthScaledStart = (std: number): StartRules => {
   const normal = (divideBy = 1): Init => ({ kind: 'truncated-normal', std, divideBy });
   return {
     matrix: (_to, _from, block) => normal(block === null ? 1 : Math.sqrt(2 * (block + 1))),
@@ -49,7 +49,7 @@ export const beitStart = (std: number): StartRules => {
  * MoCo v3's (arXiv 2104.02057; vits.py of its published code): matrices as Glorot starts them, those of queries, keys and
  * values each for itself; biases 0.
  */
-export const mocoStart = (decaysAll: boolean): StartRules => ({
+export const glorotStart = (decaysAll: boolean): StartRules => ({
   matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }),
   qkv: (dim) => ({ kind: 'uniform', limit: Math.sqrt(3 / dim) }),
   token: { kind: 'normal', std: 1e-6 },
@@ -63,7 +63,7 @@ export const mocoStart = (decaysAll: boolean): StartRules => ({
  * DeiT's, DINO's and iBOT's (arXiv 2012.12877, 2104.14294, 2111.07832): matrices and tokens normal, the patch embedding as
  * PyTorch starts a convolution. Decay spares no token.
  */
-export const deitStart: StartRules = {
+export const normalStart: StartRules = {
   matrix: () => ({ kind: 'normal', std: 0.02 }),
   token: { kind: 'normal', std: 0.02 },
   patch: (_dim, values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }),
@@ -99,7 +99,10 @@ export function parameterSpecs(model: ModelConfig, projector: ProjectorConfig): 
 }
 
 /** Every trained tensor of an encoder: tokens, blocks, last LayerNorm. */
-export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart(model.init_std)): ParameterSpec[] {
+export function encoderSpecs(
+  model: EncoderConfig,
+  rules: StartRules = depthScaledStart(model.init_std),
+): ParameterSpec[] {
   const specs: ParameterSpec[] = [];
   const add = adder(specs, rules);
   const { embed_dim: dim, patch_size: patch } = model;
@@ -122,7 +125,7 @@ export function encoderSpecs(model: EncoderConfig, rules: StartRules = beitStart
  * its buffers, and stand in a checkpoint like all else.
  */
 export function plainEncoder(model: EncoderConfig): { parameters: ParameterSpec[]; buffers: BufferSpec[] } {
-  const parameters = encoderSpecs(model, { ...beitStart(model.init_std), hasMaskToken: false });
+  const parameters = encoderSpecs(model, { ...depthScaledStart(model.init_std), hasMaskToken: false });
   const positions = { name: 'pos_embed', shape: [1, patchesOf(model) + 1, model.embed_dim], value: 0 };
   return { parameters, buffers: model.position === 'fixed-sincos' ? [positions] : [] };
 }
@@ -131,11 +134,11 @@ export function plainEncoder(model: EncoderConfig): { parameters: ParameterSpec[
  * The encoder of MoCo v3 (arXiv 2104.02057, sections 4.2 and 5), which others are tried on too: fixed positions, the row
  * first; a patch embedding that may stay as it starts; weight decay on all that is trained, or not on biases and scales.
  */
-export function mocoEncoder(
+export function contrastiveEncoder(
   model: EncoderConfig,
   { frozen_patch_embedding, decay_all }: EncoderTrainingConfig,
 ): { parameters: ParameterSpec[]; buffers: BufferSpec[] } {
-  const specs = encoderSpecs(model, mocoStart(decay_all));
+  const specs = encoderSpecs(model, glorotStart(decay_all));
   return {
     parameters: frozen_patch_embedding ? freeze(specs, (name) => name.startsWith('patch_embed.')) : specs,
     buffers: [sincosBuffer('pos_embed', gridOf(model), model.embed_dim, 'row')],

@@ -1,5 +1,5 @@
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { beitStart, encoderSpecs, linearSpecs } from '../../electron/engine/parameters.ts';
+import { depthScaledStart, encoderSpecs, linearSpecs } from '../../electron/engine/parameters.ts';
 import type { ModelConfig } from '../../shared/config.ts';
 import { shapeFor, type TokenizerSettings, type TokenizerShape } from '../tokenizer/shape.ts';
 import { borrowedSpecs } from '../tokenizer/specs.ts';
@@ -13,7 +13,7 @@ export interface StudentConfig {
 
 /** A ViT with a token for masked patches, a head that says tokens, and the tokenizer that says which are right. */
 export function network({ model, tokenizer }: StudentConfig): NetworkSpec {
-  const rules = beitStart(model.init_std);
+  const rules = depthScaledStart(model.init_std);
   const { parameters, buffers } = borrowedSpecs(shapeFor(model, tokenizer));
   return {
     model,

@@ -1,7 +1,7 @@
 import type { HeadConfig, HeadLayer } from '../../electron/engine/heads.ts';
 import { headSpecs } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { deitStart, encoderSpecs } from '../../electron/engine/parameters.ts';
+import { encoderSpecs, normalStart } from '../../electron/engine/parameters.ts';
 import type { Init, ParameterSpec } from '../../electron/engine/specs.ts';
 import type { IBOTRunConfig } from './config.ts';
 
@@ -28,8 +28,8 @@ const constant = (value: number): Init => ({ kind: 'constant', value });
 
 function parametersOf(config: Parts): ParameterSpec[] {
   const { model, head } = config;
-  const { matrix } = deitStart;
-  const encoder = encoderSpecs(model, { ...deitStart, hasMaskToken: true });
+  const { matrix } = normalStart;
+  const encoder = encoderSpecs(model, { ...normalStart, hasMaskToken: true });
   const last = [...new Set(Object.values(lastLayers(config)))].flatMap((name): ParameterSpec[] => [
     {
       ...{ name: `${name}.weight_g`, shape: [head.out, 1], decay: true, init: constant(1) },

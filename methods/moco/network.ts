@@ -1,7 +1,7 @@
 import type { HeadConfig, HeadLayer } from '../../electron/engine/heads.ts';
 import { type HeadRules, headBuffers, headSpecs, projectorHead } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { mocoEncoder } from '../../electron/engine/parameters.ts';
+import { contrastiveEncoder } from '../../electron/engine/parameters.ts';
 import { pointerBuffer, type QueueNames, queueBuffer } from '../../electron/engine/queue.ts';
 import type { MoCoRunConfig } from './config.ts';
 
@@ -65,7 +65,7 @@ export function queuesOf({
 
 /** The encoder with its head: what the teacher is. */
 export function teacherNetwork(config: MoCoNetworkConfig): NetworkSpec {
-  const { parameters, buffers } = mocoEncoder(config.model, config.encoder);
+  const { parameters, buffers } = contrastiveEncoder(config.model, config.encoder);
   const head = headOf(config);
   return {
     model: config.model,

@@ -1,6 +1,6 @@
 import { headBuffers, headSpecs, projectorHead } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { mocoEncoder } from '../../electron/engine/parameters.ts';
+import { contrastiveEncoder } from '../../electron/engine/parameters.ts';
 import type { SimCLRRunConfig } from './config.ts';
 
 /** The parts of a configuration that say what the network is made of. */
@@ -12,7 +12,7 @@ export const headOf = ({ model, head }: Pick<SimCLRNetworkConfig, 'model' | 'hea
 
 /** One network: a ViT as MoCo v3 trains it, and a head. */
 export function network(config: SimCLRNetworkConfig): NetworkSpec {
-  const { parameters, buffers } = mocoEncoder(config.model, config.encoder);
+  const { parameters, buffers } = contrastiveEncoder(config.model, config.encoder);
   const head = headOf(config);
   const matrix = (_to: number, from: number) => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) }) as const;
   return {

@@ -1,6 +1,6 @@
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import {
-  beitStart,
+  depthScaledStart,
   encoderSpecs,
   linearSpecs,
   normSpecs,
@@ -31,7 +31,7 @@ export interface ClassifierConfig {
  */
 export function network({ model, classes, settings: { pooling, init_scale } }: ClassifierConfig): NetworkSpec {
   const isMean = pooling === 'mean';
-  const start = beitStart(model.init_std);
+  const start = depthScaledStart(model.init_std);
   const position = model.position === 'fixed-sincos' ? 'absolute' : model.position;
   const encoder = encoderSpecs({ ...model, position }, { ...start, hasMaskToken: false }).filter(
     ({ name }) => name !== SHARED_TABLE && !(isMean && name.startsWith('norm.')),

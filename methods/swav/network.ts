@@ -1,7 +1,7 @@
 import type { HeadConfig } from '../../electron/engine/heads.ts';
 import { headBuffers, headSpecs } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
-import { deitStart, encoderSpecs } from '../../electron/engine/parameters.ts';
+import { encoderSpecs, normalStart } from '../../electron/engine/parameters.ts';
 import type { Init } from '../../electron/engine/specs.ts';
 import { LARGE } from '../../shared/crops.ts';
 import { queueLength, type SwAVRunConfig } from './config.ts';
@@ -52,7 +52,7 @@ export function network(config: Parts & Pick<SwAVRunConfig, 'model'> & { assign?
   const { parameters, buffers } = headNetwork(config, model.embed_dim, config.assign?.length);
   return {
     model,
-    parameters: [...encoderSpecs(model, deitStart), ...parameters],
+    parameters: [...encoderSpecs(model, normalStart), ...parameters],
     buffers,
   };
 }

@@ -1,6 +1,6 @@
 import {
-  beitStart,
   blockSpecs,
+  depthScaledStart,
   encoderSpecs,
   linearSpecs,
   normSpecs,
@@ -47,7 +47,7 @@ export const COUNTS = 'quantize.cluster_size';
 
 /** Matrices by Xavier, which small tokenizers learn from; the rest as BEiT. */
 export const xavierStart = (std: number): StartRules => ({
-  ...beitStart(std),
+  ...depthScaledStart(std),
   matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }),
   hasMaskToken: false,
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
-import { initialTensor, mocoEncoder } from '../../electron/engine/parameters.ts';
+import { contrastiveEncoder, initialTensor } from '../../electron/engine/parameters.ts';
 import { ratesAt } from '../../electron/engine/schedule.ts';
 import { parseRunConfig } from '../../methods/index.ts';
 import { modelSchema } from '../../shared/config.ts';
@@ -10,7 +10,7 @@ const model = modelSchema.parse({
   position: 'fixed-sincos',
 });
 const specsOf = (frozen_patch_embedding: boolean, decay_all: boolean) =>
-  mocoEncoder(model, { frozen_patch_embedding, decay_all }).parameters;
+  contrastiveEncoder(model, { frozen_patch_embedding, decay_all }).parameters;
 
 test('starts as MoCo v3 does: queries, keys and values as matrices of their own, hardly a CLS token, no mask token', () => {
   const specs = new Map(specsOf(true, true).map((spec) => [spec.name, spec]));

@@ -36,8 +36,8 @@ import { ntXent } from '../../electron/engine/losses/nt-xent.ts';
 import { meanDistance, meanSquared } from '../../electron/engine/losses/squared.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
 import {
-  beitStart,
   blockSpecs,
+  depthScaledStart,
   type EncoderConfig,
   encoderSpecs,
   initialBuffer,
@@ -71,7 +71,7 @@ const MODEL: EncoderConfig = {
   position: 'none',
 };
 const [BATCH, K, DIM] = [3, 9, 8];
-const RULES = beitStart(0.02);
+const RULES = depthScaledStart(0.02);
 const numbers = (name: string, count: number) => {
   const random = stream(7, 0, 0, name);
   return Float32Array.from({ length: count }, () => random.next() * 2 - 1);
