@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import {
@@ -10,6 +10,7 @@ import {
   USES,
 } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { writeWhole } from '../files/files.ts';
 import { makeFolder } from '../files/folders.ts';
 import { type MachineFacts, machineFacts } from './machine.ts';
 import { cacheFolder } from './runtime-folder.ts';
@@ -56,9 +57,7 @@ function store(value: { use: BackendUse; trial: Trial | null }): void {
   const path = file();
   try {
     makeFolder(dirname(path));
-    const part = `${path}.${process.pid}`;
-    writeFileSync(part, `${JSON.stringify(value, null, 2)}\n`);
-    renameSync(part, path); // whoever reads sees the old one or the new one
+    writeWhole(path, [Buffer.from(`${JSON.stringify(value, null, 2)}\n`)]); // whoever reads sees the old one or the new one
   } catch (error) {
     const { message } = error as Error;
     throw new AppError('bad-file', `The choice could not be kept in ${path}.`, message, 'Free or unlock the folder.');

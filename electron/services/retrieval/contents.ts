@@ -1,7 +1,8 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { brokenIndex, writeWhole } from './vector-index.ts';
+import { writeWhole } from '../../files/files.ts';
+import { brokenIndex } from './vector-index.ts';
 
 // The files of an index, with checksums: a byte that a disk changed would be another answer.
 
@@ -25,12 +26,12 @@ export interface Contents {
 }
 
 /** Files that a stopped build goes on from, or that are half written. */
-const isPassing = (name: string) => /\.(new|lists|scales)$/.test(name) || name === 'learning.f32' || name === FILE;
+const isPassing = (name: string) => /\.(new|part|lists|scales)$/.test(name) || name === 'learning.f32' || name === FILE;
 
 /** Notes what is there. */
 export function writeContents(folder: string, contents: Contents): void {
   const text = JSON.stringify(contents);
-  writeWhole(join(folder, FILE), JSON.stringify({ crc32: crc32(text), contents: text }));
+  writeWhole(join(folder, FILE), [Buffer.from(JSON.stringify({ crc32: crc32(text), contents: text }))]);
 }
 
 /** What is there now. */

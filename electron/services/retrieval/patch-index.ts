@@ -11,6 +11,7 @@ import { leftOutWords } from '../../../shared/left-out.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
+import { writeWhole } from '../../files/files.ts';
 import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
@@ -20,7 +21,7 @@ import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
 import { indexFolder, specOf, sweepIndexes } from './folders.ts';
 import { RECALL_GOAL, updateLists } from './vector-builder.ts';
-import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex, writeWhole } from './vector-index.ts';
+import { brokenIndex, EXACT_ROWS, FILES, type Hit, VectorIndex } from './vector-index.ts';
 
 const BATCH = 32;
 /** Images from whose features the mean is computed that is subtracted from all. */
@@ -131,7 +132,7 @@ export class PatchIndexes {
           const why = leftOutWords(reader.leftOut, wanted.length);
           throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, why, 'Look at its folders.');
         }
-        writeWhole(join(folder, MEAN), new Uint8Array(meanOf(features, width).buffer));
+        writeWhole(join(folder, MEAN), [new Uint8Array(meanOf(features, width).buffer)]);
       }
       const mean = readMean(folder, width);
       const there = this.#store.retrieval.get(id).images;

@@ -2,8 +2,9 @@ import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writ
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { nearestCentre } from '../../engine/clusters.ts';
+import { writeWhole } from '../../files/files.ts';
 import { paddedWidth, quantise } from './scan.ts';
-import { FILES, type Planned, type VectorIndex, writeWhole } from './vector-index.ts';
+import { FILES, type Planned, type VectorIndex } from './vector-index.ts';
 
 export interface SegmentOptions {
   /** Rows between two places from which writing goes on. */
@@ -37,7 +38,7 @@ export async function writeSegment(index: VectorIndex, plan: Planned, options: S
       scales.append(own.scales);
     }
     const order = [offsets, rows].map((part) => new Uint8Array(part.buffer));
-    writeWhole(path('order'), Buffer.concat([...order, scales.read()]));
+    writeWhole(path('order'), [...order, scales.read()]);
   } finally {
     codes.close();
     scales.close();

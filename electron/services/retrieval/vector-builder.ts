@@ -5,16 +5,9 @@ import type { Recall } from '../../../shared/contract/retrieval.ts';
 import { stream } from '../../data/random.ts';
 import { kMeans } from '../../engine/clusters.ts';
 import { hostTidy } from '../../engine/host.ts';
+import { writeWhole } from '../../files/files.ts';
 import { writeSegment } from './segment-writer.ts';
-import {
-  EXACT_ROWS,
-  FILES,
-  type Hit,
-  NOTHING_LISTED,
-  type Planned,
-  type VectorIndex,
-  writeWhole,
-} from './vector-index.ts';
+import { EXACT_ROWS, FILES, type Hit, NOTHING_LISTED, type Planned, type VectorIndex } from './vector-index.ts';
 
 /** Below this an index says that its answers may miss neighbours. */
 export const RECALL_GOAL = 0.95;
@@ -85,7 +78,7 @@ async function makePlan(index: VectorIndex, options: BuildOptions): Promise<Plan
     lists = Math.min(MOST_LISTS, 2 ** Math.round(Math.log2(2 * Math.sqrt(rows))));
     learned_rows = rows;
     const centres = await learn(index, lists, options);
-    writeWhole(join(index.folder, FILES.centres), new Uint8Array(centres.buffer));
+    writeWhole(join(index.folder, FILES.centres), [new Uint8Array(centres.buffer)]);
   }
   const from = index.listed;
   const planned = { file: `segment-${from}-${rows}`, from, to: rows, lists, learned_rows };
@@ -100,7 +93,7 @@ const HEAD = 3;
 
 function saveTurn(index: VectorIndex, turn: number, lists: number, centres: Float32Array): void {
   const head = new Uint8Array(Float64Array.of(turn, lists, index.rows).buffer);
-  writeWhole(join(index.folder, LEARNING), Buffer.concat([head, new Uint8Array(centres.buffer)]));
+  writeWhole(join(index.folder, LEARNING), [head, new Uint8Array(centres.buffer)]);
 }
 
 /** Null where nothing was learned of so many lists and rows. */

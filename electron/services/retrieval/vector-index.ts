@@ -4,17 +4,16 @@ import {
   openSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
   statSync,
   truncateSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Recall } from '../../../shared/contract/retrieval.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { MappedFile } from '../../data/mapped-file.ts';
+import { writeWhole } from '../../files/files.ts';
 import { makeFolder } from '../../files/folders.ts';
 import { paddedWidth, Scanner } from './scan.ts';
 
@@ -81,12 +80,6 @@ interface Segment {
 /** Of a description before lists are learned. */
 export const NOTHING_LISTED = { lists: 0, learned_rows: 0, segments: [], planned: null, recall: null };
 export const FILES = { description: 'index.json', vectors: 'vectors.f16', centres: 'centres.f32' } as const;
-
-/** Writes a small file whole or not at all. */
-export function writeWhole(path: string, data: string | Uint8Array): void {
-  writeFileSync(`${path}.new`, data);
-  renameSync(`${path}.new`, path);
-}
 
 /**
  * Vectors of unit length on the disk, searched by cosine. An inverted file (IVF; Jégou et al., 2011): rows stand in
@@ -165,7 +158,7 @@ export class VectorIndex {
   }
 
   describe(description: Description): void {
-    writeWhole(join(this.folder, FILES.description), JSON.stringify(description, null, 2));
+    writeWhole(join(this.folder, FILES.description), [Buffer.from(JSON.stringify(description, null, 2))]);
     const filesOf = ({ segments, planned }: Description) =>
       [...segments, ...(planned ? [planned] : [])].map((s) => s.file);
     const kept = filesOf(description);
