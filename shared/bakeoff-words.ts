@@ -18,7 +18,8 @@ export function meanOf(column: Pick<Column, 'scale'>, { spread, values }: Cell):
 /** Its interval, where it has one: `55.6 % to 61.8 %`; no further than such a value can be. */
 export function intervalOf(column: Pick<Column, 'scale'>, { spread }: Cell): string | null {
   const most = column.scale === 'share' ? 1 : Number.POSITIVE_INFINITY;
-  const within = spread.interval?.map((value) => shownIn(column, Math.min(most, Math.max(0, value))));
+  const least = column.scale === 'number' ? Number.NEGATIVE_INFINITY : 0;
+  const within = spread.interval?.map((value) => shownIn(column, Math.min(most, Math.max(least, value))));
   return within?.join(' to ') ?? null;
 }
 

@@ -34,8 +34,14 @@ export const budgetSchema = z.discriminatedUnion('kind', [
 export type Budget = z.output<typeof budgetSchema>;
 
 /** Evaluations of frozen features that a bake-off may ask for: those of every method. */
-export const BAKE_OFF_TASKS = ['knn', 'linear', 'fewshot'] as const satisfies readonly EvaluationTask[];
+export const BAKE_OFF_TASKS = ['knn', 'linear', 'fewshot', 'labelfree'] as const satisfies readonly EvaluationTask[];
 export type BakeOffTask = (typeof BAKE_OFF_TASKS)[number];
+
+/** Those that need classes. */
+export const needsClasses = (task: BakeOffTask) => task !== 'labelfree';
+/** Those of images with classes, or without. */
+export const tasksFor = (isLabelled: boolean): BakeOffTask[] =>
+  BAKE_OFF_TASKS.filter((task) => isLabelled || !needsClasses(task));
 
 export const bakeOffSchema = z.strictObject({
   name: nameSchema,

@@ -30,16 +30,20 @@ export const TASKS = {
   finetune: 'fine-tuning',
   lookup: 'look-ups',
 };
+/** Figures without labels: what each is called, what it says, and whether more of it is better; null where neither is. */
+export const LABEL_FREE: Record<string, { title: string; says: string; isHigherBetter: boolean | null }> = {
+  rankme: { title: 'RankMe', says: 'directions in use', isHigherBetter: true },
+  lidar: { title: 'LiDAR', says: 'directions that tell images apart', isHigherBetter: true },
+  alpha_req: { title: 'alpha-ReQ', says: 'fall of the spectrum, near 1 is best', isHigherBetter: null },
+  uniformity: { title: 'uniformity', says: '0 collapsed, −4 the limit', isHigherBetter: null },
+  alignment: { title: 'alignment of two views', says: '0 the same, 2 unrelated', isHigherBetter: null },
+};
 const LABELS: Record<string, string> = {
   mean_pooled: 'mean of patch tokens',
   cls: 'CLS token',
   mean_pooled_k1: 'nearest neighbour, mean of patch tokens',
   cls_k1: 'nearest neighbour, CLS token',
-  rankme: 'RankMe: directions in use',
-  lidar: 'LiDAR: directions that tell images apart',
-  alpha_req: 'alpha-ReQ: fall of the spectrum, near 1 is best',
-  uniformity: 'uniformity: 0 collapsed, −4 the limit',
-  alignment: 'alignment of two views: 0 the same, 2 unrelated',
+  ...Object.fromEntries(Object.entries(LABEL_FREE).map(([key, { title, says }]) => [key, `${title}: ${says}`])),
   top1: 'top-1',
   top5: 'top-5',
   top1_control: "top-1, another image's keys (position alone)",

@@ -13,6 +13,7 @@ import {
   ENCODER_KEYS,
   type Encoder,
   type EntryCost,
+  tasksFor,
 } from '../../shared/bakeoff.ts';
 import { budgetWords, meanOf } from '../../shared/bakeoff-words.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -225,7 +226,7 @@ function budgetOf(options: Record<string, unknown>): Budget {
 }
 
 function tasksOf(text: string | undefined, labelled: boolean): BakeOffTask[] {
-  if (text === undefined) return labelled ? [...BAKE_OFF_TASKS] : [];
+  if (text === undefined) return tasksFor(labelled);
   if (text === 'none') return [];
   return text.split(',').map((one) => {
     const task = BAKE_OFF_TASKS.find((known) => known === one.trim());

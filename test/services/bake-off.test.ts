@@ -13,7 +13,8 @@ import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { METHODS, methodOf } from '../../methods/index.ts';
-import type { AskedBakeOff, BakeOff, BakeOffRun, EntryCost } from '../../shared/bakeoff.ts';
+import type { AskedBakeOff, BakeOff, BakeOffRun, BakeOffTask, EntryCost } from '../../shared/bakeoff.ts';
+import { intervalOf, shownIn } from '../../shared/bakeoff-words.ts';
 import type { Scores } from '../../shared/evaluation.ts';
 import { makeImages } from '../e2e/harness.ts';
 import { behindItsBack, catchError } from '../store/helpers.ts';
@@ -66,7 +67,7 @@ function finish(id: number, speed = 20) {
 }
 
 /** As an evaluation stores it. */
-function evaluated(bakeOff: BakeOff, run: number, task: 'knn' | 'linear', trained: number, more: object = {}) {
+function evaluated(bakeOff: BakeOff, run: number, task: BakeOffTask, trained: number, more: object = {}) {
   const { id, step } = store.checkpoints.latest(run)!;
   const scores = (mean_pooled: number): Scores => ({ mean_pooled, cls: mean_pooled / 2 });
   store.evaluations.add({
@@ -272,6 +273,60 @@ test('the table: mean, deviation and interval of each method, beside the untrain
     `k-NN, mean of patch tokens: ${TWO[1]!.title} is highest, 66.0 %. Three seeds cannot tell it apart from ${TWO[0]!.title}.`,
   );
   expect([state, done, total]).toEqual(['going', 12, 18]);
+});
+
+/** A bake-off of which each run has figures without labels: 3 directions of the first method, 5 of the second. */
+function withoutLabels(change: Partial<AskedBakeOff> = {}) {
+  const bakeOff = createBakeOff(store, asked({ supervised: false, tasks: ['labelfree'], ...change }), []);
+  for (const { run_id, entry } of pretrainings(bakeOff.id)) {
+    finish(run_id);
+    const scores = (rankme: number) => ({ rankme, lidar: 2, alpha_req: 1, uniformity: -1.5, alignment: 0.25 });
+    const figures = { trained: scores([3, 5][entry]!), untrained: scores(2), classes: null, chance: null };
+    evaluated(bakeOff, run_id, 'labelfree', 0, figures);
+  }
+  return bakeOff;
+}
+
+test('figures without labels are columns that judge nothing, and are below zero where they are', () => {
+  const { columns, rows, pairs, findings, notices, state } = summaryOf(store, withoutLabels().id);
+  const [main, others] = [true, false].map((isMain) => columns.filter((one) => one.isMain === isMain));
+  expect(main!.map(({ title }) => title)).toEqual(['RankMe', 'LiDAR', 'Images/s', 'Memory']);
+  expect(others!.map(({ title }) => title)).toEqual(['alpha-ReQ', 'Uniformity', 'Alignment of two views']);
+  expect(rows.map(({ kind, cells }) => [kind, cells['labelfree rankme']?.spread.mean])).toEqual([
+    ['method', 3],
+    ['method', 5],
+    ['untrained', 2],
+    ['pixels', undefined],
+  ]);
+  expect(pairs).toEqual([]);
+  expect(findings[0]).toContain('Without classes nothing here says which method suits these images');
+  expect(findings[1]).toContain(`${TWO[1]!.title} use the most directions, 5.`);
+  expect(notices.join(' ')).not.toContain('test images');
+  expect(state).toBe('finished');
+  const [column, cell] = [others![1]!, rows[0]!.cells['labelfree uniformity']!];
+  expect([shownIn(column, cell.spread.mean), intervalOf(column, cell)]).toEqual(['-1.5', '-1.5 to -1.5']);
+});
+
+test('images without classes can be compared by figures without labels', async () => {
+  await importDataset(store, { name: 'plain', folders: [join(folder, 'pictures')], labels: 'none' });
+  const plain = asked({ dataset: 2, supervised: false, pixels: false, tasks: ['labelfree'] });
+  const { evaluations, notices, seconds } = planBakeOff(store, plain, [cost(10), cost(40)]);
+  expect([evaluations, notices.join(' ').includes('Pretraining sees the test images')]).toEqual([6, false]);
+  // 24 images in eight views each, by two networks of six runs; other evaluations cost nothing here.
+  const without = planBakeOff(store, { ...plain, tasks: [] }, [cost(10), cost(40)]);
+  const rate = (1e6 * 10 + 1e6 * 40) / 2;
+  const flops = 6 * 2 * 24 * 8 * encoderFlops(without.entries[0]!.config.model);
+  expect(seconds! - without.seconds!).toBeCloseTo(6 * 3 + flops / rate, 6); // and 3 s of each process
+  expect(catchError(() => planBakeOff(store, { ...plain, tasks: ['knn'] }))).toMatchObject({ kind: 'bad-input' });
+});
+
+test('pixels are not asked for figures without labels', () => {
+  const { id } = createBakeOff(store, asked({ supervised: false, tasks: ['labelfree'] }), []);
+  finish(pretrainings(id)[0]!.run_id);
+  tendBakeOffs(store);
+  expect(store.queuedEvaluations.list().map(({ task, options }) => [task, options.pixels])).toEqual([
+    ['labelfree', undefined],
+  ]);
 });
 
 test('another evaluation of the run, on other images or of an earlier step, does not count', () => {

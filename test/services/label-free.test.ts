@@ -47,6 +47,14 @@ test('a dataset without classes gets them, of mean and CLS, beside the untrained
   expect(figureText(figure!.trained, figure!.scale)).toBe(trained.rankme!.toFixed(2));
 });
 
+test('images of a test dataset are asked where one is named', async () => {
+  await makeImages(join(home, 'others'), 20);
+  await importDataset(store, { name: 'others', folders: [join(home, 'others')], labels: 'none' });
+  const found = await evaluate(store, { ...asked, checkpoint, testDataset: 'others' });
+  expect([found.test_dataset, found.test_images]).toEqual(['others', 20]);
+  expect(found.trained).toEqual((await evaluate(store, { ...asked, dataset: 'others', checkpoint })).trained);
+});
+
 test('a network that says one thing of every image has one direction', async () => {
   const state = store.checkpoints.load(checkpoint, 'student');
   // The last LayerNorm gives its shift alone.

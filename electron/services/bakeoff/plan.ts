@@ -1,6 +1,6 @@
 import { methodOf, parseRunConfig } from '../../../methods/index.ts';
-import type { AskedBakeOff, BakeOffPlan, EntryCost, PlannedEntry } from '../../../shared/bakeoff.ts';
-import { ENCODER_KEYS } from '../../../shared/bakeoff.ts';
+import type { AskedBakeOff, BakeOffPlan, BakeOffTask, EntryCost, PlannedEntry } from '../../../shared/bakeoff.ts';
+import { ENCODER_KEYS, needsClasses } from '../../../shared/bakeoff.ts';
 import { type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { plural } from '../../../shared/words.ts';
@@ -9,6 +9,7 @@ import type { Store } from '../../store/store.ts';
 import { type LabelledSplit, splitLabelled } from '../../trainer/labelled.ts';
 import { planNotices } from '../../trainer/plan-notices.ts';
 import { imagesOf, isHeldOut, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { MOST_IMAGES, VIEWS_OF_IMAGE } from '../evaluation/label-free.ts';
 import { findPreset, parseConfig, withChanges } from '../recipes/configuration.ts';
 import { estimateCost } from '../recipes/estimate.ts';
 import { checkpointBytes, gigabytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
@@ -83,7 +84,7 @@ export async function measureBakeOff(
 
 /** Images that a bake-off's evaluations and trainings with labels take; null where it has none. */
 function splitOf(store: Store, { dataset, test_dataset, ...asked }: AskedBakeOff): LabelledSplit | null {
-  const takesLabels = asked.tasks.length > 0 || asked.supervised || asked.finetune !== null;
+  const takesLabels = asked.tasks.some(needsClasses) || asked.supervised || asked.finetune !== null;
   return takesLabels ? splitLabelled(store, dataset, test_dataset) : null;
 }
 
@@ -199,14 +200,17 @@ function secondsOf(asked: AskedBakeOff, plan: BakeOffPlan, split: LabelledSplit 
   const pretraining =
     entries.reduce((sum, { images, cost }) => sum + images! / cost!.images_per_s, 0) * asked.seeds +
     START_SECONDS * (plan.runs + plan.labelled_runs + plan.evaluations);
-  if (!split) return pretraining;
   const rates = entries.map(({ cost }) => (cost!.flops_per_image ?? Number.NaN) * cost!.images_per_s);
   const rate = rates.reduce((a, b) => a + b, 0) / rates.length;
   const forward = encoderFlops(entries[0]!.config.model);
   const epochs =
     asked.seeds * ((supervised_epochs ?? 0) + (asked.finetune === null ? 0 : asked.finetune * entries.length));
-  const labelled = split.train.length + split.test.length;
-  const flops = forward * (TRAINED * epochs * split.train.length + ASKED_NETWORKS * plan.evaluations * labelled);
+  const labelled = split ? split.train.length : 0;
+  const asks = (task: BakeOffTask) =>
+    needsClasses(task) ? labelled + (split?.test.length ?? 0) : VIEWS_OF_IMAGE * Math.min(MOST_IMAGES, plan.images);
+  const evaluated = plan.runs * asked.tasks.reduce((sum, task) => sum + asks(task), 0);
+  const flops = forward * (TRAINED * epochs * labelled + ASKED_NETWORKS * evaluated);
+  if (flops === 0) return pretraining;
   return Number.isFinite(rate) ? pretraining + flops / rate : null;
 }
 

@@ -10,27 +10,31 @@ import type {
   SummaryRun,
   TableRow,
 } from '../../../shared/bakeoff.ts';
+import { shownIn } from '../../../shared/bakeoff-words.ts';
 import type { Evaluation, Scores } from '../../../shared/evaluation.ts';
-import { labelOf, TASKS } from '../../../shared/evaluation-figures.ts';
+import { LABEL_FREE, labelOf, TASKS } from '../../../shared/evaluation-figures.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import { compare, seedsInWords, spreadOf } from '../../../shared/statistics.ts';
 import { capital, percent } from '../../../shared/words.ts';
 import type { Store } from '../../store/store.ts';
 import { foundOf } from './work.ts';
 
+type Judging = Exclude<BakeOffTask, 'labelfree'> | 'finetune';
 /** Figures of an evaluation that are shown at once: of few-shot k-NN the first of these that was measured. */
-const MAIN: Record<BakeOffTask, readonly string[]> = {
+const MAIN: Record<Exclude<Judging, 'finetune'>, readonly string[]> = {
   knn: ['mean_pooled'],
   linear: ['mean_pooled'],
   fewshot: ['shots_5', 'shots_2', 'shots_1'],
 };
-const ABOUT: Record<BakeOffTask | 'finetune', string> = {
+const ABOUT: Record<Judging, string> = {
   knn: 'Accuracy of nearest neighbours in frozen features.',
   linear: 'Accuracy of a linear classifier on frozen features.',
   fewshot: 'Accuracy of nearest neighbours among a few known images of each class, drawn ten times.',
   finetune: 'Accuracy of the whole network, trained with labels.',
 };
 const SPREAD = '_sd';
+/** Of the figures without labels, those that are shown at once. */
+const MAIN_LABEL_FREE = ['rankme', 'lidar'];
 
 /** All that the page of a bake-off shows, as far as it has come. @throws AppError not-found */
 export function summaryOf(store: Store, id: number): BakeOffSummary {
@@ -129,11 +133,12 @@ class Figures {
 
   columns(): Column[] {
     const { asked } = this.#bakeOff;
-    const share = (task: BakeOffTask | 'finetune', key: string, isMain: boolean): Column => ({
+    const share = (task: Judging, key: string, isMain: boolean): Column => ({
       ...{ key: `${task} ${key}`, title: `${capital(TASKS[task])}, ${labelOf(key)}`, scale: 'share' },
       ...{ isMain, isHigherBetter: true, about: ABOUT[task] },
     });
     const ofTasks = asked.tasks.flatMap((task) => {
+      if (task === 'labelfree') return Object.keys(LABEL_FREE).map(withoutLabels);
       const known = new Set(
         this.#found.get(task)!.flatMap(({ evaluation }) => Object.keys(evaluation.result.trained ?? {})),
       );
@@ -187,7 +192,7 @@ class Figures {
   /** What a person should know of the images that were evaluated. */
   notices(): string[] {
     const evaluations = [...this.#found.values()].flat().map(({ evaluation }) => evaluation);
-    const [first] = evaluations;
+    const first = evaluations.find(({ result }) => result.classes !== null);
     const said = new Set(this.#bakeOff.plan.notices);
     const others = new Set(
       [...evaluations, ...this.#labelled.map(({ evaluation }) => evaluation)].flatMap(({ result }) => result.notices),
@@ -245,6 +250,15 @@ class Figures {
   }
 }
 
+/** A figure without labels, of the mean of patch tokens. */
+function withoutLabels(key: string): Column {
+  const { title, says, isHigherBetter } = LABEL_FREE[key]!;
+  return {
+    ...{ key: `labelfree ${key}`, title: capital(title), scale: 'number', isHigherBetter },
+    ...{ isMain: MAIN_LABEL_FREE.includes(key), about: `Without labels: ${says}.` },
+  };
+}
+
 const valuesOf = (seed: number | null, value: number | null | undefined): Cell['values'] =>
   typeof value === 'number' ? [{ seed, value }] : [];
 
@@ -272,6 +286,7 @@ const points = (d: number) => `${(100 * d).toFixed(1)} points`;
 
 /** For each column that is judged: which method is highest, and from which others the seeds cannot tell it. */
 function findingsOf(columns: readonly Column[], rows: readonly TableRow[], pairs: readonly Pair[]): string[] {
+  if (!columns.some(({ isMain, scale }) => isMain && scale === 'share')) return findingsWithoutLabels(columns, rows);
   return columns.flatMap(({ key, title, scale, isMain }) => {
     if (!isMain || scale !== 'share') return [];
     const methods = rows.filter(({ kind, cells }) => kind === 'method' && cells[key]);
@@ -294,3 +309,16 @@ function findingsOf(columns: readonly Column[], rows: readonly TableRow[], pairs
 
 const listed = (names: readonly string[]): string =>
   names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+
+/** Where no figure judges the methods. */
+function findingsWithoutLabels(columns: readonly Column[], rows: readonly TableRow[]): string[] {
+  const column = columns.find(({ key }) => key === `labelfree ${MAIN_LABEL_FREE[0]}`);
+  const known = rows.filter(({ kind, cells }) => kind === 'method' && column && cells[column.key]);
+  const most = known.toSorted((a, b) => b.cells[column!.key]!.spread.mean - a.cells[column!.key]!.spread.mean)[0];
+  if (!column || !most) return [];
+  return [
+    'Without classes nothing here says which method suits these images: figures without labels do not judge.',
+    `${column.title}: features of ${most.title} use the most directions, ${shownIn(column, most.cells[column.key]!.spread.mean)}. ` +
+      'Very few are a sign of collapse; many are not yet a sign of use.',
+  ];
+}

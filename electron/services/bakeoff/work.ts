@@ -1,4 +1,11 @@
-import type { AskedBakeOff, BakeOff, BakeOffRun, BakeOffTask, EntryCost } from '../../../shared/bakeoff.ts';
+import {
+  type AskedBakeOff,
+  type BakeOff,
+  type BakeOffRun,
+  type BakeOffTask,
+  type EntryCost,
+  needsClasses,
+} from '../../../shared/bakeoff.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Evaluation } from '../../../shared/evaluation.ts';
 import type { Start } from '../../../shared/finetune.ts';
@@ -139,7 +146,7 @@ export function evaluationsOf(store: Store, bakeOff: BakeOff, { run_id }: BakeOf
   return missing.map((task) => ({
     ...{ checkpoint: checkpoint.id, dataset: dataset_id, task, official: null, k: K_NEIGHBOURS },
     ...(test_dataset_id !== null && { testDataset: test_dataset_id }),
-    ...(asked.pixels && !isAskedForPixels(store, bakeOff, task) && { pixels: true }),
+    ...(asked.pixels && needsClasses(task) && !isAskedForPixels(store, bakeOff, task) && { pixels: true }),
   }));
 }
 

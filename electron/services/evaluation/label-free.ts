@@ -18,8 +18,9 @@ import { alphaReq, lidar, rankMe, uniformity } from './spectrum.ts';
 import type { EvaluateOptions } from './types.ts';
 
 /** Images that are looked at, and views of each: LiDAR's paper takes 50 views of 1,000, which takes hours on a processor. */
-const IMAGES = 256;
-const VIEWS = 8;
+export const MOST_IMAGES = 256;
+export const VIEWS_OF_IMAGE = 8;
+const VIEWS = VIEWS_OF_IMAGE;
 /** Fewer images make no spectrum. */
 const LEAST = 16;
 /** Seed of the views: fixed, so that networks are shown the same. */
@@ -41,8 +42,8 @@ export async function evaluateWithoutLabels(
   options: EvaluateOptions,
 ): Promise<Scored> {
   const [{ checkpoint }] = networks as [Contestant];
-  const { images: all, own } = heldOutImages(store, checkpoint, options.dataset);
-  const images = inOrderOfContent(all).slice(0, IMAGES);
+  const { images: all, own } = heldOutImages(store, checkpoint, options.testDataset ?? options.dataset);
+  const images = inOrderOfContent(all).slice(0, MOST_IMAGES);
   const { value, leftOut } = await onReadable(async (reader) => {
     const scores: Scored['scores'] = {};
     let seen = 0;

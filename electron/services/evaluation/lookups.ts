@@ -24,7 +24,7 @@ export async function evaluateLookups(
 ): Promise<Scored> {
   const [{ checkpoint, config }] = networks as [Contestant];
   const { settings } = await lookupsOf(checkpoint); // says why there are none
-  const { images, own } = heldOutImages(store, checkpoint, options.dataset);
+  const { images, own } = heldOutImages(store, checkpoint, options.testDataset ?? options.dataset);
   if (images.length < LEAST)
     throw new AppError(
       'bad-input',

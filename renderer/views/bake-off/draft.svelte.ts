@@ -8,6 +8,7 @@ import {
   ENCODER_KEYS,
   type Encoder,
   type EntryCost,
+  tasksFor,
 } from '../../../shared/bakeoff.ts';
 import type { DatasetRow } from '../../../shared/contract/datasets.ts';
 import type { PresetRow } from '../../../shared/contract/recipes.ts';
@@ -87,7 +88,7 @@ export class Draft {
         flops: { kind: 'flops', flops: chosen.teraflops * 1e12 },
       }[chosen.kind],
       seeds: chosen.seeds,
-      tasks: this.isLabelled ? chosen.tasks : [],
+      tasks: tasksFor(this.isLabelled).filter((task) => chosen.tasks.includes(task)),
       supervised: this.isLabelled && chosen.supervised,
       pixels: this.isLabelled && chosen.pixels,
       finetune: this.isLabelled && chosen.finetune ? chosen.epochs : null,
