@@ -248,8 +248,13 @@ export interface Ablation {
   values: string;
 }
 
+/** Screens of Explore that every method has, by what the address calls them. */
+export const COMMON_VIEWS = ['retrieve', 'time', 'colours', 'attention', 'map'] as const;
+export type CommonView = (typeof COMMON_VIEWS)[number];
+
 /** A screen of Explore that only some methods have. */
 export interface Explanation {
+  /** In the address: none of `COMMON_VIEWS`. */
   key: string;
   title: string;
   /** Its component, in the method's folder: `LookUps` is LookUps.svelte. */

@@ -7,6 +7,7 @@ import { untrainedSource } from '../../electron/trainer/training.ts';
 import { drawMask, METHODS, parseRunConfig } from '../../methods/index.ts';
 import { type MethodBatch, stepOf } from '../../methods/steps.ts';
 import type { RunConfig } from '../../shared/config.ts';
+import { COMMON_VIEWS } from '../../shared/method.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { maskPurposes } from '../../shared/views.ts';
 
@@ -45,6 +46,13 @@ function batchOf({ views }: (typeof METHODS)[number], config: RunConfig, step: n
     imageIds: Int32Array.from({ length: IMAGES }, (_, i) => i),
   };
 }
+
+test('each screen of Explore has an address of its own', () => {
+  for (const { name, explains } of METHODS) {
+    const keys = [...explains.map(({ key }) => key), ...COMMON_VIEWS];
+    expect(new Set(keys).size, name).toBe(keys.length);
+  }
+});
 
 const RATES = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };
 const sourceOf = ({ student, teacher }: EngineState): [StateDict, StateDict] => [

@@ -1,6 +1,7 @@
 import type { Component } from 'svelte';
 import { methodOf } from '../../../methods/index.ts';
 import type { RunConfig } from '../../../shared/config.ts';
+import { COMMON_VIEWS, type CommonView } from '../../../shared/method.ts';
 import type { ExploreProps } from '../../widgets/explore.ts';
 import { ownComponent } from '../own.ts';
 import Attention from './Attention.svelte';
@@ -20,18 +21,18 @@ export interface ExploreView {
 }
 
 /** What every method's networks can be asked. */
-const COMMON: readonly ExploreView[] = [
-  { key: 'retrieve', title: 'Patches like this', component: Retrieve, isOfOne: false },
-  { key: 'time', title: 'Through training', component: Travel, isOfOne: false },
-  { key: 'colours', title: 'Colours', component: Colours, isOfOne: true },
-  { key: 'attention', title: 'Attention', component: Attention, isOfOne: true },
-  { key: 'map', title: 'Map', component: ImageMap, isOfOne: true },
-];
+const COMMON: Record<CommonView, Omit<ExploreView, 'key'>> = {
+  retrieve: { title: 'Patches like this', component: Retrieve, isOfOne: false },
+  time: { title: 'Through training', component: Travel, isOfOne: false },
+  colours: { title: 'Colours', component: Colours, isOfOne: true },
+  attention: { title: 'Attention', component: Attention, isOfOne: true },
+  map: { title: 'Map', component: ImageMap, isOfOne: true },
+};
 
 /** The views of a run: those that only its method has, then those that all have. The first is shown where none is asked for. */
 export function viewsOf(config: RunConfig): readonly ExploreView[] {
   const own = methodOf(config).explains.map(({ key, title, view }) => ({
     ...{ key, title, component: ownComponent<ExploreProps>(config, view), isOfOne: true },
   }));
-  return [...own, ...COMMON];
+  return [...own, ...COMMON_VIEWS.map((key) => ({ key, ...COMMON[key] }))];
 }
