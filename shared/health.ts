@@ -78,6 +78,27 @@ export function imagesApart({ trained, untrained }: HealthReport, advice: string
   };
 }
 
+/**
+ * Whether a set of features differs. @param title what they are called, in the plural @param one what they are of @param advice what
+ * to do where they do not
+ */
+export function toldApart(
+  { trained, untrained }: HealthReport,
+  { set, title, one }: { set: string; title: string; one: string },
+  advice: string,
+): Finding {
+  const [of, before] = [trained.sets[set]!, untrained.sets[set]!];
+  const alike = areAlike(of);
+  return {
+    level: alike ? 'bad' : 'good',
+    title: alike ? `The encoder sees all ${one} alike` : `The encoder tells ${one} apart`,
+    text:
+      `Their ${title} use ${of.rank.toFixed(1)} of ${of.width} directions (untrained ${before.rank.toFixed(1)}), and ` +
+      `two of them have a mean cosine of ${of.cosine.toFixed(3)} (untrained ` +
+      `${before.cosine.toFixed(3)}).${alike && advice ? ` ${advice}` : ''}`,
+  };
+}
+
 /** How many dimensions of a set vary. @param title what its features are called, in the plural @param advice where most do not */
 export function dimensionsInUse(
   { trained, untrained }: HealthReport,

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
 import type { AskedOf, Explain } from '../../electron/engine/explanation.ts';
-import { replace } from '../../electron/engine/layers/embed.ts';
+import { imageTensor, replace } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { patchRows } from '../../electron/engine/layers/tokens.ts';
 import type { Network } from '../../electron/engine/network.ts';
@@ -56,11 +56,11 @@ export const tokens: Explain<RunConfig> = (network: Network, { pixels, image, ma
 
 export const explain = { tokens };
 
-/** A picture of another side: its means where that is a whole part of it, else between its pixels. */
+/** Pictures of another side, `[n, from, from, 3]`: their means where that is a whole part of it, else between their pixels. */
 export function resized(image: Float32Array, from: number, to: number): Float32Array {
   if (from === to) return image;
   const out = tf.tidy(() => {
-    const x = tf.tensor4d(image, [1, from, from, 3]);
+    const x = imageTensor(image, from);
     return from % to === 0 ? tf.avgPool(x, from / to, from / to, 'valid') : tf.image.resizeBilinear(x, [to, to]);
   });
   const values = Float32Array.from(out.dataSync());

@@ -7,6 +7,9 @@ import { ours } from './config.ts';
 /** Steps that a run gets before it is judged. */
 export const PATIENCE = 300;
 
+/** Share of a tokenizer's tokens that are in use as evenly at least, or it has collapsed. */
+export const FEWEST_SHARE = 1 / 8;
+
 const OF_MASKED = '% of masked patches';
 export const figures: readonly Figure[] = [
   {
@@ -63,7 +66,7 @@ export const settled = (metrics: readonly Metric[]): readonly Metric[] | null =>
 export function fewTokens(last: readonly Metric[], config: RunConfig): Sign | null {
   const { codes, run } = ours(config).tokenizer;
   const perplexity = Math.exp(meanOf(last, 'token_entropy'));
-  if (!(perplexity < codes / 8)) return null;
+  if (!(perplexity < codes * FEWEST_SHARE)) return null;
   return {
     word: 'few tokens',
     kind: 'few-tokens',
@@ -80,6 +83,9 @@ export const livelier = ({ model, optimizer, train }: RunConfig): string =>
   model.position === 'shared-relative-bias'
     ? 'With few images set model.position=absolute: relative positions start at zero, so all masked patches of an image are one at first.'
     : `Try more steps (${train.steps === null ? 'train.epochs' : 'train.steps'}), or another peak rate (optimizer.lr, now ${optimizer.lr}).`;
+
+/** What a health report looks at. */
+export const health = 'Tokens found, tokens in use, effective rank and uniformity';
 
 /** What a step of BEiT says, and what it is held against. */
 export const account: Account = {
@@ -100,4 +106,5 @@ export const account: Account = {
     );
   },
   notes: () => [],
+  health,
 };

@@ -131,7 +131,7 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
 }
 
 /** Settings of this run that are known to lead there, with steadier values. */
-function steadier(config: RunConfig): string {
+export function steadier(config: RunConfig): string {
   const { temperatures: t, centres, head, optimizer, momentum } = ours(config);
   const causes = [
     Math.max(t.teacher, t.patch) > 0.07
@@ -152,4 +152,7 @@ function steadier(config: RunConfig): string {
 }
 
 /** What a step of iBOT says, and what it is held against. */
-export const account: Account = { figures, charts, chance, alarm, notes: () => [] };
+export const account: Account = {
+  ...{ figures, charts, chance, alarm, notes: () => [] },
+  health: 'Classes in use, crops that fall together, effective rank and uniformity',
+};

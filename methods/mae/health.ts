@@ -1,16 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { requireFinite } from '../../electron/engine/finite.ts';
+import type { Health, HealthFigure } from '../../electron/engine/health.ts';
 import {
-  concatenated,
-  type Health,
-  type HealthFigure,
-  placeShare,
-  placeShareByChance,
-  toUnitRows,
-} from '../../electron/engine/health.ts';
-import { tokensOf } from '../../electron/engine/inference.ts';
+  PATCH_MEANING,
+  PATCH_SETS,
+  PatchTokens,
+  PLACE_SHARE,
+  patchFindings,
+} from '../../electron/engine/patch-health.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import { areAlike, dimensionsInUse, type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
+import { type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
 import { LEAST_SPREAD, livelier, NOT_LEARNED } from './figures.ts';
@@ -26,15 +25,12 @@ const figures: readonly HealthFigure[] = [
     ...{ key: 'spread', title: 'Spread of reconstructions over images', words: fixed },
     against: ({ references }) => `of the true pixels ${fixed(references.true_spread ?? null)}`,
   },
-  {
-    ...{ key: 'place_share', title: 'Variance of patch tokens explained by place', words: percent },
-    against: ({ references }) => `by chance ${percent(references.place_share_chance)}`,
-  },
+  PLACE_SHARE,
 ];
 
 /** Reconstructions of hidden patches, and the encoder's tokens: whether anything is learned, and not the same for all images. */
 export const health: Health<RunConfig> = {
-  sets: [{ key: 'patches', title: 'patch tokens' }],
+  sets: PATCH_SETS,
   figures,
   meanings: [
     ['Uniformity', 'Wang and Isola, arXiv 2005.10242.'],
@@ -48,27 +44,19 @@ export const health: Health<RunConfig> = {
       'How far what is drawn at a place differs from image to image, over images in which it is hidden. Near 0 the decoder ' +
         'ignores what the encoder saw. Blurred reconstructions have less than the true pixels.',
     ],
-    [
-      'Patch tokens and images',
-      'Tokens of all patches after the last block, of images of which nothing is hidden; images are their mean. The network ' +
-        'sees the middle square, not augmented.',
-    ],
+    PATCH_MEANING,
   ],
   curves: 'Loss, and spread of predictions over images, by step',
   together: 1,
 
   measure(config) {
     const [K, width] = [patchesOf(config.model), config.model.embed_dim];
-    const tokens: Float32Array[] = [];
+    const tokens = new PatchTokens(K, width);
     const [errors, nothing, drawn, truth] = [new Mean(), new Mean(), new Mean(), new Mean()];
     return {
       add({ student }, { images, masks }) {
         const size = masks.length;
-        const all = tokensOf(student, images);
-        for (let i = 0; i < size; i++) {
-          const from = (i * (K + 1) + 1) * width; // without CLS
-          tokens.push(toUnitRows(all.slice(from, from + K * width), width));
-        }
+        tokens.add(student, images, size);
         const mask = Float32Array.from({ length: size * K }, (_, at) => masks[Math.floor(at / K)]![at % K]!);
         tf.tidy(() => {
           const said = reconstruct(student, images, keptOf(mask, K), ours(config)).tensor;
@@ -86,15 +74,15 @@ export const health: Health<RunConfig> = {
       },
       result() {
         requireFinite(Float32Array.of(errors.value ?? Number.NaN), 'The reconstructions');
-        const features = concatenated(tokens);
+        const ofPatches = tokens.result();
         const trueSpread = truth.value;
         return {
-          sets: { patches: { features, width } },
-          figures: { error: errors.value, spread: drawn.value, place_share: placeShare(features, K, width) },
+          sets: ofPatches.sets,
+          figures: { error: errors.value, spread: drawn.value, ...ofPatches.figures },
           references: {
             nothing: nothing.value!,
             ...(trueSpread !== null && { true_spread: trueSpread }),
-            place_share_chance: placeShareByChance(tokens.length, K),
+            ...ofPatches.references,
           },
         };
       },
@@ -122,10 +110,8 @@ class Mean {
 
 function findings(report: HealthReport, config: RunConfig): Finding[] {
   const { trained, untrained, references } = report;
-  const [tokens, before] = [trained.sets.patches!, untrained.sets.patches!];
-  const alike = areAlike(tokens);
   const [error, untrainedError] = [trained.figures.error!, untrained.figures.error!];
-  const { spread: drawn, place_share } = trained.figures;
+  const { spread: drawn } = trained.figures;
   const isLearned = error < NOT_LEARNED * Math.min(references.nothing!, untrainedError);
   const sameForAll = drawn !== null && drawn! < LEAST_SPREAD;
   return [
@@ -152,21 +138,6 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
             `${LEAST_SPREAD} the decoder ignores what the encoder saw.${sameForAll ? ` ${livelier(config)}` : ''}`,
         },
     imagesApart(report, livelier(config)),
-    {
-      level: alike ? 'bad' : 'good',
-      title: alike ? 'The encoder sees all patches alike' : 'The encoder tells patches apart',
-      text:
-        `Their tokens use ${tokens.rank.toFixed(1)} of ${tokens.width} directions (untrained ${before.rank.toFixed(1)}), and ` +
-        `two of them have a mean cosine of ${tokens.cosine.toFixed(3)} (untrained ` +
-        `${before.cosine.toFixed(3)}).${alike ? ` ${livelier(config)}` : ''}`,
-    },
-    dimensionsInUse(report, 'patches', 'patch tokens'),
-    {
-      level: 'note',
-      title: `The place of a patch explains ${percent(place_share)} of the variance of its token`,
-      text:
-        `Of the untrained network ${percent(untrained.figures.place_share)}; tokens that know nothing of their place have ` +
-        `about ${percent(references.place_share_chance)} by chance.`,
-    },
+    ...patchFindings(report, livelier(config)),
   ];
 }

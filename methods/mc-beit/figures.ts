@@ -1,7 +1,7 @@
 import { patchesOf } from '../../shared/config.ts';
 import { collapsed, guessedLoss, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chart, Figure } from '../../shared/method.ts';
-import { accuracyChart, chance, fewTokens, livelier, figures as ofTokens, settled } from '../beit/figures.ts';
+import { accuracyChart, chance, fewTokens, health, livelier, figures as ofTokens, settled } from '../beit/figures.ts';
 import { ours } from './config.ts';
 
 const figures: readonly Figure[] = [
@@ -76,4 +76,5 @@ export const account: Account = {
     );
   },
   notes: () => [],
+  health,
 };

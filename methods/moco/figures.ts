@@ -51,6 +51,7 @@ function filledAt(config: RunConfig): number {
 
 /** What a step of MoCo says, and what it is held against. */
 export const account: Account = {
+  health: 'Crops of an image found among others, effective rank and uniformity',
   figures,
   charts,
   chance,
@@ -84,7 +85,7 @@ export const account: Account = {
 };
 
 /** What to do where a run learns nothing, or all images become one. */
-function steadier(config: RunConfig): string {
+export function steadier(config: RunConfig): string {
   const { optimizer, train, momentum } = ours(config);
   const published = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
   const rate = `optimizer.lr, now ${optimizer.lr}; published: 1.5e-4 for every 256 images of a step, here ${published}`;

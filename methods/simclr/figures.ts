@@ -47,6 +47,7 @@ function chance(config: RunConfig, { batch = config.train.batch_size }: ChanceOp
 
 /** What a step of SimCLR says, and what it is held against. */
 export const account: Account = {
+  health: 'Crops of an image found among others, effective rank and uniformity',
   figures,
   charts,
   chance,
@@ -79,7 +80,7 @@ export const account: Account = {
 };
 
 /** What to do where a run learns nothing, or all images become one. */
-function livelier(config: RunConfig): string {
+export function livelier(config: RunConfig): string {
   const { optimizer, train } = ours(config);
   const published = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
   const rate = `optimizer.lr, now ${optimizer.lr}; MoCo v3's: 1.5e-4 for every 256 images of a step, here ${published}`;

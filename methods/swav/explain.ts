@@ -9,7 +9,7 @@ import { ours } from './config.ts';
 import { headOf } from './network.ts';
 
 /** Cosines of images with prototypes, by BatchNorm's running statistics: what an image is near does not depend on its company. */
-const prototypes: Assign<RunConfig> = (network, images, config) => {
+export const prototypes: Assign<RunConfig> = (network, images, config) => {
   const features = clsRows(encode(network, all(images)));
   const z = unit(project(network, headOf(ours(config), features.width), features, 'running'));
   return tf.matMul(z.tensor, l2Normalize(network.weights.get('prototypes.weight')), false, true) as tf.Tensor2D;

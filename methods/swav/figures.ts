@@ -130,7 +130,7 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
 export const rowsOf = (config: RunConfig): number => config.train.batch_size + queueLength(ours(config));
 
 /** The authors' remedies, where this run has not taken them. */
-function steadier(config: RunConfig): string {
+export function steadier(config: RunConfig): string {
   const { prototypes, queue, crops, optimizer } = ours(config);
   const causes = [
     queue.length === 0 && crops.small === 0
@@ -150,4 +150,7 @@ function steadier(config: RunConfig): string {
 }
 
 /** What a step of SwAV says, and what it is held against. */
-export const account: Account = { figures, charts, chance, alarm, notes: () => [] };
+export const account: Account = {
+  ...{ figures, charts, chance, alarm, notes: () => [] },
+  health: 'Prototypes in use, crops that fall together, effective rank and uniformity',
+};

@@ -7,7 +7,7 @@ import { Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import type { Network } from '../../electron/engine/network.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { ours } from './config.ts';
-import { shapeOf, type VQShape } from './shape.ts';
+import { cellsOf, shapeOf, type VQShape } from './shape.ts';
 import { CODES } from './specs.ts';
 import { latentsOf, pictureOf } from './vq.ts';
 
@@ -38,7 +38,7 @@ export const signed = (pixels: Uint8Array): Float32Array => Float32Array.from(pi
 export const bytesOf = (image: Float32Array): Uint8Array =>
   Uint8Array.from(image, (value) => Math.round(Math.min(255, Math.max(0, (value + 1) * 127.5))));
 
-/** Codes of a picture, and the picture of these. @param image `[side, side, 3]`, -1 to 1 */
+/** Codes of pictures, and the pictures of these. @param image `[n, side, side, 3]`, -1 to 1 */
 export function read(network: Network, image: Float32Array, shape: VQShape): { ids: Int32Array; drawn: Float32Array } {
   const rows = tf.tidy(() => unit(latentsOf(network, image)).tensor.clone());
   const ids = nearest(rows, network.buffer(CODES) as tf.Tensor2D);
@@ -46,11 +46,11 @@ export function read(network: Network, image: Float32Array, shape: VQShape): { i
   return { ids, drawn: draw(network, ids, shape) };
 }
 
-/** The picture of codes. @returns `[side, side, 3]`, -1 to 1 */
+/** The pictures of codes. @param ids `[n * cells]` @returns `[n, side, side, 3]`, -1 to 1 */
 export function draw(network: Network, ids: Int32Array, shape: VQShape): Float32Array {
   const picture = tf.tidy(() => {
     const rows = gatherRows(network.buffer(CODES) as tf.Tensor2D, ids);
-    return pictureOf(network, new Tokens(rows, 1), shape).tensor.clone();
+    return pictureOf(network, new Tokens(rows, ids.length / cellsOf(shape) ** 2), shape).tensor.clone();
   });
   const values = Float32Array.from(picture.dataSync());
   picture.dispose();
@@ -70,7 +70,7 @@ export function errorsOf(a: Float32Array, b: Float32Array, { image_size: side, p
 }
 
 /** Each cell as its mean colour: the least that a picture of tokens should do better than. */
-function flat(image: Float32Array, { image_size: side, patch_size: p }: VQShape): Float32Array {
+export function flat(image: Float32Array, { image_size: side, patch_size: p }: VQShape): Float32Array {
   const small = tf.tidy(() => {
     const means = tf.avgPool(imageTensor(image, side), p, p, 'valid');
     return tf.image.resizeNearestNeighbor(means as tf.Tensor4D, [side, side]);

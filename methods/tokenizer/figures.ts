@@ -8,7 +8,7 @@ import { ours } from './config.ts';
 /** Steps that a codebook gets before it is judged. */
 const PATIENCE = 100;
 /** Share of the codes that a codebook uses as evenly at least, or it has collapsed. */
-const LEAST_SHARE = 1 / 8;
+export const LEAST_SHARE = 1 / 8;
 
 const figures: readonly Figure[] = [
   {
@@ -84,7 +84,7 @@ const chance = (): Chance => ({ loss: Number.NaN, words: 'grey pictures', figure
 function alarm(metrics: readonly Metric[], config: RunConfig): Sign | null {
   const last = metrics.slice(-LAST_STEPS);
   if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
-  const { codes, revive_after } = ours(config).codebook;
+  const { codes } = ours(config).codebook;
   const [perplexity, used] = [meanOf(last, 'perplexity'), meanOf(last, 'used')];
   if (perplexity >= codes * LEAST_SHARE) return null;
   return {
@@ -95,12 +95,18 @@ function alarm(metrics: readonly Metric[], config: RunConfig): Sign | null {
       `The codebook has collapsed: of ${codes} codes as many are used as ${perplexity.toFixed(1)} would be evenly ` +
       `(fewer than ${(codes * LEAST_SHARE).toFixed(0)} are a collapse); something fell on ${percent(used)} of them lately. ` +
       'Tokens of such a codebook say little, and a student learns them within minutes.',
-    advice:
-      revive_after === null
-        ? 'Move codes that nothing falls on: codebook.revive_after=20. Then train it anew.'
-        : `Try fewer codes (codebook.codes, now ${codes}), more images in a batch (train.batch_size, now ` +
-          `${config.train.batch_size}), or a lower optimizer.lr (now ${config.optimizer.lr}).`,
+    advice: moreCodes(config),
   };
+}
+
+/** What to do where few codes are in use. */
+export function moreCodes(config: RunConfig): string {
+  const { train, optimizer } = config;
+  const { codes, revive_after } = ours(config).codebook;
+  return revive_after === null
+    ? 'Move codes that nothing falls on: codebook.revive_after=20. Then train it anew.'
+    : `Try fewer codes (codebook.codes, now ${codes}), more images in a batch (train.batch_size, now ` +
+        `${train.batch_size}), or a lower optimizer.lr (now ${optimizer.lr}).`;
 }
 
 /** What a step of a tokenizer says, and what it is held against. */
@@ -108,6 +114,7 @@ export const account: Account = {
   figures,
   charts,
   chance,
+  health: 'Reconstruction error, codes in use, effective rank and uniformity',
   alarm: ({ metrics }, config) => alarm(metrics, config),
   notes(metrics) {
     const [first, last] = [metrics.slice(0, LAST_STEPS), metrics.slice(-LAST_STEPS)];

@@ -3,11 +3,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { type EngineOptions, type EngineState, Trainer } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
-import { untrainedSource } from '../../electron/trainer/training.ts';
+import { wholeNetwork } from '../../electron/services/ground/networks.ts';
+import { untrainedSource, untrainedState } from '../../electron/trainer/training.ts';
+import { healthOf } from '../../methods/health.ts';
 import { drawMask, METHODS, parseRunConfig } from '../../methods/index.ts';
 import { type MethodBatch, stepOf } from '../../methods/steps.ts';
-import type { RunConfig } from '../../shared/config.ts';
-import { COMMON_VIEWS } from '../../shared/method.ts';
+import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import { COMMON_VIEWS, type ViewSpec } from '../../shared/method.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { maskPurposes } from '../../shared/views.ts';
 
@@ -52,6 +54,11 @@ test('each screen of Explore has an address of its own', () => {
     const keys = [...explains.map(({ key }) => key), ...COMMON_VIEWS];
     expect(new Set(keys).size, name).toBe(keys.length);
   }
+});
+
+/** The middle square, as a health report takes it. */
+const view = ({ model }: RunConfig): ViewSpec => ({
+  ...{ name: 'image', title: '', side: model.image_size, geometry: '', colours: 'weak', isMasked: true },
 });
 
 const RATES = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };
@@ -105,6 +112,34 @@ describe.each(CASES)('$name', (one) => {
     // The first step alone: a BatchNorm over four images makes much of what rounding did to them.
     expect(Math.abs(half!.losses[0]! / single!.losses[0]! - 1)).toBeLessThan(0.1);
     for (const { data } of half!.state.student.values()) expect(data.every(Number.isFinite)).toBe(true);
+  });
+
+  test('has a health report in its own terms, of figures that are numbers', async () => {
+    const { method, config } = one;
+    expect(method.health).toMatch(/effective rank/i);
+    const health = (await healthOf(config))!;
+    const { views, mask } = batchOf({ ...method, views: () => [view(config)] }, config, 0);
+    const K = mask.length / IMAGES || patchesOf(config.model);
+    const masks = Array.from({ length: IMAGES }, (_, i) => Uint8Array.from(mask.subarray(i * K, (i + 1) * K)));
+    const before = tf.memory().numTensors;
+    const state = untrainedState(config);
+    const student = wholeNetwork(config, state);
+    const teacher = method.hasTeacher ? wholeNetwork(config, state, 'teacher') : null;
+    const measure = health.measure(config);
+    measure.add({ student, teacher }, { images: views.image!, masks });
+    student.dispose();
+    teacher?.dispose();
+    expect(tf.memory().numTensors).toBe(before);
+    const { sets, figures, references } = measure.result();
+    expect(Object.keys(sets)).toEqual(health.sets.map(({ key }) => key));
+    for (const { features, width } of Object.values(sets))
+      expect(Math.hypot(...features.subarray(0, width))).toBeCloseTo(1, 4);
+    const of = { sets: {}, figures };
+    for (const { key, words, against } of health.figures) {
+      expect(figures[key] === null || Number.isFinite(figures[key]), key).toBe(true);
+      expect(words(figures[key]!)).not.toBe('');
+      expect(against({ trained: of, untrained: of, references } as never)).not.toMatch(/undefined|NaN|null/);
+    }
   });
 
   test('says the figures that its description lists', () => {

@@ -1,0 +1,121 @@
+import * as tf from '@tensorflow/tfjs-core';
+import { encode } from '../../electron/engine/encoder.ts';
+import type { Health, HealthFigure } from '../../electron/engine/health.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
+import {
+  CROP_FIGURES,
+  CROP_MEANINGS,
+  cropFindings,
+  GroupCounts,
+  groupFigures,
+  groupFindings,
+  IMAGE_SETS,
+  inUse,
+  measureCrops,
+} from '../../electron/engine/image-health.ts';
+import { all, type Images } from '../../electron/engine/layers/embed.ts';
+import { clsRows, patchRows } from '../../electron/engine/layers/tokens.ts';
+import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
+import type { Network } from '../../electron/engine/network.ts';
+import type { RunConfig } from '../../shared/config.ts';
+import type { Finding, HealthReport } from '../../shared/health.ts';
+import { ours } from './config.ts';
+import { steadier } from './figures.ts';
+import { lastLayers } from './network.ts';
+import { bottleneck } from './step.ts';
+
+const patchClasses: HealthFigure = {
+  ...{ key: 'patch_classes', title: 'Classes of patches in use', words: (value) => value!.toFixed(1) },
+  against: ({ references }) => `${references.patch_classes_most} at most, 1 collapsed`,
+};
+
+/** The teacher's classes of images and of patches: whether several are in use, and both crops of an image have the same. */
+export const health: Health<RunConfig> = {
+  sets: IMAGE_SETS,
+  figures: [...groupFigures('classes', 'Classes of images in use'), patchClasses, ...CROP_FIGURES],
+  meanings: [
+    ...CROP_MEANINGS,
+    [
+      'Classes in use',
+      'exp of the entropy of how often each class is the likeliest of an image’s CLS token, or of a patch, by the teacher and ' +
+        'its centre: as many as would be used as evenly. Zhou et al., arXiv 2111.07832.',
+    ],
+    [
+      'Keys',
+      'What the teacher’s head makes of second crops before its last layer; what the student’s makes of first crops looks for them.',
+    ],
+  ],
+  curves: 'Loss, and entropy of the teacher, by step',
+  together: 1,
+
+  measure(config) {
+    const own = ours(config);
+    const last = lastLayers(own);
+    const side = config.model.image_size;
+    const headOfCls = (of: Network, images: Images) => bottleneck(of, clsRows(encode(of, all(images))), own);
+    /** The teacher's logits, less their centre, which the student's network keeps. */
+    const centred = (logits: tf.Tensor2D, student: Network, centre: string) =>
+      tf.sub(logits, tf.reshape(student.buffer(centre), [1, -1])) as tf.Tensor2D;
+    const crops = measureCrops(
+      {
+        query: ({ student }, images) => headOfCls(student, images),
+        key: ({ teacher }, images) => headOfCls(teacher!, images),
+      },
+      side,
+    );
+    const groups = new GroupCounts(
+      {
+        scores: ({ student, teacher }, images) =>
+          centred(weightNormed(teacher!, last.cls, headOfCls(teacher!, images)).tensor, student, 'center'),
+      },
+      side,
+    );
+    const patches: number[] = [];
+    return {
+      add(networks, batch) {
+        crops.add(networks, batch);
+        groups.add(networks, batch.images);
+        const { student, teacher } = networks;
+        const best = hostTidy(() => {
+          const rows = bottleneck(teacher!, patchRows(encode(teacher!, all(batch.images))), own);
+          const logits = weightNormed(teacher!, last.patch, rows).tensor;
+          return tf.cast(tf.argMax(centred(logits, student, 'center2'), 1), 'float32');
+        });
+        for (const patch of best) patches.push(patch);
+      },
+      result() {
+        const [found, used] = [crops.result(), groups.result('classes')];
+        return {
+          sets: found.sets,
+          figures: { ...used.figures, patch_classes: inUse(patches), ...found.figures },
+          references: {
+            ...used.references,
+            patch_classes_most: Math.min(patches.length, own.head.out),
+            ...found.references,
+          },
+        };
+      },
+    };
+  },
+
+  findings: (report, config) => [
+    ...groupFindings(report, 'classes', 'classes', steadier(config)),
+    patchesFall(report, steadier(config)),
+    ...cropFindings(report, steadier(config)),
+  ],
+};
+
+/** Fewer classes of patches than this, as evenly, are a collapse. */
+const FEWEST = 2;
+
+function patchesFall({ trained, untrained, references }: HealthReport, advice: string): Finding {
+  const [now, before] = [trained.figures.patch_classes!, untrained.figures.patch_classes!];
+  const isOne = now < FEWEST;
+  return {
+    level: isOne ? 'bad' : 'good',
+    title: isOne ? 'Nearly all patches fall to one class' : 'Patches fall to several classes',
+    text:
+      `As many classes of patches are in use as ${now.toFixed(1)} would be evenly, of ${references.patch_classes_most} at most ` +
+      `(untrained ${before.toFixed(1)}). Fewer than ${FEWEST} are a collapse.${isOne ? ` ${advice}` : ''}`,
+  };
+}
