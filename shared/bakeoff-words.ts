@@ -26,6 +26,6 @@ export function intervalOf(column: Pick<Column, 'scale'>, { spread }: Cell): str
 /** A budget in words. */
 export function budgetWords(budget: Budget): string {
   if (budget.kind === 'images') return `${plural(budget.images, 'image')} seen`;
-  if (budget.kind === 'minutes') return `${budget.minutes} minutes of steps`;
+  if (budget.kind === 'minutes') return `${plural(budget.minutes, 'minute')} of steps`;
   return `${budget.flops.toExponential(2)} floating-point operations in products of matrices`;
 }

@@ -26,7 +26,7 @@ export function duration(ms: number): string {
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
   const minutes = Math.round(s / 60);
   if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-  return `${Math.round(minutes / 60 / 24)} days`;
+  return plural(Math.round(minutes / 60 / 24), 'day');
 }
 
 export const count = (value: number): string => value.toLocaleString('en');

@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import type { NotImported } from '../../shared/not-imported.ts';
 import { notImportedParts } from '../../shared/not-imported.ts';
 import { printable } from '../../shared/printable.ts';
-import { dayAndTime } from '../../shared/words.ts';
+import { dayAndTime, plural } from '../../shared/words.ts';
 import { importDataset } from '../services/datasets/datasets.ts';
 import { sweepPrepared } from '../services/datasets/prepared-files.ts';
 import { labelNotices } from '../trainer/labelled.ts';
@@ -13,7 +13,7 @@ import { withStore } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './table.ts';
 
-const imagesText = (n: number) => (n === 1 ? '1 image' : `${n} images`);
+const imagesText = (n: number) => plural(n, 'image');
 
 /** What was found and left out, and what of usable files is not seen, in lines. */
 const leftLines = (left: NotImported | null, notes: { note: string; count: number }[]): string[] => [
@@ -51,7 +51,7 @@ export function addDataCommands(program: Command): void {
           onProgress: (p) =>
             out.progress(
               p.phase === 'finding'
-                ? `${p.found} files found`
+                ? `${plural(p.found, 'file')} found`
                 : `${p.done} of ${p.total} files, ${Math.round(p.perSecond)} files/s  ${p.current ?? ''}`,
             ),
           signal,
@@ -134,7 +134,7 @@ export function addDataCommands(program: Command): void {
         if (used.length > 0) {
           throw new AppError(
             'conflict',
-            `Dataset "${name}" is used by ${used.length} runs.`,
+            `Dataset "${name}" is used by ${plural(used.length, 'run')}.`,
             '',
             `Delete them first: \`conmim delete ${used[0]!.id}\`.`,
           );

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { patchesOf } from '../../shared/config.ts';
 import { figureOf } from '../../shared/figures.ts';
 import type { Metric } from '../../shared/run.ts';
-import { duration, percent } from '../../shared/words.ts';
+import { duration, percent, plural } from '../../shared/words.ts';
 import type { Replace } from '../files/files.ts';
 import { makeFolder, type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
@@ -46,7 +46,7 @@ export function addDemoCommand(program: Command): void {
           signal,
         });
         const dataset = store.datasets.get(DATASET);
-        out.note(`Dataset "${DATASET}": ${dataset.image_count} images.`);
+        out.note(`Dataset "${DATASET}": ${plural(dataset.image_count, 'image')}.`);
         const { preset, config } = buildConfig(
           'demo',
           options.steps === undefined ? [] : [`train.steps=${options.steps}`],
@@ -71,7 +71,7 @@ export function addDemoCommand(program: Command): void {
           rows: SHEET_ROWS,
           seed: 0,
           caption: [
-            `Run ${run.id}, step ${run.step}: each masked patch of ${lookup.test_images} photographs is looked up among the ${K} patches of its own image.`,
+            `Run ${run.id}, step ${run.step}: each masked patch of ${plural(lookup.test_images, 'photograph')} is looked up among the ${K} patches of its own image.`,
             `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ` +
               `${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ` +
               `${percent(lookup.chance)}.`,
@@ -82,7 +82,7 @@ export function addDemoCommand(program: Command): void {
         const last = meanOfLast(store.metrics.list(run.id, { from: run.step - LAST_STEPS + 1 }));
         const words = [
           '',
-          `Pretrained ${run.step} steps on ${dataset.image_count} images in ${duration(seconds * 1000)}. What it learned:`,
+          `Pretrained ${plural(run.step, 'step')} on ${plural(dataset.image_count, 'image')} in ${duration(seconds * 1000)}. What it learned:`,
           `On random crops, the mean of the last ${LAST_STEPS} steps:`,
           ...figures(run, last),
           '',

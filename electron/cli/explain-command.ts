@@ -5,7 +5,7 @@ import type { Input } from '../../shared/contract/index.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { GroupsAnswer } from '../../shared/method.ts';
 import { printable } from '../../shared/printable.ts';
-import { count } from '../../shared/words.ts';
+import { count, plural } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { Explanations } from '../services/explore/explain.ts';
@@ -97,8 +97,8 @@ export function addExplainCommand(program: Command): void {
 
 /** What the answer is of beside the image: patches of it that are hidden, or other images. */
 function whatIsAsked({ mask, batch }: ExplainView): string {
-  if (batch.length > 0) return `, among ${batch.length} images`;
-  return `, ${mask.filter(Boolean).length} patches hidden`;
+  if (batch.length > 0) return `, among ${plural(batch.length, 'image')}`;
+  return `, ${plural(mask.filter(Boolean).length, 'patch', 'patches')} hidden`;
 }
 
 /** Prints what many images, or their patches, are sorted into. */
@@ -125,7 +125,7 @@ async function sort(
   out.result(
     { networks: withoutPictures },
     [
-      `${count(views[0].images)} images${of === 'patches' ? `, ${count(views[0].rows)} patches` : ''}.`,
+      `${plural(views[0].images, 'image')}${of === 'patches' ? `, ${plural(views[0].rows, 'patch', 'patches')}` : ''}.`,
       table(
         ['network', `${many} in use`, 'of', 'as if so many were used alike'],
         views.map(({ used, groups, perplexity }, i) => [names[i]!, count(used), count(groups), perplexity.toFixed(1)]),

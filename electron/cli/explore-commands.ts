@@ -5,7 +5,7 @@ import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
-import { percent } from '../../shared/words.ts';
+import { percent, plural } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { Explorer } from '../services/explore/explore.ts';
@@ -134,7 +134,7 @@ function accuracyWords({ grid, images, left_out, trained, untrained, content, pl
       .map(({ top1 }) => (top1 === null ? '  –' : `${Math.round(top1 * 100)}`.padStart(3)))
       .join(' ');
   return [
-    `Over ${images} images look-ups find ${percent(trained.top1)}; asked for another image's keys, ` +
+    `Over ${plural(images, 'image')} look-ups find ${percent(trained.top1)}; asked for another image's keys, ` +
       `${percent(trained.control)}: content is worth ${percent(trained.top1 - trained.control)}.`,
     ...(left_out.length > 0 ? [leftOutWords(left_out, images + left_out.length)] : []),
     `Untrained: ${percent(untrained.top1)} and ${percent(untrained.control)}; chance ${percent(1 / grid ** 2)}.`,

@@ -7,7 +7,7 @@ import type { EvaluationResult, Scores } from '../../shared/evaluation.ts';
 import { figureText, labelOf, scaleOf, TASKS } from '../../shared/evaluation-figures.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { printable } from '../../shared/printable.ts';
-import { bytes, NETWORKS, percent } from '../../shared/words.ts';
+import { bytes, NETWORKS, percent, plural } from '../../shared/words.ts';
 import { replay, replayedIn } from '../bench/replay.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { typedPath } from '../files/typed-path.ts';
@@ -114,9 +114,9 @@ export function addModelCommands(program: Command): void {
         );
         const words = [
           ...(report.resumed > 0
-            ? [`Went on after ${report.resumed} images, computed by an export that was cut short.`]
+            ? [`Went on after ${plural(report.resumed, 'image')}, computed by an export that was cut short.`]
             : []),
-          `${file}: ${report.rows} rows of ${report.width}, of ${report.images} images, ${bytes(report.bytes)}.`,
+          `${file}: ${plural(report.rows, 'row')} of ${report.width}, of ${plural(report.images, 'image')}, ${bytes(report.bytes)}.`,
           ...report.beside.map((one) => `${one}: whose rows these are.`),
           ...(report.unreadable.length > 0
             ? [leftOutWords(report.unreadable, report.images + report.unreadable.length)]
@@ -139,7 +139,7 @@ export function addModelCommands(program: Command): void {
           throw new AppError('bad-input', `--network is "student" or "teacher", not "${network}".`);
         const { path: file, replace } = targetOf(target);
         const tensors = exportWeights(store, findCheckpoint(store, checkpoint), file, network, { replace });
-        out.result({ file, network, tensors }, `${file}: ${tensors} tensors of the ${network}.`);
+        out.result({ file, network, tensors }, `${file}: ${plural(tensors, 'tensor')} of the ${network}.`);
       }),
     );
 
@@ -254,7 +254,7 @@ export function evaluationWords(result: EvaluationResult): string {
       : `${figureText(scores[key], scale)}${`${key}_sd` in scores ? ` ± ${figureText(scores[`${key}_sd`], scale)}` : ''}`;
   const keys = Object.keys(trained ?? untrained ?? {}).filter((key) => !key.endsWith('_sd'));
   const rows = keys.map((key) => [labelOf(key), ...networks.map((scores) => show(scores, key))]);
-  const on = `${result.test_images} images${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
+  const on = `${plural(result.test_images, 'image')}${result.classes ? ` of ${result.classes} classes, fitted on ${result.train_images}` : ''}`;
   const matrix = result.confusion;
   return [
     `${TASKS[result.task]} of checkpoint ${result.checkpoint.id} (step ${result.checkpoint.step}) on ` +

@@ -3,7 +3,7 @@ import { parseRunConfig } from '../../methods/index.ts';
 import { PREPARED_LIMITS } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import { preparedSize } from '../../shared/prepared.ts';
-import { bytes, duration } from '../../shared/words.ts';
+import { bytes, duration, plural } from '../../shared/words.ts';
 import { measurePrepare, planPrepare, prepareDataset } from '../services/datasets/prepare.ts';
 import { deletePrepared } from '../services/datasets/prepared-files.ts';
 import { preparedStorage } from '../services/machine/storage.ts';
@@ -52,7 +52,7 @@ export function addPrepareCommands(program: Command): void {
         const dataset = store.datasets.get(name);
         const size = sizeFrom(store, options);
         const plan = planPrepare(store, { dataset: dataset.id, size });
-        const room = `${plan.images} images of "${dataset.name}" at ${size} pixels take ${bytes(plan.bytes)}; ${bytes(plan.free)} are free.`;
+        const room = `${plural(plan.images, 'image')} of "${dataset.name}" at ${size} pixels ${plan.images === 1 ? 'takes' : 'take'} ${bytes(plan.bytes)}; ${bytes(plan.free)} are free.`;
         if (options.estimate) {
           out.progress('decoding some images');
           const perSecond = await measurePrepare(store, { dataset: dataset.id, size, signal });
@@ -75,7 +75,7 @@ export function addPrepareCommands(program: Command): void {
         });
         const { set, added, failures, failed, damaged, freed, seconds } = summary;
         const lines = [
-          `${added} images prepared in ${duration(seconds * 1000)}; ${set.images} of ${set.images + set.missing} are. Runs ` +
+          `${plural(added, 'image')} prepared in ${duration(seconds * 1000)}; ${set.images} of ${set.images + set.missing} are. Runs ` +
             `use them by --set data.prepared=${size}.`,
           ...(damaged > 0 ? [`${damaged} were damaged on the disk, and are prepared anew.`] : []),
           ...(freed > 0 ? [`${bytes(freed)} of images that changed or went were given back.`] : []),

@@ -7,7 +7,7 @@ import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
 import type { RetrievalSpec } from '../../shared/retrieval.ts';
-import { bytes, percent } from '../../shared/words.ts';
+import { bytes, percent, plural } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
@@ -50,7 +50,7 @@ export function addRetrievalCommands(program: Command): void {
       const lost = left_out.length > 0 ? `\n${leftOutWords(left_out, report.index.images + left_out.length)}` : '';
       out.result(
         report,
-        `Index ${report.index.id}: ${report.patches} patches of ${report.index.images} images, ${bytes(report.bytes)}. ${how}${again}${lost}`,
+        `Index ${report.index.id}: ${plural(report.patches, 'patch', 'patches')} of ${plural(report.index.images, 'image')}, ${bytes(report.bytes)}. ${how}${again}${lost}`,
       );
     }),
   );

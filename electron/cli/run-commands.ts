@@ -7,7 +7,7 @@ import type { Figure, Sign } from '../../shared/method.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { lowerFirst } from '../../shared/text.ts';
-import { bytes, dayAndTime, duration, fixed, percent } from '../../shared/words.ts';
+import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
 import { buildConfig, describeKeys, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
@@ -231,7 +231,7 @@ export function addRunCommands(program: Command): void {
         const freed = deleteAll(context.store, runs);
         context.out.result(
           { deleted: runs.map((r) => r.id), bytes_freed: freed },
-          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : `${runs.length} runs`}; ${bytes(freed)} ` +
+          `Deleted ${runs.length === 1 ? `run ${runs[0]!.id}` : plural(runs.length, 'run')}; ${bytes(freed)} ` +
             `freed.${gone > 0 ? ` Deleted too: ${gone === 1 ? 'an evaluation' : `${gone} evaluations`} that waited in the queue.` : ''}`,
         );
       }),

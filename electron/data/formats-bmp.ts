@@ -1,3 +1,4 @@
+import { plural } from '../../shared/words.ts';
 import { ImageFault } from './image-fault.ts';
 
 /**
@@ -31,7 +32,7 @@ export function readBmpHeader(file: Buffer): BmpHeader {
   const size = file.readUInt32LE(14);
   const core = size === CORE_HEADER;
   if (!core && (size < INFO_HEADER || size > 1024)) {
-    throw new ImageFault('unsupported', `a bitmap header of ${size} bytes is not known`);
+    throw new ImageFault('unsupported', `a bitmap header of ${plural(size, 'byte')} is not known`);
   }
   if (file.length < 14 + size) throw new ImageFault('truncated', 'the bitmap ends inside its header');
   const width = core ? file.readUInt16LE(18) : file.readInt32LE(18);
@@ -74,7 +75,10 @@ export function readBmpHeader(file: Buffer): BmpHeader {
   if (pixelOffset < end) throw new ImageFault('unreadable', 'the pixels of the bitmap start inside its header');
   const stride = strideOf(width, bits);
   if (pixelOffset >= file.length || (coding === 'plain' && pixelOffset + stride * height > file.length)) {
-    throw new ImageFault('truncated', `the bitmap ends before its ${height} rows do`);
+    throw new ImageFault(
+      'truncated',
+      `the bitmap ends before its ${plural(height, 'row')} ${height === 1 ? 'does' : 'do'}`,
+    );
   }
   return { width, height, topDown: signedHeight < 0, bits, coding, palette, masks, pixelOffset };
 }

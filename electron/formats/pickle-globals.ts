@@ -141,7 +141,7 @@ function refuse(what: string): never {
   throw new AppError(
     'bad-file',
     'The pickle in the file was refused.',
-    `Its ${what} is not sound.`,
+    `What is not sound in it: ${what}.`,
     'Get the file again.',
   );
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../../shared/errors.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
+import { plural } from '../../shared/words.ts';
 import { openSource, type Replace, type Source, writeWhole } from '../files/files.ts';
 import { BYTES_OF, type Dtype, isDtype, toFloat32 } from './dtype.ts';
 import { type KeyFault, keyFault } from './json-keys.ts';
@@ -115,7 +116,7 @@ function readHeader(source: Source): { entries: Entry[]; metadata: Record<string
     const length = shape.reduce((a, b) => a * b, 1) * BYTES_OF[dtype];
     if (begin > end || end > source.size - start) return refuse(`Tensor "${shortened(name)}" lies outside the file.`);
     if (end - begin !== length)
-      return refuse(`Tensor "${shortened(name)}" has ${end - begin} bytes where its shape needs ${length}.`);
+      return refuse(`Tensor "${shortened(name)}" has ${plural(end - begin, 'byte')} where its shape needs ${length}.`);
     entries.push({ name, dtype, shape, begin, end });
   }
 
@@ -125,7 +126,10 @@ function readHeader(source: Source): { entries: Entry[]; metadata: Record<string
       refuse(`Tensor "${shortened(name)}" ${begin < at ? 'overlaps another' : 'leaves a gap before it'}.`);
     at = end;
   }
-  if (at !== source.size - start) refuse(`${source.size - start - at} bytes at its end belong to no tensor.`);
+  if (at !== source.size - start)
+    refuse(
+      `${plural(source.size - start - at, 'byte')} at its end ${source.size - start - at === 1 ? 'belongs' : 'belong'} to no tensor.`,
+    );
   return { entries, metadata, start };
 }
 

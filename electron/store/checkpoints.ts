@@ -5,6 +5,7 @@ import type { Checked } from '../../shared/contract/machine.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Metric } from '../../shared/run.ts';
 import type { HostTensor, StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
+import { plural } from '../../shared/words.ts';
 import { floatsOf, toBlob } from './blobs.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
@@ -390,7 +391,7 @@ const unreadable = (part: TensorPart | null, error: unknown) =>
 
 /** That tensors are missing, or are too many. */
 const notWhole = (written: number, there: number) =>
-  `It was written with ${written} bytes of tensors; ${there} are there.`;
+  `It was written with ${plural(written, 'byte')} of tensors; ${there} ${there === 1 ? 'is' : 'are'} there.`;
 
 /** What is wrong with a tensor that was read; null where no damage was found. */
 function faultOf(part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {

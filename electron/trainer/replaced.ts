@@ -1,4 +1,5 @@
 import { relative } from 'node:path';
+import { plural } from '../../shared/words.ts';
 import type { Failure } from '../data/loader.ts';
 
 /** Files that are named at most. */
@@ -21,7 +22,7 @@ export function replacedNotice(
     return `${root === undefined ? path : relative(root, path)} (${message.trim().replace(/\s+/g, ' ')})`;
   });
   const more = failures.length > NAMED ? `, and ${failures.length - NAMED} more` : '';
-  const counted = failures.length === 1 ? '1 image' : `${failures.length} images`;
+  const counted = plural(failures.length, 'image');
   return (
     `${counted} of ${of} could not be read, and others were trained on instead, ` +
     `${times === 1 ? 'once' : `${times} times`}: ${names.join(', ')}${more}. Look at these files, or import the ` +

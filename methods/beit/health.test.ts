@@ -27,7 +27,9 @@ describe.each(METHODS.filter(({ name }) => ['beit', 'mc-beit', 'peco'].includes(
   test('what it says of hidden patches is what a step on the same images says', async () => {
     const views = method.views(config);
     const images = Float32Array.from({ length: IMAGES * side * side * 3 }, () => 4 * random.next() - 2);
-    const masks = Array.from({ length: IMAGES }, (_, i) => Uint8Array.from({ length: K }, (__, k) => +((k + i) % 3 > 0)));
+    const masks = Array.from({ length: IMAGES }, (_, i) =>
+      Uint8Array.from({ length: K }, (__, k) => +((k + i) % 3 > 0)),
+    );
     const mask = Float32Array.from(masks.flatMap((one) => [...one]));
     const start = untrainedSource(config);
     const trainer = new Trainer(stepOf(config), config, start, start);

@@ -30,7 +30,14 @@ test('crops are three quarters of a side, of the upper left, and mirrored of the
   expect(tf.memory().numTensors).toBe(before);
   for (const image of [0, 1]) {
     const offset = image * SIDE * SIDE * 3;
-    for (const [y, x] of [[0, 0], [0, 8], [8, 0], [8, 8], [4, 2]] as const) { // biome-ignore format: a pair a pixel
+    for (const [y, x] of [
+      [0, 0],
+      [0, 8],
+      [8, 0],
+      [8, 8],
+      [4, 2],
+    ] as const) {
+      // biome-ignore format: a pair a pixel
       expect(first[offset + at(y, x)]).toBeCloseTo(value(image, 0.75 * y, 0.75 * x), 3);
       expect(second[offset + at(y, x)]).toBeCloseTo(value(image, 2 + 0.75 * y, 8 - 0.75 * x), 3);
     }
@@ -68,7 +75,9 @@ test('both crops of an image fall together, or not', () => {
     return groups.result('groups');
   };
   // By brightness: a crop has that of its image.
-  const byBrightness = counted((values) => values.map((value) => [0, 1, 2, 3].map((group) => -Math.abs(value - group))));
+  const byBrightness = counted((values) =>
+    values.map((value) => [0, 1, 2, 3].map((group) => -Math.abs(value - group))),
+  );
   expect(byBrightness.references).toEqual({ groups_most: 4 });
   expect(byBrightness.figures.groups_agreement).toBe(1);
   expect(byBrightness.figures.groups_by_frequency).toBeCloseTo(0.25 + 1 / 16 + 1 / 16, 9);

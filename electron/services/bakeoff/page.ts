@@ -56,7 +56,7 @@ export function bakeOffPage(summary: BakeOffSummary): string {
     const changed = differences(parseRunConfig({ method: config.method }), parseRunConfig(config))
       .filter(({ key }) => !['train.steps', 'train.seed'].includes(key))
       .map(({ key, value }) => `${key}=${setting(value)}`);
-    const cells = [title, preset, `${count(steps ?? 0)} steps, ${count(images ?? 0)} images`, changed.join(' ')];
+    const cells = [title, preset, `${plural(steps ?? 0, 'step')}, ${plural(images ?? 0, 'image')}`, changed.join(' ')];
     return `<tr>${cells.map((cell) => `<td>${e(cell)}</td>`).join('')}</tr>`;
   });
   return `<!doctype html>

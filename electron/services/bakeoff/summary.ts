@@ -15,7 +15,7 @@ import type { Evaluation, Scores } from '../../../shared/evaluation.ts';
 import { LABEL_FREE, labelOf, TASKS } from '../../../shared/evaluation-figures.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import { compare, seedsInWords, spreadOf } from '../../../shared/statistics.ts';
-import { capital, percent } from '../../../shared/words.ts';
+import { capital, percent, plural } from '../../../shared/words.ts';
 import type { Store } from '../../store/store.ts';
 import { foundOf } from './work.ts';
 
@@ -200,7 +200,7 @@ class Figures {
     return [
       ...(first
         ? [
-            `${first.result.test_images} test images of ${first.result.classes} classes; always saying the largest class ` +
+            `${plural(first.result.test_images, 'test image')} of ${first.result.classes} classes; always saying the largest class ` +
               `gives ${percent(first.result.chance)}.`,
           ]
         : []),

@@ -5,7 +5,7 @@ import type { ExportFormat } from '../../../shared/contract/export.ts';
 import { evaluationFigures, figureText } from '../../../shared/evaluation-figures.ts';
 import { figureOf, figureWords } from '../../../shared/figures.ts';
 import type { Run } from '../../../shared/run.ts';
-import { count, fixed } from '../../../shared/words.ts';
+import { count, fixed, plural } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { VERSION } from '../../files/project.ts';
 import type { Store } from '../../store/store.ts';
@@ -124,7 +124,7 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
   const changed = differences(parseRunConfig({ method: config.method }), config);
   return [
-    `Step ${count(step)} of ${count(run.total_steps)}, ${count(batch)} images a step, ${fixed(epoch, 1)} ` +
+    `Step ${count(step)} of ${count(run.total_steps)}, ${plural(batch, 'image')} a step, ${fixed(epoch, 1)} ` +
       `epochs${run.preset === null ? '' : `; preset \`${run.preset}\``}${where.length > 0 ? `; ${plain(where.join(' on '))}` : ''}.`,
     changed.length === 0
       ? 'Every setting is the default.'
@@ -157,7 +157,7 @@ function data(store: Store, config: RunConfig, run: Run): string {
       ['Width: least, median, greatest', `${sides(width)} pixels`],
       ['Height: least, median, greatest', `${sides(height)} pixels`],
       ['Formats', formats.map((f) => `${f.format} ${count(f.count)}`).join(', ') || 'none'],
-      ['Labels', classes > 0 ? `${count(classes)} classes; pretraining does not see them` : 'none'],
+      ['Labels', classes > 0 ? `${plural(classes, 'class', 'classes')}; pretraining does not see them` : 'none'],
     ],
   )}\n\nCounted when this card was written.`;
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../../shared/backends.ts';
 import type { DatabaseReport, DoctorReport } from '../../../shared/contract/machine.ts';
 import { toReport } from '../../../shared/errors.ts';
-import { bytes, dayAndTime } from '../../../shared/words.ts';
+import { bytes, dayAndTime, plural } from '../../../shared/words.ts';
 import { loadBackend } from '../../runtime/backend.ts';
 import { backendChoice } from '../../runtime/choice.ts';
 import { cacheFolder } from '../../runtime/runtime-folder.ts';
@@ -83,7 +83,9 @@ function databaseWords({ path, bytes: size, found, checkpoints, error }: Databas
     lines.push(`  DAMAGED: checkpoint ${checkpoint} of run "${run}" (step ${step}): ${why}`);
   if (damaged.length > 0)
     lines.push('  `conmim delete-checkpoint NUMBER` deletes one, and its run goes on from the one before.');
-  lines.push(`  ${sound} tensors of checkpoints are as they were written`);
+  lines.push(
+    `  ${plural(sound, 'tensor')} of checkpoints ${sound === 1 ? 'is as it was' : 'are as they were'} written`,
+  );
   if (unknown > 0)
     lines.push(
       `  ${unknown} tensors are of an older version, which kept no checksums: damage in these is not noticed. Runs that go on write new ones.`,
