@@ -1,16 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
-import type { AskedOf, Explain } from '../../electron/engine/explanation.ts';
+import type { AskedOf, Assign, Explain } from '../../electron/engine/explanation.ts';
 import { imageTensor, replace } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { patchRows } from '../../electron/engine/layers/tokens.ts';
 import type { Network } from '../../electron/engine/network.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
-import { withTokenizer } from '../tokenizer/borrowed.ts';
+import { logitsOf, withTokenizer } from '../tokenizer/borrowed.ts';
 import { bytesOf, draw, read, signed } from '../tokenizer/explain.ts';
 import { shapeFor, type VQShape } from '../tokenizer/shape.ts';
 import { ours } from './config.ts';
+import { forTokenizer } from './step.ts';
 
 /** What a student says of the hidden patches of an image, beside what its tokenizer says of the whole. */
 export const tokens: Explain<RunConfig> = (network: Network, { pixels, image, mask }: AskedOf, config: RunConfig) => {
@@ -40,8 +41,9 @@ export const tokens: Explain<RunConfig> = (network: Network, { pixels, image, ma
         said: bytesOf(resized(draw(reader, mixed, shape), shape.image_size, side)),
       },
       maps: {
-        codes: [...ids],
-        said: ofHidden((patch) => likeliest[patch]!),
+        // Counted from 1, as people count.
+        codes: [...ids].map((id) => id + 1),
+        said: ofHidden((patch) => likeliest[patch]! + 1),
         probability: ofHidden((patch) => shares[patch * V + ids[patch]!]!),
       },
       figures: {
@@ -55,6 +57,16 @@ export const tokens: Explain<RunConfig> = (network: Network, { pixels, image, ma
 };
 
 export const explain = { tokens };
+
+/** How well each of the tokenizer's tokens suits every patch: it does not change while the student learns. */
+const members: Assign<RunConfig> = (network, images, config) => {
+  const { model, tokenizer, augment } = ours(config);
+  const shape = shapeFor(model, tokenizer);
+  const small = forTokenizer(resized(images, model.image_size, shape.image_size), augment);
+  return logitsOf(network, small, shape).tensor;
+};
+
+export const assign = { members };
 
 /** Pictures of another side, `[n, from, from, 3]`: their means where that is a whole part of it, else between their pixels. */
 export function resized(image: Float32Array, from: number, to: number): Float32Array {

@@ -1,7 +1,7 @@
 import { gridOf, type RunConfig } from '../../shared/config.ts';
 import { makeMask } from '../../shared/masking.ts';
 import type { Explanation, FieldMeta, Method, ViewSpec } from '../../shared/method.ts';
-import { borrowsTokenizer, TAKEN } from '../tokenizer/lending.ts';
+import { borrowsTokenizer, membersOf, TAKEN } from '../tokenizer/lending.ts';
 import { check, defaults, ours, sections } from './config.ts';
 import { account } from './figures.ts';
 import { presets } from './presets.ts';
@@ -84,7 +84,7 @@ export const method: Method = {
     { title: 'Mask generator', key: 'mask.kind', values: 'block, uniform' },
     { title: 'Drop path', key: 'student.drop_path', values: '0, 0.1' },
   ],
-  explains: [tokensExplained],
+  explains: [tokensExplained, membersOf('token')],
   borrows: (config) => [borrowsTokenizer(config)],
   published: null,
   lookups: null,

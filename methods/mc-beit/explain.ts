@@ -1,2 +1,2 @@
 /** What is said of hidden patches: as BEiT is asked. */
-export { explain } from '../beit/explain.ts';
+export { assign, explain } from '../beit/explain.ts';

@@ -1,7 +1,7 @@
 import { makeMask } from '../../shared/masking.ts';
 import type { Method } from '../../shared/method.ts';
 import { fields, tokensExplained, viewsOf } from '../beit/method.ts';
-import { borrowsTokenizer, TAKEN } from '../tokenizer/lending.ts';
+import { borrowsTokenizer, membersOf, TAKEN } from '../tokenizer/lending.ts';
 import { check, defaults, ours, sections } from './config.ts';
 import { account } from './figures.ts';
 import { presets } from './presets.ts';
@@ -45,7 +45,7 @@ export const method: Method = {
     { title: 'Temperature of targets', key: 'targets.temperature', values: 'null, 0.01, 0.05' },
     { title: 'Mask generator', key: 'mask.kind', values: 'block, uniform' },
   ],
-  explains: [tokensExplained],
+  explains: [tokensExplained, membersOf('token')],
   borrows: (config) => [borrowsTokenizer(config)],
   published: null,
   lookups: null,

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { Explain } from '../../electron/engine/explanation.ts';
+import type { Assign, Explain } from '../../electron/engine/explanation.ts';
 import { gatherRows } from '../../electron/engine/kernels/gather-rows.ts';
 import { imageTensor } from '../../electron/engine/layers/embed.ts';
 import { nearest } from '../../electron/engine/layers/quantize.ts';
@@ -19,7 +19,8 @@ const codes: Explain<RunConfig> = (network, { pixels }, config) => {
   const errors = errorsOf(image, drawn, shape);
   return {
     pictures: { reconstruction: bytesOf(drawn) },
-    maps: { codes: [...ids], error: errors },
+    // Counted from 1, as people count.
+    maps: { codes: [...ids].map((id) => id + 1), error: errors },
     figures: {
       error: mean(errors),
       grey: mean(errorsOf(image, flat(image, shape), shape)),
@@ -30,6 +31,12 @@ const codes: Explain<RunConfig> = (network, { pixels }, config) => {
 };
 
 export const explain = { codes };
+
+/** Cosines of every cell's vector with the codes: the largest is its own. */
+const members: Assign<RunConfig> = (network, images) =>
+  tf.matMul(unit(latentsOf(network, images)).tensor, network.buffer(CODES) as tf.Tensor2D, false, true);
+
+export const assign = { members };
 
 /** Bytes as what a tokenizer sees, -1 to 1. */
 export const signed = (pixels: Uint8Array): Float32Array => Float32Array.from(pixels, (byte) => byte / 127.5 - 1);

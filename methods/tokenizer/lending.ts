@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { gridOf, modelSchema, type RunConfig } from '../../shared/config.ts';
-import type { Borrowing } from '../../shared/method.ts';
+import type { Borrowing, Explanation } from '../../shared/method.ts';
 import { codebookSchema, decoderSchema, ours } from './config.ts';
 
 /** Before the names of a tokenizer's tensors in the network that it gives targets to. */
@@ -66,3 +66,12 @@ export function borrowsTokenizer(
     make: { command: 'tokenizer', options },
   };
 }
+
+/** Patches of many images, by the code that they have. @param one what a code is called */
+export const membersOf = (one: string): Explanation => ({
+  key: 'members',
+  title: `Patches of each ${one}`,
+  view: 'Members',
+  answer: null,
+  groups: { of: 'patches', one, many: `${one}s`, value: 'cosine' },
+});

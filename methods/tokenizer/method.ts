@@ -2,6 +2,7 @@ import { gridOf } from '../../shared/config.ts';
 import type { FieldMeta, Method } from '../../shared/method.ts';
 import { check, defaults, ours, sections, TAKEN_OVER } from './config.ts';
 import { account } from './figures.ts';
+import { membersOf } from './lending.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
@@ -84,6 +85,7 @@ export const method: Method = {
         ],
       },
     },
+    membersOf('code'),
   ],
   /** The network that pictures are compared by: any encoder of the workbench whose patches fill the picture. */
   borrows(config) {

@@ -7,6 +7,7 @@ import { leftOutWords } from '../../../shared/left-out.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { requireFinite } from '../../engine/finite.ts';
 import { hostTidy } from '../../engine/host.ts';
+import { inUse } from '../../engine/image-health.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { readableBatches } from '../evaluation/batches.ts';
@@ -71,7 +72,6 @@ export async function groupsOf(store: Store, input: Input<'explore.groups'>, net
   const largest = [...byGroup].sort(
     ([a, x], [b, y]) => Number(b === own) - Number(a === own) || y.length - x.length || a - b,
   );
-  const counts = [...byGroup.values()].map((rows) => rows.length / placed.length);
   return {
     step: input.untrained ? 0 : checkpoint.step,
     grid: gridOf(model),
@@ -80,7 +80,7 @@ export async function groupsOf(store: Store, input: Input<'explore.groups'>, net
     left_out: leftOut,
     groups,
     used: byGroup.size,
-    perplexity: Math.exp(-counts.reduce((sum, p) => sum + p * Math.log(p), 0)),
+    perplexity: inUse(placed.map(({ group }) => group)),
     shown: await Promise.all(
       largest.slice(0, SHOWN).map(async ([group, rows]) => ({
         group: group + 1,
