@@ -43,6 +43,27 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
   const views = () => page.getByRole('navigation', { name: 'Views' }).getByRole('button').allTextContents();
   const whole = () => inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
 
+  test('a run takes over a tokenizer that is chosen among those that suit', async () => {
+    const set = (patch: number) =>
+      encodeURIComponent(JSON.stringify({ 'model.image_size': 32, 'model.patch_size': patch }));
+    await open(`new?dataset=1&preset=beit-small-cpu&set=${set(8)}`);
+    await page.getByRole('searchbox', { name: /settings/i }).fill('tokenizer.run');
+    const picker = page.getByRole('combobox', { name: 'Run of the tokenizer' });
+    const offered = async () => (await picker.locator('option').allTextContents()).map((text) => text.split(':')[0]!);
+    await expect.poll(offered).toEqual(['the newest of the same dataset that suits', '1']);
+    await picker.selectOption('1');
+    await expect.poll(() => decodeURIComponent(page.url())).toContain('"tokenizer.run":1');
+    await inBothThemes(page, async () =>
+      expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0),
+    );
+    // Of other patches the tokenizer has not as many cells.
+    await open(`new?dataset=1&preset=beit-small-cpu&set=${set(4)}`);
+    await page.getByRole('searchbox', { name: /settings/i }).fill('tokenizer.run');
+    await expect.poll(offered).toEqual(['the newest of the same dataset that suits']);
+    await page.getByText('No run can be the tokenizer yet.').waitFor();
+    expect(window.faults).toEqual([]);
+  });
+
   test('of a tokenizer: codes as a map, the picture that is drawn of them, and how far it is off', async () => {
     await open('explore?run=1&image=3');
     await region('Reconstruction').waitFor({ timeout: 120_000 });

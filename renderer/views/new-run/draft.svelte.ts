@@ -63,6 +63,11 @@ export class Draft {
   preset = $derived(this.presets.find(({ name }) => name === this.presetName) ?? null);
   /** The method of the preset. */
   method = $derived(this.preset ? findMethod(this.preset.config) : null);
+  /** Networks of other runs that it takes over. */
+  borrows = $derived.by(() => {
+    const config = this.checker.answer?.config ?? this.preset?.config;
+    return (config && this.method?.borrows?.(config)) ?? [];
+  });
   fields = $derived<ConfigField[]>(this.allFields[this.method?.name ?? ''] ?? []);
   check = $derived(this.checker.answer);
   problems = $derived(this.check?.problems ?? []);
