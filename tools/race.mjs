@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // This engine against PyTorch, in turn, on the same machine and shapes:
-//   npm run race -- [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4]
+//   npm run race -- [--method NAME] [--model vit-small] [--image 224] [--patch 16] [--batch 8] [--steps 4]
 //                   [--precision fp32|bf16] [--recompute] [--runs 3] [--json]          --recompute: ours with blocks recomputed too
+//                   --method: what is left out of the sizes is as the method's default preset has it; without: as shown, of the first method
 //   npm run race -- --what loader [--image 224] [--images 600] [--runs 3] [--json]     JPEG to both views, one core
 // PyTorch is brought into an environment of its own in the cache folder; CONMIM_PYTHON names another that has it.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -17,10 +18,11 @@ const { values } = parseArgs({
   options: {
     what: { type: 'string', default: 'step' },
     images: { type: 'string', default: '600' },
-    model: { type: 'string', default: 'vit-small' },
-    image: { type: 'string', default: '224' },
-    patch: { type: 'string', default: '16' },
-    batch: { type: 'string', default: '8' },
+    method: { type: 'string' },
+    model: { type: 'string' },
+    image: { type: 'string' },
+    patch: { type: 'string' },
+    batch: { type: 'string' },
     precision: { type: 'string', default: 'fp32' },
     recompute: { type: 'boolean', default: false },
     steps: { type: 'string', default: '4' },
@@ -69,20 +71,37 @@ function python() {
   return own;
 }
 
-const ask = (file, args) => JSON.parse(execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] }));
+/** What a program prints; where it fails it has said why itself. */
+function ask(file, args) {
+  try {
+    return JSON.parse(execFileSync(file, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] }));
+  } catch (error) {
+    if (!error.status) throw error;
+    process.exit(1);
+  }
+}
 const bench = (...args) => ask(process.execPath, [join(ROOT, 'out', 'electron', 'cli.js'), 'bench', ...args, '--json']);
-const reference = (file, ...args) => ask(interpreter, [join(REFERENCE, file), ...args, '--json']);
-const given = (...keys) => keys.flatMap((key) => [`--${key}`, values[key]]);
-const STEP = () => given('model', 'image', 'patch', 'batch', 'steps', 'precision');
+// -B: no __pycache__ in the project's folder.
+const reference = (file, ...args) => ask(interpreter, ['-B', join(REFERENCE, file), ...args, '--json']);
+const given = (...keys) => keys.filter((key) => key in values).flatMap((key) => [`--${key}`, values[key]]);
+const STEP = () => given('method', 'model', 'image', 'patch', 'batch', 'steps', 'precision');
 const folder = mkdtempSync(join(tmpdir(), 'conmim-race-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const work = join(folder, 'work.json');
+/** Ours comes first, and says what the other side has to compute. */
+function ourStep() {
+  const said = bench('step', ...STEP());
+  writeFileSync(work, JSON.stringify(said));
+  const { work: _, ...found } = said;
+  return found;
+}
 const RACES = {
   step: {
-    figures: ['images_per_second', 'peak_memory_gb'],
+    figures: ['images_per_second', 'images_per_second_core', 'peak_memory_gb'],
     sides: {
-      conmim: () => bench('step', ...STEP()),
+      conmim: ourStep,
       ...(values.recompute && { recomputed: () => bench('step', ...STEP(), '--recompute') }),
-      pytorch: () => reference('conmim_torch.py', 'bench', ...STEP()),
+      pytorch: () => reference('step_torch.py', work, ...given('steps', 'precision')),
     },
   },
   // The same files for both: ours makes them.
@@ -90,10 +109,19 @@ const RACES = {
     figures: ['images_per_second_core', 'images_per_second'],
     sides: {
       conmim: () => bench('loader', '--folder', folder, ...given('image', 'images')),
-      pytorch: () => reference('loader_torchvision.py', folder, '--size', values.image, ...given('images')),
+      pytorch: () => reference('loader_torchvision.py', folder, '--size', values.image ?? '224', ...given('images')),
     },
   },
 };
+/** Products of matrices that a step takes may differ, for published codes compute more than is used; what is trained may not. */
+function compareNetworks({ conmim: [ours], pytorch: [theirs] }) {
+  if (ours.parameters !== theirs.parameters) {
+    say(`These are not the same networks: ours trains ${ours.parameters} numbers, PyTorch's ${theirs.parameters}.`);
+    process.exit(1);
+  }
+  const of = ({ flops_per_image: flops }) => (flops === null ? 'not counted' : (flops / 1e9).toPrecision(4));
+  say(`products of matrices, GFLOP an image: ours ${of(ours)}, PyTorch's ${of(theirs)}`);
+}
 const { figures, sides } = RACES[values.what];
 const interpreter = python();
 const results = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
@@ -103,6 +131,7 @@ for (let run = 1; run <= runs; run++) {
     results[side].push(found);
     say(`run ${run}, ${side}: ${figures.map((key) => `${key} ${found[key].toFixed(2)}`).join(', ')}`);
   }
+  if (run === 1 && values.what === 'step') compareNetworks(results);
 }
 const median = (side, key) => results[side].map((r) => r[key]).sort((a, b) => a - b)[runs >> 1];
 const summary = Object.fromEntries(

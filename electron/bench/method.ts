@@ -1,9 +1,6 @@
-import { MODEL_SIZES } from '../../shared/config.ts';
-import { AppError } from '../../shared/errors.ts';
 import type { EngineOptions } from '../engine/trainer.ts';
 import { collectGarbage } from '../runtime/garbage.ts';
-import { parseConfig, parseSetting, requireMethod, withChanges } from '../services/recipes/configuration.ts';
-import { median, noise, RATES, untrainedEngine } from './step.ts';
+import { benchConfig, median, noise, timeStep, untrainedEngine } from './step.ts';
 
 export interface MethodBenchOptions extends EngineOptions {
   model: string;
@@ -40,15 +37,9 @@ export interface StepTime {
  * @throws AppError bad-input
  */
 export function timeAgainst(name: string, options: MethodBenchOptions): StepTime[] {
-  const method = requireMethod(name);
-  const size = MODEL_SIZES[options.model as keyof typeof MODEL_SIZES];
-  if (!size) throw new AppError('bad-input', `There is no model "${options.model}".`);
-  const { image, patch, batch, steps, set, against } = options;
-  const model = { ...size, image_size: image, patch_size: patch };
+  const { model, image, patch, batch, steps, set, against } = options;
   const kinds = [[...set, ...against], set].map((settings) => {
-    const changes = settings.map((setting) => parseSetting(setting, method));
-    const start = { config: { method: { name }, model } };
-    const config = parseConfig(withChanges(start, Object.fromEntries(changes.map(({ key, value }) => [key, value]))));
+    const config = benchConfig({ method: name, model, image, patch, batch, set: settings });
     const engine = untrainedEngine(config, options);
     return {
       settings: settings.join(' ') || 'as published',
@@ -63,12 +54,10 @@ export function timeAgainst(name: string, options: MethodBenchOptions): StepTime
     for (let step = 0; step <= steps; step++) {
       for (const { config, engine, times, cpu } of kinds) {
         const input = noise(config, batch);
-        const [began, used] = [performance.now(), process.cpuUsage()];
-        engine.step([input], RATES);
+        const { seconds, cpu_seconds } = timeStep(engine, input);
         if (step === 0) continue; // it compiles kernels for its shapes
-        times.push((performance.now() - began) / 1000);
-        const { user, system } = process.cpuUsage(used);
-        cpu.push((user + system) / 1e6);
+        times.push(seconds);
+        cpu.push(cpu_seconds);
       }
     }
   } finally {

@@ -3,7 +3,9 @@ import type { BackendInfo } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
 import { timeAgainst } from '../bench/method.ts';
 import {
+  type BenchChoice,
   benchConfig,
+  firstConfig,
   median,
   PRECISIONS,
   type Precision,
@@ -11,32 +13,39 @@ import {
   profileStep,
   type StepBench,
   timeSteps,
+  trainedNumbers,
+  workOf,
 } from '../bench/step.ts';
 import { loadBackend } from '../runtime/backend.ts';
+import { requireMethod } from '../services/recipes/configuration.ts';
 import { withOutput } from './context.ts';
 import { wholeNumber } from './output.ts';
 import { table } from './table.ts';
 
-/** What a step is measured on. */
-interface StepOptions {
-  model: string;
-  image: number;
-  patch: number;
-  batch: number;
-  steps: number;
+/** How steps are computed. */
+interface HowOptions {
   precision: Precision;
   recompute?: boolean;
 }
 
-/** A command of `bench` that runs training steps of a published model on noise. */
-function stepCommand(bench: Command, name: string, description: string): Command {
+/** What a step is measured on. */
+interface StepOptions extends HowOptions, Partial<BenchChoice> {
+  set: string[];
+}
+
+/** Where no method is named, and for a command that says so: a published model. */
+const PUBLISHED = { model: 'vit-small', image: 224, patch: 16, batch: 8 };
+
+/** A command of `bench` that runs training steps on noise. @param sizes of which size where none is named */
+function stepCommand(bench: Command, name: string, description: string, sizes: Partial<typeof PUBLISHED>): Command {
   return bench
     .command(name)
     .description(description)
-    .option('--model <name>', 'vit-tiny, vit-small, vit-base or vit-large', 'vit-small')
-    .option('--image <pixels>', 'side of an image', wholeNumber('--image', 2), 224)
-    .option('--patch <pixels>', 'side of a patch', wholeNumber('--patch', 1), 16)
-    .option('--batch <n>', 'images of a step', wholeNumber('--batch', 2), 8)
+    .option('--model <name>', 'vit-tiny, vit-small, vit-base or vit-large', sizes.model)
+    .option('--image <pixels>', 'side of an image', wholeNumber('--image', 2), sizes.image)
+    .option('--patch <pixels>', 'side of a patch', wholeNumber('--patch', 1), sizes.patch)
+    .option('--batch <n>', 'images of a step', wholeNumber('--batch', 2), sizes.batch)
+    .option('--set <settings...>', 'further settings, KEY=VALUE', [])
     .addOption(
       new Option('--precision <name>', 'how products are computed').choices(PRECISIONS).default('fp32' as Precision),
     )
@@ -45,7 +54,21 @@ function stepCommand(bench: Command, name: string, description: string): Command
     .option('--home <folder>', 'not needed here');
 }
 
-async function backendFor({ precision }: StepOptions): Promise<BackendInfo> {
+/** A command of which a method may be named: then all that is left out is as its default preset has it. */
+const methodCommand = (bench: Command, name: string, description: string): Command =>
+  stepCommand(bench, name, description, {}).option(
+    '--method <name>',
+    `in the sizes of its default preset; without it the first method's ${PUBLISHED.model} on ${PUBLISHED.image} pixels, batch ${PUBLISHED.batch}`,
+  );
+
+function configOf({ method, model, image, patch, batch, set }: StepOptions) {
+  const choice = { model, image, patch, batch, set };
+  if (method !== undefined) return benchConfig({ ...choice, method });
+  const known = Object.fromEntries(Object.entries(choice).filter(([, value]) => value !== undefined));
+  return firstConfig({ ...PUBLISHED, ...known });
+}
+
+async function backendFor({ precision }: HowOptions): Promise<BackendInfo> {
   const backend = await loadBackend();
   if (precision !== 'fp32' && backend.name !== 'tensorflow')
     throw new AppError(
@@ -61,40 +84,52 @@ const wordsOf = (value: unknown) => (typeof value === 'number' ? Number(value.to
 
 /** bench step, bench method and bench profile, beside the other benchmarks. */
 export function addStepBench(bench: Command): void {
-  stepCommand(
+  methodCommand(
     bench,
     'step',
-    'speed and memory of a whole training step, as tools/reference/conmim_torch.py measures PyTorch',
+    'speed and memory of a whole training step, as tools/reference/step_torch.py measures PyTorch',
   )
     .option('--steps <n>', 'steps that are timed, after one to warm up', wholeNumber('--steps', 1), 4)
     .action(
       withOutput(async (out, _command, given) => {
-        const options = given as unknown as StepOptions;
-        const { model, image, patch, batch, steps, precision, recompute = false } = options;
-        const config = benchConfig(model, image, patch);
+        const options = given as unknown as StepOptions & { steps: number };
+        const { precision, recompute = false, steps } = options;
+        const config = configOf(options);
+        const { batch_size: batch } = config.train;
+        const { name: method } = config.method;
         const backend = await backendFor(options);
         out.progress(`${steps + 1} steps of ${batch} images`);
-        const seconds = timeSteps(config, batch, steps, { precision, recompute });
-        const result: StepBench = {
+        const { seconds, cpu_seconds, flops_per_image } = timeSteps(config, batch, steps, { precision, recompute });
+        const { work, ...result }: StepBench = {
           engine: `conmim ${backend.name}`,
           device: backend.device,
-          ...{ model, image, batch, precision, ...(recompute && { recompute }) },
+          method,
+          model: options.model ?? (options.method ? requireMethod(method).defaultPreset : PUBLISHED.model),
+          image: config.model.image_size,
+          ...{ batch, precision, ...(recompute && { recompute }) },
           images_per_second: batch / median(seconds),
           best_images_per_second: batch / Math.min(...seconds),
+          images_per_second_core: batch / median(cpu_seconds),
           peak_memory_gb: peakResident() / 1e9,
+          parameters: trainedNumbers(config),
+          flops_per_image,
+          work: workOf(config, batch),
         };
-        const words = Object.entries(result).map(([key, value]) => [key, wordsOf(value)]);
-        out.result(result, table(['', ''], words as [string, string | number][]));
+        const words = Object.entries(result)
+          .filter(([, value]) => value !== null)
+          .map(([key, value]) => [key, wordsOf(value)]);
+        out.result({ ...result, work }, table(['', ''], words as [string, string | number][]));
       }),
     );
-  stepCommand(bench, 'method', 'steps of a method, in turn with steps of other settings: what a setting saves')
+  const turns = 'steps of a method, in turn with steps of other settings: what a setting saves';
+  stepCommand(bench, 'method', turns, PUBLISHED)
     .argument('<name>', 'of the method')
     .option('--steps <n>', 'steps of each that are timed, after one to warm up', wholeNumber('--steps', 1), 4)
-    .option('--set <settings...>', 'settings of both, KEY=VALUE', [])
     .requiredOption('--against <settings...>', 'settings of the steps that it is held against')
     .action(
       withOutput<[string]>(async (out, _command, given, name) => {
-        const options = given as unknown as StepOptions & { set: string[]; against: string[] };
+        const options = given as unknown as typeof PUBLISHED &
+          HowOptions & { steps: number; set: string[]; against: string[] };
         const { model, image, patch, batch, steps, precision, recompute = false, set, against } = options;
         const backend = await backendFor(options);
         out.progress(`${steps + 1} steps of ${batch} images, of each`);
@@ -110,11 +145,12 @@ export function addStepBench(bench: Command): void {
         out.result(result, table(heads, rows as (string | number)[][]));
       }),
     );
-  stepCommand(bench, 'profile', "which kernels a training step's time goes to").action(
+  methodCommand(bench, 'profile', "which kernels a training step's time goes to").action(
     withOutput(async (out, _command, given) => {
       const options = given as unknown as StepOptions;
-      const { model, image, patch, batch, precision, recompute = false } = options;
-      const config = benchConfig(model, image, patch);
+      const { precision, recompute = false } = options;
+      const config = configOf(options);
+      const { batch_size: batch } = config.train;
       const backend = await backendFor(options);
       out.progress(`two steps of ${batch} images`);
       const profile = profileStep(config, batch, { precision, recompute });
@@ -127,7 +163,14 @@ export function addStepBench(bench: Command): void {
         );
       const { total_ms, operations } = profile;
       const inside = operations.reduce((sum, { ms }) => sum + ms, 0);
-      const result = { engine: `conmim ${backend.name}`, device: backend.device, ...options, total_ms, operations };
+      const result = {
+        engine: `conmim ${backend.name}`,
+        device: backend.device,
+        ...options,
+        batch,
+        total_ms,
+        operations,
+      };
       const rows = [...operations.slice(0, 20), { name: 'between kernels', calls: 1, ms: total_ms - inside }];
       out.result(
         result,

@@ -27,11 +27,11 @@ async function trial(name: BackendName, onProgress: Progress): Promise<Omit<Tria
   const { device } = await loadBackend(name);
   const load_s = seconds();
   onProgress(0, MOST_STEPS, 'loaded');
-  const [second] = timeSteps(config, BATCH, 1) as [number];
+  const [second] = timeSteps(config, BATCH, 1).seconds as [number];
   const first_step_s = seconds() - load_s - second;
   onProgress(1, MOST_STEPS, 'first step');
   const more = Math.min(MOST_STEPS, Math.floor(SECONDS / second) - 1); // one more warms up
-  const times = more > 0 ? timeSteps(config, BATCH, more) : [second];
+  const times = more > 0 ? timeSteps(config, BATCH, more).seconds : [second];
   return { device, images_per_s: BATCH / median(times), load_s, first_step_s, steps: times.length, why: '' };
 }
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
+import { METHODS } from '../../methods/index.ts';
 import type { Dataset } from '../../shared/dataset.ts';
 
 /** The program as it is built, in a process of its own, as a user runs it. */
@@ -343,9 +344,12 @@ describe('the command line', () => {
     // The keys of the PyTorch program's bench.
     const step = ['bench', 'step', '--image', '32', '--batch', '2', '--steps', '1'];
     const timed = conmim(...step, '--model', 'vit-tiny', '--json').json();
-    expect(Object.keys(timed)).toEqual(
-      'engine device model image batch precision images_per_second best_images_per_second peak_memory_gb'.split(' '),
-    );
+    const { work, ...figures } = timed;
+    expect(Object.keys(figures)).toEqual([
+      ...'engine device method model image batch precision images_per_second best_images_per_second'.split(' '),
+      ...'images_per_second_core peak_memory_gb parameters flops_per_image'.split(' '),
+    ]);
+    expect(work.config.model).toMatchObject({ image_size: 32, embed_dim: 192 });
     expect(timed.images_per_second).toBeGreaterThan(0);
     expect(timed.peak_memory_gb).toBeGreaterThan(0.1);
     expect(conmim(...step, '--precision', 'bf16', '--recompute', '--json').json()).toMatchObject({
@@ -364,6 +368,24 @@ describe('the command line', () => {
     } else expect(profile.status).toBe(1);
     expect(conmim(...step, '--precision', 'fp8').stderr).toContain('bf16');
     expect(conmim(...step, '--model', 'resnet').stderr).toContain('vit-small');
+    // One that has its targets from a network of another run.
+    const { name, defaultPreset } = METHODS.find(({ borrows, mask }) => borrows && mask)!;
+    const small = ['--set', 'model.embed_dim=16', 'model.depth=1', 'model.num_heads=2'];
+    const ofMethod = conmim(
+      'bench',
+      'step',
+      '--method',
+      name,
+      '--batch',
+      '2',
+      '--steps',
+      '1',
+      ...small,
+      '--json',
+    ).json();
+    expect(ofMethod).toMatchObject({ method: name, model: defaultPreset, image: 64, batch: 2 });
+    expect(ofMethod.images_per_second).toBeGreaterThan(0);
+    expect(conmim('bench', 'step', '--method', `${name}s`).stderr).toContain(`There is no method "${name}s".`);
   });
 
   test('benchmarks of the loader, a start and memory', () => {

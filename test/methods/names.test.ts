@@ -11,7 +11,7 @@ const PROGRAM = [
   /\bconmim-(workbench|bench|token|unsaved)\b/g,
   /(`|<code>|\n\s+|--silent )conmim (?=[a-z-])/g, // a command as it is typed
   /(Command|exposeInMainWorld)\('conmim'|\['conmim', command|'--silent', 'conmim'|window\.conmim|\bconmim\?: Bridge/g,
-  /engine: ('conmim'|`conmim \$)|\bconmim_torch\.py/g, // as tools/race.mjs calls it
+  /engine: ('conmim'|`conmim \$)/g, // as tools/race.mjs calls it
   /'conmim:(call|events)'|'conmim\.(config|width)'/g,
   /`Conmim\$\{name\}`|'Conmim[A-Z]\w+'/g, // compiled kernels, as TensorFlow knows them
   /'pretrain',\s+'tokenizer',/g, // the command, among all
