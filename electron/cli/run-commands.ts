@@ -11,6 +11,7 @@ import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../share
 import { span } from '../processes/spans.ts';
 import { buildConfig, describeKeys, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
+import { checkLenders } from '../services/recipes/lenders.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
 import { alarmOfRun } from '../services/runs/alarms.ts';
 import {
@@ -281,11 +282,9 @@ export function addRunCommands(program: Command): void {
           let cost = null;
           if (options.dataset !== undefined) {
             out.progress(`measuring ${preset.name}`);
-            cost = await estimateCost(
-              config,
-              store.images.count(store.datasets.get(options.dataset as string).id, 'ok'),
-              signal,
-            );
+            const dataset = store.datasets.get(options.dataset as string);
+            const lent = checkLenders(store, dataset, config).config; // where nothing can be taken over, by its defaults
+            cost = await estimateCost(lent, store.images.count(dataset.id, 'ok'), signal);
           }
           rows.push({ ...preset, cost });
         }

@@ -53,6 +53,9 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
     await expect.poll(offered).toEqual(['the newest of the same dataset that suits', '1']);
     await picker.selectOption('1');
     await expect.poll(() => decodeURIComponent(page.url())).toContain('"tokenizer.run":1');
+    // Of a width of 32 and one block each: nothing near the hundred million of a published tokenizer.
+    const parameters = page.locator('dt', { hasText: 'Parameters' }).locator('xpath=following-sibling::dd');
+    await expect.poll(() => parameters.textContent()).toMatch(/^\d{2,3},\d{3}$/);
     await inBothThemes(page, async () =>
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0),
     );
@@ -61,6 +64,9 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
     await page.getByRole('searchbox', { name: /settings/i }).fill('tokenizer.run');
     await expect.poll(offered).toEqual(['the newest of the same dataset that suits']);
     await page.getByText('No run can be the tokenizer yet.').waitFor();
+    // It is said before it is begun, and what it takes is that of the tokenizer.
+    await page.getByRole('alert').getByText('BEiT needs a tokenizer').waitFor();
+    expect(await page.getByRole('button', { name: 'Start' }).isDisabled()).toBe(true);
     expect(window.faults).toEqual([]);
   });
 

@@ -12,6 +12,7 @@ import { imagesOf, isHeldOut, stepsPerEpoch } from '../../trainer/training-image
 import { MOST_IMAGES, VIEWS_OF_IMAGE } from '../evaluation/label-free.ts';
 import { findPreset, parseConfig, withChanges } from '../recipes/configuration.ts';
 import { estimateCost } from '../recipes/estimate.ts';
+import { withLenders } from '../recipes/lenders.ts';
 import { checkpointBytes, gigabytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
 import { savedPresets } from '../recipes/presets.ts';
 
@@ -113,7 +114,11 @@ function planEntry(
   const encoder = Object.fromEntries(ENCODER_KEYS.map((key) => [`model.${key}`, asked.encoder[key]]));
   const kept = { 'checkpoint.keep_last': 1, 'checkpoint.keep_best': false, 'checkpoint.keep_every_epochs': null };
   const config = named(title, () =>
-    parseConfig(withChanges(preset, { ...changes, ...encoder, ...kept, 'train.seed': 0, 'train.steps': null })),
+    withLenders(
+      store,
+      store.datasets.get(asked.dataset),
+      parseConfig(withChanges(preset, { ...changes, ...encoder, ...kept, 'train.seed': 0, 'train.steps': null })),
+    ),
   );
   named(title, () => requireMemory(config));
   const ofStep = config.train.batch_size * config.train.accumulation;

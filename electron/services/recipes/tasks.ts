@@ -2,6 +2,7 @@ import type { Input } from '../../../shared/contract/index.ts';
 import type { TaskRef } from '../../../shared/contract/started.ts';
 import type { Starting } from '../ground/tasks.ts';
 import { estimateCost } from './estimate.ts';
+import { withLenders } from './lenders.ts';
 import { configOf } from './presets.ts';
 
 /** Measures what a run costs. @throws AppError bad-input for a configuration that cannot be, not-found */
@@ -9,7 +10,8 @@ export function startEstimate(
   { store, tasks }: Starting,
   { dataset, ...recipe }: Input<'config.estimate'>,
 ): TaskRef<'estimate'> {
-  const config = configOf(store, recipe);
-  const images = store.datasets.get(dataset).image_count;
+  const of = store.datasets.get(dataset);
+  const config = withLenders(store, of, configOf(store, recipe));
+  const images = of.image_count;
   return tasks.start('estimate', 'Measuring what a run costs', ({ signal }) => estimateCost(config, images, signal));
 }

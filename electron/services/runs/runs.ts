@@ -6,8 +6,8 @@ import type { Store } from '../../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer/host.ts';
 import type { TrainerMessage } from '../../trainer/protocol.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { withLenders } from '../recipes/lenders.ts';
 import { requireMemory } from '../recipes/memory-need.ts';
-import { withLenders } from './lenders.ts';
 
 export interface NewRun {
   dataset: string | number;

@@ -1,12 +1,13 @@
 import { methodOf } from '../../../methods/index.ts';
 import { suggested } from '../../../shared/command.ts';
 import type { RunConfig } from '../../../shared/config.ts';
+import type { ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Borrowing } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { settingOf } from '../../trainer/lent.ts';
-import { parseConfig, withChanges } from '../recipes/configuration.ts';
+import { parseConfig, withChanges } from './configuration.ts';
 
 /**
  * A configuration whose networks of other runs are chosen: where none is named, the newest of the same dataset that suits.
@@ -14,13 +15,32 @@ import { parseConfig, withChanges } from '../recipes/configuration.ts';
  * @throws AppError not-found; bad-input where there is none, or the one that is named does not suit
  */
 export function withLenders(store: Store, dataset: { id: number; name: string }, config: RunConfig): RunConfig {
+  return (methodOf(config).borrows?.(config) ?? []).reduce((whole, one) => taking(store, dataset, whole, one), config);
+}
+
+/** The same; where that cannot be, what is wrong with which setting. @throws AppError not-found */
+export function checkLenders(
+  store: Store,
+  dataset: { id: number; name: string },
+  config: RunConfig,
+): { config: RunConfig; problem: ConfigProblem | null } {
   let whole = config;
   for (const one of methodOf(config).borrows?.(config) ?? []) {
-    const lender = lenderFor(store, dataset, whole, one);
-    const taken = { ...one.takes(lender.config), [one.key]: lender.id };
-    whole = parseConfig(withChanges({ config: whole as never }, taken));
+    try {
+      whole = taking(store, dataset, whole, one);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.kind === 'internal') throw error;
+      const message = [error.message, error.why].filter(Boolean).join(' ').replace(/\.$/, '');
+      return { config, problem: { key: one.key, message, next: error.next } };
+    }
   }
-  return whole;
+  return { config: whole, problem: null };
+}
+
+function taking(store: Store, dataset: { id: number; name: string }, config: RunConfig, one: Borrowing): RunConfig {
+  const lender = lenderFor(store, dataset, config, one);
+  const taken = { ...one.takes(lender.config), [one.key]: lender.id };
+  return parseConfig(withChanges({ config: config as never }, taken));
 }
 
 function lenderFor(store: Store, dataset: { id: number; name: string }, config: RunConfig, one: Borrowing): Run {
