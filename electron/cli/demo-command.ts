@@ -71,7 +71,8 @@ export function addDemoCommand(program: Command): void {
           rows: SHEET_ROWS,
           seed: 0,
           caption: [
-            `Run ${run.id}, step ${run.step}: each masked patch of ${plural(lookup.test_images, 'photograph')} is looked up among the ${K} patches of its own image.`,
+            `Run ${run.id}, step ${run.step}: each masked patch of ${plural(lookup.test_images, 'photograph')} ` +
+              `is looked up among the ${K} patches of its own image.`,
             `Found: ${percent(lookup.trained.top1)}. The same queries among another image's patches (position alone): ` +
               `${percent(lookup.trained.top1_control)}. Untrained: ${percent(lookup.untrained.top1)}. Chance: ` +
               `${percent(lookup.chance)}.`,

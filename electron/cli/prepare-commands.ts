@@ -52,7 +52,9 @@ export function addPrepareCommands(program: Command): void {
         const dataset = store.datasets.get(name);
         const size = sizeFrom(store, options);
         const plan = planPrepare(store, { dataset: dataset.id, size });
-        const room = `${plural(plan.images, 'image')} of "${dataset.name}" at ${size} pixels ${plan.images === 1 ? 'takes' : 'take'} ${bytes(plan.bytes)}; ${bytes(plan.free)} are free.`;
+        const room =
+          `${plural(plan.images, 'image')} of "${dataset.name}" at ${size} pixels ` +
+          `${plan.images === 1 ? 'takes' : 'take'} ${bytes(plan.bytes)}; ${bytes(plan.free)} are free.`;
         if (options.estimate) {
           out.progress('decoding some images');
           const perSecond = await measurePrepare(store, { dataset: dataset.id, size, signal });

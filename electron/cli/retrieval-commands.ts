@@ -50,7 +50,8 @@ export function addRetrievalCommands(program: Command): void {
       const lost = left_out.length > 0 ? `\n${leftOutWords(left_out, report.index.images + left_out.length)}` : '';
       out.result(
         report,
-        `Index ${report.index.id}: ${plural(report.patches, 'patch', 'patches')} of ${plural(report.index.images, 'image')}, ${bytes(report.bytes)}. ${how}${again}${lost}`,
+        `Index ${report.index.id}: ${plural(report.patches, 'patch', 'patches')} of ` +
+          `${plural(report.index.images, 'image')}, ${bytes(report.bytes)}. ${how}${again}${lost}`,
       );
     }),
   );
