@@ -288,6 +288,13 @@ export function checkCommon({ model, data, optimizer }: CommonConfig, refuse: Re
     refuse(['optimizer', 'min_lr'], `must not be above optimizer.lr; nearest: ${optimizer.lr}`);
 }
 
+/** That positions fit that are sines and cosines of rows and columns. @param section that has the width of a token */
+export function checkFixedPositions(section: string, embed_dim: number, refuse: Refuse): void {
+  if (embed_dim % 4 === 0) return;
+  const nearest = Math.max(4, Math.round(embed_dim / 4) * 4);
+  refuse([section, 'embed_dim'], `must be a multiple of 4, for fixed positions; nearest: ${nearest}`);
+}
+
 /** That a mask's units fit the image. */
 export function checkMask(mask: MaskConfig, { image_size, patch_size }: ModelConfig, refuse: Refuse): void {
   if (mask.kind !== 'random_mps32' || image_size % patch_size !== 0) return;

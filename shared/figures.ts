@@ -1,3 +1,4 @@
+import type { RunConfig } from './config.ts';
 import type { Account, Chance, Chart, Figure, LastSteps, Recipe, Sign } from './method.ts';
 import type { Metric } from './run.ts';
 import { NONE, percent } from './words.ts';
@@ -77,6 +78,15 @@ export const notLearning = (text: string, advice: string): Sign => ({
   text,
   advice,
 });
+
+/**
+ * A run's peak rate beside the one that is published for ViTs (arXiv 2104.02057; arXiv 2111.06377): 1.5e-4 for every 256 images
+ * of a step. @param whose it is: "published"
+ */
+export function peakRate({ optimizer, train }: RunConfig, whose: string): string {
+  const there = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
+  return `optimizer.lr, now ${optimizer.lr}; ${whose}: 1.5e-4 for every 256 images of a step, here ${there}`;
+}
 
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;

@@ -80,6 +80,23 @@ export const headBuffers = (head: HeadConfig): BufferSpec[] =>
       : [],
   );
 
+/**
+ * Linear with biases and ReLU between them, with a BatchNorm before each ReLU or none: the heads of MoCo v2 (arXiv 2003.04297),
+ * MoBY, SwAV and DenseCL. @param widths of the outputs
+ */
+export function biasedLayers(
+  widths: readonly number[],
+  norm: Pick<ProjectorConfig, 'batch_norm_eps' | 'batch_norm_momentum'> | null,
+): HeadLayer[] {
+  return widths.flatMap((to, i): HeadLayer[] => {
+    const linear: HeadLayer = { kind: 'linear', to, bias: true };
+    if (i === widths.length - 1) return [linear];
+    if (!norm) return [linear, { kind: 'relu' }];
+    const { batch_norm_eps: eps, batch_norm_momentum: momentum } = norm;
+    return [linear, { kind: 'batch-norm', scale: true, shift: true, eps, momentum }, { kind: 'relu' }];
+  });
+}
+
 /** Linear, BatchNorm, ReLU; the last BatchNorm without scale and shift (`_build_mlp` of modeling_pretrain.py and of MoCo v3). */
 export function projectorHead(from: number, projector: ProjectorConfig, name = 'projectors'): HeadConfig {
   const layers = Array.from({ length: projector.layers }, (_, l): HeadLayer[] => {

@@ -5,7 +5,7 @@ import type { Uniform } from '../../shared/random.ts';
 import type { HostTensor, TensorSource } from '../../shared/tensors.ts';
 import { headBuffers, headSpecs, projectorHead } from './heads.ts';
 import { sincosBuffer } from './positions.ts';
-import { type BufferSpec, freeze, type Init, type ParameterSpec } from './specs.ts';
+import { type BufferSpec, freeze, type Init, type ParameterSpec, torchStart } from './specs.ts';
 
 export type EncoderConfig = ModelConfig;
 
@@ -66,8 +66,8 @@ export const glorotStart = (decaysAll: boolean): StartRules => ({
 export const normalStart: StartRules = {
   matrix: () => ({ kind: 'normal', std: 0.02 }),
   token: { kind: 'normal', std: 0.02 },
-  patch: (_dim, values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }),
-  patchBias: (values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }),
+  patch: (_dim, values) => torchStart(values),
+  patchBias: torchStart,
   hasMaskToken: false,
   noDecay: new Set(),
 };
@@ -132,7 +132,8 @@ export function plainEncoder(model: EncoderConfig): { parameters: ParameterSpec[
 
 /**
  * The encoder of MoCo v3 (arXiv 2104.02057, sections 4.2 and 5), which others are tried on too: fixed positions, the row
- * first; a patch embedding that may stay as it starts; weight decay on all that is trained, or not on biases and scales.
+ * first, where the model has no others; a patch embedding that may stay as it starts; weight decay on all that is trained, or
+ * not on biases and scales.
  */
 export function contrastiveEncoder(
   model: EncoderConfig,
@@ -141,7 +142,8 @@ export function contrastiveEncoder(
   const specs = encoderSpecs(model, glorotStart(decay_all));
   return {
     parameters: frozen_patch_embedding ? freeze(specs, (name) => name.startsWith('patch_embed.')) : specs,
-    buffers: [sincosBuffer('pos_embed', gridOf(model), model.embed_dim, 'row')],
+    buffers:
+      model.position === 'fixed-sincos' ? [sincosBuffer('pos_embed', gridOf(model), model.embed_dim, 'row')] : [],
   };
 }
 

@@ -8,6 +8,9 @@ export type Init =
   /** Between -limit and limit. */
   | { kind: 'uniform'; limit: number };
 
+/** As PyTorch starts a linear layer or a convolution, and its bias. @param from values that each output is made of */
+export const torchStart = (from: number): Init => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) });
+
 export interface ParameterSpec {
   /** The published name; the tensor has the published (PyTorch) layout. */
   name: string;

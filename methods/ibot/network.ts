@@ -2,7 +2,7 @@ import type { HeadConfig, HeadLayer } from '../../electron/engine/heads.ts';
 import { headSpecs } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { encoderSpecs, normalStart } from '../../electron/engine/parameters.ts';
-import type { Init, ParameterSpec } from '../../electron/engine/specs.ts';
+import { type Init, type ParameterSpec, torchStart } from '../../electron/engine/specs.ts';
 import type { IBOTRunConfig } from './config.ts';
 
 type Parts = Pick<IBOTRunConfig, 'model' | 'head'>;
@@ -37,7 +37,7 @@ function parametersOf(config: Parts): ParameterSpec[] {
     },
     {
       ...{ name: `${name}.weight_v`, shape: [head.out, head.bottleneck], decay: true },
-      init: { kind: 'uniform', limit: 1 / Math.sqrt(head.bottleneck) },
+      init: torchStart(head.bottleneck),
       frozenFor: head.frozen_steps,
     },
   ]);

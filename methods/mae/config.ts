@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type ConfigOf,
+  checkFixedPositions,
   type InputOf,
   MODEL_SIZES,
   type Refuse,
@@ -82,10 +83,7 @@ export function check(config: RunConfig, refuse: Refuse): void {
     ['decoder', decoder.embed_dim],
     ['model', model.embed_dim],
   ] as const)
-    if (width % 4 !== 0) {
-      const nearest = Math.max(4, Math.round(width / 4) * 4);
-      refuse([section, 'embed_dim'], `must be a multiple of 4, for fixed positions; nearest: ${nearest}`);
-    }
+    checkFixedPositions(section, width, refuse);
   const patches = (model.image_size / model.patch_size) ** 2;
   const kept = keptPatches(patches, mask.ratio);
   if (Number.isInteger(patches) && (kept < 1 || kept === patches)) {

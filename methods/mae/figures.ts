@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
+import { LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
 import type { Account, Chance, Chart } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -71,10 +71,7 @@ export const account: Account = {
 };
 
 /** What to do where nothing is learned. */
-export function livelier({ optimizer, train }: RunConfig): string {
-  const steps = train.steps === null ? 'train.epochs' : 'train.steps';
-  const batch = train.batch_size * train.accumulation;
-  const published = Number(((1.5e-4 * batch) / 256).toPrecision(2));
-  const rate = `optimizer.lr, now ${optimizer.lr}; published: 1.5e-4 for every 256 images of a step, here ${published}`;
-  return `Try more steps (${steps}), or another peak rate (${rate}).`;
+export function livelier(config: RunConfig): string {
+  const steps = config.train.steps === null ? 'train.epochs' : 'train.steps';
+  return `Try more steps (${steps}), or another peak rate (${peakRate(config, 'published')}).`;
 }

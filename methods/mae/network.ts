@@ -1,6 +1,7 @@
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { blockSpecs, encoderSpecs, linearSpecs, normSpecs, type StartRules } from '../../electron/engine/parameters.ts';
 import { sincosBuffer } from '../../electron/engine/positions.ts';
+import { torchStart } from '../../electron/engine/specs.ts';
 import { gridOf } from '../../shared/config.ts';
 import type { MAERunConfig } from './config.ts';
 
@@ -8,7 +9,7 @@ import type { MAERunConfig } from './config.ts';
 const START: StartRules = {
   matrix: (to, from) => ({ kind: 'uniform', limit: Math.sqrt(6 / (from + to)) }), // Xavier
   token: { kind: 'normal', std: 0.02 },
-  patchBias: (values) => ({ kind: 'uniform', limit: 1 / Math.sqrt(values) }), // as PyTorch starts a convolution
+  patchBias: torchStart, // as a convolution's
   hasMaskToken: false,
   noDecay: new Set(),
 };

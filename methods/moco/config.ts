@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type ConfigOf,
+  checkFixedPositions,
   encoderTrainingSchema,
   type InputOf,
   MODEL_SIZES,
@@ -10,6 +11,7 @@ import {
   type RunConfig,
   type RunConfigInput,
 } from '../../shared/config.ts';
+import { checkQueue } from '../../shared/key-queue.ts';
 
 /**
  * What a configuration of MoCo has beside the common sections. Names in `code` in a description are those of the published
@@ -97,15 +99,6 @@ export const defaults: RunConfigInput = {
 
 export function check(config: RunConfig, refuse: Refuse): void {
   const { model, contrast, train } = ours(config);
-  if (model.embed_dim % 4 !== 0) {
-    const nearest = Math.max(4, Math.round(model.embed_dim / 4) * 4);
-    refuse(['model', 'embed_dim'], `must be a multiple of 4, for fixed positions; nearest: ${nearest}`);
-  }
-  if (contrast.dictionary !== 'batch' && contrast.queue % train.batch_size !== 0) {
-    const nearest = Math.max(1, Math.round(contrast.queue / train.batch_size)) * train.batch_size;
-    refuse(
-      ['contrast', 'queue'],
-      `must be a multiple of train.batch_size (${train.batch_size}), so that it holds whole batches; nearest: ${nearest}`,
-    );
-  }
+  checkFixedPositions('model', model.embed_dim, refuse);
+  if (contrast.dictionary !== 'batch') checkQueue(contrast.queue, train, refuse);
 }

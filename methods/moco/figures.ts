@@ -1,6 +1,7 @@
 import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
+import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
+import { filledAt, queueFilling } from '../../shared/key-queue.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -43,10 +44,10 @@ function chance(config: RunConfig, { batch = config.train.batch_size }: ChanceOp
   };
 }
 
-/** Steps until a queue holds no random key any more: until then its loss rises. */
-function filledAt(config: RunConfig): number {
+/** Steps until no queue holds a random key any more. */
+function filled(config: RunConfig): number {
   const { contrast, train } = ours(config);
-  return contrast.dictionary === 'batch' ? 0 : Math.ceil(contrast.queue / (train.batch_size * train.accumulation));
+  return contrast.dictionary === 'batch' ? 0 : filledAt(contrast.queue, train);
 }
 
 /** What a step of MoCo says, and what it is held against. */
@@ -61,34 +62,19 @@ export const account: Account = {
     const collapse = clsCollapse(lastSteps, PATIENCE, steadier(config));
     if (collapse) return collapse;
     const { loss: guessing, words } = chance(config);
-    if (last.at(-1)!.step > PATIENCE + filledAt(config) && meanOf(last, 'loss') > 0.99 * guessing)
+    if (last.at(-1)!.step > PATIENCE + filled(config) && meanOf(last, 'loss') > 0.99 * guessing)
       return notLearning(
         `The loss stays at ${words} (${guessing.toFixed(2)}): keys are found no more often than by guessing.`,
         steadier(config),
       );
     return null;
   },
-  notes(metrics, config): Sign[] {
-    const filled = filledAt(config);
-    const last = metrics.at(-1);
-    if (!last || last.step >= filled) return [];
-    return [
-      {
-        word: 'queue filling',
-        kind: 'queue-filling',
-        level: 'note',
-        text: `The queue still has random keys, which are easily told apart: it is full at step ${filled}, and the loss rises until then.`,
-        advice: 'Judge the loss from then on. A smaller contrast.queue fills sooner.',
-      },
-    ];
-  },
+  notes: (metrics, config) => queueFilling(metrics, filled(config)),
 };
 
 /** What to do where a run learns nothing, or all images become one. */
 export function steadier(config: RunConfig): string {
-  const { optimizer, train, momentum } = ours(config);
-  const published = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
-  const rate = `optimizer.lr, now ${optimizer.lr}; published: 1.5e-4 for every 256 images of a step, here ${published}`;
+  const { momentum } = ours(config);
   const teacher = momentum.start < 0.9 ? ` momentum.start is ${momentum.start}; published: 0.99.` : '';
-  return `Try another peak rate (${rate}), a longer warm-up, or a larger train.batch_size.${teacher}`;
+  return `Try another peak rate (${peakRate(config, 'published')}), a longer warm-up, or a larger train.batch_size.${teacher}`;
 }

@@ -1,4 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
+import { queueNotices } from '../../shared/key-queue.ts';
 import type { FieldMeta, Method } from '../../shared/method.ts';
 import { twoCrops } from '../../shared/views.ts';
 import { check, defaults, ours, sections } from './config.ts';
@@ -97,20 +98,11 @@ export const method: Method = {
 /** What the candidates are, where that is not what the step's images and the queue's length say. */
 function notices(config: RunConfig, _masked: number, images?: number): string[] {
   const { contrast, train } = ours(config);
-  const said: string[] = [];
-  if (train.accumulation > 1)
-    said.push(
-      contrast.dictionary === 'batch'
-        ? `Each query looks among the ${train.batch_size} images of its micro-batch, not among the ` +
-            `${train.batch_size * train.accumulation} of its step: train.accumulation does not widen the dictionary. A larger ` +
-            'train.batch_size does; train.recompute makes room for it.'
-        : `The keys of a step's ${train.accumulation} micro-batches come into the queue one after the other, so that later ones ` +
-            'are compared with those of earlier ones.',
-    );
-  if (contrast.dictionary !== 'batch' && images !== undefined && contrast.queue >= images)
-    said.push(
-      `The queue holds ${contrast.queue} keys, and there are ${images} images: an image meets its own earlier keys among those ` +
-        'that it is to be told from. A contrast.queue of half the images or less does not.',
-    );
-  return said;
+  if (contrast.dictionary !== 'batch') return queueNotices(contrast.queue, train, images);
+  if (train.accumulation === 1) return [];
+  return [
+    `Each query looks among the ${train.batch_size} images of its micro-batch, not among the ` +
+      `${train.batch_size * train.accumulation} of its step: train.accumulation does not widen the dictionary. A larger ` +
+      'train.batch_size does; train.recompute makes room for it.',
+  ];
 }

@@ -1,33 +1,25 @@
-import type { HeadConfig, HeadLayer } from '../../electron/engine/heads.ts';
-import { type HeadRules, headBuffers, headSpecs, projectorHead } from '../../electron/engine/heads.ts';
+import {
+  biasedLayers,
+  type HeadConfig,
+  type HeadRules,
+  headBuffers,
+  headSpecs,
+  projectorHead,
+} from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { contrastiveEncoder } from '../../electron/engine/parameters.ts';
 import { pointerBuffer, type QueueNames, queueBuffer } from '../../electron/engine/queue.ts';
+import { torchStart } from '../../electron/engine/specs.ts';
 import type { MoCoRunConfig } from './config.ts';
 
 /** The parts of a configuration that say what networks are made of. */
 export type MoCoNetworkConfig = Pick<MoCoRunConfig, 'model' | 'head' | 'predictor' | 'contrast' | 'encoder'>;
 
-/** As PyTorch starts a linear layer. */
-const uniform = (from: number) => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) }) as const;
 const rulesOf = ({ encoder }: MoCoNetworkConfig): HeadRules => ({
-  matrix: (_to, from) => uniform(from),
-  bias: uniform,
+  matrix: (_to, from) => torchStart(from),
+  bias: torchStart,
   decaysAll: encoder.decay_all,
 });
-
-type BatchNorm = Pick<MoCoRunConfig['head'], 'batch_norm_eps' | 'batch_norm_momentum'>;
-
-/** Linear with biases and ReLU between them, with or without a BatchNorm before each ReLU. */
-function withBiases(widths: readonly number[], norm: BatchNorm | null): HeadLayer[] {
-  return widths.flatMap((to, i): HeadLayer[] => {
-    const linear: HeadLayer = { kind: 'linear', to, bias: true };
-    if (i === widths.length - 1) return [linear];
-    if (!norm) return [linear, { kind: 'relu' }];
-    const { batch_norm_eps: eps, batch_norm_momentum: momentum } = norm;
-    return [linear, { kind: 'batch-norm', scale: true, shift: true, eps, momentum }, { kind: 'relu' }];
-  });
-}
 
 const hiddenThen = ({ layers, hidden }: { layers: number; hidden: number }, out: number) => [
   ...new Array<number>(layers - 1).fill(hidden),
@@ -41,7 +33,7 @@ const hiddenThen = ({ layers, hidden }: { layers: number; hidden: number }, out:
  */
 export function headOf({ model, head, contrast: { dictionary } }: MoCoNetworkConfig): HeadConfig {
   if (dictionary === 'batch') return projectorHead(model.embed_dim, head, 'head');
-  const layers = withBiases(hiddenThen(head, head.out), dictionary === 'queues' ? head : null);
+  const layers = biasedLayers(hiddenThen(head, head.out), dictionary === 'queues' ? head : null);
   return { name: dictionary === 'queue' ? 'fc' : 'head', from: model.embed_dim, layers };
 }
 
@@ -50,7 +42,7 @@ export function predictorOf({ head, predictor, contrast: { dictionary } }: MoCoN
   if (dictionary === 'queue') return null;
   const sizes = { ...head, ...predictor };
   if (dictionary === 'batch') return projectorHead(head.out, sizes, 'predictor');
-  return { name: 'predictor', from: head.out, layers: withBiases(hiddenThen(sizes, head.out), head) };
+  return { name: 'predictor', from: head.out, layers: biasedLayers(hiddenThen(sizes, head.out), head) };
 }
 
 /** The queues, by the view whose keys they hold: 0 the first. One queue holds those of the second. */

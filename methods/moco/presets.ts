@@ -1,12 +1,7 @@
 import { MODEL_SIZES } from '../../shared/config.ts';
 import type { Preset } from '../../shared/method.ts';
+import { ALIKE } from '../../shared/views.ts';
 import type { MoCoInput } from './config.ts';
-
-/** Both views of v2 are drawn alike (arXiv 2003.04297, section 3). */
-const VIEWS_OF_V2: Pick<MoCoInput, 'augment' | 'second'> = {
-  augment: { crop_scale: [0.2, 1], saturation: 0.4, blur: 0.5 },
-  second: { blur: 0.5, solarize: 0 },
-};
 
 /** A recipe of the paper (CONFIG.md of moco-v3). */
 function published(size: 'small' | 'base', letter: string, images: number): Preset {
@@ -56,7 +51,8 @@ export const presets: readonly Preset[] = [
       optimizer: { lr: 5e-4, warmup_epochs: 0, warmup_steps: 40 },
       train: { batch_size: 64, epochs: 30 },
       checkpoint: { every_epochs: 5 },
-      ...VIEWS_OF_V2,
+      augment: ALIKE,
+      second: { blur: ALIKE.blur, solarize: ALIKE.solarize },
     } satisfies MoCoInput,
   },
   {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   type ConfigOf,
+  checkFixedPositions,
   encoderTrainingSchema,
   type InputOf,
   MODEL_SIZES,
@@ -61,9 +62,5 @@ export const defaults: RunConfigInput = {
   },
 };
 
-export function check(config: RunConfig, refuse: Refuse): void {
-  const { model } = config;
-  if (model.embed_dim % 4 === 0) return;
-  const nearest = Math.max(4, Math.round(model.embed_dim / 4) * 4);
-  refuse(['model', 'embed_dim'], `must be a multiple of 4, for fixed positions; nearest: ${nearest}`);
-}
+export const check = ({ model }: RunConfig, refuse: Refuse): void =>
+  checkFixedPositions('model', model.embed_dim, refuse);

@@ -1,8 +1,7 @@
 import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
+import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
-import { ours } from './config.ts';
 
 const OF_IMAGES = '% of images';
 const figures: readonly Figure[] = [
@@ -81,8 +80,5 @@ export const account: Account = {
 
 /** What to do where a run learns nothing, or all images become one. */
 export function livelier(config: RunConfig): string {
-  const { optimizer, train } = ours(config);
-  const published = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
-  const rate = `optimizer.lr, now ${optimizer.lr}; MoCo v3's: 1.5e-4 for every 256 images of a step, here ${published}`;
-  return `Try another peak rate (${rate}), a longer warm-up, or a larger train.batch_size.`;
+  return `Try another peak rate (${peakRate(config, "MoCo v3's")}), a longer warm-up, or a larger train.batch_size.`;
 }

@@ -1,6 +1,7 @@
 import { headBuffers, headSpecs, projectorHead } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { contrastiveEncoder } from '../../electron/engine/parameters.ts';
+import { torchStart } from '../../electron/engine/specs.ts';
 import type { SimCLRRunConfig } from './config.ts';
 
 /** The parts of a configuration that say what the network is made of. */
@@ -14,7 +15,7 @@ export const headOf = ({ model, head }: Pick<SimCLRNetworkConfig, 'model' | 'hea
 export function network(config: SimCLRNetworkConfig): NetworkSpec {
   const { parameters, buffers } = contrastiveEncoder(config.model, config.encoder);
   const head = headOf(config);
-  const matrix = (_to: number, from: number) => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) }) as const;
+  const matrix = (_to: number, from: number) => torchStart(from);
   return {
     model: config.model,
     parameters: [...parameters, ...headSpecs(head, { matrix, decaysAll: config.encoder.decay_all })],

@@ -1,8 +1,7 @@
-import type { HeadConfig } from '../../electron/engine/heads.ts';
-import { headBuffers, headSpecs } from '../../electron/engine/heads.ts';
+import { biasedLayers, type HeadConfig, headBuffers, headSpecs } from '../../electron/engine/heads.ts';
 import type { NetworkSpec } from '../../electron/engine/network.ts';
 import { encoderSpecs, normalStart } from '../../electron/engine/parameters.ts';
-import type { Init } from '../../electron/engine/specs.ts';
+import { torchStart } from '../../electron/engine/specs.ts';
 import { LARGE } from '../../shared/crops.ts';
 import { queueLength, type SwAVRunConfig } from './config.ts';
 
@@ -10,19 +9,8 @@ import { queueLength, type SwAVRunConfig } from './config.ts';
 export const headOf = ({ head }: Pick<SwAVRunConfig, 'head'>, from: number): HeadConfig => ({
   name: 'projection_head',
   from,
-  layers: [
-    { kind: 'linear', to: head.hidden, bias: true },
-    {
-      ...{ kind: 'batch-norm', scale: true, shift: true },
-      ...{ eps: head.batch_norm_eps, momentum: head.batch_norm_momentum },
-    },
-    { kind: 'relu' },
-    { kind: 'linear', to: head.out, bias: true },
-  ],
+  layers: biasedLayers([head.hidden, head.out], head),
 });
-
-/** As PyTorch starts a linear layer. */
-const uniform = (from: number): Init => ({ kind: 'uniform', limit: 1 / Math.sqrt(from) });
 
 type Parts = Pick<SwAVRunConfig, 'head' | 'prototypes' | 'queue' | 'train'>;
 
@@ -33,9 +21,9 @@ export function headNetwork(config: Parts, from: number, assigned = LARGE): Omit
   const rows = queueLength(config);
   return {
     parameters: [
-      ...headSpecs(layers, { matrix: (_to, width) => uniform(width), bias: uniform }),
+      ...headSpecs(layers, { matrix: (_to, width) => torchStart(width), bias: torchStart }),
       {
-        ...{ name: 'prototypes.weight', shape: [prototypes.count, head.out], decay: true, init: uniform(head.out) },
+        ...{ name: 'prototypes.weight', shape: [prototypes.count, head.out], decay: true, init: torchStart(head.out) },
         frozenFor: prototypes.frozen_steps,
       },
     ],
