@@ -91,7 +91,7 @@ export function contrast(
     show?.(`q${asking + 1}`, queries[i]!.tensor);
     show?.(`k${asked + 1}`, keys[i]!.tensor);
     if (queue) show?.(`queue_q${asking + 1}`, queue);
-    show?.(`logits_q${asking + 1}`, one.logits.tensor);
+    if (one.logits) show?.(`logits_q${asking + 1}`, one.logits.tensor);
     show?.(`loss_q${asking + 1}`, one.loss.tensor);
     return one;
   });

@@ -7,7 +7,8 @@ import { ntXent } from '../../electron/engine/losses/nt-xent.ts';
 import { Network } from '../../electron/engine/network.ts';
 import { startOf } from '../../electron/engine/parameters.ts';
 import { pointerBuffer, queueBuffer } from '../../electron/engine/queue.ts';
-import { Value } from '../../electron/engine/tape.ts';
+import { differentiate, Value } from '../../electron/engine/tape.ts';
+import { Gradients } from '../../electron/engine/weights.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { modelSchema } from '../../shared/config.ts';
 
@@ -42,7 +43,7 @@ test('among keys of the batch, each query looks for its own', () => {
   const { loss, logits, top1 } = infoNCE(value(q), value(k), 0.2);
   const said = q.map((query) => k.map((key) => dot(query, key) / 0.2));
   expect(loss.tensor.dataSync()[0]).toBeCloseTo(mean(said.map((row, i) => entropy(row, i))), 5);
-  said.flat().forEach((v, i) => void expect(logits.tensor.dataSync()[i]).toBeCloseTo(v, 4));
+  said.flat().forEach((v, i) => void expect(logits!.tensor.dataSync()[i]).toBeCloseTo(v, 4));
   expect(top1).toBeCloseTo(mean(said.map((row, i) => +(row[i] === Math.max(...row)))), 6);
 });
 
@@ -51,10 +52,34 @@ test('with a queue, the candidates are the own key and the queue, and no other k
   const columns = tf.tidy(() => tf.transpose(tf.tensor2d(old)));
   const { loss, logits, top1 } = infoNCE(value(q), value(k), 0.07, columns as tf.Tensor2D);
   const said = q.map((query, i) => [k[i]!, ...old].map((key) => dot(query, key) / 0.07));
-  expect(logits.tensor.shape).toEqual([3, 7]);
-  said.flat().forEach((v, i) => void expect(logits.tensor.dataSync()[i]).toBeCloseTo(v, 4));
+  expect(logits!.tensor.shape).toEqual([3, 7]);
+  said.flat().forEach((v, i) => void expect(logits!.tensor.dataSync()[i]).toBeCloseTo(v, 4));
   expect(loss.tensor.dataSync()[0]).toBeCloseTo(mean(said.map((row) => entropy(row, 0))), 5);
   expect(top1).toBeCloseTo(mean(said.map((row) => +(row[0] === Math.max(...row)))), 6);
+});
+
+test('in pieces of rows, which need less memory at once, the numbers are those of the whole', () => {
+  const [q, k, old] = [rowsOf('q', 7), rowsOf('k', 7), rowsOf('old', 6)];
+  const columns = tf.tidy(() => tf.transpose(tf.tensor2d(old))) as tf.Tensor2D;
+  for (const queue of [columns, null]) {
+    const answer = (largest: number) => {
+      const gradients = new Gradients();
+      const queries = value(q);
+      const { loss, logits, top1 } = differentiate(gradients, 1, () => infoNCE(queries, value(k), 0.2, queue, largest));
+      const gradient = queries.takeGradient();
+      return { loss, top1, gradient: Array.from(gradient.dataSync()), isWhole: logits !== null };
+    };
+    const whole = answer(1000);
+    expect(whole.isWhole).toBe(true);
+    // Two rows at once, and one; the last piece is smaller than the others.
+    for (const largest of [14, 20, 1]) {
+      const pieces = answer(largest);
+      expect(pieces.isWhole).toBe(false);
+      expect(pieces.loss).toBeCloseTo(whole.loss, 6);
+      expect(pieces.top1).toBe(whole.top1);
+      pieces.gradient.forEach((v, i) => void expect(v).toBeCloseTo(whole.gradient[i]!, 6));
+    }
+  }
 });
 
 test('each view finds its partner among all others, itself left out', () => {
