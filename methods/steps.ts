@@ -17,6 +17,8 @@ export interface MethodBatch {
   epoch?: number;
   /** `[batch]`, which image each is. */
   imageIds?: Int32Array;
+  /** Steps that were done before. */
+  step?: number;
   /** How far the run is, 0 to 1: steps done of all. */
   progress?: number;
   /** What is drawn in this step for this micro-batch, under a purpose: the same when it is repeated. */

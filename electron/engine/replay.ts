@@ -106,6 +106,16 @@ export function channelsLast({ shape, data }: HostTensor): Float32Array {
   return out;
 }
 
+/** The way back, `[batch, channels, h, w]`. @param shape `[batch, h, w, channels]`, where it is of rows */
+export function channelsFirst({ data, shape }: HostTensor, [batch, h, w, channels] = shape as number[]): HostTensor {
+  const out = new Float32Array(data.length);
+  const area = h! * w!;
+  for (let b = 0; b < batch!; b++)
+    for (let i = 0; i < area; i++)
+      for (let c = 0; c < channels!; c++) out[(b * channels! + c) * area + i] = data[(b * area + i) * channels! + c]!;
+  return { shape: [batch!, channels!, h!, w!], data: out };
+}
+
 const asTheyAre = { read: (state: StateDict) => state, write: (state: StateDict) => state };
 
 /** The files of a replay's states. */

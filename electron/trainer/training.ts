@@ -49,6 +49,7 @@ export class Training extends EngineLoop<RunConfig, MethodBatch> {
     const { config, total_steps } = this.run;
     const given = batches.map((batch, i) => ({
       ...batch,
+      step: step - 1,
       progress: (step - 1) / total_steps,
       random: (purpose: string) => stream(config.train.seed, step, i, `step ${purpose}`),
     }));

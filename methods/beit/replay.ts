@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { hostCopy } from '../../electron/engine/host.ts';
 import {
+  channelsFirst,
   channelsLast,
   type OwnReplay,
   partOf,
@@ -128,16 +129,6 @@ function trainTokenizer(folder: ReplayFolder, student: Student, said: z.output<t
   trainer.dispose();
   folder.write('tokenizer.final', final);
   return { final, steps };
-}
-
-/** As published code has images, `[batch, channels, h, w]`. @param shape `[batch, h, w, channels]`, where it is of rows */
-export function channelsFirst({ data, shape }: HostTensor, [batch, h, w, channels] = shape as number[]): HostTensor {
-  const out = new Float32Array(data.length);
-  const area = h! * w!;
-  for (let b = 0; b < batch!; b++)
-    for (let i = 0; i < area; i++)
-      for (let c = 0; c < channels!; c++) out[(b * channels! + c) * area + i] = data[(b * area + i) * channels! + c]!;
-  return { shape: [batch!, channels!, h!, w!], data: out };
 }
 
 const student: Replay<BEiTConfig, BEiTBatch> = {

@@ -13,13 +13,18 @@ import {
 import { Tokens, unit } from '../../electron/engine/layers/tokens.ts';
 import { Network, type NetworkSpec } from '../../electron/engine/network.ts';
 import { plainEncoder } from '../../electron/engine/parameters.ts';
-import { channelsLast, type OwnReplay, partOf, type ReplayFolder } from '../../electron/engine/replay.ts';
+import {
+  channelsFirst,
+  channelsLast,
+  type OwnReplay,
+  partOf,
+  type ReplayFolder,
+} from '../../electron/engine/replay.ts';
 import { differentiate, record, Value } from '../../electron/engine/tape.ts';
 import { Trainer } from '../../electron/engine/trainer.ts';
 import { Gradients } from '../../electron/engine/weights.ts';
 import { type ModelConfig, modelSchema } from '../../shared/config.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
-import { channelsFirst } from '../beit/replay.ts';
 import { FEATURES, IDLE, STEPS } from '../tokenizer/network.ts';
 import { perceptual } from '../tokenizer/perceptual.ts';
 import { encoderOf, shapeOf } from '../tokenizer/shape.ts';
