@@ -9,6 +9,7 @@ import type { Uniform } from '../shared/random.ts';
 import type { Run } from '../shared/run.ts';
 import { method as beit } from './beit/method.ts';
 import { method as conmim } from './conmim/method.ts';
+import { method as densecl } from './densecl/method.ts';
 import { method as ibot } from './ibot/method.ts';
 import { method as mae } from './mae/method.ts';
 import { method as mcBeit } from './mc-beit/method.ts';
@@ -21,7 +22,19 @@ import { method as swav } from './swav/method.ts';
 import { method as tokenizer } from './tokenizer/method.ts';
 
 /** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
-export const METHODS: readonly Method[] = [conmim, mae, moco, simclr, tokenizer, beit, mcBeit, peco, swav, ibot];
+export const METHODS: readonly Method[] = [
+  conmim,
+  mae,
+  moco,
+  simclr,
+  tokenizer,
+  beit,
+  mcBeit,
+  peco,
+  swav,
+  densecl,
+  ibot,
+];
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 

@@ -95,9 +95,9 @@ export function addExplainCommand(program: Command): void {
     );
 }
 
-/** What the answer is of beside the image: patches of it that are hidden, or other images. */
+/** What the answer is of beside the image: patches of it that are hidden, other images, or nothing but crops of its own. */
 function whatIsAsked({ mask, batch }: ExplainView): string {
-  if (batch.length > 0) return `, among ${plural(batch.length, 'image')}`;
+  if (batch.length > 0) return batch.length > 1 ? `, among ${plural(batch.length, 'image')}` : '';
   return `, ${plural(mask.filter(Boolean).length, 'patch', 'patches')} hidden`;
 }
 

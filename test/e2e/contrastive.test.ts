@@ -28,7 +28,7 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
       `model.${one}`,
     ]);
     const train = ['--set', 'train.batch_size=8', '--set', `train.steps=${STEPS}`];
-    for (const preset of ['moco-queue-small-cpu', 'simclr-small-cpu'])
+    for (const preset of ['moco-queue-small-cpu', 'simclr-small-cpu', 'densecl-small-cpu'])
       command('pretrain', 'pictures', '--preset', preset, ...small, ...train);
     ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
@@ -72,6 +72,37 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
     expect(await cells.nth(12).locator('title').textContent()).toMatch(/first crop and .*second crop: /);
     await trained.getByText(/^\d+ % of crops are nearest to their partner/).waitFor();
     await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
+    expect(window.faults).toEqual([]);
+  });
+
+  test('patch by patch: lines between two crops, and the match of a chosen patch', async () => {
+    await open('explore?run=3&image=3');
+    await region('Matches, Before training').waitFor({ timeout: 120_000 });
+    expect((await views())[0]).toBe('Matches');
+    const trained = region(`Matches, Step ${STEPS}`);
+    const [first, second] = ['first crop', 'second crop'].map((name) => trained.getByRole('application', { name }));
+    const lines = trained.locator('g:not(.around) > line');
+    const table = page.getByRole('table', { name: 'Matches' });
+    const row = table.getByRole('row').nth(1);
+    const matched = /^(\d+) of 16$/.exec((await row.getByRole('cell').nth(1).textContent())!)![1];
+    expect(await lines.count()).toBe(Math.min(12, Number(matched)));
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
+
+    const box = (await first!.boundingBox())!;
+    await page.mouse.click(box.x + 0.6 * box.width, box.y + 0.1 * box.height);
+    const said = row.getByText(/^row 1, column 3 with row \d, column \d: [01]\.\d{3}$/);
+    const [, y, x] = / with row (\d), column (\d)/.exec((await said.textContent())!)!;
+    expect(await lines.count()).toBe(1);
+    expect(await second!.getAttribute('aria-label')).toContain(`: row ${y}, column ${x}: the match of `);
+    // The line ends in the middle of that patch: a crop has 46 hundredths of the width, the second begins at 54.
+    expect(Number(await lines.getAttribute('x2'))).toBeCloseTo(54 + (46 * (Number(x) - 0.5)) / 4, 4);
+    expect(Number(await lines.getAttribute('y2'))).toBeCloseTo((46 * (Number(y) - 0.5)) / 4, 4);
+    await first!.press('ArrowRight');
+    await row.getByText(/^row 1, column 4 with /).waitFor();
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
+    const before = await row.textContent();
+    await page.getByRole('button', { name: 'Other crops' }).click();
+    await expect.poll(() => row.textContent()).not.toBe(before);
     expect(window.faults).toEqual([]);
   });
 });

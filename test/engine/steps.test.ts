@@ -9,6 +9,7 @@ import { type Method, Trainer, type TrainerConfig } from '../../electron/engine/
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
 import { type ConMIMBatch, type ConMIMConfig, step as conmim } from '../../methods/conmim/step.ts';
+import { type DenseCLBatch, type DenseCLConfig, step as densecl } from '../../methods/densecl/step.ts';
 import { type IBOTBatch, type IBOTConfig, step as ibot } from '../../methods/ibot/step.ts';
 import { draw, type MAEBatch, type MAEConfig, step as mae } from '../../methods/mae/step.ts';
 import { type MoCoBatch, type MoCoConfig, step as moco } from '../../methods/moco/step.ts';
@@ -98,6 +99,37 @@ function candidatesOf(shown: StateDict, _: MoCoBatch, { contrast }: MoCoConfig):
     return entropies.reduce((a, b) => a + b / entropies.length, 0);
   });
   return losses.reduce((a, b) => a + b, 0) * (dictionary === 'batch' ? 2 * temperature : 1);
+}
+
+/**
+ * The two cross-entropies of finding the own key among it and a queue's: of crops, and of patches, whose own key is that of
+ * the patch that they are matched with. Matches are those of the first time that it is asked: no gradient reaches them.
+ */
+function denseOf(): Case<DenseCLConfig, DenseCLBatch>['loss'] {
+  let match: ArrayLike<number> | null = null;
+  return (shown, _, { dense, contrast }) => {
+    match ??= shown.get('match')!.data;
+    const rows = (name: string) => {
+      const { shape, data } = shown.get(name)!;
+      return Array.from({ length: shape[0]! }, (_, i) => {
+        const row = Array.from(data.subarray(i * shape[1]!, (i + 1) * shape[1]!));
+        return row.map((v) => v / Math.hypot(...row));
+      });
+    };
+    const entropy = (queries: number[][], keyOf: (i: number) => number[], queue: number[][]) => {
+      const losses = queries.map((query, i) => {
+        const logits = [keyOf(i), ...queue].map(
+          (key) => key.reduce((sum, v, d) => sum + v * query[d]!, 0) / contrast.temperature,
+        );
+        return Math.log(logits.reduce((sum, v) => sum + Math.exp(v), 0)) - logits[0]!;
+      });
+      return losses.reduce((a, b) => a + b) / losses.length;
+    };
+    const [crops, patches] = [rows('k.global'), rows('k.dense')];
+    const ofCrops = entropy(rows('q.global'), (i) => crops[i]!, rows('queue'));
+    const ofPatches = entropy(rows('q.dense'), (i) => patches[i - (i % K) + match![i]!]!, rows('queue2'));
+    return (1 - dense.lambda) * ofCrops + dense.lambda * ofPatches;
+  };
 }
 
 /** The cross-entropy of finding each crop's partner among all others, from features of any length. */
@@ -274,6 +306,21 @@ const mocoCase = (
   loss: candidatesOf,
 });
 
+const denseclCase = (over: Partial<DenseCLConfig> = {}): Case<DenseCLConfig, DenseCLBatch> => ({
+  method: densecl,
+  config: {
+    model: maeCase().config.model,
+    contrast: { temperature: 0.5, queue: 6 },
+    dense: { lambda: 0.3, start_steps: 0 },
+    neck: { hidden: 10, out: 6 },
+    encoder: { frozen_patch_embedding: false, decay_all: true },
+    optimizer: { betas: [0.9, 0.999], eps: 1e-8, clip_grad: null },
+    ...over,
+  },
+  batch: { views: { first: images('first'), second: images('second') } },
+  loss: denseOf(),
+});
+
 const simclrCase = (over: Partial<SimCLRConfig> = {}): Case<SimCLRConfig, SimCLRBatch> => ({
   method: simclr,
   config: {
@@ -385,6 +432,12 @@ describe('gradients of a step are those of differences', () => {
   ] as [Partial<MoCoConfig['contrast']>, Partial<MoCoConfig>][])('MoCo, %j, %j', (contrast, over) =>
     check(mocoCase(contrast, over)),
   );
+
+  test.each([
+    {},
+    { dense: { lambda: 1, start_steps: 0 } },
+    { contrast: { temperature: 1, queue: 3 }, encoder: { frozen_patch_embedding: true, decay_all: false } },
+  ])('DenseCL, %j', (over) => check(denseclCase(over)));
 
   test.each([{}, { contrast: { temperature: 1 }, encoder: { frozen_patch_embedding: true, decay_all: false } }])(
     'SimCLR, %j',
