@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { blocks, encode } from '../../electron/engine/encoder.ts';
+import { floats } from '../../electron/engine/kernels/device.ts';
 import { type Images, imageTensor, keep } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
@@ -51,7 +52,7 @@ export function reconstruct(
   show: Show | null = null,
 ): Value<tf.Tensor3D> {
   const latent = encode(network, keep(image, kept)); // [batch * (1 + n), dim]
-  if (show) tf.tidy(() => show('latent', tf.reshape(latent.tensor, [latent.batch, latent.n, latent.width])));
+  if (show) tf.tidy(() => show('latent', tf.reshape(floats(latent.tensor), [latent.batch, latent.n, latent.width])));
   const every = restore(network, linear(network, 'decoder_embed', latent), kept, patchesOf(model), {
     token: 'mask_token',
     positions: 'decoder_pos_embed',

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
+import { hostCopy } from '../../electron/engine/host.ts';
 import { type EngineOptions, type EngineState, Trainer } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { wholeNetwork } from '../../electron/services/ground/networks.ts';
@@ -142,11 +143,19 @@ describe.each(CASES)('$name', (one) => {
     }
   });
 
-  test('says the figures that its description lists', () => {
+  test.each(['fp32', 'bf16'] as const)('says the figures that its description lists, in %s', (precision) => {
     const { method, config } = one;
-    const trainer = new Trainer(stepOf(config), config, untrainedSource(config), untrainedSource(config));
+    const trainer = new Trainer(stepOf(config), config, untrainedSource(config), untrainedSource(config), {
+      precision,
+    });
     const shown = new Set<string>();
-    const { figures } = trainer.step([batchOf(method, config, 0)], RATES, { show: (name) => shown.add(name) });
+    const isMeasured = (name: string) =>
+      method.figures.some(({ key }) => [`rank_${name}`, `cosine_${name}`].includes(key));
+    const show = (name: string, tensor: tf.Tensor) => {
+      shown.add(name);
+      if (isMeasured(name)) expect(hostCopy(tensor).every(Number.isFinite), name).toBe(true);
+    };
+    const { figures } = trainer.step([batchOf(method, config, 0)], RATES, { show });
     trainer.dispose();
     // A rank or a cosine is measured on what the step shows.
     for (const { key } of method.figures)
