@@ -39,6 +39,10 @@ export const COMMAND_FILES: readonly CommandFile[] = [
     names: ['compare-methods'],
     load: async () => (await import('./compare-methods-command.ts')).addCompareMethodsCommand,
   },
+  {
+    names: ['rank-agreement'],
+    load: async () => (await import('./rank-agreement-command.ts')).addRankAgreementCommand,
+  },
   { names: ['export'], load: async () => (await import('./export-commands.ts')).addExportCommands },
   { names: ['health'], load: async () => (await import('./health-command.ts')).addHealthCommand },
   { names: ['lookups'], load: async () => (await import('./explore-commands.ts')).addExploreCommands },

@@ -1,5 +1,16 @@
 import { expect, test } from 'vitest';
-import { compare, FEWEST_PAIRS, leastP, signFlipTest, spreadOf, studentQuantile } from '../../shared/statistics.ts';
+import { stream } from '../../electron/data/random.ts';
+import {
+  compare,
+  FEWEST_PAIRS,
+  kendallTau,
+  leastP,
+  type Ranked,
+  signFlipTest,
+  spreadOf,
+  studentQuantile,
+  tauInterval,
+} from '../../shared/statistics.ts';
 
 // scipy 1.17.1: t.ppf
 test.each([
@@ -74,4 +85,44 @@ test('a single seed, none, and no difference', () => {
   expect(words(0.02)).toBe('A is 2.0 points above B with the one seed. One seed cannot tell these two apart.');
   expect(words()).toContain('No seed of both A and B is finished yet.');
   expect(words(0.02, -0.02)).toContain('A and B are the same on average.');
+});
+
+const ranked = (x: readonly number[], y: readonly number[], group = 'one'): Ranked[] =>
+  x.map((value, i) => ({ group, x: value, y: y[i]! }));
+
+test('Kendall’s tau-b, ties and all', () => {
+  // scipy.stats.kendalltau, the example of its documentation
+  expect(kendallTau(ranked([12, 2, 1, 12, 2], [1, 4, 7, 1, 0]))).toBeCloseTo(-0.4714045207910316, 12);
+  expect(kendallTau(ranked([1, 2, 3, 4], [10, 20, 30, 40]))).toBe(1);
+  expect(kendallTau(ranked([1, 2, 3, 4], [4, 3, 2, 1]))).toBe(-1);
+  expect(kendallTau(ranked([1, 1], [1, 2]))).toBeNull();
+  // 5 pairs alike, 1 otherwise.
+  expect(kendallTau(ranked([1, 2, 3, 4], [1, 2, 4, 3]))).toBeCloseTo(4 / 6, 12);
+});
+
+test('runs of different groups are not compared', () => {
+  // Within each group alike; between the groups the other way round.
+  const two = [...ranked([1, 2, 3], [7, 8, 9], 'a'), ...ranked([11, 12, 13], [1, 2, 3], 'b')];
+  expect(kendallTau(two)).toBe(1);
+  expect(kendallTau(two.map((one) => ({ ...one, group: 'all' })))).toBeLessThan(0);
+});
+
+test('an interval is wide of few runs, narrow of many, and there where nothing is ranked', () => {
+  const random = () => stream(3, 0, 0, 'a test of tau');
+  const of = (n: number, follows: number) => {
+    const noise = stream(5, n, 0, 'noise');
+    return ranked(
+      Array.from({ length: n }, (_, i) => i),
+      Array.from({ length: n }, (_, i) => follows * i + n * noise.next()),
+    );
+  };
+  const width = ([low, high]: [number, number]) => high - low;
+  const [few, many] = [8, 60].map((n) => tauInterval(of(n, 1), random())!);
+  expect(width(many!)).toBeLessThan(width(few!));
+  expect(many![0]).toBeGreaterThan(0);
+  const none = tauInterval(of(40, 0), random())!;
+  expect(none[0]).toBeLessThan(0);
+  expect(none[1]).toBeGreaterThan(0);
+  expect(tauInterval(of(3, 1), random())).toBeNull();
+  expect(tauInterval(of(8, 1), random())).not.toEqual(null);
 });
