@@ -36,7 +36,7 @@ export abstract class EngineLoop<Config extends TrainerConfig, Batch> extends Tr
     } else {
       const mode = run.config.train.mixed_precision;
       const { precision, why } = choosePrecision(mode);
-      if (mode !== 'off') events.onNotice(`Computes in ${precision}. ${why}`);
+      if (mode !== 'off') this.tell(`Computes in ${precision}. ${why}`, 'precision');
       const first = start();
       this.engine = new Trainer(method, config, first, first, engineOptions(run.config, precision));
     }

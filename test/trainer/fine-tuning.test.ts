@@ -94,6 +94,8 @@ test('computes blocks again where its settings say so: the same run, to the bit'
 test('computes in sixteen bits where its settings say so, says it, and goes on so', async () => {
   const [whole, paused, full] = [create({ mixed_precision: 'on' }), create({ mixed_precision: 'on' }), create()];
   expect(await train(whole)).toEqual([expect.stringMatching(/^Computes in (bf16|fp16|fp32)\. /)]);
+  // It is kept with the run: who asks later is told too.
+  expect(store.notices.list(whole.id).map(({ text }) => text)).toContainEqual(expect.stringMatching(/^Computes in /));
   for (const until of [2, Number.POSITIVE_INFINITY]) await train(paused, until);
   await train(full);
   const [found, exact] = [outcome(whole), outcome(full)];
