@@ -447,7 +447,8 @@ describe.each(holders)('compiled products held in %s', (name) => {
     };
     const options = optionsOf(transposed);
     const [ours, plain] = [largest(matMul(a, b, options)), largest(matMulPlain(a, b, options))];
-    expect(ours).toBeLessThan(Math.max(2e-7, 2 * plain));
+    // Rounding of k terms, one after the other, goes by the root of k. What TensorFlow adds up in which order differs by machine.
+    expect(ours).toBeLessThan(Math.max(2e-7, 2 * plain, 4 * Math.sqrt(size[3]) * 2 ** -24));
   });
   test.each([
     ['fp32', 'bf16', 'bf16'],

@@ -14,7 +14,7 @@ import { cells, embedRows, picture, scaled, tanh } from '../../electron/engine/l
 import { project } from '../../electron/engine/layers/head.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
-import { pool } from '../../electron/engine/layers/pool.ts';
+import { meanRows, pool } from '../../electron/engine/layers/pool.ts';
 import { positionBias } from '../../electron/engine/layers/position.ts';
 import { commitment } from '../../electron/engine/layers/quantize.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
@@ -183,6 +183,7 @@ const TABLE: Case[] = [
   ),
   { of: clsRows, inputs: { x: tokens() }, run: (_, inputs) => clsRows(x(inputs)) },
   { of: patchRows, inputs: { x: tokens() }, run: (_, inputs) => patchRows(x(inputs)) },
+  { of: meanRows, inputs: { x: tokens() }, run: (_, inputs) => meanRows(x(inputs)) },
   { of: patches, inputs: { x: tokens() }, run: (_, inputs) => patches(x(inputs)) },
   {
     of: clsRows,
