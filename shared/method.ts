@@ -89,7 +89,13 @@ export interface Borrowing {
   /** Settings that follow from the lender's, dotted. */
   takes(lender: RunConfig): Readonly<Record<string, unknown>>;
   /** By which command one is made that can lend, on a dataset. */
-  make: { command: string; options: string };
+  make: {
+    command: string;
+    options: string;
+    /** What it is made of where nobody makes one: a preset, and settings over it, dotted. */
+    preset: string;
+    changes: Readonly<Record<string, unknown>>;
+  };
 }
 
 /** What a method says of its runs. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { chanceOf, DESCRIPTIONS, describe, FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
 import { suggested } from '../../shared/command.ts';
+import type { RunConfig } from '../../shared/config.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../shared/figures.ts';
 import type { Figure, Sign } from '../../shared/method.ts';
@@ -11,10 +12,11 @@ import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../share
 import { span } from '../processes/spans.ts';
 import { buildConfig, describeKeys, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
-import { checkLenders } from '../services/recipes/lenders.ts';
+import { lend, lendingNotices } from '../services/recipes/lenders.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
 import { alarmOfRun } from '../services/runs/alarms.ts';
 import {
+  asRun,
   createReserved,
   deleteRun,
   inOrderOfDeletion,
@@ -65,6 +67,7 @@ function addTraining(command: Command, fallback?: string): void {
         if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
         const { preset, config } = buildConfig(options.preset as string | undefined, settings, savedPresets(store));
+        if (!(await trainLenders(context, dataset, config))) return;
         const made = span('run made');
         const { run, place } = createReserved(store, {
           dataset,
@@ -283,7 +286,7 @@ export function addRunCommands(program: Command): void {
           if (options.dataset !== undefined) {
             out.progress(`measuring ${preset.name}`);
             const dataset = store.datasets.get(options.dataset as string);
-            const lent = checkLenders(store, dataset, config).config; // where nothing can be taken over, by its defaults
+            const lent = lend(store, dataset, config).config;
             cost = await estimateCost(lent, store.images.count(dataset.id, 'ok'), signal);
           }
           rows.push({ ...preset, cost });
@@ -408,6 +411,26 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
     words.join('\n'),
   );
   return after;
+}
+
+/**
+ * Trains first what a run takes over, where no run of the dataset can lend it.
+ * @returns whether all of it is there; else the last one was paused, and that is printed
+ */
+async function trainLenders(context: Context, dataset: string, config: RunConfig): Promise<boolean> {
+  const { out, store } = context;
+  const lent = lend(store, store.datasets.get(dataset), config);
+  for (const text of lendingNotices(lent)) out.note(text);
+  for (const one of lent.missing) {
+    const { run, place } = createReserved(store, { dataset, ...asRun(store, one) });
+    const { after, words } = await trainQuietly(context, run, place);
+    if (after.status !== 'finished') {
+      out.result(after, [...words, '  Then give this command again: it takes over what was trained.'].join('\n'));
+      return false;
+    }
+    out.note(words[0]!);
+  }
+  return true;
 }
 
 /** Trains as `train` does, without printing the end. */

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
-import { createRun, deleteRun } from '../../electron/services/runs/runs.ts';
+import { createLenders, createRun, deleteRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { Training } from '../../electron/trainer/training.ts';
@@ -69,6 +69,21 @@ describe.each(['beit', 'mc-beit', 'peco'])('a run of %s', (name) => {
         next: expect.stringMatching(/conmim tokenizer( --preset \S+)? set/),
       }),
     );
+  });
+
+  test('has what is missing made first, of its own grid, and takes that over', () => {
+    const config = withStudent(name, 0.3);
+    const before = createLenders(store, { dataset: 'set', config });
+    const methods = before.map((run) => run.config.method.name);
+    expect(methods).toEqual(name === 'peco' ? ['conmim', 'tokenizer'] : ['tokenizer']);
+    const tokenizer = before.at(-1)!;
+    const { image_size, patch_size } = tokenizer.config.model;
+    expect(image_size / patch_size).toBe(4);
+    expect(create().config).toMatchObject({ tokenizer: { run: tokenizer.id, patch_size, codes: 256 } });
+    expect(tokenizer.config).toMatchObject({ perceptual: { run: name === 'peco' ? before[0]!.id : null } });
+    // Now it is there.
+    expect(createLenders(store, { dataset: 'set', config })).toEqual([]);
+    for (const { id } of store.runs.list()) deleteRun(store, id);
   });
 
   test('takes it over, goes on without it, and is the same run to the bit where it was paused', async () => {

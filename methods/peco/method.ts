@@ -3,6 +3,7 @@ import { method as beit } from '../beit/method.ts';
 import { publishedOf, smallCpu, smallGpu } from '../beit/presets.ts';
 import { ours as ofTokenizer } from '../tokenizer/config.ts';
 import { borrowsTokenizer } from '../tokenizer/lending.ts';
+import { PERCEPTUAL } from '../tokenizer/presets.ts';
 
 const NOT_PERCEPTUAL =
   'It compared pixels alone (perceptual.weight is 0), and PeCo is BEiT with one that compared features too.';
@@ -41,7 +42,7 @@ export const method: Method = {
   ],
   defaultPreset: 'peco-small-cpu',
   borrows: (config) => [
-    borrowsTokenizer(config, '--preset tokenizer-perceptual-small-cpu', (lender) =>
+    borrowsTokenizer(config, PERCEPTUAL, (lender) =>
       ofTokenizer(lender).perceptual.weight > 0 ? null : NOT_PERCEPTUAL,
     ),
   ],

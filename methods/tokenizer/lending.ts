@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { gridOf, modelSchema, type RunConfig } from '../../shared/config.ts';
-import type { Borrowing, Explanation } from '../../shared/method.ts';
+import { gridOf, type ModelConfig, modelSchema, type RunConfig } from '../../shared/config.ts';
+import type { Borrowing, Explanation, Preset } from '../../shared/method.ts';
 import { codebookSchema, decoderSchema, ours } from './config.ts';
+import { PERCEPTUAL, presets } from './presets.ts';
 
 /** Before the names of a tokenizer's tensors in the network that it gives targets to. */
 export const TOKENIZER = 'tokenizer.';
@@ -32,10 +33,10 @@ export const TAKEN = [
   ...['codes', 'width', 'patch_size', 'embed_dim', 'depth', 'decoder_depth', 'num_heads', 'mlp_ratio'],
 ].map((field) => `tokenizer.${field}`);
 
-/** @param options of the command that trains one @param refuses more that a tokenizer needs, as a sentence; null for nothing */
+/** @param preset of the tokenizer, where it is not any @param refuses more that it needs, as a sentence; null for nothing */
 export function borrowsTokenizer(
   { model }: RunConfig,
-  options = '',
+  preset?: string,
   refuses: (lender: RunConfig) => string | null = () => null,
 ): Borrowing {
   const grid = gridOf(model);
@@ -63,7 +64,29 @@ export function borrowsTokenizer(
         'tokenizer.mlp_ratio': of.mlp_ratio,
       };
     },
-    make: { command: 'tokenizer', options },
+    make: { command: 'tokenizer', options: preset ? `--preset ${preset}` : '', ...madeFor(model, preset) },
+  };
+}
+
+/**
+ * A tokenizer for a student: of as many cells as it has patches. The small one unless another of the same grid was made for
+ * students as wide as this one.
+ */
+function madeFor(student: ModelConfig, named: string | undefined): Pick<Borrowing['make'], 'preset' | 'changes'> {
+  const widthOf = ({ config }: Preset) => config.model?.embed_dim ?? 0;
+  const gridIs = ({ config: { model } }: Preset) =>
+    model?.image_size !== undefined &&
+    model.patch_size !== undefined &&
+    model.image_size / model.patch_size === gridOf(student);
+  const [smallest] = presets as [Preset];
+  const suits = presets
+    .filter((one) => gridIs(one) && widthOf(one) <= student.embed_dim && one.name !== PERCEPTUAL)
+    .toSorted((a, b) => widthOf(b) - widthOf(a))[0];
+  const preset = presets.find(({ name }) => name === named) ?? suits ?? smallest;
+  const { image_size, patch_size } = student;
+  return {
+    preset: preset.name,
+    changes: gridIs(preset) ? {} : { 'model.image_size': image_size, 'model.patch_size': patch_size },
   };
 }
 

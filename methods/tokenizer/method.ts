@@ -122,7 +122,7 @@ export const method: Method = {
           'perceptual.mean': augment.mean,
           'perceptual.std': augment.std,
         }),
-        make: { command: 'pretrain', options: '' },
+        make: { command: 'pretrain', options: '', preset: 'small-cpu', changes: {} },
       },
     ];
   },

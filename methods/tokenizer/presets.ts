@@ -10,6 +10,9 @@ const small: TokenizerInput = {
   checkpoint: { every_steps: 500 },
 };
 
+/** Compares features too: what PeCo takes over. */
+export const PERCEPTUAL = 'tokenizer-perceptual-small-cpu';
+
 export const presets: readonly Preset[] = [
   {
     name: 'tokenizer-small-cpu',
@@ -23,7 +26,7 @@ export const presets: readonly Preset[] = [
     config: small,
   },
   {
-    name: 'tokenizer-perceptual-small-cpu',
+    name: PERCEPTUAL,
     title: 'Small tokenizer for PeCo, compared by features too',
     source: 'tokenizer-small-cpu with the perceptual term of PeCo (arXiv 2111.12710)',
     meant_for:

@@ -63,10 +63,9 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
     await open(`new?dataset=1&preset=beit-small-cpu&set=${set(4)}`);
     await page.getByRole('searchbox', { name: /settings/i }).fill('tokenizer.run');
     await expect.poll(offered).toEqual(['the newest of the same dataset that suits']);
-    await page.getByText('No run can be the tokenizer yet.').waitFor();
-    // It is said before it is begun, and what it takes is that of the tokenizer.
-    await page.getByRole('alert').getByText('BEiT needs a tokenizer').waitFor();
-    expect(await page.getByRole('button', { name: 'Start' }).isDisabled()).toBe(true);
+    await page.getByText('No run can be the tokenizer yet: one is trained first').waitFor();
+    // One is trained first, then.
+    await page.getByText('The tokenizer is trained first, as a run of its own').waitFor();
     expect(window.faults).toEqual([]);
   });
 
@@ -122,6 +121,19 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
       .getByRole('region', { name: /^token \d+$/ })
       .first()
       .waitFor({ timeout: 120_000 });
+    expect(window.faults).toEqual([]);
+  });
+
+  test('where there is no tokenizer it is trained first, in the same queue', async () => {
+    const set = encodeURIComponent(JSON.stringify({ 'model.image_size': 32, 'model.patch_size': 4, 'train.steps': 4 }));
+    await open(`new?dataset=1&preset=mc-beit-small-cpu&set=${set}`);
+    await page.getByText('The tokenizer is trained first, as a run of its own').waitFor();
+    await page.getByRole('button', { name: 'Start' }).click();
+    await page.waitForURL(/#\/runs/);
+    await open('runs');
+    await page.getByRole('link', { name: 'pictures: tokenizer' }).first().waitFor({ timeout: 60_000 });
+    const queue = page.getByRole('region', { name: 'Queue' });
+    await queue.getByText('pictures run').first().waitFor();
     expect(window.faults).toEqual([]);
   });
 });

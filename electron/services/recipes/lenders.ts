@@ -7,50 +7,99 @@ import type { Borrowing } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { settingOf } from '../../trainer/lent.ts';
-import { parseConfig, withChanges } from './configuration.ts';
+import { findPreset, parseConfig, withChanges } from './configuration.ts';
+
+interface Named {
+  id: number;
+  name: string;
+}
+
+/** A run that another takes its network over from, and that is not there yet. */
+export interface ToMake {
+  /** What it lends: `tokenizer`. */
+  what: string;
+  /** What it is called, unless that is taken. */
+  name: string;
+  preset: string;
+  config: RunConfig;
+}
+
+/** A configuration that says what it takes over, and what has to be trained for it before, the first of all first. */
+export interface Lent {
+  config: RunConfig;
+  missing: ToMake[];
+}
 
 /**
  * A configuration whose networks of other runs are chosen: where none is named, the newest of the same dataset that suits.
- * What of it follows from theirs is taken over.
- * @throws AppError not-found; bad-input where there is none, or the one that is named does not suit
+ * What of it follows from theirs is taken over; where there is none, from one that could be made.
+ * @throws AppError not-found; bad-input where one that is named does not suit
  */
-export function withLenders(store: Store, dataset: { id: number; name: string }, config: RunConfig): RunConfig {
-  return (methodOf(config).borrows?.(config) ?? []).reduce((whole, one) => taking(store, dataset, whole, one), config);
+export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
+  let whole = config;
+  const missing: ToMake[] = [];
+  for (const one of methodOf(config).borrows?.(config) ?? []) {
+    let lender: { id: number | null; config: RunConfig } | null = lenderFor(store, dataset, whole, one);
+    if (!lender) {
+      const { preset, changes } = one.make;
+      const made = lend(store, dataset, parseConfig(withChanges(findPreset(preset), changes)));
+      const name = `${dataset.name}: ${one.what}`;
+      missing.push(...made.missing, { what: one.what, name, preset, config: made.config });
+      lender = { id: null, config: made.config };
+    }
+    const taken = { ...one.takes(lender.config), [one.key]: lender.id };
+    whole = parseConfig(withChanges({ config: whole as never }, taken));
+  }
+  return { config: whole, missing };
 }
 
-/** The same; where that cannot be, what is wrong with which setting. @throws AppError not-found */
+/** The same, where nothing is missing. @throws AppError as `lend`; bad-input where something is */
+export function withLenders(store: Store, dataset: Named, config: RunConfig): RunConfig {
+  const lent = lend(store, dataset, config);
+  const [missing] = lent.missing;
+  if (!missing) return lent.config;
+  const { title, borrows } = methodOf(config);
+  const { what, make } = borrows!(config).find((one) => lent.missing.some((made) => made.what === one.what))!;
+  throw new AppError(
+    'bad-input',
+    `${title} needs a ${what}, and dataset "${dataset.name}" has none that suits.`,
+    'It is a run of its own, on the same images: nothing is downloaded.',
+    `Train one first: \`${suggested(make.command, [dataset.name], make.options, process.platform)}\`. Then start this again.`,
+  );
+}
+
+/** The same as `lend`; where a run that is named does not suit, what is wrong with which setting. */
 export function checkLenders(
   store: Store,
-  dataset: { id: number; name: string },
+  dataset: Named,
   config: RunConfig,
-): { config: RunConfig; problem: ConfigProblem | null } {
-  let whole = config;
-  for (const one of methodOf(config).borrows?.(config) ?? []) {
-    try {
-      whole = taking(store, dataset, whole, one);
-    } catch (error) {
-      if (!(error instanceof AppError) || error.kind === 'internal') throw error;
-      const message = [error.message, error.why].filter(Boolean).join(' ').replace(/\.$/, '');
-      return { config, problem: { key: one.key, message, next: error.next } };
-    }
+): Lent & { problem: ConfigProblem | null } {
+  try {
+    return { ...lend(store, dataset, config), problem: null };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const named = methodOf(config).borrows!(config).find(({ key }) => typeof settingOf(config, key) === 'number');
+    const message = [error.message, error.why].filter(Boolean).join(' ').replace(/\.$/, '');
+    return { config, missing: [], problem: { key: named?.key ?? '', message, next: error.next } };
   }
-  return { config: whole, problem: null };
 }
 
-function taking(store: Store, dataset: { id: number; name: string }, config: RunConfig, one: Borrowing): RunConfig {
-  const lender = lenderFor(store, dataset, config, one);
-  const taken = { ...one.takes(lender.config), [one.key]: lender.id };
-  return parseConfig(withChanges({ config: config as never }, taken));
-}
+/** What is trained before a run begins, in a sentence each. */
+export const lendingNotices = ({ missing }: Lent): string[] =>
+  missing.map(
+    ({ what, preset }) =>
+      `The ${what} is trained first, as a run of its own (${preset}): none of this dataset can be taken over.`,
+  );
 
-function lenderFor(store: Store, dataset: { id: number; name: string }, config: RunConfig, one: Borrowing): Run {
+/** Null where none is named, and none suits. */
+function lenderFor(store: Store, dataset: Named, config: RunConfig, one: Borrowing): Run | null {
   const { key, what } = one;
   const named = settingOf(config, key);
-  const make = suggested(one.make.command, [dataset.name], one.make.options, process.platform);
   if (typeof named === 'number') {
     const run = store.runs.get(named);
     const why = run.kind === 'pretrain' ? one.refuses(run.config) : 'It is a fine-tuning.';
     if (why === null) return run;
+    const make = suggested(one.make.command, [dataset.name], one.make.options, process.platform);
     throw new AppError(
       'bad-input',
       `Run ${named} ("${run.name}") cannot be the ${what}.`,
@@ -63,12 +112,5 @@ function lenderFor(store: Store, dataset: { id: number; name: string }, config: 
     .filter((run) => run.dataset_id === dataset.id && run.kind === 'pretrain' && run.status !== 'failed')
     .filter((run) => one.refuses(run.config) === null)
     .sort((a, b) => Number(b.status === 'finished') - Number(a.status === 'finished') || b.id - a.id);
-  if (possible[0]) return possible[0];
-  const { title } = methodOf(config);
-  throw new AppError(
-    'bad-input',
-    `${title} needs a ${what}, and dataset "${dataset.name}" has none that suits.`,
-    'It is a run of its own, on the same images: nothing is downloaded.',
-    `Train one first: \`${make}\`. Then start this again.`,
-  );
+  return possible[0] ?? null;
 }

@@ -8,7 +8,7 @@ import type { Store } from '../../store/store.ts';
 import { maskedPatches, planNotices } from '../../trainer/plan-notices.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
-import { checkLenders } from './lenders.ts';
+import { checkLenders, lendingNotices } from './lenders.ts';
 import { checkpointBytes, parametersOf, requireMemory } from './memory-need.ts';
 
 /** Recipes that the user saved. */
@@ -84,7 +84,11 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   // What it takes over says how large it is.
   const lent = checkLenders(store, store.datasets.get(recipe.dataset), config);
   if (lent.problem) return { config: null, problems: [lent.problem], differs, plan: null };
-  return { config: lent.config, problems, differs, plan: planOf(store, recipe.dataset, lent.config) };
+  const plan = planOf(store, recipe.dataset, lent.config);
+  return {
+    ...{ config: lent.config, problems, differs },
+    plan: { ...plan, notices: [...lendingNotices(lent), ...plan.notices] },
+  };
 }
 
 /** The problem that a run does not fit into memory, in the words in which starting it would be refused. */

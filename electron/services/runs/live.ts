@@ -16,7 +16,7 @@ import { UsageMeter } from '../machine/usage.ts';
 import { configOf } from '../recipes/presets.ts';
 import { alarmOfRun } from './alarms.ts';
 import { queueFineTunings } from './fine-tune.ts';
-import { createRun, queueRun, recoverLostRuns, requestRun, startRun } from './runs.ts';
+import { createLenders, createRun, queueRun, recoverLostRuns, requestRun, startRun } from './runs.ts';
 
 /** The store is looked at this often, ms: runs of other processes are seen as those of this one. */
 const LOOK_EVERY = 400;
@@ -103,8 +103,9 @@ export class LiveRuns {
       );
       const wanted = words.length > 0 ? `${base}, ${words.join(', ')}` : name;
       const free = wanted === null ? null : words.length > 0 ? this.#store.runs.freeName(wanted) : wanted;
+      const before = createLenders(this.#store, { dataset, config });
       const run = createRun(this.#store, { dataset, config, preset, ...(free !== null && { name: free }) });
-      this.#store.queue.put({ kind: 'run', id: run.id });
+      for (const { id } of [...before, run]) this.#store.queue.put({ kind: 'run', id });
       return run.id;
     };
     const runs = this.#store.atomically(() => configs.map(make));

@@ -6,7 +6,7 @@ import type { Store } from '../../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer/host.ts';
 import type { TrainerMessage } from '../../trainer/protocol.ts';
 import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
-import { withLenders } from '../recipes/lenders.ts';
+import { lend, type ToMake, withLenders } from '../recipes/lenders.ts';
 import { requireMemory } from '../recipes/memory-need.ts';
 
 export interface NewRun {
@@ -41,6 +41,20 @@ export function createRun(store: Store, { dataset, config: asked, preset, name }
     steps_per_epoch: perEpoch,
   });
 }
+
+/**
+ * Puts in the store what has to be trained before a run, where nothing is there that it could take over: a tokenizer, say. The
+ * first is the first to be trained. @throws AppError as `createRun`
+ */
+export function createLenders(store: Store, { dataset, config }: Pick<NewRun, 'dataset' | 'config'>): Run[] {
+  const { missing } = lend(store, store.datasets.get(dataset), config);
+  return missing.map((one) => createRun(store, { dataset, ...asRun(store, one) }));
+}
+
+/** What has to be trained first, as a run. */
+export const asRun = (store: Store, { config, preset, name }: ToMake): Omit<NewRun, 'dataset'> => ({
+  ...{ config, preset, name: store.runs.freeName(name) },
+});
 
 /** The same, for a trainer that the caller starts: nobody else sees the run before it is taken. */
 export function createReserved(store: Store, run: NewRun): { run: Run; place: FileLock } {
