@@ -1,10 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 
-const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
 const STEPS = 6;
 
 describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () => {
@@ -12,24 +10,18 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
   let window: Window;
   let page: Page;
   const serving = new Serving();
-  const command = (...args: string[]) => {
-    const { status, stderr } = spawnSync(process.execPath, [CLI, '--home', serving.home, ...args], {
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(stderr);
-  };
 
   beforeAll(async () => {
     const folder = join(serving.home, 'pictures');
     await makeImages(folder, 16);
-    command('import', folder, '--name', 'pictures', '--labels', 'folders');
+    serving.command('import', folder, '--name', 'pictures', '--labels', 'folders');
     const small = ['image_size=32', 'embed_dim=32', 'depth=1', 'num_heads=2'].flatMap((one) => [
       '--set',
       `model.${one}`,
     ]);
     const train = ['--set', 'train.batch_size=8', '--set', `train.steps=${STEPS}`];
     for (const preset of ['moco-queue-small-cpu', 'simclr-small-cpu', 'densecl-small-cpu'])
-      command('pretrain', 'pictures', '--preset', preset, ...small, ...train);
+      serving.command('pretrain', 'pictures', '--preset', preset, ...small, ...train);
     ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
   });

@@ -1,10 +1,8 @@
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 
-const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
 const [GRID, SIDE] = [6, 48];
 const K = GRID * GRID;
 
@@ -13,17 +11,11 @@ describe.skipIf(!hasChromium)(`what an autoencoder reconstructs, in Chromium${wh
   let window: Window;
   let page: Page;
   const serving = new Serving();
-  const command = (...args: string[]) => {
-    const { status, stderr } = spawnSync(process.execPath, [CLI, '--home', serving.home, ...args], {
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(stderr);
-  };
 
   beforeAll(async () => {
     const folder = join(serving.home, 'pictures');
     await makeImages(folder, 48);
-    command('import', folder, '--name', 'pictures', '--labels', 'folders');
+    serving.command('import', folder, '--name', 'pictures', '--labels', 'folders');
     const settings = {
       model: { image_size: SIDE, patch_size: SIDE / GRID, embed_dim: 64, depth: 2, num_heads: 2 },
       decoder: { embed_dim: 32, depth: 1, num_heads: 2 },
@@ -33,7 +25,7 @@ describe.skipIf(!hasChromium)(`what an autoencoder reconstructs, in Chromium${wh
     const set = Object.entries(settings).flatMap(([section, values]) =>
       Object.entries(values).flatMap(([key, value]) => ['--set', `${section}.${key}=${value}`]),
     );
-    command('pretrain', 'pictures', '--preset', 'mae-small-cpu', ...set);
+    serving.command('pretrain', 'pictures', '--preset', 'mae-small-cpu', ...set);
     ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));
     ({ page } = window);
   });

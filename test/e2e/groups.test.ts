@@ -1,22 +1,13 @@
-import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
-
-const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
 
 describe.skipIf(!hasChromium)(`what methods sort images and patches into, in Chromium${why}`, () => {
   let browser: Browser;
   let window: Window;
   let page: Page;
   const serving = new Serving();
-  const command = (...args: string[]) => {
-    const { status, stderr } = spawnSync(process.execPath, [CLI, '--home', serving.home, ...args], {
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new Error(stderr);
-  };
   const pretrain = (preset: string, settings: Record<string, object>) => {
     const common = {
       model: { image_size: 32, patch_size: 8, embed_dim: 32, depth: 2, num_heads: 2 },
@@ -25,13 +16,13 @@ describe.skipIf(!hasChromium)(`what methods sort images and patches into, in Chr
     const set = Object.entries({ ...common, ...settings }).flatMap(([section, values]) =>
       Object.entries(values).flatMap(([key, value]) => ['--set', `${section}.${key}=${value}`]),
     );
-    command('pretrain', 'pictures', '--preset', preset, ...set);
+    serving.command('pretrain', 'pictures', '--preset', preset, ...set);
   };
 
   beforeAll(async () => {
     const folder = join(serving.home, 'pictures');
     await makeImages(folder, 36);
-    command('import', folder, '--name', 'pictures', '--labels', 'folders');
+    serving.command('import', folder, '--name', 'pictures', '--labels', 'folders');
     pretrain('swav-small-cpu', { crops: { small_size: 16 }, prototypes: { count: 12 } });
     pretrain('ibot-small-cpu', { crops: { small_size: 16 }, head: { out: 24 } });
     ({ browser, window } = await openWindow(serving, { viewport: { width: 1024, height: 700 } }));

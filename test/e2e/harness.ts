@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -10,6 +10,7 @@ import sharp from 'sharp';
 import { expect } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
+const CLI = join(ROOT, 'out', 'electron', 'cli.js');
 export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 export const hasChromium = existsSync(CHROMIUM);
 /** Put this into the name of what is skipped. */
@@ -39,11 +40,16 @@ export class Serving {
     this.home = mkdtempSync(join(tmpdir(), 'conmim-e2e-'));
   }
 
+  /** Gives a command of the program on the same home. @throws what it says where it fails */
+  command(...args: string[]): void {
+    const { status, stderr } = spawnSync(process.execPath, [CLI, '--home', this.home, ...args], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+  }
+
   async start(port = 0, options: string[] = []): Promise<void> {
-    const cli = join(ROOT, 'out', 'electron', 'cli.js');
     const child = spawn(
       process.execPath,
-      [cli, 'serve', '--json', '--port', String(port), '--home', this.home, ...options],
+      [CLI, 'serve', '--json', '--port', String(port), '--home', this.home, ...options],
       {
         stdio: ['ignore', 'pipe', 'inherit'],
       },
