@@ -95,7 +95,7 @@ export function requireWhole({ lacks }: Pick<Checkpoint, 'lacks'>, what: string)
     'bad-input',
     `These weights have no ${what}.`,
     `The file that they came from has no ${lacks.join(' and no ')}.`,
-    'Ask for their tokens: neighbours, maps, probes and evaluations are made of these.',
+    'Ask for their features: neighbours, maps, probes and evaluations are made of these.',
   );
 }
 

@@ -95,7 +95,7 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
     const { checkpoint, ignored, notes } = await importWeights(store, file, { settings: { ...heads, ...small } });
     expect(checkpoint.config.method).toEqual({ name: 'mae' });
     expect({ ignored, lacks: checkpoint.lacks }).toEqual({ ignored: [], lacks: ['decoder'] });
-    expect(notes).toEqual(['The file has no decoder: its tokens can be used. It cannot be asked for reconstruction.']);
+    expect(notes).toEqual(['The file has no decoder: its features can be used. It cannot be asked for reconstruction.']);
     expect(errorOf(checkpoint.id)).toBeLessThan(1e-4);
     await expect(explanationOf(checkpoint, 'reconstruction')).rejects.toMatchObject({
       ...{ message: 'These weights have no reconstruction.', why: expect.stringContaining('has no decoder') },

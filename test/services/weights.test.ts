@@ -136,6 +136,19 @@ test('student and teacher go out under the published names, and come back to the
   }
 });
 
+test('what a file lacked is not written: it comes back as lacking, never as trained', async () => {
+  const file = join(folder, 'encoder.safetensors');
+  const encoder = new Map([...untrainedState(config)].filter(([name]) => !name.startsWith('projectors.')));
+  writeSafetensors(file, encoder, { 'conmim.config': JSON.stringify(config) });
+  const { checkpoint } = await importWeights(store, file);
+  const out = join(folder, 'out.safetensors');
+  expect(exportWeights(store, checkpoint.id, out, 'student')).toBe(encoder.size);
+  expect(Object.fromEntries(readSafetensors(out).tensors)).toEqual(Object.fromEntries(encoder));
+  const { checkpoint: again, notes } = await importWeights(store, out);
+  expect(again).toMatchObject({ lacks: ['projector'], config: checkpoint.config });
+  expect(notes.join()).toContain('has no projector');
+});
+
 test('a file with both networks gives both, each whole, and says what neither has', async () => {
   const file = join(folder, 'both.safetensors');
   const student = untrainedState(config);

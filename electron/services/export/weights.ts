@@ -36,11 +36,16 @@ export function exportWeights(
   network: 'student' | 'teacher',
   { replace }: Replace = { replace: false },
 ): number {
-  const { id, config, step } = store.checkpoints.get(checkpointId);
+  const { id, config, step, lacks } = store.checkpoints.get(checkpointId);
   requireNetwork(config, network);
   const path = requireOutput(file, { endings: [WEIGHTS_ENDING], replace });
   const method = methodOf(config);
-  const tensors = publishedOf(method).write(store.checkpoints.load(id, network), network);
+  const published = publishedOf(method);
+  const state = store.checkpoints.load(id, network);
+  // What a file lacked was never trained: written, it would come back as if it were.
+  const parts = partsOf(config, published, [...state.keys()]);
+  const has = new Map([...state].filter(([name]) => !lacks.includes(parts.get(name) ?? '')));
+  const tensors = published.write(has, network);
   const said = { [CONFIG_KEY]: configWords(config, Object.keys(method.sections)), network, step: String(step) };
   writeSafetensors(path, tensors, { ...said, format: 'pt' }, { replace });
   return tensors.size;
@@ -144,23 +149,28 @@ function methodFor(said: Said | null, tensors: StateDict): Method {
   );
 }
 
-/** What of a network a file lacks, and the titles of these parts. An encoder is never among it. */
-function missingOf(config: RunConfig, { parts }: Published, state: StateDict, wanted: readonly string[]) {
-  const encoder = plainEncoder(config.model);
-  const needed = new Set([...encoder.parameters, ...encoder.buffers].map(({ name }) => name));
+/** Of each tensor that is none of the encoder's, what it is a part of. */
+function partsOf(config: RunConfig, { parts }: Published, names: readonly string[]): Map<string, string> {
+  const { parameters, buffers } = plainEncoder(config.model);
+  const encoder = new Set([...parameters, ...buffers].map(({ name }) => name));
   const titleOf = (name: string) =>
     parts.find(({ begins }) => begins.some((beginning) => name.startsWith(beginning)))?.title ?? 'head';
-  const heads = wanted.filter((name) => !needed.has(name));
-  const has = new Set(heads.filter((name) => state.has(name)).map(titleOf));
-  const missing = heads.filter((name) => !has.has(titleOf(name)));
-  const titles = new Set(missing.map(titleOf));
-  const order = [...parts.map(({ title }) => title), 'head'];
-  return { missing: new Set(missing), lacks: order.filter((title) => titles.has(title)) };
+  return new Map(names.filter((name) => !encoder.has(name)).map((name) => [name, titleOf(name)]));
+}
+
+/** What of a network a file lacks, and the titles of these parts. An encoder is never among it. */
+function missingOf(config: RunConfig, published: Published, state: StateDict, wanted: readonly string[]) {
+  const parts = partsOf(config, published, wanted);
+  const has = new Set([...parts].filter(([name]) => state.has(name)).map(([, title]) => title));
+  const missing = new Map([...parts].filter(([, title]) => !has.has(title)));
+  const titles = new Set(missing.values());
+  const order = [...published.parts.map(({ title }) => title), 'head'];
+  return { missing: new Set(missing.keys()), lacks: [...new Set(order)].filter((title) => titles.has(title)) };
 }
 
 function lacksWords({ explains }: Method, lacks: readonly string[]): string {
   const lost = explains.map(({ title }) => title.toLowerCase());
-  const words = `The file has no ${lacks.join(' and no ')}: its tokens can be used.`;
+  const words = `The file has no ${lacks.join(' and no ')}: its features can be used.`;
   return lost.length > 0 ? `${words} It cannot be asked for ${lost.join(', ')}.` : words;
 }
 
