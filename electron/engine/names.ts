@@ -39,6 +39,10 @@ export function toPlain(state: StateDict): StateDict {
   return out;
 }
 
+/** The tensors of a state whose names have a prefix, without it. */
+export const under = (state: StateDict, prefix: string): StateDict =>
+  unprefixed(new Map([...state].filter(([name]) => name.startsWith(prefix))), prefix);
+
 /** A state without a prefix of names, where they have it. */
 export const unprefixed = (state: StateDict, prefix: string): StateDict =>
   new Map([...state].map(([name, tensor]) => [name.startsWith(prefix) ? name.slice(prefix.length) : name, tensor]));

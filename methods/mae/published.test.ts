@@ -1,16 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
-import { FrozenNetwork } from '../../electron/engine/inference.ts';
-import { channelsLast } from '../../electron/engine/replay.ts';
+import { describe, expect, test } from 'vitest';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { exportEncoder } from '../../electron/services/export/export.ts';
 import { exportWeights, importWeights } from '../../electron/services/export/weights.ts';
-import { Store } from '../../electron/store/store.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { writePth } from '../../test/formats/pth-writer.ts';
+import { temporaryStore, tokenError, withoutKeyBias } from '../../test/harness/published.ts';
 import { laterRefusal } from '../../test/harness/refusal.ts';
 import { requireLookups } from '../index.ts';
 import { explanationOf } from '../steps.ts';
@@ -18,24 +15,7 @@ import { ours } from './config.ts';
 import { published } from './published.ts';
 
 await loadBackend();
-const folder = mkdtempSync(join(tmpdir(), 'mae-weights-'));
-const store = Store.open(join(folder, 'workbench.sqlite'));
-afterAll(() => {
-  store.close();
-  rmSync(folder, { recursive: true });
-});
-const path = (name: string) => join(folder, name);
-const largest = (a: Float32Array) => a.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
-/** Without the bias of the keys, which does nothing, and which is zero in a file that is written here. */
-const withoutKeyBias = (state: StateDict): StateDict =>
-  new Map(
-    [...state].map(([name, { shape, data }]) => {
-      const third = data.length / 3;
-      const isBias = name.endsWith('attn.qkv.bias');
-      return [name, { shape, data: isBias ? data.map((v, i) => (i >= third && i < 2 * third ? 0 : v)) : data }];
-    }),
-  );
+const { store, path } = temporaryStore();
 
 // What the published code wrote and gave (models_mae.py, in PyTorch): the layout of its files is that of `model.final`.
 describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (fixture) => {
@@ -43,21 +23,12 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
   const said = JSON.parse(readFileSync(join(import.meta.dirname, 'fixture', fixture, 'fixture.json'), 'utf8'));
   const whole = read('model.final.safetensors');
   const encoder = new Map([...whole].filter(([name]) => !/^decoder_|^mask_token$/.test(name)));
-  const { input, tokens } = Object.fromEntries(read('tokens.eval.safetensors'));
   const heads = { 'model.num_heads': said.encoder.num_heads };
   /** Of a decoder that is made where the file has none: small, for it is not what is asked. */
   const small = { 'decoder.embed_dim': 16, 'decoder.depth': 1, 'decoder.num_heads': 1 };
   const file = path(`${fixture}.pth`);
 
-  /** Largest error of an imported encoder's tokens, over their largest value. */
-  function errorOf(checkpoint: number): number {
-    const { config } = store.checkpoints.get(checkpoint);
-    const network = new FrozenNetwork(config.model, undefined, store.checkpoints.load(checkpoint, 'student'));
-    const got = network.tokens(channelsLast(input!));
-    network.dispose();
-    expect(got.length).toBe(tokens!.data.length);
-    return largest(got.map((value, i) => value - tokens!.data[i]!)) / largest(tokens!.data);
-  }
+  const errorOf = (checkpoint: number) => tokenError(store, checkpoint, read('tokens.eval.safetensors'));
 
   test('a file with its decoder is known as what it is; tokens are those of the published code, and it goes out as it came', async () => {
     writePth(file, { model: whole, optimizer: new Map() });
@@ -95,7 +66,9 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
     const { checkpoint, ignored, notes } = await importWeights(store, file, { settings: { ...heads, ...small } });
     expect(checkpoint.config.method).toEqual({ name: 'mae' });
     expect({ ignored, lacks: checkpoint.lacks }).toEqual({ ignored: [], lacks: ['decoder'] });
-    expect(notes).toEqual(['The file has no decoder: its features can be used. It cannot be asked for reconstruction.']);
+    expect(notes).toEqual([
+      'The file has no decoder: its features can be used. It cannot be asked for reconstruction.',
+    ]);
     expect(errorOf(checkpoint.id)).toBeLessThan(1e-4);
     await expect(explanationOf(checkpoint, 'reconstruction')).rejects.toMatchObject({
       ...{ message: 'These weights have no reconstruction.', why: expect.stringContaining('has no decoder') },

@@ -2,20 +2,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSafetensors } from '../../electron/formats/safetensors.ts';
 import type { StateDict } from '../../shared/tensors.ts';
+import { withoutKeyBias } from '../../test/harness/published.ts';
 import { published } from './published.ts';
 
 const load = (fixture: string, file: string) =>
   readSafetensors(join(import.meta.dirname, 'fixture', fixture, `${file}.safetensors`)).tensors;
 const under = (prefix: string, state: StateDict): StateDict =>
   new Map([...state].map(([name, tensor]) => [prefix + name, tensor]));
-/** Keys have no bias here: it does nothing, and is written as zeros. */
-const withoutKeyBias = (state: StateDict): StateDict =>
-  new Map(
-    [...state].map(([name, { shape, data }]) => {
-      const third = data.length / 3;
-      return [name, { shape, data: name.endsWith('qkv.bias') ? data.slice().fill(0, third, 2 * third) : data }];
-    }),
-  );
 
 test('a published file is known, its sizes are read, and each network is written as it was', () => {
   const [student, teacher] = [

@@ -1,4 +1,4 @@
-import { fromPlain, toPlain } from '../../electron/engine/names.ts';
+import { fromPlain, toPlain, under } from '../../electron/engine/names.ts';
 import { projectorIndex } from '../../electron/engine/parameters.ts';
 import { sincosOrder } from '../../electron/engine/positions.ts';
 import type { Published } from '../../electron/engine/published.ts';
@@ -14,13 +14,8 @@ const TEACHER = ['momentum_encoder.', 'encoder_k.'];
 const ALONE = /^(predictor\.|queue)/;
 
 /** The tensors of a network, without its name. */
-function under(file: StateDict, prefixes: readonly string[]): StateDict {
-  const found = [...file].flatMap(([name, tensor]) => {
-    const prefix = prefixes.find((one) => name.startsWith(one));
-    return prefix === undefined ? [] : [[name.slice(prefix.length), tensor] as const];
-  });
-  return fromPlain(new Map(found));
-}
+const networkIn = (file: StateDict, prefixes: readonly string[]): StateDict =>
+  fromPlain(new Map(prefixes.flatMap((prefix) => [...under(file, prefix)])));
 
 /** Files of facebookresearch/moco-v3: both encoders with their heads, and the predictor. */
 export const published: Published = {
@@ -31,7 +26,7 @@ export const published: Published = {
     return sincosOrder(file.get('pos_embed')) === 'row' ? 'encoder' : null;
   },
   read(file) {
-    const [student, teacher] = [under(file, STUDENT), under(file, TEACHER)];
+    const [student, teacher] = [networkIn(file, STUDENT), networkIn(file, TEACHER)];
     const alone = new Map([...file].filter(([name]) => ALONE.test(name)));
     if (student.size > 0 && teacher.size > 0)
       // The predictor, which no teacher has, is the student's in both.
