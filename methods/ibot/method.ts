@@ -108,5 +108,11 @@ export const method: Method = {
     },
   ],
   lookups: null,
-  published: null,
+  published: {
+    code: 'bytedance/ibot',
+    knownBy:
+      'masked_embed, head.last_layer2 or ibot_loss, or is nothing but an encoder with one bias for queries, keys and values ' +
+      '(blocks.….attn.qkv.bias) and trained positions',
+    unsaid: [{ key: 'model.num_heads', label: 'Attention heads' }],
+  },
 };

@@ -4,7 +4,6 @@ import { type DropPath, encode } from '../../electron/engine/encoder.ts';
 import { all, joinImages, replace } from '../../electron/engine/layers/embed.ts';
 import { clsRows, patchRows, type Tokens } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
-import { fromPlain, prefixed, toPlain, unprefixed } from '../../electron/engine/names.ts';
 import type { Network } from '../../electron/engine/network.ts';
 import { channelsLast, type Replay, type StateFile } from '../../electron/engine/replay.ts';
 import { frozen } from '../../electron/engine/tape.ts';
@@ -12,6 +11,7 @@ import type { Show } from '../../electron/engine/trainer.ts';
 import { modelSchema } from '../../shared/config.ts';
 import { cropsIn, namedCrops } from '../../shared/crops.ts';
 import type { HostTensor, StateDict } from '../../shared/tensors.ts';
+import { centresOf, fromPublished, toPublished, withBothLastLayers, withoutCentres } from './names.ts';
 import { lastLayers } from './network.ts';
 import { bottleneck, type IBOTBatch, type IBOTConfig, step } from './step.ts';
 
@@ -79,38 +79,9 @@ function configOf(said: z.output<typeof fixtureSchema>): Config {
   };
 }
 
-const BACKBONE = 'backbone.';
-const CENTRES = new Set(['center', 'center2']);
-const MASKED = 'masked_embed';
-const LAST = /^head\.last_layer\./;
-
-/** `masked_embed` `[1, dim]`; a last layer that CLS and patches share stands under both names. */
-const names = {
-  read: (state: StateDict): StateDict =>
-    new Map(
-      [...fromPlain(unprefixed(state, BACKBONE))].map(([name, { shape, data }]) =>
-        name === MASKED ? ['mask_token', { shape: [1, ...shape], data }] : [name, { shape, data }],
-      ),
-    ),
-  write: (state: StateDict): StateDict => {
-    const plain = new Map(
-      [...toPlain(state)].map(([name, { shape, data }]): [string, HostTensor] =>
-        name === 'mask_token' ? [MASKED, { shape: shape.slice(1), data }] : [name, { shape, data }],
-      ),
-    );
-    return prefixed(plain, BACKBONE, (name) => !name.startsWith('head.'));
-  },
-};
-const withoutCentres = (state: StateDict): StateDict => new Map([...state].filter(([name]) => !CENTRES.has(name)));
-
-const fileOf = (name: 'student' | 'teacher', isShared: boolean): StateFile => ({
-  ...{ name, of: name, read: names.read },
-  write: (state) => {
-    const own = names.write(withoutCentres(state));
-    const again = [...own].filter(([key]) => LAST.test(key));
-    if (isShared) for (const [key, tensor] of again) own.set(key.replace('last_layer', 'last_layer2'), tensor);
-    return own;
-  },
+const fileOf = (name: 'student' | 'teacher'): StateFile => ({
+  ...{ name, of: name, read: fromPublished },
+  write: (state) => withBothLastLayers(toPublished(withoutCentres(state))),
 });
 
 /** Factors of `[depth, 2, images]`. */
@@ -137,11 +108,11 @@ export const replay = (said: unknown): Replay<Config, IBOTBatch> => {
       rates: fixture.steps.map(({ lr, weight_decay, momentum }) => ({ lr, weight_decay, momentum })),
     }),
     networks: [
-      fileOf('student', fixture.head.shared),
-      fileOf('teacher', fixture.head.shared),
+      fileOf('student'),
+      fileOf('teacher'),
       {
         ...{ name: 'centers', of: 'student', read: (state: StateDict) => state },
-        write: (state) => new Map([...state].filter(([name]) => CENTRES.has(name))),
+        write: centresOf,
       },
     ],
     batch(part, { counts: [large, small], epochs }, i) {
@@ -173,7 +144,7 @@ export const replay = (said: unknown): Replay<Config, IBOTBatch> => {
       accuracy: figures.accuracy!,
       grad_norm_before_clip: grad_norm,
     }),
-    names,
+    names: { read: fromPublished, write: toPublished },
   };
 };
 
