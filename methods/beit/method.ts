@@ -86,6 +86,10 @@ export const method: Method = {
   ],
   explains: [tokensExplained, membersOf('token')],
   borrows: (config) => [borrowsTokenizer(config)],
-  published: null,
+  published: {
+    code: 'microsoft/unilm, beit',
+    knownBy: 'a head that says tokens (lm_head.weight), and no projector',
+    unsaid: [{ key: 'model.num_heads', label: 'Attention heads' }],
+  },
   lookups: null,
 };

@@ -47,6 +47,10 @@ export const method: Method = {
   ],
   explains: [tokensExplained, membersOf('token')],
   borrows: (config) => [borrowsTokenizer(config)],
-  published: null,
+  published: {
+    code: 'lixiaotong97/mc-BEiT',
+    knownBy: 'the tensors that BEiT has, and is read as its own where one says so',
+    unsaid: [{ key: 'model.num_heads', label: 'Attention heads' }],
+  },
   lookups: null,
 };

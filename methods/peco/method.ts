@@ -46,4 +46,6 @@ export const method: Method = {
       ofTokenizer(lender).perceptual.weight > 0 ? null : NOT_PERCEPTUAL,
     ),
   ],
+  // No weights of it were released.
+  published: null,
 };

@@ -3,19 +3,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { sincosOrder, sincosPositions } from '../../electron/engine/positions.ts';
+import { sincosPositions } from '../../electron/engine/positions.ts';
 import type { Published, Recognised } from '../../electron/engine/published.ts';
 import { readSafetensors, writeSafetensors } from '../../electron/formats/safetensors.ts';
 import { recognise } from '../../electron/services/export/recognise.ts';
 import { exportWeights, type ImportOptions, importWeights } from '../../electron/services/export/weights.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
+import { published as beit } from '../../methods/beit/published.ts';
 import { published as conmim } from '../../methods/conmim/published.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { published as ibot } from '../../methods/ibot/published.ts';
+import { METHODS } from '../../methods/index.ts';
 import { published as mae } from '../../methods/mae/published.ts';
+import { published as moco } from '../../methods/moco/published.ts';
 import { publishedOf } from '../../methods/published.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 import { laterRefusal } from '../harness/refusal.ts';
+import { tinyConfig } from '../methods/tiny.ts';
 
 let folder: string;
 let store: Store;
@@ -149,6 +154,18 @@ test('what a file lacked is not written: it comes back as lacking, never as trai
   expect(notes.join()).toContain('has no projector');
 });
 
+// By tensors alone, each with all its heads. What reads as another's has that one's tensors, and is only read as its own
+// where one says so.
+test.each(METHODS.filter(({ published }) => published !== null).map((method) => [method.name, method] as const))(
+  'what %s writes is known as a file of it, of one method alone',
+  (name, method) => {
+    const { write } = publishedOf(method);
+    const state = untrainedState(tinyConfig(method));
+    expect(recognise(write(state, 'student'))).toBe(name === 'mc-beit' ? 'beit' : name);
+    if (method.hasTeacher) expect(recognise(write(state, 'teacher'))).toBe(name);
+  },
+);
+
 test('a file with both networks gives both, each whole, and says what neither has', async () => {
   const file = join(folder, 'both.safetensors');
   const student = untrainedState(config);
@@ -179,7 +196,7 @@ test('whose weights they are: by what a file says, by its tensors, or by the per
     (await importWeights(store, file, options)).checkpoint.config.method;
   writeSafetensors(file, state);
   expect(await told()).toEqual({ name: 'conmim' });
-  // An encoder under BEiT's names, whether or not it has a head that nobody here uses.
+  // An encoder under BEiT's names, with what is no head of BEiT's.
   const encoder = new Map([...state].filter(([name]) => !name.startsWith('projectors.')));
   writeSafetensors(file, new Map([...encoder, ['lm_head.weight', { shape: [1], data: new Float32Array(1) }]]));
   expect(await told()).toEqual({ name: 'conmim' });
@@ -218,13 +235,9 @@ describe('methods whose files are like each other', () => {
     recognise: (file: StateDict): Recognised =>
       beginnings.every((b) => [...file.keys()].some((name) => name.startsWith(b))) ? 'method' : null,
   });
-  const beit = {
-    recognise: (file: StateDict): Recognised =>
-      file.has('lm_head.weight') ? 'method' : file.has('blocks.0.attn.q_bias') ? 'encoder' : null,
-  };
-  const moco = {
-    recognise: (file: StateDict): Recognised =>
-      begins('base_encoder.').recognise(file) ?? (sincosOrder(file.get('pos_embed')) === 'row' ? 'encoder' : null),
+  /** Another that names an encoder as BEiT does. */
+  const alike = {
+    recognise: (file: StateDict): Recognised => (file.has('blocks.0.attn.q_bias') ? 'encoder' : null),
   };
   const candidate = (name: string, published: Pick<Published, 'recognise'>) => ({
     method: { name, title: name.toUpperCase(), published: null },
@@ -235,17 +248,31 @@ describe('methods whose files are like each other', () => {
     candidate('mae', mae),
     candidate('moco', moco),
     candidate('beit', beit),
-    candidate('ibot', begins('student.', 'teacher.')),
+    candidate('ibot', ibot),
     candidate('swav', begins('prototypes.')),
   ];
-  const of = (tensors: Record<string, ReturnType<typeof one>>) =>
-    recognise(new Map(Object.entries(tensors)), candidates);
+  const of = (tensors: Record<string, ReturnType<typeof one>>, more: typeof candidates = []) =>
+    recognise(new Map(Object.entries(tensors)), [...candidates, ...more]);
   const positions = (first: 'column' | 'row') => one([1, 17, 8], sincosPositions(4, 8, first));
 
   test('are told apart by their heads, and by the order of fixed positions', () => {
     expect(of({ 'base_encoder.cls_token': one([1, 1, 8]), 'predictor.0.weight': one([8, 8]) })).toBe('moco');
-    expect(of({ 'blocks.0.attn.q_bias': one([8]), 'lm_head.weight': one([9, 8]) })).toBe('beit');
-    expect(of({ 'student.head.mlp.0.weight': one([8, 8]), 'teacher.head.mlp.0.weight': one([8, 8]) })).toBe('ibot');
+    const [encoder, head] = [
+      { cls_token: one([1, 1, 8]), 'blocks.0.attn.q_bias': one([8]) },
+      { 'lm_head.weight': one([9, 8]), 'lm_head.bias': one([9]) },
+    ];
+    expect(of({ ...encoder, ...head })).toBe('beit');
+    // Those who made another method of this code kept its head.
+    expect(of({ ...encoder, ...head, 'projectors.0.weight': one([4, 8]) })).toBe('conmim');
+    expect(of(encoder)).toBe('conmim');
+    expect(of({ 'student.module.backbone.masked_embed': one([1, 8]), 'teacher.backbone.norm.bias': one([8]) })).toBe(
+      'ibot',
+    );
+    const plain = { pos_embed: one([1, 17, 8]), 'blocks.0.attn.qkv.bias': one([24]) };
+    expect(of(plain)).toBe('ibot');
+    for (const another of ['head.weight', 'fc_norm.weight', 'blocks.0.ls1.gamma', 'mask_token'])
+      expect(() => of({ ...plain, [another]: one([8]) }), another).toThrow('No method');
+    expect(of({ ...plain, pos_embed: positions('row') })).toBe('moco');
     expect(of({ 'prototypes.weight': one([9, 8]) })).toBe('swav');
     expect(of({ pos_embed: positions('column') })).toBe('mae');
     expect(of({ pos_embed: positions('row') })).toBe('moco');
@@ -255,6 +282,8 @@ describe('methods whose files are like each other', () => {
   });
 
   test('and one says which it is where nothing tells them apart', () => {
-    expect(() => of({ 'blocks.0.attn.q_bias': one([8]) })).toThrow('These weights may be of CONMIM or BEIT.');
+    expect(() => of({ 'blocks.0.attn.q_bias': one([8]) }, [candidate('alike', alike)])).toThrow(
+      'These weights may be of CONMIM or ALIKE.',
+    );
   });
 });
