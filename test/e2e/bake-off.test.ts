@@ -7,7 +7,7 @@ import { METHODS } from '../../methods/index.ts';
 import { excess, hasChromium, inBothThemes, makeImages, openWindow, Serving, type Window, why } from './harness.ts';
 import { stored } from './learned-run.ts';
 
-/** Ten processes, one after the other, on a machine that may be busy, ms. */
+/** Fourteen processes, one after the other, on a machine that may be busy, ms. */
 const TIME = 900_000;
 
 describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () => {
@@ -43,7 +43,7 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
     await inBothThemes(page);
   });
 
-  test('images without classes can be compared for speed alone, and it says so', async () => {
+  test('images without classes can be compared by figures without labels alone, and it says so', async () => {
     await makeImages(join(serving.home, 'loose'), 6);
     await page.goto(address('datasets?import=1'));
     const form = page.getByRole('dialog', { name: 'Import images' });
@@ -53,6 +53,8 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
     await page.waitForURL(/#\/datasets\/\d+/);
     await page.goto(address('bake-off'));
     await page.getByText('These images have no classes').waitFor();
+    expect(await page.getByRole('checkbox', { name: 'Figures without labels' }).isChecked()).toBe(true);
+    expect(await page.getByRole('checkbox', { name: 'k-NN', exact: true }).count()).toBe(0);
   });
 
   test('choose, see what it takes, start', async () => {
@@ -81,7 +83,7 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
     }))
       await field(name).fill(String(value));
     for (const name of ['Linear probe', 'Few-shot k-NN']) await page.getByRole('checkbox', { name }).uncheck();
-    await page.getByText('4 pretrainings, 4 evaluations and 2 trainings with labels').waitFor();
+    await page.getByText('4 pretrainings, 8 evaluations and 2 trainings with labels').waitFor();
     await page.getByRole('button', { name: 'Measure', exact: true }).click();
     await page.getByText(/with labels: about \d+/).waitFor();
     await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
@@ -97,7 +99,7 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
       const table = page.getByRole('region', { name: 'Figures' });
       await table.getByRole('rowheader', { name: METHODS[0]!.title }).waitFor();
       await table.getByText('(single seed)').first().waitFor(); // the first evaluation is there, and others are not
-      await page.getByText('10 of 10 runs and evaluations').waitFor({ timeout: TIME });
+      await page.getByText('14 of 14 runs and evaluations').waitFor({ timeout: TIME });
       await page.getByText('Two seeds cannot tell it apart').first().waitFor();
       await table.getByText('no seed').first().waitFor();
       const rows = await table.getByRole('rowheader').allTextContents();
@@ -105,6 +107,8 @@ describe.skipIf(!hasChromium)(`a bake-off in the window, in Chromium${why}`, () 
         ...METHODS.slice(0, 2).map(({ title }) => title),
         ...['Untrained', 'With labels, from scratch', 'Raw pixels'],
       ]);
+      // Figures without labels stand beside those that judge.
+      for (const name of ['RankMe', 'LiDAR']) await table.getByRole('columnheader', { name }).waitFor();
       await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
       const heads = await table.getByRole('columnheader').count();
       await page.getByRole('checkbox', { name: 'All figures' }).check();
