@@ -5,13 +5,15 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
+import { findPreset, parseConfig, withChanges } from '../../electron/services/recipes/configuration.ts';
 import { createLenders, createRun, deleteRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { Training } from '../../electron/trainer/training.ts';
+import type { Borrowing } from '../../shared/method.ts';
 import { trainLenders, trainRun } from '../../test/methods/lenders.ts';
 import { tinyConfig } from '../../test/methods/tiny.ts';
-import { findMethod, parseRunConfig } from '../index.ts';
+import { findMethod, methodOf, PRESETS, parseRunConfig } from '../index.ts';
 
 // Runs that take over a network of another run: a tokenizer, or the network that a tokenizer compares pictures by.
 await loadBackend();
@@ -55,6 +57,20 @@ async function train(id: number, pauses: readonly number[], between = () => {}) 
   const losses = store.metrics.list(id).map(({ loss, figures }) => ({ loss, figures }));
   return { losses, student: Object.fromEntries(store.checkpoints.load(store.checkpoints.latest(id)!.id, 'student')) };
 }
+
+test.each([
+  ['beit-small-cpu', 'tokenizer-small-cpu'],
+  ['beit-small-gpu', 'tokenizer-small-gpu'],
+  ['mc-beit-base', 'tokenizer-base'],
+  ['beit-large', 'tokenizer-base'],
+  ['peco-small-cpu', 'tokenizer-perceptual-small-cpu'],
+  ['peco-base', 'tokenizer-perceptual-small-cpu'],
+])('for %s a tokenizer of its grid and size is made: %s', (name, tokenizer) => {
+  const config = parseRunConfig(PRESETS.find((preset) => preset.name === name)!.config);
+  const [{ make, refuses }] = methodOf(config).borrows!(config) as [Borrowing];
+  expect(make.preset).toBe(tokenizer);
+  expect(refuses(parseConfig(withChanges(findPreset(make.preset), make.changes)))).toBeNull();
+});
 
 describe.each(['beit', 'mc-beit', 'peco'])('a run of %s', (name) => {
   const create = (over: object = {}) => {

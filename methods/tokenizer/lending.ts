@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { gridOf, type ModelConfig, modelSchema, type RunConfig } from '../../shared/config.ts';
-import type { Borrowing, Explanation, Preset } from '../../shared/method.ts';
-import { codebookSchema, decoderSchema, ours } from './config.ts';
+import type { Borrowing, Explanation } from '../../shared/method.ts';
+import { codebookSchema, decoderSchema, defaults, ours } from './config.ts';
 import { PERCEPTUAL, presets } from './presets.ts';
 
 /** Before the names of a tokenizer's tensors in the network that it gives targets to. */
@@ -69,24 +69,24 @@ export function borrowsTokenizer(
 }
 
 /**
- * A tokenizer for a student: of as many cells as it has patches. The small one unless another of the same grid was made for
- * students as wide as this one.
+ * A tokenizer for a student: of as many cells as it has patches. Of those of its grid the widest that is no wider than it, else
+ * the narrowest; where there is none the small one, with its grid.
  */
 function madeFor(student: ModelConfig, named: string | undefined): Pick<Borrowing['make'], 'preset' | 'changes'> {
-  const widthOf = ({ config }: Preset) => config.model?.embed_dim ?? 0;
-  const gridIs = ({ config: { model } }: Preset) =>
-    model?.image_size !== undefined &&
-    model.patch_size !== undefined &&
-    model.image_size / model.patch_size === gridOf(student);
-  const [smallest] = presets as [Preset];
-  const suits = presets
-    .filter((one) => gridIs(one) && widthOf(one) <= student.embed_dim && one.name !== PERCEPTUAL)
-    .toSorted((a, b) => widthOf(b) - widthOf(a))[0];
-  const preset = presets.find(({ name }) => name === named) ?? suits ?? smallest;
+  const all = presets.map(({ name, config }) => ({
+    name,
+    model: { ...defaults.model, ...config.model } as ModelConfig,
+  }));
+  const ofGrid = all.filter(({ model }) => gridOf(model) === gridOf(student));
+  const byWidth = ofGrid
+    .filter(({ name }) => name !== PERCEPTUAL)
+    .toSorted((a, b) => a.model.embed_dim - b.model.embed_dim);
+  const suits = byWidth.findLast(({ model }) => model.embed_dim <= student.embed_dim) ?? byWidth[0];
+  const preset = all.find(({ name }) => name === named) ?? suits ?? all[0]!;
   const { image_size, patch_size } = student;
   return {
     preset: preset.name,
-    changes: gridIs(preset) ? {} : { 'model.image_size': image_size, 'model.patch_size': patch_size },
+    changes: ofGrid.includes(preset) ? {} : { 'model.image_size': image_size, 'model.patch_size': patch_size },
   };
 }
 
