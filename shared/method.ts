@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { AugmentConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
-import type { Metric } from './run.ts';
+import type { Metric, Run } from './run.ts';
 
 /**
  * What the house asks of a method's description (methods/NAME/method.ts). It is plain data and pure functions: no tensors.
@@ -97,6 +97,10 @@ export interface Borrowing {
     changes: Readonly<Record<string, unknown>>;
   };
 }
+
+/** Whether a run can lend a network, when it is trained if not yet. */
+export const canLend = (one: Borrowing, { kind, status, config }: Pick<Run, 'kind' | 'status' | 'config'>): boolean =>
+  kind === 'pretrain' && status !== 'failed' && one.refuses(config) === null;
 
 /** What a method says of its runs. */
 export interface Account {

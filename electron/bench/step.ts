@@ -1,4 +1,4 @@
-import { drawMask, FIRST_METHOD, methodOf, PRESETS, parseRunConfig } from '../../methods/index.ts';
+import { drawMask, FIRST_METHOD, methodOf } from '../../methods/index.ts';
 import { networkOf } from '../../methods/networks.ts';
 import { type MethodBatch, stepOf } from '../../methods/steps.ts';
 import { MODEL_SIZES, patchesOf, type RunConfig, type RunConfigInput } from '../../shared/config.ts';
@@ -18,6 +18,7 @@ import {
   requireMethod,
   withChanges,
 } from '../services/recipes/configuration.ts';
+import { wouldTake } from '../services/recipes/lenders.ts';
 import { untrainedSource } from '../trainer/training.ts';
 
 /** What `--precision` takes; fp16 is for CUDA devices without bf16. */
@@ -86,7 +87,7 @@ export function benchConfig({ method: name, model, image, patch, batch, set = []
   };
   const made = (more: Readonly<Record<string, unknown>>) =>
     parseConfig(withChanges({ config: { ...start, method: { name } } as RunConfigInput }, { ...more, ...changes }));
-  return made(takenOver(made({})));
+  return made(wouldTake(made({})));
 }
 
 /** A published model on images of some size, as the PyTorch program times it where no method is named. @throws AppError bad-input */
@@ -98,16 +99,6 @@ function sizeNamed(model: string) {
   if (size) return size;
   const known = Object.keys(MODEL_SIZES).join(', ');
   throw new AppError('bad-input', `There is no model "${model}".`, '', `Choose one of ${known}.`);
-}
-
-/** Settings that a run takes over from others with their networks: here from the first preset that can lend. */
-function takenOver(config: RunConfig): Readonly<Record<string, unknown>> {
-  const lenders = PRESETS.map((preset) => parseRunConfig(preset.config));
-  const taken = (methodOf(config).borrows?.(config) ?? []).map(({ refuses, takes }) => {
-    const lender = lenders.find((one) => refuses(one) === null);
-    return lender ? takes(lender) : {}; // of none: the section's own defaults
-  });
-  return Object.assign({}, ...taken);
 }
 
 /** A micro-batch of noise, with masks as the method draws them. */

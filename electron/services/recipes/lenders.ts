@@ -3,7 +3,7 @@ import { suggested } from '../../../shared/command.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Borrowing } from '../../../shared/method.ts';
+import { type Borrowing, canLend } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { settingOf } from '../../trainer/lent.ts';
@@ -41,10 +41,9 @@ export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
   for (const one of methodOf(config).borrows?.(config) ?? []) {
     let lender: { id: number | null; config: RunConfig } | null = lenderFor(store, dataset, whole, one);
     if (!lender) {
-      const { preset, changes } = one.make;
-      const made = lend(store, dataset, parseConfig(withChanges(findPreset(preset), changes)));
+      const made = lend(store, dataset, madeFor(one));
       const name = `${dataset.name}: ${one.what}`;
-      missing.push(...made.missing, { what: one.what, name, preset, config: made.config });
+      missing.push(...made.missing, { what: one.what, name, preset: one.make.preset, config: made.config });
       lender = { id: null, config: made.config };
     }
     const taken = { ...one.takes(lender.config), [one.key]: lender.id };
@@ -52,6 +51,13 @@ export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
   }
   return { config: whole, missing };
 }
+
+/** What is made where nobody can lend. */
+const madeFor = ({ make }: Borrowing): RunConfig => parseConfig(withChanges(findPreset(make.preset), make.changes));
+
+/** Settings that a run would take over from what is made for it, dotted: where no dataset is in question. */
+export const wouldTake = (config: RunConfig): Readonly<Record<string, unknown>> =>
+  Object.assign({}, ...(methodOf(config).borrows?.(config) ?? []).map((one) => one.takes(madeFor(one))));
 
 /** The same, where nothing is missing. @throws AppError as `lend`; bad-input where something is */
 export function withLenders(store: Store, dataset: Named, config: RunConfig): RunConfig {
@@ -109,8 +115,7 @@ function lenderFor(store: Store, dataset: Named, config: RunConfig, one: Borrowi
   }
   const possible = store.runs
     .list()
-    .filter((run) => run.dataset_id === dataset.id && run.kind === 'pretrain' && run.status !== 'failed')
-    .filter((run) => one.refuses(run.config) === null)
+    .filter((run) => run.dataset_id === dataset.id && canLend(one, run))
     .sort((a, b) => Number(b.status === 'finished') - Number(a.status === 'finished') || b.id - a.id);
   return possible[0] ?? null;
 }
