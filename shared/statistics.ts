@@ -173,3 +173,17 @@ export function tauInterval(ranked: readonly Ranked[], random: Uniform): [low: n
   found.sort((a, b) => a - b);
   return [found[Math.floor(0.025 * found.length)]!, found[Math.ceil(0.975 * found.length) - 1]!];
 }
+
+/** Entropy of shares that sum to one, nats. */
+export const entropyOf = (shares: ArrayLike<number>): number =>
+  Array.from(shares).reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);
+
+/** How often each of the numbers is among them, as shares; those that never are have none. */
+export function sharesOf(numbers: ArrayLike<number>): number[] {
+  const counts = new Map<number, number>();
+  for (const number of Array.from(numbers)) counts.set(number, (counts.get(number) ?? 0) + 1);
+  return [...counts.values()].map((count) => count / numbers.length);
+}
+
+/** Perplexity: exp of the entropy of how often each number is among them, as many as would be as often. */
+export const inUse = (numbers: ArrayLike<number>): number => Math.exp(entropyOf(sharesOf(numbers)));

@@ -1,16 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core';
+import type { RunConfig } from '../../shared/config.ts';
 import { type Finding, type HealthReport, imagesApart, toldApart } from '../../shared/health.ts';
+import { inUse, sharesOf } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
 import { encode } from './encoder.ts';
 import { requireFinite } from './finite.ts';
-import {
-  alignment,
-  concatenated,
-  type HealthBatch,
-  type HealthFigure,
-  type HealthMeasure,
-  type HealthNetworks,
-} from './health.ts';
+import { alignment, concatenated, type Health, type HealthFigure, type HealthNetworks } from './health.ts';
 import { hostTidy } from './host.ts';
 import { all, type Images, imageTensor } from './layers/embed.ts';
 import { clsRows, type Tokens, unit } from './layers/tokens.ts';
@@ -52,20 +47,22 @@ export interface CropHeads {
   key(networks: HealthNetworks, images: Images): Tokens;
 }
 
-/** What images are sorted into. */
+/** What images are sorted into: prototypes, classes. */
 export interface Groups {
+  /** Before the keys of its figures. */
+  key: string;
+  /** In the plural, small. */
+  title: string;
+  /** What those in use are called as a figure. */
+  inUse: string;
   /** What each image is given, `[images, groups]`: the greatest is its own. */
-  scores(networks: HealthNetworks, images: Images): tf.Tensor2D;
+  scores(networks: HealthNetworks, images: Images, config: RunConfig): tf.Tensor2D;
 }
 
-export const IMAGE_SETS = [
-  { key: 'cls', title: 'CLS tokens' },
-  { key: 'keys', title: 'keys' },
-] as const;
-
+const oneDigit = (value: number | null) => (value === null ? 'not measured' : value.toFixed(1));
 const fixed = (value: number | null) => (value === null ? 'not measured' : value.toFixed(3));
 
-export const CROP_FIGURES: readonly HealthFigure[] = [
+const CROP_FIGURES: readonly HealthFigure[] = [
   {
     ...{ key: 'found', title: 'Images that find their other crop', words: percent },
     against: ({ references }) => `guessing ${percent(references.found_chance)}`,
@@ -76,7 +73,7 @@ export const CROP_FIGURES: readonly HealthFigure[] = [
   },
 ];
 
-export const CROP_MEANINGS: readonly (readonly [term: string, text: string])[] = [
+const CROP_MEANINGS: readonly (readonly [term: string, text: string])[] = [
   ['Alignment, uniformity', 'Wang and Isola, arXiv 2005.10242.'],
   [
     'Crops',
@@ -86,40 +83,95 @@ export const CROP_MEANINGS: readonly (readonly [term: string, text: string])[] =
   ['CLS tokens', 'After the last LayerNorm, of the middle square of an image, not augmented.'],
 ];
 
-/** @param side of an image, pixels */
-export function measureCrops(heads: CropHeads, side: number): HealthMeasure {
-  const [cls, queries, keys]: Float32Array[][] = [[], [], []];
-  let width = { cls: 0, keys: 0 };
+/** What a method's health report has of its own, beside what all of crops have. */
+export interface CropHealth {
+  heads(config: RunConfig): CropHeads;
+  /** Where images fall to groups. */
+  groups?: Groups;
+  meanings: Health<RunConfig>['meanings'];
+  curves: string;
+  /** What to do where a figure is bad. */
+  advice(config: RunConfig): string;
+}
+
+/** The health report of a method of crops. */
+export function cropHealth({ heads, groups, meanings, curves, advice }: CropHealth): Health<RunConfig> {
   return {
-    add(networks, { images }: HealthBatch) {
-      const [first, second] = overlappingCrops(images, side);
-      const rows = (of: () => Tokens, what: 'cls' | 'keys') =>
-        hostTidy(() => {
-          const { tensor } = of();
-          width = { ...width, [what]: tensor.shape[1] };
-          return tensor;
-        });
-      cls!.push(rows(() => unit(clsRows(encode(networks.student, all(images)))), 'cls'));
-      queries!.push(rows(() => heads.query(networks, first), 'keys'));
-      keys!.push(rows(() => heads.key(networks, second), 'keys'));
-    },
-    result() {
-      const [asking, asked] = [concatenated(queries!), concatenated(keys!)];
-      requireFinite(asked, 'The features of the head');
-      const images = asked.length / width.keys;
+    sets: [
+      { key: 'cls', title: 'CLS tokens' },
+      { key: 'keys', title: 'keys' },
+    ],
+    figures: [...(groups ? groupFigures(groups) : []), ...CROP_FIGURES],
+    meanings: [...CROP_MEANINGS, ...meanings],
+    curves,
+    together: 1,
+    measure(config) {
+      const rows = new CropRows(heads(config));
+      const counts = groups ? new GroupCounts(groups, config) : null;
       return {
-        sets: {
-          cls: { features: concatenated(cls!), width: width.cls },
-          keys: { features: asked, width: width.keys },
+        add(networks, { images }) {
+          const crops = overlappingCrops(images, config.model.image_size);
+          rows.add(networks, images, crops);
+          counts?.add(networks, images, crops);
         },
-        figures: {
-          found: foundShare(asking, asked, width.keys),
-          alignment: alignment(asking, asked, width.keys),
+        result() {
+          const [found, used] = [rows.result(), counts?.result()];
+          return {
+            sets: found.sets,
+            figures: { ...used?.figures, ...found.figures },
+            references: { ...used?.references, ...found.references },
+          };
         },
-        references: { found_chance: 1 / images },
       };
     },
+    findings: (report, config) => [
+      ...(groups ? groupFindings(report, groups, advice(config)) : []),
+      ...cropFindings(report, advice(config)),
+    ],
   };
+}
+
+type Crops = readonly [first: Float32Array, second: Float32Array];
+
+/** CLS tokens of images, and what the head makes of their crops. */
+class CropRows {
+  readonly #heads: CropHeads;
+  readonly #rows: Record<'cls' | 'queries' | 'keys', Float32Array[]> = { cls: [], queries: [], keys: [] };
+  readonly #width = { cls: 0, queries: 0, keys: 0 };
+
+  constructor(heads: CropHeads) {
+    this.#heads = heads;
+  }
+
+  add(networks: HealthNetworks, images: Images, [first, second]: Crops): void {
+    this.#push('cls', () => unit(clsRows(encode(networks.student, all(images)))));
+    this.#push('queries', () => this.#heads.query(networks, first));
+    this.#push('keys', () => this.#heads.key(networks, second));
+  }
+
+  #push(what: 'cls' | 'queries' | 'keys', rowsOf: () => Tokens): void {
+    const rows = hostTidy(() => {
+      const { tensor } = rowsOf();
+      this.#width[what] = tensor.shape[1];
+      return tensor;
+    });
+    this.#rows[what].push(rows);
+  }
+
+  /** @throws AppError diverged */
+  result() {
+    const [queries, keys] = [concatenated(this.#rows.queries), concatenated(this.#rows.keys)];
+    requireFinite(keys, 'The features of the head');
+    const width = this.#width.keys;
+    return {
+      sets: {
+        cls: { features: concatenated(this.#rows.cls), width: this.#width.cls },
+        keys: { features: keys, width },
+      },
+      figures: { found: foundShare(queries, keys, width), alignment: alignment(queries, keys, width) },
+      references: { found_chance: width / keys.length },
+    };
+  }
 }
 
 /** Share of queries whose own key is nearer than every other; a tie counts against it. @param queries @param keys `[n, width]` */
@@ -164,14 +216,13 @@ export function cropFindings(report: HealthReport, advice: string): Finding[] {
   ];
 }
 
-/** @param key before those of its figures @param title of the groups, in the plural */
-export const groupFigures = (key: string, title: string): readonly HealthFigure[] => [
+const groupFigures = ({ key, inUse }: Groups): readonly HealthFigure[] => [
   {
-    ...{ key: `${key}_in_use`, title, words: (value) => (value === null ? 'not measured' : value.toFixed(1)) },
+    ...{ key: `${key}_in_use`, title: inUse, words: oneDigit },
     against: ({ references }) => `${references[`${key}_most`]} at most, 1 collapsed`,
   },
   {
-    ...{ key: `${key}_agreement`, title: `Crops with the same of the ${title.toLowerCase()}`, words: percent },
+    ...{ key: `${key}_agreement`, title: `Crops with the same of the ${inUse.toLowerCase()}`, words: percent },
     against: ({ trained }) => `by their frequency alone ${percent(trained.figures[`${key}_by_frequency`])}`,
   },
 ];
@@ -179,34 +230,33 @@ export const groupFigures = (key: string, title: string): readonly HealthFigure[
 /** Into which groups images fall, and whether both crops of one fall into the same. */
 export class GroupCounts {
   readonly #groups: Groups;
-  readonly #side: number;
+  readonly #config: RunConfig;
   readonly #own: number[] = [];
   #same = 0;
   #of = 0;
 
-  /** @param side of an image, pixels */
-  constructor(groups: Groups, side: number) {
+  constructor(groups: Groups, config: RunConfig) {
     this.#groups = groups;
-    this.#side = side;
+    this.#config = config;
   }
 
-  add(networks: HealthNetworks, images: Images): void {
-    const [first, second] = overlappingCrops(images, this.#side).map((crops) => this.#best(networks, crops));
+  add(networks: HealthNetworks, images: Images, crops: Crops): void {
+    const [first, second] = crops.map((some) => this.#best(networks, some));
     this.#own.push(...this.#best(networks, images));
     this.#same += first!.filter((group, i) => group === second![i]).length;
   }
 
   #best(networks: HealthNetworks, images: Images): number[] {
     const best = hostTidy(() => {
-      const scores = this.#groups.scores(networks, images);
+      const scores = this.#groups.scores(networks, images, this.#config);
       this.#of = scores.shape[1];
       return tf.cast(tf.argMax(scores, 1), 'float32');
     });
     return [...best];
   }
 
-  /** Figures and references, by `groupFigures` of the same key. */
-  result(key: string): { figures: Record<string, number>; references: Record<string, number> } {
+  result(): { figures: Record<string, number>; references: Record<string, number> } {
+    const { key } = this.#groups;
     const n = this.#own.length;
     const shares = sharesOf(this.#own);
     return {
@@ -220,22 +270,10 @@ export class GroupCounts {
   }
 }
 
-/** How often each of the numbers is among them, as shares. */
-function sharesOf(numbers: ArrayLike<number>): number[] {
-  const counts = new Map<number, number>();
-  for (const number of Array.from(numbers)) counts.set(number, (counts.get(number) ?? 0) + 1);
-  return [...counts.values()].map((count) => count / numbers.length);
-}
-
-/** exp of the entropy of how often each number is among them: as many as would be as often. */
-export const inUse = (numbers: ArrayLike<number>): number =>
-  Math.exp(-sharesOf(numbers).reduce((sum, share) => sum + share * Math.log(share), 0));
-
-/** What groups say. @param title of them, in the plural, small @param advice what to do where they are bad */
+/** What groups say. @param advice what to do where they are bad */
 export function groupFindings(
   { trained, untrained, references }: HealthReport,
-  key: string,
-  title: string,
+  { key, title }: Pick<Groups, 'key' | 'title'>,
   advice: string,
 ): Finding[] {
   const of = (figures: Record<string, number | null>, what: string) => figures[`${key}_${what}`]!;

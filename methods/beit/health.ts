@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
 import type { Health, HealthFigure } from '../../electron/engine/health.ts';
-import { inUse } from '../../electron/engine/image-health.ts';
 import { replace } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { patchRows, someRows } from '../../electron/engine/layers/tokens.ts';
@@ -14,6 +13,7 @@ import {
 } from '../../electron/engine/patch-health.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
+import { inUse, sharesOf } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
 import { idsOf } from '../tokenizer/borrowed.ts';
 import { shapeFor } from '../tokenizer/shape.ts';
@@ -89,13 +89,11 @@ export const health: Health<RunConfig> = {
       },
       result() {
         const ofPatches = patches.result();
-        const counts = new Map<number, number>();
-        for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
         return {
           sets: ofPatches.sets,
           figures: { accuracy: right / labels.length, tokens: inUse(given), ...ofPatches.figures },
           references: {
-            frequent: Math.max(0, ...counts.values()) / labels.length,
+            frequent: Math.max(0, ...sharesOf(labels)),
             codes: shape.codes,
             patches: given.length,
             ...ofPatches.references,

@@ -8,6 +8,7 @@ import { crossEntropy } from '../../electron/engine/losses/cross-entropy.ts';
 import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import { type AugmentConfig, patchesOf } from '../../shared/config.ts';
 import type { Uniform } from '../../shared/random.ts';
+import { entropyOf } from '../../shared/statistics.ts';
 import { drawDropPath } from '../supervised/step.ts';
 import { idsOf } from '../tokenizer/borrowed.ts';
 import { shapeFor } from '../tokenizer/shape.ts';
@@ -85,7 +86,3 @@ export function tokenFigures(said: tf.Tensor2D, labels: Int32Array, codes: numbe
     token_entropy: entropyOf(shares),
   };
 }
-
-/** Of shares that sum to one, nats. */
-export const entropyOf = (shares: Float32Array): number =>
-  shares.reduce((sum, share) => (share > 0 ? sum - share * Math.log(share) : sum), 0);

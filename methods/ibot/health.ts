@@ -2,23 +2,14 @@ import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
 import type { Health, HealthFigure } from '../../electron/engine/health.ts';
 import { hostTidy } from '../../electron/engine/host.ts';
-import {
-  CROP_FIGURES,
-  CROP_MEANINGS,
-  cropFindings,
-  GroupCounts,
-  groupFigures,
-  groupFindings,
-  IMAGE_SETS,
-  inUse,
-  measureCrops,
-} from '../../electron/engine/image-health.ts';
+import { cropHealth } from '../../electron/engine/image-health.ts';
 import { all, type Images } from '../../electron/engine/layers/embed.ts';
 import { clsRows, patchRows } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
 import type { Network } from '../../electron/engine/network.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Finding, HealthReport } from '../../shared/health.ts';
+import { inUse } from '../../shared/statistics.ts';
 import { ours } from './config.ts';
 import { steadier } from './figures.ts';
 import { lastLayers } from './network.ts';
@@ -29,12 +20,27 @@ const patchClasses: HealthFigure = {
   against: ({ references }) => `${references.patch_classes_most} at most, 1 collapsed`,
 };
 
-/** The teacher's classes of images and of patches: whether several are in use, and both crops of an image have the same. */
-export const health: Health<RunConfig> = {
-  sets: IMAGE_SETS,
-  figures: [...groupFigures('classes', 'Classes of images in use'), patchClasses, ...CROP_FIGURES],
+/** What stands before the last layer, for CLS: of unit length. */
+const headOfCls = (of: Network, images: Images, config: RunConfig) =>
+  bottleneck(of, clsRows(encode(of, all(images))), ours(config));
+
+/** The teacher's logits, less their centre, which the student's network keeps. */
+const centred = (logits: tf.Tensor2D, student: Network, centre: string) =>
+  tf.sub(logits, tf.reshape(student.buffer(centre), [1, -1])) as tf.Tensor2D;
+
+const ofImages = cropHealth({
+  heads: (config) => ({
+    query: ({ student }, images) => headOfCls(student, images, config),
+    key: ({ teacher }, images) => headOfCls(teacher!, images, config),
+  }),
+  groups: {
+    ...{ key: 'classes', title: 'classes', inUse: 'Classes of images in use' },
+    scores: ({ student, teacher }, images, config) => {
+      const { cls } = lastLayers(ours(config));
+      return centred(weightNormed(teacher!, cls, headOfCls(teacher!, images, config)).tensor, student, 'center');
+    },
+  },
   meanings: [
-    ...CROP_MEANINGS,
     [
       'Classes in use',
       'exp of the entropy of how often each class is the likeliest of an image’s CLS token, or of a patch, by the teacher and ' +
@@ -46,63 +52,46 @@ export const health: Health<RunConfig> = {
     ],
   ],
   curves: 'Loss, and entropy of the teacher, by step',
-  together: 1,
+  advice: steadier,
+});
+
+const [used, together, ...ofCrops] = ofImages.figures as [HealthFigure, HealthFigure, ...HealthFigure[]];
+
+/** The teacher's classes of images and of patches: whether several are in use, and both crops of an image have the same. */
+export const health: Health<RunConfig> = {
+  ...ofImages,
+  figures: [used, together, patchClasses, ...ofCrops],
 
   measure(config) {
     const own = ours(config);
-    const last = lastLayers(own);
-    const side = config.model.image_size;
-    const headOfCls = (of: Network, images: Images) => bottleneck(of, clsRows(encode(of, all(images))), own);
-    /** The teacher's logits, less their centre, which the student's network keeps. */
-    const centred = (logits: tf.Tensor2D, student: Network, centre: string) =>
-      tf.sub(logits, tf.reshape(student.buffer(centre), [1, -1])) as tf.Tensor2D;
-    const crops = measureCrops(
-      {
-        query: ({ student }, images) => headOfCls(student, images),
-        key: ({ teacher }, images) => headOfCls(teacher!, images),
-      },
-      side,
-    );
-    const groups = new GroupCounts(
-      {
-        scores: ({ student, teacher }, images) =>
-          centred(weightNormed(teacher!, last.cls, headOfCls(teacher!, images)).tensor, student, 'center'),
-      },
-      side,
-    );
+    const images = ofImages.measure(config);
     const patches: number[] = [];
     return {
       add(networks, batch) {
-        crops.add(networks, batch);
-        groups.add(networks, batch.images);
+        images.add(networks, batch);
         const { student, teacher } = networks;
         const best = hostTidy(() => {
           const rows = bottleneck(teacher!, patchRows(encode(teacher!, all(batch.images))), own);
-          const logits = weightNormed(teacher!, last.patch, rows).tensor;
+          const logits = weightNormed(teacher!, lastLayers(own).patch, rows).tensor;
           return tf.cast(tf.argMax(centred(logits, student, 'center2'), 1), 'float32');
         });
         for (const patch of best) patches.push(patch);
       },
       result() {
-        const [found, used] = [crops.result(), groups.result('classes')];
+        const { sets, figures, references } = images.result();
         return {
-          sets: found.sets,
-          figures: { ...used.figures, patch_classes: inUse(patches), ...found.figures },
-          references: {
-            ...used.references,
-            patch_classes_most: Math.min(patches.length, own.head.out),
-            ...found.references,
-          },
+          sets,
+          figures: { ...figures, patch_classes: inUse(patches) },
+          references: { ...references, patch_classes_most: Math.min(patches.length, own.head.out) },
         };
       },
     };
   },
 
-  findings: (report, config) => [
-    ...groupFindings(report, 'classes', 'classes', steadier(config)),
-    patchesFall(report, steadier(config)),
-    ...cropFindings(report, steadier(config)),
-  ],
+  findings(report, config) {
+    const found = ofImages.findings(report, config);
+    return [...found.slice(0, 2), patchesFall(report, steadier(config)), ...found.slice(2)]; // after what says where images fall
+  },
 };
 
 /** Fewer classes of patches than this, as evenly, are a collapse. */

@@ -1,9 +1,9 @@
 import { concatenated, type Health, type HealthFigure } from '../../electron/engine/health.ts';
 import { hostTidy } from '../../electron/engine/host.ts';
-import { inUse } from '../../electron/engine/image-health.ts';
 import { unit } from '../../electron/engine/layers/tokens.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { dimensionsInUse, type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
+import { inUse } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
 import { errorsOf, flat, read } from './explain.ts';

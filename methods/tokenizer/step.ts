@@ -14,6 +14,7 @@ import { weightedSum } from '../../electron/engine/losses/loss.ts';
 import { meanDistance } from '../../electron/engine/losses/squared.ts';
 import type { Network } from '../../electron/engine/network.ts';
 import type { Method, Show, TrainerConfig } from '../../electron/engine/trainer.ts';
+import { entropyOf } from '../../shared/statistics.ts';
 import type { TokenizerConfig } from './config.ts';
 import { FEATURES, featuresOf, IDLE, network, STEPS } from './network.ts';
 import { perceptual, quarters } from './perceptual.ts';
@@ -105,7 +106,7 @@ function showIds(ids: Int32Array, show: Show): void {
 /** exp of the entropy of how often each code fell: as many as would fall as evenly, V at most. */
 export function perplexityOf(counts: Float32Array): number {
   const all = counts.reduce((sum, n) => sum + n, 0);
-  return Math.exp(counts.reduce((sum, n) => (n > 0 ? sum - (n / all) * Math.log(n / all) : sum), 0));
+  return Math.exp(entropyOf(Array.from(counts, (n) => n / all)));
 }
 
 /** Steps within which a code has to fall, or it counts as dead. */

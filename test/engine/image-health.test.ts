@@ -5,11 +5,12 @@ import {
   foundShare,
   GroupCounts,
   groupFindings,
-  inUse,
   overlappingCrops,
 } from '../../electron/engine/image-health.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
+import { parseRunConfig } from '../../methods/index.ts';
 import type { HealthReport, NetworkHealth, SetHealth } from '../../shared/health.ts';
+import { inUse } from '../../shared/statistics.ts';
 
 beforeAll(async () => {
   await loadBackend();
@@ -64,15 +65,16 @@ test('both crops of an image fall together, or not', () => {
   const counted = (scores: (values: number[]) => number[][]) => {
     const groups = new GroupCounts(
       {
+        ...{ key: 'groups', title: 'groups', inUse: 'Groups in use' },
         scores: (_, some) => {
           const n = some.length / (SIDE * SIDE * 3);
           return tf.tensor2d(scores(Array.from({ length: n }, (__, i) => some[i * SIDE * SIDE * 3]!)));
         },
       },
-      SIDE,
+      parseRunConfig({}),
     );
-    groups.add(networks, images);
-    return groups.result('groups');
+    groups.add(networks, images, overlappingCrops(images, SIDE));
+    return groups.result();
   };
   // By brightness: a crop has that of its image.
   const byBrightness = counted((values) =>
@@ -117,7 +119,7 @@ test('the verdict on crops says what the figures say', () => {
 
 test('the verdict on groups says what the figures say', () => {
   const levels = (figures: NetworkHealth['figures']) =>
-    groupFindings(report(network(figures)), 'groups', 'groups', 'Try it.').map(({ level }) => level);
+    groupFindings(report(network(figures)), { key: 'groups', title: 'groups' }, 'Try it.').map(({ level }) => level);
   expect(levels({})).toEqual(['good', 'good']);
   expect(levels({ groups_in_use: 1.2, groups_agreement: 1, groups_by_frequency: 0.97 })).toEqual(['bad', 'bad']);
   expect(levels({ groups_agreement: 0.1 })).toEqual(['good', 'bad']);

@@ -20,7 +20,6 @@ import type { EvaluateOptions } from './types.ts';
 /** Images that are looked at, and views of each: LiDAR's paper takes 50 views of 1,000, which takes hours on a processor. */
 export const MOST_IMAGES = 256;
 export const VIEWS_OF_IMAGE = 8;
-const VIEWS = VIEWS_OF_IMAGE;
 /** Fewer images make no spectrum. */
 const LEAST = 16;
 /** Seed of the views: fixed, so that networks are shown the same. */
@@ -73,19 +72,19 @@ export async function evaluateWithoutLabels(
     scores: value.scores,
     left_out: leftOut,
     notices: [leftOutWords(leftOut, images.length)].filter(Boolean),
-    settings: { views: VIEWS, held_out: own, augment: AUGMENT, features: 'mean of patch tokens, and CLS' },
+    settings: { views: VIEWS_OF_IMAGE, held_out: own, augment: AUGMENT, features: 'mean of patch tokens, and CLS' },
   };
 }
 
 const suffixed = (scores: Scores): Scores =>
   Object.fromEntries(Object.entries(scores).map(([key, value]) => [`${key}_of_cls`, value]));
 
-/** @param features `[images * VIEWS, width]`, the views of an image together */
+/** @param features `[images * VIEWS_OF_IMAGE, width]`, the views of an image together */
 function figuresOf(features: Float32Array, width: number): Scores {
-  const images = features.length / (width * VIEWS);
+  const images = features.length / (width * VIEWS_OF_IMAGE);
   const view = (v: number) => {
     const rows = Array.from({ length: images }, (_, i) => {
-      const at = (i * VIEWS + v) * width;
+      const at = (i * VIEWS_OF_IMAGE + v) * width;
       return features.subarray(at, at + width);
     });
     return concatenated(rows);
@@ -94,14 +93,14 @@ function figuresOf(features: Float32Array, width: number): Scores {
   const [one, two] = [toUnitRows(first.slice(), width), toUnitRows(second, width)];
   return {
     rankme: rankMe(first, width),
-    lidar: lidar(features, width, VIEWS),
+    lidar: lidar(features, width, VIEWS_OF_IMAGE),
     alpha_req: alphaReq(first, width),
     uniformity: uniformity(one, width),
     alignment: alignment(one, two, width),
   };
 }
 
-/** CLS and mean of the patch tokens of every view of the images that can be read: `[images * VIEWS, width]` each. */
+/** CLS and mean of the patch tokens of every view of the images that can be read: `[images * VIEWS_OF_IMAGE, width]` each. */
 async function features(
   { config, load }: Contestant,
   images: readonly Asked[],
@@ -120,7 +119,7 @@ async function features(
       onDone(++done);
       if (!read) continue;
       const input = stack(read.value.map((pixels) => normalisePixels(pixels, augment)));
-      const { cls, mean } = poolTokens(network.tokens(input), VIEWS, patchesOf(model), model.embed_dim);
+      const { cls, mean } = poolTokens(network.tokens(input), VIEWS_OF_IMAGE, patchesOf(model), model.embed_dim);
       parts.cls.push(cls);
       parts.mean.push(mean);
     }
@@ -134,7 +133,7 @@ async function features(
 async function viewsOf(file: string, { hash }: Asked, side: number): Promise<Uint8Array[]> {
   const image = await decodeImage(file);
   const specs = Array.from(
-    { length: VIEWS },
+    { length: VIEWS_OF_IMAGE },
     (_, v): ViewSpec => ({
       name: `view ${v}`,
       title: '',
