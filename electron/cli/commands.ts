@@ -25,6 +25,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
       'stop',
       'delete',
       'delete-checkpoint',
+      'methods',
       'presets',
       'settings',
     ],

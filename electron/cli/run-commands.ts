@@ -4,13 +4,13 @@ import { suggested } from '../../shared/command.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../shared/figures.ts';
-import type { Figure, Sign } from '../../shared/method.ts';
+import type { Figure, Preset, Sign } from '../../shared/method.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
-import { buildConfig, describeKeys, requireMethod } from '../services/recipes/configuration.ts';
+import { buildConfig, describeKeys, findPreset, methodIn, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
 import { lend, lendingNotices } from '../services/recipes/lenders.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
@@ -38,8 +38,8 @@ import { table } from './table.ts';
 const LINE_EVERY = 10_000;
 
 /** Arguments, options and action of a command that trains. @param preset what it starts from unless told otherwise */
-function addTraining(command: Command, fallback?: string): void {
-  command
+function addTraining(command: Command, fallback?: string): Command {
+  return command
     .argument('[dataset]', 'name of the dataset')
     .option('--preset <name>', 'recipe to start from (`conmim presets`)', fallback)
     .option('--set <key=value>', 'change a setting (`conmim settings`); may be given again', collect, [])
@@ -66,7 +66,11 @@ function addTraining(command: Command, fallback?: string): void {
         const settings = [...(options.set as string[])];
         if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
-        const { preset, config } = buildConfig(options.preset as string | undefined, settings, savedPresets(store));
+        const { preset, config } = buildConfig(
+          presetAsked(options, savedPresets(store)),
+          settings,
+          savedPresets(store),
+        );
         if (!(await trainLenders(context, dataset, config))) return;
         const made = span('run made');
         const { run, place } = createReserved(store, {
@@ -81,9 +85,28 @@ function addTraining(command: Command, fallback?: string): void {
     );
 }
 
-/** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, presets, settings. */
+/** What a training starts from: `--preset`, else the first one of `--method`. @throws AppError bad-input where they differ */
+function presetAsked({ preset, method: name }: Record<string, unknown>, saved: readonly Preset[]): string | undefined {
+  if (name === undefined) return preset as string | undefined;
+  const method = requireMethod(name as string);
+  if (preset === undefined) return method.defaultPreset;
+  const chosen = methodIn(findPreset(preset as string, saved).config);
+  if (chosen.name !== method.name)
+    throw new AppError(
+      'bad-input',
+      `Preset "${preset}" is one of ${chosen.title}, not of ${method.title}.`,
+      '',
+      `Leave out one of the two; \`conmim presets --method ${method.name}\` lists those of ${method.title}.`,
+    );
+  return preset as string;
+}
+
+/** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, methods, presets, settings. */
 export function addRunCommands(program: Command): void {
-  addTraining(program.command('pretrain').description('pretrain on a dataset; Ctrl-C pauses and saves'));
+  addTraining(program.command('pretrain').description('pretrain on a dataset; Ctrl-C pauses and saves')).option(
+    '--method <name>',
+    'with the preset for a small machine of this method (`conmim methods`)',
+  );
   for (const { command, defaultPreset } of METHODS)
     if (command) addTraining(program.command(command.name).description(command.description), defaultPreset);
 
@@ -260,6 +283,33 @@ export function addRunCommands(program: Command): void {
         out.result(
           { deleted: id, run: run.id, bytes_freed: freed },
           `Deleted checkpoint ${id} of run "${run.name}"; ${bytes(freed)} freed.`,
+        );
+      }),
+    );
+
+  program
+    .command('methods')
+    .description('list the methods: what each learns from, its paper, the preset to begin with')
+    .action(
+      withOutput((out) => {
+        out.result(
+          METHODS.map(({ name, title, paper, about, defaultPreset, command }) => ({
+            name,
+            title,
+            paper,
+            about,
+            preset: defaultPreset,
+            command: command?.name ?? `pretrain --method ${name}`,
+          })),
+          METHODS.map((method) =>
+            [
+              `${method.name}: ${method.title}`,
+              `  ${method.about}`,
+              `  paper: ${method.paper.title} (arXiv ${method.paper.arxiv}, ${method.paper.year})`,
+              `  begin: conmim ${method.command?.name ?? 'pretrain'} DATASET ${method.command ? '' : `--method ${method.name}`}`.trimEnd(),
+              `  its settings: conmim settings --method ${method.name}`,
+            ].join('\n'),
+          ).join('\n\n'),
         );
       }),
     );

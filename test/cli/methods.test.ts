@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
+import { METHODS } from '../../methods/index.ts';
 import { GRID, HEADS, MODEL, makeLearnedMae, makeLearnedRunOf } from '../e2e/learned-run.ts';
 
 /** The built program, and a run of a method that trains neither a teacher nor a projector. */
@@ -123,4 +124,28 @@ test('patches are searched by the student where no teacher is', () => {
   const got = conmim(...args);
   expect(got.stderr).not.toContain('teacher');
   expect(got.json().stations).toHaveLength(2);
+});
+
+test('methods: all of the index, and pretrain begins with a method’s own preset', () => {
+  const listed = conmim('methods', '--json').json();
+  expect(listed.map(({ name }: { name: string }) => name)).toEqual(METHODS.map(({ name }) => name));
+  const words = conmim('methods').stdout;
+  for (const { title, paper } of METHODS) for (const part of [title, paper.arxiv]) expect(words).toContain(part);
+
+  const { name: method, preset } = listed[1];
+  const run = conmim(
+    'pretrain',
+    'pictures',
+    '--method',
+    method,
+    '--steps',
+    '1',
+    '--set',
+    'train.batch_size=4',
+    '--json',
+  );
+  expect(run.json()).toMatchObject({ preset, step: 1, config: { method: { name: method } } });
+  const other = conmim('pretrain', 'pictures', '--method', method, '--preset', listed[0].preset);
+  expect([other.status, other.stderr]).toEqual([1, expect.stringContaining(`conmim presets --method ${method}`)]);
+  expect(conmim('pretrain', 'pictures', '--method', 'mea').stderr).toContain('Did you mean "mae"?');
 });

@@ -31,7 +31,7 @@ function unknown(what: 'preset' | 'method', name: string, all: readonly { name: 
 }
 
 /** What a configuration, or a preset's part of one, is of. */
-const methodIn = (config: unknown): Recipe => findMethod(config as { method?: { name: string } }) ?? METHODS[0]!;
+export const methodIn = (config: unknown): Recipe => findMethod(config as { method?: { name: string } }) ?? METHODS[0]!;
 
 /** A method by name. @throws AppError bad-input that names the nearest one */
 export function requireMethod(name: string): Method {
