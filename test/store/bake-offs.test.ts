@@ -1,12 +1,6 @@
-import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { bakeOffs } from '../../electron/store/migrations/0016-bake-offs.ts';
-import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
-import { migrate } from '../../electron/store/open.ts';
-import { Store } from '../../electron/store/store.ts';
 import type { AskedBakeOff, BakeOffPlan } from '../../shared/bakeoff.ts';
-import { CONFIG, catchError, newStore, scratch } from './helpers.ts';
+import { CONFIG, catchError, newStore } from './helpers.ts';
 
 const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
   ...{ name, dataset, test_dataset: null, entries: [{ preset: 'small-cpu', changes: {} }] },
@@ -15,25 +9,6 @@ const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
   ...{ supervised: true, pixels: true, finetune: null },
 });
 const PLAN = { dataset: 'photos', entries: [], notices: [] } as unknown as BakeOffPlan;
-
-test('migration 16: a file of the format before keeps its runs, which can be a bake-off’s', () => {
-  const path = join(scratch(), 'fifteen');
-  const db = new Database(path);
-  db.pragma('foreign_keys = ON');
-  migrate(db, MIGRATIONS.indexOf(bakeOffs));
-  db.exec(`
-    INSERT INTO datasets (id, name, folders, labels, created_at) VALUES (3, 'photos', '["/a"]', 'folders', 1);
-    INSERT INTO runs (id, name, dataset_id, config, status, step, total_steps, steps_per_epoch, created_at)
-      VALUES (7, 'older', 3, '${JSON.stringify(CONFIG)}', 'finished', 9, 9, 1, 1);`);
-  db.close();
-  const store = Store.open(path);
-  expect(store.runs.get(7)).toMatchObject({ name: 'older', status: 'finished', step: 9 });
-  expect(store.bakeOffs.list()).toEqual([]);
-  const { id } = store.bakeOffs.create({ asked: asked(3), plan: PLAN });
-  store.bakeOffs.addRun(id, { run_id: 7, role: 'pretrain', entry: 0, seed: 0 });
-  expect(store.bakeOffs.untended()).toEqual([{ bake_off_id: id, run_id: 7 }]);
-  store.close();
-});
 
 function withRuns() {
   const { store, dataset, run } = newStore();

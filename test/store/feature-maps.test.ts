@@ -1,10 +1,6 @@
-import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { featureMaps } from '../../electron/store/migrations/0005-feature-maps.ts';
-import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
-import { migrate } from '../../electron/store/open.ts';
-import { CONFIG, image, newStore, scratch, state } from './helpers.ts';
+import { CONFIG, image, newStore, state } from './helpers.ts';
 
 const map = (seed: number) => ({
   ids: Int32Array.from([seed, seed + 1]),
@@ -89,24 +85,4 @@ test('a sample is even over the usable images, and is all of them where they are
     expect(Math.max(...gaps) - Math.min(...gaps)).toBeLessThanOrEqual(1);
     expect(some.at(-1)! + Math.max(...gaps)).toBeGreaterThanOrEqual(99);
   }
-});
-
-test('migration 6: holds maps and parts; their network is one of three', () => {
-  const db = new Database(join(scratch(), 'six'));
-  db.pragma('foreign_keys = ON');
-  migrate(db, MIGRATIONS.indexOf(featureMaps) + 1);
-  db.exec(`
-    INSERT INTO datasets VALUES (1, 'd', '["/x"]', 'none', 1, NULL);
-    INSERT INTO runs (id, name, dataset_id, config, status, step, total_steps, steps_per_epoch, created_at)
-      VALUES (1, 'r', 1, '{}', 'queued', 0, 1, 1, 1);
-    INSERT INTO feature_maps VALUES (1, NULL, 1, 'untrained', 'mean', 'h', 1, x'01000000', x'00', '{}');
-    INSERT INTO feature_parts VALUES (1, 'k', 0, x'00');`);
-  expect(() => db.exec(`UPDATE feature_maps SET network = 'other'`)).toThrow(/CHECK/);
-  expect(() =>
-    db.exec(`INSERT INTO feature_maps VALUES (1, NULL, 1, 'untrained', 'mean', 'other', 1, x'', x'', '{}')`),
-  ).toThrow(/UNIQUE/);
-  db.exec('DELETE FROM runs');
-  const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
-  expect(['feature_maps', 'feature_parts'].map(count)).toEqual([0, 0]);
-  db.close();
 });

@@ -5,7 +5,6 @@ import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { databaseIn, defaultHome } from '../../electron/store/home.ts';
 import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
-import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
 import { catchError, scratch } from './helpers.ts';
 
@@ -68,31 +67,6 @@ describe('Store.open', () => {
     expect(catchError(() => Store.open(join(folder, 'directory')))).toMatchObject({ kind: 'bad-file' });
     expect(catchError(() => Store.open(join(text, 'below/a/file')))).toMatchObject({ kind: 'bad-input' });
   });
-});
-
-test('migration 1: holds rows of every table, and what refers to them goes with them', () => {
-  const db = new Database(join(scratch(), 'one'));
-  db.pragma('foreign_keys = ON');
-  migrate(db, 1);
-  expect(db.pragma('user_version', { simple: true })).toBe(1);
-  db.exec(`
-    INSERT INTO datasets VALUES (1, 'd', '["/x"]', 'none', 1, NULL);
-    INSERT INTO images VALUES (1, 1, 0, 'p', 1, 1.5, 'h', 1, 1, 'png', NULL, 'ok', NULL, NULL);
-    INSERT INTO runs VALUES (1, 'r', 1, NULL, '{}', 'queued', 0, 1, 1, 1, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-    INSERT INTO metrics (run_id, step, epoch, time, replaced) VALUES (1, 1, 0, 1, 0);
-    INSERT INTO checkpoints VALUES (1, 1, 1, 0, 1, NULL, 0, 0, '{}', '{}', 4);
-    INSERT INTO tensors VALUES (1, 1, 'student', 'w', '[1]', x'00000000');
-    INSERT INTO evaluations VALUES (1, 1, 1, 1, 'knn', 1, '{}');`);
-  const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
-  expect(() => db.exec(`UPDATE runs SET status = 'sleeping'`)).toThrow(/CHECK/);
-  expect(() => db.exec('DELETE FROM datasets')).toThrow(/FOREIGN KEY/);
-  db.exec('DELETE FROM checkpoints');
-  expect([count('tensors'), count('evaluations')]).toEqual([0, 1]);
-  db.exec('DELETE FROM runs; DELETE FROM datasets');
-  expect(['metrics', 'evaluations', 'images'].map(count)).toEqual([0, 0, 0]);
-  migrate(db);
-  expect(db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length);
-  db.close();
 });
 
 test('defaultHome follows the operating system, and an argument goes before it', () => {

@@ -1,9 +1,6 @@
-import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
-import { migrate } from '../../electron/store/open.ts';
-import { catchError, image, newStore, scratch } from './helpers.ts';
+import { catchError, image, newStore } from './helpers.ts';
 
 const at = (image_id: number, hash: string, start = 0) => ({
   image_id,
@@ -70,26 +67,4 @@ test('one process writes at a time, for as long as it holds the lock; a set that
   expect(catchError(() => store.prepared.add({ id, pid: 3 }, [], { file: 1, end: 0 }))).toMatchObject({
     kind: 'not-found',
   });
-});
-
-test('migration 7: holds sets and images; they go with their dataset', () => {
-  const db = new Database(join(scratch(), 'seven'));
-  db.pragma('foreign_keys = ON');
-  migrate(db, 6);
-  db.exec(`INSERT INTO datasets VALUES (1, 'd', '["/x"]', 'none', 1, NULL)`);
-  migrate(db, 7);
-  db.exec(`
-    INSERT INTO prepared_sets (id, dataset_id, size, created_at) VALUES (1, 1, 256, 5), (2, 1, 96, 5);
-    INSERT INTO prepared_images VALUES (1, 7, 1, 0, 2, 3, 'h'), (2, 7, 1, 0, 2, 3, 'h');`);
-  const count = (table: string) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
-  expect(() => db.exec('INSERT INTO prepared_sets (dataset_id, size, created_at) VALUES (1, 256, 5)')).toThrow(
-    /UNIQUE/,
-  );
-  db.exec('DELETE FROM prepared_sets WHERE id = 2');
-  expect(['prepared_sets', 'prepared_images'].map(count)).toEqual([1, 1]);
-  db.exec('DELETE FROM datasets');
-  expect(['prepared_sets', 'prepared_images'].map(count)).toEqual([0, 0]);
-  migrate(db);
-  expect(db.pragma('user_version', { simple: true })).toBe(MIGRATIONS.length);
-  db.close();
 });

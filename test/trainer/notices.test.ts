@@ -7,8 +7,6 @@ import sharp from 'sharp';
 import { expect, onTestFinished, test } from 'vitest';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { createRun } from '../../electron/services/runs/runs.ts';
-import { MIGRATIONS } from '../../electron/store/migrations/index.ts';
-import { migrate } from '../../electron/store/open.ts';
 import { Store } from '../../electron/store/store.ts';
 import { replacedNotice } from '../../electron/trainer/replaced.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
@@ -128,34 +126,4 @@ test('three files are named, and how many more there are', () => {
   expect(replacedNotice(failures.slice(0, 1), 1, 40, [])).toContain(
     '1 image of 40 could not be read, and others were trained on instead, once: /root/a.png (cut off). ',
   );
-});
-
-test('migration 12: holds notices; evaluations outlive their dataset; only what is queued has a place', () => {
-  const db = new Database(':memory:');
-  onTestFinished(() => void db.close());
-  db.pragma('foreign_keys = ON');
-  migrate(db, 11);
-  db.exec(`
-    INSERT INTO datasets (name, folders, labels, created_at) VALUES ('a', '[]', 'folders', 1), ('b', '[]', 'folders', 1);
-    INSERT INTO runs (name, dataset_id, config, status, step, total_steps, steps_per_epoch, created_at, queue_position)
-      VALUES ('waits', 1, '{}', 'queued', 0, 1, 1, 1, 3), ('over', 1, '{}', 'finished', 1, 1, 1, 1, 4);
-    INSERT INTO evaluations (run_id, dataset_id, task, created_at, result) VALUES
-      (1, 2, 'knn', 5, '{"dataset": "b"}'), (2, 1, 'lookup', 6, '{}'), (2, 1, 'linear', 7, '{}');
-    DELETE FROM evaluations WHERE id = 3;`);
-  const before = db.prepare('SELECT * FROM evaluations').all();
-  migrate(db, 12);
-  expect(MIGRATIONS.length).toBeGreaterThanOrEqual(12);
-  expect(db.prepare('SELECT * FROM evaluations').all()).toEqual(before);
-  expect(db.prepare('SELECT queue_position FROM runs').pluck().all()).toEqual([3, null]);
-  db.exec(`DELETE FROM datasets WHERE name = 'b'`);
-  expect(db.prepare('SELECT id, dataset_id, result FROM evaluations').all()).toEqual([
-    { id: 1, dataset_id: null, result: '{"dataset": "b"}' },
-    { id: 2, dataset_id: 1, result: '{}' },
-  ]);
-  const add = `INSERT INTO evaluations (run_id, dataset_id, task, created_at, result) VALUES (1, 1, 'knn', 8, '{}')`;
-  expect(db.prepare(add).run().lastInsertRowid).toBe(4); // no number is given twice
-  db.exec(`INSERT INTO notices VALUES (1, 'a', 3, 4, 'text')`);
-  db.exec('DELETE FROM runs WHERE id = 1');
-  expect(db.prepare('SELECT count(*) FROM notices').pluck().get()).toBe(0);
-  expect(db.pragma('foreign_key_check')).toEqual([]);
 });
