@@ -65,7 +65,7 @@ function importsOf(file: string): string[] {
   return found.map((m) => (m[1]!.startsWith('.') ? relative(ROOT, resolve(ROOT, dirname(file), m[1]!)) : m[1]!));
 }
 
-const files = globSync('{shared,methods,electron,renderer}/**/*.{ts,cts,svelte}', { cwd: ROOT }).filter(
+const files = globSync('{shared,methods,electron,renderer}/**/*.{ts,cts,mjs,svelte}', { cwd: ROOT }).filter(
   (file) => !file.endsWith('.test.ts'),
 );
 

@@ -17,6 +17,7 @@ import {
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { AppError } from '../../shared/errors.ts';
+import { beginOf, isAlive } from './alive.mjs';
 import { hasLostBytes, namedFile, onDisk } from './on-disk.ts';
 
 /** Bytes that can be read anywhere: an open file or a buffer. */
@@ -157,6 +158,15 @@ export const MOST_NAME_BYTES = 255;
 /** Names this machine, or container, in the names of files that are being written: numbers of processes are its own. */
 const MACHINE = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
+/** When this process began: its number may be another's by the time that somebody looks at what it left. */
+const BEGIN = beginOf(process.pid);
+
+/** Names of files that are being written; an older program's say no begin. */
+const TEMPORARY = /\.([0-9a-f]{8})-(\d+)(?:-(\d*))?\.part$/;
+
+/** Whether a file has the name of one that is being written, or that a process left which was ended meanwhile. */
+export const isTemporary = (name: string): boolean => TEMPORARY.test(name);
+
 /** Removes what processes of this machine left in a folder that were ended while they wrote there. */
 function removeLeftBehind(folder: string): void {
   let names: string[];
@@ -166,24 +176,15 @@ function removeLeftBehind(folder: string): void {
     return; // whoever writes there says why it cannot be used
   }
   for (const name of names) {
-    const [, machine, pid] = /\.([0-9a-f]{8})-(\d+)\.part$/.exec(name) ?? [];
-    if (machine === MACHINE && Number(pid) !== process.pid && !isThereProcess(Number(pid)))
+    const [, machine, pid, begin = ''] = TEMPORARY.exec(name) ?? [];
+    if (machine === MACHINE && Number(pid) !== process.pid && !isAlive(Number(pid), begin))
       removeQuietly(join(folder, name));
-  }
-}
-
-function isThereProcess(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 
 /** Where a file is written until it is whole. The name says whose it is, and is no longer than a name may be. */
 function temporaryOf(path: string): string {
-  const [name, ending] = [basename(path), `.${MACHINE}-${process.pid}.part`];
+  const [name, ending] = [basename(path), `.${MACHINE}-${process.pid}-${BEGIN}.part`];
   const fits = Buffer.byteLength(name + ending) <= MOST_NAME_BYTES;
   return join(dirname(path), fits ? name + ending : createHash('sha256').update(name).digest('hex') + ending);
 }

@@ -226,11 +226,18 @@ test('what a killed process left half written is removed by the next one that wr
   expect(parts().length).toBe(1);
   writeFileSync(join(folder, 'film.123.part'), 'of somebody else');
   writeFileSync(join(folder, `film.0123abcd-99999999.part`), 'of another machine');
+  const [machine] = /[0-9a-f]{8}(?=-\d+-\d*\.part$)/.exec(parts()[0]!)!;
+  const older = `film.${machine}-${process.ppid}.part`; // as an older program names it
+  writeFileSync(join(folder, older), '');
+  const reused = join(folder, `film.${machine}-${process.ppid}-1.part`);
+  writeFileSync(reused, 'of a process whose number another has by now');
   writeWhole(join(folder, 'b.safetensors'), [Buffer.from('b')]);
-  expect(parts().length).toBe(3); // it is still being written
+  expect(existsSync(reused)).toBe(process.platform !== 'linux');
+  rmSync(reused, { force: true });
+  expect(parts().length).toBe(4); // it is still being written
   child.kill('SIGKILL');
   await new Promise((resolve) => child.once('close', resolve));
   writeWhole(join(folder, 'b.safetensors'), [Buffer.from('b')]);
-  expect(parts().sort()).toEqual(['film.0123abcd-99999999.part', 'film.123.part']);
+  expect(parts().sort()).toEqual(['film.0123abcd-99999999.part', 'film.123.part', older].sort());
   expect(existsSync(target)).toBe(false);
 });

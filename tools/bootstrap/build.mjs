@@ -13,7 +13,7 @@ function sourcesState(folders, configuration) {
   const hash = createHash('sha256');
   for (const folder of folders) {
     for (const entry of readdirSync(join(ROOT, folder), { recursive: true }).sort()) {
-      if (!/\.(c?ts|svelte|css|html)$/.test(entry)) continue;
+      if (!/\.(c?ts|mjs|svelte|css|html)$/.test(entry)) continue;
       const { size, mtimeMs } = statSync(join(ROOT, folder, entry));
       hash.update(`${folder}/${entry} ${size} ${mtimeMs}\n`);
     }

@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { beginOf, isAlive } from '../../electron/files/alive.mjs';
 import { progress, Sentence, say } from './say.mjs';
 
 /** Bytes of all files below a folder. */
@@ -98,32 +99,13 @@ export function downloadSentence(what, output) {
   return `${what} could not be fetched (${last.slice(0, 200)}): check the network or proxy, and run the same command again.`;
 }
 
-/** When a process of this machine began, in the system's words; empty where that cannot be asked (it is not Linux). */
-function beginOf(pid) {
-  try {
-    // The name, in brackets, may hold anything; the begin is the twentieth field after it.
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')[19] ?? '';
-  } catch {
-    return '';
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-}
-
 /** A ticket of another machine counts as held while it was touched so lately, ms: its processes cannot be asked for. */
 const FOREIGN = 120_000;
 const BEAT = 10_000;
 
-/** Whether whoever wrote a ticket is there. A number that another process has by now is told by when that began. */
+/** Whether whoever wrote a ticket is there. */
 function isHeld(path, { pid, begin, host }) {
-  if (host === hostname()) return isAlive(pid) && (begin === '' || beginOf(pid) === begin);
+  if (host === hostname()) return isAlive(pid, begin);
   const touched = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
   return Date.now() - touched < FOREIGN;
 }
@@ -208,7 +190,7 @@ export async function locked(folder, act) {
 
 /** A lock as an older version made it, a file with the number of a process: nobody of today holds it. */
 function clearOlderLock(path) {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() && !isAlive(Number(readFileSync(path, 'utf8')) || -1))
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() && !isAlive(Number(readFileSync(path, 'utf8')) || -1, ''))
     rmSync(path, { force: true });
 }
 
