@@ -26,7 +26,7 @@ const MAY: Record<string, string[]> = {
   'electron/bench': [...BELOW_SERVICES, 'electron/services'],
   // Composition roots of processes: nothing imports them, they are started.
   'electron/workers': [...BELOW_SERVICES, 'electron/services', 'electron/bench'],
-  'electron/shell': ['shared'],
+  'electron/shell': ['shared', 'electron/files'],
   'electron/ipc': ['shared', 'methods', 'electron/files', 'electron/services', 'electron/store', 'electron/shell'],
   'electron/cli': [
     ...['shared', 'methods', 'electron/files', 'electron/processes', 'electron/runtime', 'electron/services'],
@@ -92,6 +92,12 @@ test('what methods say of themselves knows no tensors, and whoever needs none as
   expect(new Set(others)).toEqual(new Set(['methods/index.ts']));
 });
 
+/** What would leave half a file where it is cut short; one that may use it says why beside its import. */
+const WRITES = {
+  importNames: ['createWriteStream', 'rename', 'renameSync', 'writeFile', 'writeFileSync'],
+  message: 'Files are written by electron/files/files.ts (writeWhole), whole or not at all.',
+};
+
 /** The table as rules of the linter, which says it while one writes. A pattern sees the words of an import, not its file. */
 function layerRules() {
   return Object.entries(MAY).map(([layer, may]) => {
@@ -107,7 +113,8 @@ function layerRules() {
     const out = [`../**/{${folders}}/**`, `../**/{${files}}`];
     const group = isFile && layer !== SCREENS_OF_METHODS ? [`./{${folders}}/**`, `./{${files}}`, ...out] : out;
     const message = `${layer} may import ${may.length === 0 ? 'no other layer' : `${may.join(', ')} alone`}.`;
-    const noRestrictedImports = { level: 'error', options: { patterns: [{ group, message }] } };
+    const paths = Object.fromEntries(['node:fs', 'node:fs/promises'].map((name) => [name, WRITES]));
+    const noRestrictedImports = { level: 'error', options: { paths, patterns: [{ group, message }] } };
     return {
       includes: isFile ? [layer] : [`${layer}/**`, '!**/*.test.ts'],
       linter: { rules: { style: { noRestrictedImports } } },

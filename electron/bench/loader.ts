@@ -1,3 +1,4 @@
+// biome-ignore lint/style/noRestrictedImports: made-up images, which are removed once they are measured
 import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

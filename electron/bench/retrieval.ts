@@ -1,3 +1,4 @@
+// biome-ignore lint/style/noRestrictedImports: made-up vectors, which are removed once they are measured
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';

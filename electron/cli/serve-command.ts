@@ -1,7 +1,8 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { AppError } from '../../shared/errors.ts';
+import { writeWhole } from '../files/files.ts';
 import { ROOT } from '../files/project.ts';
 import { openProgram } from '../ipc/program.ts';
 import { storedToken } from '../shell/access.ts';
@@ -67,11 +68,10 @@ export function addServeCommand(program: Command): void {
  */
 async function openBrowser({ url, port }: Served, home: string, out: Output): Promise<string> {
   const file = join(home, `open-${port}.html`);
-  rmSync(file, { force: true });
   const page =
     `<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=${url}"><title>ConMIM ` +
     `Workbench</title><a href="${url}">Open the window</a>\n`;
-  writeFileSync(file, page, { mode: 0o600, flag: 'wx' });
+  writeWhole(file, [Buffer.from(page)], { replace: true, mode: 0o600 });
   try {
     await (await import('open')).default(file);
   } catch (error) {

@@ -1,3 +1,4 @@
+// biome-ignore lint/style/noRestrictedImports: a switch of the system, which is no file
 import { writeFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { AppError, type ErrorReport, toReport } from '../../shared/errors.ts';

@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  // biome-ignore lint/style/noRestrictedImports: here it is done
   renameSync,
   rmSync,
   statSync,
@@ -87,14 +88,26 @@ export interface Replace {
   replace: boolean;
 }
 
+/** How a file is written. */
+export interface How extends Replace {
+  /** Who may read and write it; what the system gives to new files where it is left out. */
+  mode?: number;
+  /**
+   * False where what a power cut takes may be lost: many small files that are made again where they are missing. Whoever
+   * reads one must tell one that lost its content: some file systems keep its name.
+   */
+  isSynced?: boolean;
+}
+
 const notAFile = (file: string) =>
   new AppError('bad-file', `${file} is not a file.`, 'It is a folder, a pipe or a device.', 'Name a file.');
 
 /**
- * Writes a file that appears whole or not at all: beside its place, synced, renamed. Chunks are written one by one.
+ * Writes a file that appears whole or not at all: beside its place, synced unless it says otherwise, renamed.
+ * Chunks are written one by one.
  * @throws AppError `bad-input` when the place cannot be written; `conflict` where a file is there that is not replaced
  */
-export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: Replace = { replace: true }): void {
+export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: How = { replace: true }): void {
   writeTogether([{ path, chunks }], how);
 }
 
@@ -106,7 +119,7 @@ export function writeWhole(path: string, chunks: Iterable<Uint8Array>, how: Repl
  */
 export function writeTogether(
   files: { path: string; chunks: Iterable<Uint8Array> }[],
-  { replace }: Replace = { replace: true },
+  { replace, mode = 0o666, isSynced = true }: How = { replace: true },
 ): void {
   const placed: string[] = [];
   let now = '';
@@ -114,10 +127,11 @@ export function writeTogether(
   try {
     for (const { path, chunks } of files) {
       now = path;
-      const fd = openSync(temporaryOf(path), 'w');
+      rmSync(temporaryOf(path), { force: true });
+      const fd = openSync(temporaryOf(path), 'wx', mode); // a link that somebody puts there is not followed
       try {
         for (const chunk of chunks) writeAll(fd, chunk);
-        fsyncSync(fd);
+        if (isSynced) fsyncSync(fd);
       } finally {
         closeSync(fd);
       }
@@ -187,6 +201,16 @@ function temporaryOf(path: string): string {
   const [name, ending] = [basename(path), `.${MACHINE}-${process.pid}-${BEGIN}.part`];
   const fits = Buffer.byteLength(name + ending) <= MOST_NAME_BYTES;
   return join(dirname(path), fits ? name + ending : createHash('sha256').update(name).digest('hex') + ending);
+}
+
+/** Returns when what was written to a file is on the disk, and stays there through a power cut. */
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r+');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Codes of file systems on which a file has one name at most. */

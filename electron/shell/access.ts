@@ -1,6 +1,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { chmodSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeWhole } from '../files/files.ts';
 
 /** A challenge or ticket is good for so long, ms. */
 const GOOD_FOR = 60_000;
@@ -29,10 +30,7 @@ export function storedToken(home: string, renew = false): string {
     chmodSync(path, 0o600); // as it may have been copied from elsewhere
     return kept;
   }
-  const part = `${path}.${process.pid}.part`;
-  rmSync(part, { force: true });
-  writeFileSync(part, `${newToken()}\n`, { mode: 0o600, flag: 'wx' });
-  renameSync(part, path);
+  writeWhole(path, [Buffer.from(`${newToken()}\n`)], { replace: true, mode: 0o600 });
   return read()!; // of two programs that start at once, the later one's
 }
 

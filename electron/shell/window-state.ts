@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { writeWhole } from '../files/files.ts';
 
 export interface Rectangle {
   x: number;
@@ -44,8 +45,5 @@ function fit(bounds: Rectangle, displays: readonly Rectangle[]): Rectangle | nul
   };
 }
 
-/** Whole or not at all. */
-export function writeWindowState(file: string, state: WindowState): void {
-  writeFileSync(`${file}.part`, JSON.stringify(state));
-  renameSync(`${file}.part`, file);
-}
+export const writeWindowState = (file: string, state: WindowState): void =>
+  writeWhole(file, [Buffer.from(JSON.stringify(state))]);

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { Findings } from '../../shared/contract/machine.ts';
 import { AppError } from '../../shared/errors.ts';
+import { writeWhole } from '../files/files.ts';
 import { codeOf, explain, isDamage } from './open.ts';
 
 /** Lines of SQLite's findings that are kept; a destroyed page makes hundreds. */
@@ -55,7 +56,7 @@ export function noteFindings(database: string, findings: Findings | 'due'): void
   const note = noteOf(database);
   try {
     if (findings !== 'due' && findings.problems.length === 0) rmSync(note, { force: true });
-    else writeFileSync(note, findings === 'due' ? '' : JSON.stringify(findings));
+    else writeWhole(note, [Buffer.from(findings === 'due' ? '' : JSON.stringify(findings))]);
   } catch (error) {
     throw explain(error, database);
   }

@@ -1,5 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -240,4 +249,20 @@ test('what a killed process left half written is removed by the next one that wr
   writeWhole(join(folder, 'b.safetensors'), [Buffer.from('b')]);
   expect(parts().sort()).toEqual(['film.0123abcd-99999999.part', 'film.123.part', older].sort());
   expect(existsSync(target)).toBe(false);
+});
+
+test.skipIf(process.platform === 'win32')('a link that somebody puts where a file is written is not followed', () => {
+  const [victim, target] = [join(folder, 'victim'), join(folder, 'a')];
+  writeFileSync(victim, 'as it was');
+  let part = '';
+  function* chunks() {
+    part = readdirSync(folder).find((name) => name.endsWith('.part'))!;
+    yield Buffer.from('new');
+  }
+  writeWhole(target, chunks());
+  symlinkSync(victim, join(folder, part));
+  writeWhole(target, [Buffer.from('newer')], { replace: true, mode: 0o600 });
+  expect([victim, target].map((path) => readFileSync(path, 'utf8'))).toEqual(['as it was', 'newer']);
+  expect(lstatSync(target).isSymbolicLink()).toBe(false);
+  expect(lstatSync(target).mode & 0o777).toBe(0o600);
 });

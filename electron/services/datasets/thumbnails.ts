@@ -1,10 +1,12 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { DecoderPool } from '../../data/decoder-pool.ts';
 import { ImageFault } from '../../data/image-fault.ts';
+import { writeWhole } from '../../files/files.ts';
+import { makeFolder } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import type { Outside } from '../ground/outside.ts';
@@ -50,7 +52,7 @@ export class Thumbnails {
     const kept = await readFile(file).catch(() => null);
     if (kept && isWholeWebp(kept)) return { body: kept, hash };
     const picture = await this.#turn(() => this.#made(image, THUMBNAIL_SIDE));
-    if (picture.hash !== null) await keep(file, picture.body);
+    if (picture.hash !== null) keep(file, picture.body);
     return picture;
   }
 
@@ -105,14 +107,12 @@ export class Thumbnails {
   }
 }
 
-/** A thumbnail that cannot be kept is made again the next time. */
-async function keep(file: string, picture: Uint8Array): Promise<void> {
-  const part = `${file}.${process.pid}.${Math.random()}`;
+/** A thumbnail that cannot be kept is made again the next time, as one is that a power cut took: none is waited for. */
+function keep(file: string, picture: Uint8Array): void {
   try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(part, picture);
-    await rename(part, file);
+    makeFolder(dirname(file));
+    writeWhole(file, [picture], { replace: true, isSynced: false });
   } catch {
-    await rm(part, { force: true }).catch(() => {});
+    // its disk is full, or may not be written to
   }
 }

@@ -9,7 +9,7 @@ import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
 import { whyUnread } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
-import { putInPlace } from '../../files/files.ts';
+import { putInPlace, syncFile } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
@@ -182,6 +182,7 @@ async function writeFile(
     writer.abandon();
     throw error;
   }
+  for (const one of [partial, ...written]) syncFile(one); // what was computed is removed afterwards
   // What stands beside goes first: a file that is there has all that belongs to it.
   const placed: string[] = [];
   try {

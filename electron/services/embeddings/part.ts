@@ -8,12 +8,11 @@ import {
   rmdirSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { AppError } from '../../../shared/errors.ts';
-import { openSource, writeAll, writeWhole } from '../../files/files.ts';
+import { isTemporary, openSource, writeAll, writeWhole } from '../../files/files.ts';
 import { type FileLock, lockFile } from '../../store/file-lock.ts';
 
 /** Images that were computed together. */
@@ -58,7 +57,7 @@ export class EmbeddingPart {
       lock = lockFile(this.at(FILES.lock));
       if (lock === null) throw this.#isWritten();
       this.#lock = lock;
-      writeFileSync(this.at(FILES.process), String(process.pid));
+      writeWhole(this.at(FILES.process), [Buffer.from(String(process.pid))]);
       if (readText(this.at(FILES.key)) !== key) {
         for (const name of [FILES.values, FILES.done]) rmSync(this.at(name), { force: true });
         writeWhole(this.at(FILES.key), [Buffer.from(key)]);
@@ -173,14 +172,14 @@ export class EmbeddingPart {
   }
 }
 
-/** What an export keeps in its folder. */
+/** What an export keeps in its folder; an older program's half-written files have the number of its process alone. */
 const OWN =
   /^(what\.json|values\.f32|done\.jsonl|process|lock(-journal)?|file\.(parquet|npy|csv|index\.csv)|.+\.\d+\.part)$/;
 
 /** The folder is removed in the end, so it must hold nothing else. */
 function requireOwn(folder: string): void {
   const foreign = statSync(folder, { throwIfNoEntry: false })?.isDirectory()
-    ? readdirSync(folder).find((name) => !OWN.test(name))
+    ? readdirSync(folder).find((name) => !OWN.test(name) && !isTemporary(name))
     : undefined;
   if (foreign === undefined) return;
   const why = `What is computed is kept in a folder of this name, and there is one with other things in it: ${foreign}.`;

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import type { SchemaElement } from 'hyparquet';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
 import type { EmbeddingFormat } from '../../../shared/contract/export.ts';
@@ -103,7 +103,7 @@ function npyWriter(file: string, width: number, ofPatches: boolean): EmbeddingWr
 /** Rows of a group: a reader takes a group at a time. */
 const GROUP = 4096;
 
-/** Apache Parquet: a list of floats beside what it is of. */
+/** Apache Parquet: a row for each embedding; its values are one column, of lists. */
 function parquetWriter(file: string, width: number, ofPatches: boolean): EmbeddingWriter {
   const leaf = (name: string, rest: Partial<SchemaElement>): SchemaElement => ({
     name,
@@ -153,13 +153,13 @@ function parquetWriter(file: string, width: number, ofPatches: boolean): Embeddi
 
 const WRITERS = { csv: csvWriter, npy: npyWriter, parquet: parquetWriter };
 
-/** @param ofPatches whether rows have a place in the grid */
-export function embeddingWriter(
+/**
+ * What a process left in this file that was ended while it wrote is written over.
+ * @param ofPatches whether rows have a place in the grid
+ */
+export const embeddingWriter = (
   format: EmbeddingFormat,
   file: string,
   width: number,
   ofPatches: boolean,
-): EmbeddingWriter {
-  writeFileSync(file, ''); // what a process left that was ended while it wrote
-  return WRITERS[format](file, width, ofPatches);
-}
+): EmbeddingWriter => WRITERS[format](file, width, ofPatches);
