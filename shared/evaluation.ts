@@ -5,6 +5,8 @@ import type { Start } from './finetune.ts';
 /** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
 
 export const EVALUATION_TASKS = ['lookup', 'knn', 'fewshot', 'linear', 'labelfree', 'finetune'] as const;
+/** Those on frozen features of images with classes, which are the same of one checkpoint. */
+export const CLASS_TASKS: readonly EvaluationTask[] = ['knn', 'fewshot', 'linear'];
 export type EvaluationTask = (typeof EVALUATION_TASKS)[number];
 
 export interface Evaluation {

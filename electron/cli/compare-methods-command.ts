@@ -35,6 +35,7 @@ import {
   sayUntended,
 } from '../services/bakeoff/work.ts';
 import { evaluate } from '../services/evaluation/evaluation.ts';
+import { FeatureMemory } from '../services/ground/features.ts';
 import { configKeys, findPreset, parseSetting, requireMethod } from '../services/recipes/configuration.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
 import type { FileLock } from '../store/file-lock.ts';
@@ -337,11 +338,12 @@ async function tend({ out, store, signal }: Context, id: number, run: Run): Prom
   const bakeOff = store.bakeOffs.get(id);
   const link = bakeOff.runs.find(({ run_id }) => run_id === run.id)!;
   await loadBackend();
+  const memory = new FeatureMemory(); // they ask the same networks about the same images
   try {
     for (const asked of evaluationsOf(store, bakeOff, link)) {
       const onProgress = (done: number, total: number, what: string) =>
         out.progress(`${run.name}, ${asked.task}, ${what}: ${done} of ${total} images`);
-      await evaluate(store, { ...asked, onProgress, signal });
+      await evaluate(store, { ...asked, memory, onProgress, signal });
     }
     return store.atomically(() => addLabelled(store, store.bakeOffs.get(id), link));
   } catch (error) {

@@ -34,7 +34,12 @@ export class ImageReader {
     return [...this.#leftOut.values()];
   }
 
-  leaveOut({ id, path }: Readable, why: string): void {
+  /** Null of one that was not left out. */
+  whyLeftOut({ id }: Pick<Readable, 'id'>): string | null {
+    return this.#leftOut.get(id)?.why ?? null;
+  }
+
+  leaveOut({ id, path }: Pick<Readable, 'id' | 'path'>, why: string): void {
     if (this.#leftOut.has(id)) return;
     this.#leftOut.set(id, { path, why });
     if (this.#isSettled) throw new Gone();

@@ -39,6 +39,12 @@ export class FeatureParts {
     return (bad === -1 ? rows : rows.slice(0, bad)).map(({ start, data }) => ({ start, features: floatsOf(data) }));
   }
 
+  /** Gives what one owner has to another, who keeps own parts. The caller opens the transaction. */
+  handOn(owner: number, heir: number): void {
+    const column = OWNERS[this.#table];
+    this.#db.prepare(`UPDATE OR IGNORE ${this.#table} SET ${column} = ? WHERE ${column} = ?`).run(heir, owner);
+  }
+
   delete(owner: number): void {
     this.#db.prepare(`DELETE FROM ${this.#table} WHERE ${OWNERS[this.#table]} = ?`).run(owner);
   }

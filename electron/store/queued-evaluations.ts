@@ -1,5 +1,5 @@
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
-import type { Evaluation, QueuedEvaluation } from '../../shared/evaluation.ts';
+import { CLASS_TASKS, type Evaluation, type QueuedEvaluation } from '../../shared/evaluation.ts';
 import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import type { FileLock } from './file-lock.ts';
@@ -111,12 +111,13 @@ export class QueuedEvaluations {
     });
   }
 
-  /** Marks it as failed: it stays, with the error, until it is dismissed. Its features so far are deleted. */
+  /** Marks it as failed: it stays, with the error, until it is dismissed. Its features so far go to the next, or are deleted. */
   fail(id: number, error: ErrorReport): void {
     write(this.#db, () => {
       this.#db
         .prepare('UPDATE queued_evaluations SET pid = NULL, queue_position = NULL, error = ? WHERE id = ?')
         .run(JSON.stringify(error), id);
+      this.#handOn(id);
       this.#parts.delete(id);
     });
   }
@@ -131,8 +132,26 @@ export class QueuedEvaluations {
     });
   }
 
+  /** Its features go to the next one that needs them; where there is none, they are deleted with it. */
   remove(id: number): void {
-    write(this.#db, () => this.#db.prepare('DELETE FROM queued_evaluations WHERE id = ?').run(id));
+    write(this.#db, () => {
+      this.#handOn(id);
+      this.#db.prepare('DELETE FROM queued_evaluations WHERE id = ?').run(id);
+    });
+  }
+
+  /**
+   * Evaluations of one checkpoint by classes compute the same features: what one has, the next in the queue goes on with. So
+   * features are kept only as long as somebody waits for them. The key of a part says whether it fits.
+   */
+  #handOn(id: number): void {
+    const rows = this.list().filter(({ task }) => CLASS_TASKS.includes(task));
+    const own = rows.find((row) => row.id === id);
+    const [heir] = rows
+      .filter(({ error, is_canceled, ...row }) => row.id !== id && error === null && !is_canceled)
+      .filter((row) => row.checkpoint_id === own?.checkpoint_id && row.dataset_id === own.dataset_id)
+      .sort((a, b) => (a.queue_position ?? 0) - (b.queue_position ?? 0));
+    if (heir) this.#parts.handOn(id, heir.id);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { FileLock } from '../../electron/store/file-lock.ts';
 import type { AppError, ErrorReport } from '../../shared/errors.ts';
+import type { QueuedEvaluation } from '../../shared/evaluation.ts';
 import { CONFIG, catchError, metric, newStore, state } from './helpers.ts';
 
 const GAVE_UP: ErrorReport = { kind: 'internal', what: 'It ended without a word, again.', why: '', next: '' };
@@ -15,10 +16,10 @@ function withCheckpoints(steps: number[]) {
       { student: state(step, 1), teacher: state(step, 1), exp_avg: state(step, 1), exp_avg_sq: state(step, 1) },
     ).id;
   });
-  const add = (checkpoint: number) =>
+  const add = (checkpoint: number, task: QueuedEvaluation['task'] = 'knn') =>
     store.queuedEvaluations.add({
       ...{ checkpoint_id: checkpoint, dataset_id: dataset.id, test_dataset_id: null },
-      ...{ task: 'knn', options: { k: 20 } },
+      ...{ task, options: { k: 20 } },
     });
   return { store, run, ids, add };
 }
@@ -78,4 +79,28 @@ test('a checkpoint that one waits for is not tidied away', () => {
   store.queuedEvaluations.remove(waits.id);
   expect(kept()).toEqual([3]);
   expect((catchError(() => store.queuedEvaluations.get(waits.id)) as AppError).kind).toBe('not-found');
+});
+
+test('features go to the next one of the same checkpoint that needs them, and with the last that does', () => {
+  const { store, ids, add } = withCheckpoints([1, 2]);
+  const { queuedEvaluations: queue } = store;
+  const [knn, lookup, other] = [add(ids[0]!), add(ids[0]!, 'lookup'), add(ids[1]!)];
+  const [linear, fewshot, last] = [add(ids[0]!, 'linear'), add(ids[0]!, 'fewshot'), add(ids[0]!)];
+  store.queue.put({ kind: 'evaluation', id: fewshot.id }, { kind: 'evaluation', id: linear.id });
+  const partsOf = ({ id }: QueuedEvaluation) =>
+    queue.parts(id, 'key').map(({ start, features }) => [start, ...features]);
+  queue.savePart(knn.id, 'key', 0, Float32Array.of(1, 2));
+  queue.savePart(knn.id, 'key', 2, Float32Array.of(3, 4));
+  queue.savePart(fewshot.id, 'key', 0, Float32Array.of(1, 9)); // it was begun before, and keeps its own
+  queue.remove(knn.id);
+  const both = [
+    [0, 1, 9],
+    [2, 3, 4],
+  ];
+  expect([lookup, other, linear, fewshot, last].map(partsOf)).toEqual([[], [], [], both, []]);
+  queue.fail(linear.id, GAVE_UP);
+  queue.fail(fewshot.id, GAVE_UP);
+  expect([linear, fewshot, last].map(partsOf)).toEqual([[], [], both]); // those that failed need none
+  queue.cancel(last.id);
+  expect([lookup, other, linear, fewshot].map(partsOf)).toEqual([[], [], [], []]);
 });

@@ -7,26 +7,22 @@ import type { EmbeddingReport } from '../../../shared/contract/export.ts';
 import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { StateDict } from '../../../shared/tensors.ts';
-import { whyUnread } from '../../data/readable.ts';
+import { ImageReader } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import { putInPlace, syncFile } from '../../files/files.ts';
 import { requireOutput } from '../../files/outputs.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { poolTokens } from '../evaluation/classes.ts';
+import { extractFeatures, poolTokens } from '../ground/features.ts';
 import type { EmbeddingAsked } from '../ground/jobs.ts';
-import { centreImage, stack } from '../ground/pictures.ts';
-import { type Chunk, EmbeddingPart } from './part.ts';
+import { EmbeddingPart } from './part.ts';
 import { besideEmbeddings, embeddingWriter, type RowOf } from './writers.ts';
 
 interface Control {
   signal?: AbortSignal;
   onProgress?: (done: number, total: number, what: string) => void;
 }
-
-/** Images that are computed, and kept, together. */
-const CHUNK = 32;
 
 /**
  * Writes embeddings of a dataset's images, or of all their patches, to one file. Values are kept chunk by chunk in
@@ -127,26 +123,29 @@ async function compute(
 ): Promise<void> {
   const { config, dataset, images, feature, isOfPatches } = asked;
   const { model, augment } = config;
-  const K = patchesOf(model);
-  onProgress?.(part.images, images.length, 'images');
-  for (let at = part.images; at < images.length; at += CHUNK) {
-    if (signal?.aborted) throw canceled(part, at, images.length);
-    const some = images.slice(at, at + CHUNK);
-    const read = await Promise.allSettled(
-      some.map(({ folder, path }) => centreImage(fileOf(dataset, { folder, path }), model.image_size, augment)),
-    );
-    const unreadable = some.flatMap(({ id, folder, path }, i): Chunk['unreadable'] => {
-      const one = read[i]!;
-      if (one.status === 'fulfilled') return [];
-      return [{ id, path, why: whyUnread(one.reason, { file: fileOf(dataset, { folder, path }) }) }];
+  const encode = (input: Float32Array, n: number) =>
+    isOfPatches
+      ? network.patches(input, feature)
+      : poolTokens(network.tokens(input), n, patchesOf(model), model.embed_dim)[feature as 'mean' | 'cls'];
+  const onDone = (done: number) => onProgress?.(done, images.length, 'images');
+  onDone(part.images);
+  try {
+    await extractFeatures({
+      ...{ images, reader: new ImageReader(), signal, onDone },
+      fileOf: (image) => fileOf(dataset, image),
+      encoder: { side: model.image_size, augment, encode: (input, n) => [encode(input, n)] },
+      sink: {
+        get images() {
+          return part.images;
+        },
+        add: ({ read, unread, features: [values = new Float32Array()] }) => {
+          const unreadable = unread.map(({ image: { id, path }, why }) => ({ id, path, why }));
+          part.append({ images: read.length + unread.length, unreadable }, values);
+        },
+      },
     });
-    const good = read.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    let values: Float32Array = new Float32Array();
-    if (good.length > 0 && isOfPatches) values = network.patches(stack(good), feature);
-    else if (good.length > 0)
-      values = poolTokens(network.tokens(stack(good)), good.length, K, model.embed_dim)[feature as 'mean' | 'cls'];
-    part.append({ images: some.length, unreadable }, values);
-    onProgress?.(at + some.length, images.length, 'images');
+  } catch (error) {
+    throw signal?.aborted && error === signal.reason ? canceled(part, part.images, images.length) : error;
   }
 }
 

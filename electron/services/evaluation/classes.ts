@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { patchesOf, type RunConfig } from '../../../shared/config.ts';
+import * as tf from '@tensorflow/tfjs-core';
+import { patchesOf } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Scored, Scores } from '../../../shared/evaluation.ts';
 import type { Start } from '../../../shared/finetune.ts';
@@ -23,13 +24,10 @@ import {
   splitLabelled,
   withoutUnread,
 } from '../../trainer/labelled.ts';
-import { centreImage, stack } from '../ground/pictures.ts';
+import { extractFeatures, type FeatureEncoder, FeatureTable, type KeptParts, poolTokens } from '../ground/features.ts';
 import type { Contestant } from './contestants.ts';
 import type { EvaluateOptions } from './types.ts';
 
-const BATCH = 32;
-/** Features are kept after so many images: an evaluation that is cut short goes on from there. */
-const PART = 128;
 const K_NEIGHBOURS = 20;
 const PROBE = { steps: 300, lr: 0.01, weightDecay: 0.01 };
 /** Of few-shot k-NN: images of a class that are known, and how often they are drawn. */
@@ -46,20 +44,15 @@ interface Pooled {
   mean: LabelledFeatures;
 }
 
-/** What gives features of images. */
-interface Source {
+/** What gives CLS, and the mean of the patches. */
+interface Source extends FeatureEncoder {
   start: Start | 'pixels';
   /** As progress names it. */
   title: string;
   /** Of a feature. */
   width: number;
-  /** Of an image, pixels. */
-  side: number;
-  augment: RunConfig['augment'];
-  /** Names its features among those that an evaluation keeps; null where none are kept. */
+  /** Names its features among those that evaluations keep; null where none are kept. */
   key: string | null;
-  /** @param input `[n, side, side, 3]`, normalised @returns CLS, and the mean of the patches: `[n, width]` each */
-  features(input: Float32Array, n: number): { cls: Float32Array; mean: Float32Array };
   dispose(): void;
 }
 
@@ -70,7 +63,10 @@ function ofNetwork({ start, checkpoint, config, load }: Contestant): Source {
   return {
     ...{ start, title: `${start} network`, width, side: model.image_size, augment },
     key: `${start} ${checkpoint.id}`,
-    features: (input, n) => poolTokens(network.tokens(input), n, patchesOf(model), width),
+    encode: (input, n) => {
+      const { cls, mean } = poolTokens(network.tokens(input), n, patchesOf(model), width);
+      return [cls, mean];
+    },
     dispose: () => network.dispose(),
   };
 }
@@ -80,7 +76,7 @@ function ofPixels({ config: { augment, model } }: Contestant): Source {
   const side = Math.min(PIXELS_SIDE, model.image_size);
   return {
     ...{ start: 'pixels', title: 'pixels', width: 3 * side ** 2, side, augment, key: null },
-    features: (input) => ({ cls: input, mean: input }),
+    encode: (input) => [input, input],
     dispose: () => {},
   };
 }
@@ -115,16 +111,16 @@ async function measure(
     const source = make();
     const { start, title, width } = source;
     const extract = async (images: readonly LabelledImage[]) => {
-      const features = await pooledFeatures(
-        source,
-        images,
-        reader,
-        options.signal,
-        (n) => options.onProgress?.(done + n, total, title),
-        keptFeatures(store, options.queued, source.key, images),
-      );
+      const kept = keptFeatures(store, options, source.key, images);
+      const table = new FeatureTable(images, 2, width, reader, kept);
+      await extractFeatures({
+        ...{ images, encoder: source, sink: table, reader, signal: options.signal },
+        fileOf: ({ file }) => file,
+        onDone: (n) => options.onProgress?.(done + n, total, title),
+      });
       done += images.length;
-      return features;
+      const [cls, mean] = table.columns as [Float32Array, Float32Array];
+      return { cls, mean };
     };
     try {
       const [fit, hold] = [await extract(whole.train), await extract(whole.test)];
@@ -248,89 +244,24 @@ function fewShot(bank: LabelledFeatures, held: LabelledFeatures, classes: number
   return scores;
 }
 
-/** Features of an evaluation of the queue, kept by parts: `[n, 2 dim]`, CLS and mean of each image. */
-interface Kept {
-  parts(): { start: number; features: Float32Array }[];
-  save(start: number, features: Float32Array): void;
-}
-
+/**
+ * Where features of an evaluation are kept, to resume it and for others of this checkpoint on these images: with the queue,
+ * or in the memory of a process that makes several; null where nobody asks for them again.
+ */
 function keptFeatures(
   store: Store,
-  id: number | undefined,
+  { queued, memory }: EvaluateOptions,
   source: string | null,
   images: readonly LabelledImage[],
-): Kept | null {
-  if (id === undefined || source === null) return null;
+): KeptParts | null {
+  if (source === null) return null;
   const files = images.map(({ file, hash }) => [file, hash]);
-  const key = `${source} ${createHash('sha256').update(JSON.stringify(files)).digest('hex')}`;
+  const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex');
+  // Frozen networks compute in float32, and each backend rounds in its own way.
+  const key = `${source} ${tf.getBackend()} ${hash}`;
+  if (queued === undefined) return memory?.of(key) ?? null;
   return {
-    parts: () => store.queuedEvaluations.parts(id, key),
-    save: (start, features) => store.queuedEvaluations.savePart(id, key, start, features),
+    parts: () => store.queuedEvaluations.parts(queued, key),
+    save: (start, features) => store.queuedEvaluations.savePart(queued, key, start, features),
   };
-}
-
-/** CLS token and mean of the patch tokens of images: `[images, dim]` each, NaN for one that cannot be read. */
-async function pooledFeatures(
-  { width: dim, side, augment, features }: Source,
-  images: readonly LabelledImage[],
-  reader: ImageReader,
-  signal: AbortSignal | undefined,
-  onDone: (n: number) => void,
-  kept: Kept | null,
-) {
-  const unread = () => new Float32Array(images.length * dim).fill(Number.NaN);
-  const out = { cls: unread(), mean: unread() };
-  let begin = 0;
-  for (const { start, features: part } of kept?.parts() ?? []) {
-    if (start !== begin) break;
-    begin = start + part.length / (2 * dim);
-    for (let image = start; image < begin; image++) {
-      const [from, to] = [(image - start) * 2 * dim, image * dim];
-      out.cls.set(part.subarray(from, from + dim), to);
-      out.mean.set(part.subarray(from + dim, from + 2 * dim), to);
-    }
-  }
-  for (let image = 0; image < begin; image++)
-    if (Number.isNaN(out.cls[image * dim]!)) reader.leaveOut(images[image]!, 'when it was first looked at');
-  let saved = begin;
-  const keep = (end: number) => {
-    const part = new Float32Array((end - saved) * 2 * dim);
-    for (let image = saved; image < end; image++) {
-      const [from, to] = [image * dim, (image - saved) * 2 * dim];
-      part.set(out.cls.subarray(from, from + dim), to);
-      part.set(out.mean.subarray(from, from + dim), to + dim);
-    }
-    kept!.save(saved, part);
-    saved = end;
-  };
-  for (let at = begin; at < images.length; at += BATCH) {
-    signal?.throwIfAborted();
-    const some = images.slice(at, at + BATCH);
-    const places = new Map(some.map(({ id }, i) => [id, at + i]));
-    const read = await reader.read(some, (file) => centreImage(file, side, augment));
-    if (read.length > 0) {
-      const input = stack(read.map(({ value }) => value));
-      const { cls, mean } = features(input, read.length);
-      for (const [i, { image }] of read.entries()) {
-        const place = places.get(image.id)! * dim;
-        out.cls.set(cls.subarray(i * dim, (i + 1) * dim), place);
-        out.mean.set(mean.subarray(i * dim, (i + 1) * dim), place);
-      }
-    }
-    const done = at + some.length;
-    if (kept && (done - saved >= PART || done === images.length)) keep(done);
-    onDone(done);
-  }
-  return out;
-}
-
-/** @param tokens `[n, 1 + K, dim]` @returns CLS, and the mean of the patches: `[n, dim]` each */
-export function poolTokens(tokens: Float32Array, n: number, K: number, dim: number) {
-  const [cls, mean] = [new Float32Array(n * dim), new Float32Array(n * dim)];
-  for (let i = 0; i < n; i++) {
-    const start = i * (K + 1) * dim;
-    cls.set(tokens.subarray(start, start + dim), i * dim);
-    for (let p = 1; p <= K; p++) for (let d = 0; d < dim; d++) mean[i * dim + d]! += tokens[start + p * dim + d]! / K;
-  }
-  return { cls, mean };
 }

@@ -1,3 +1,4 @@
+import type { FeatureMemory } from '../ground/features.ts';
 import type { EvaluateAsked } from '../ground/jobs.ts';
 
 /** A fine-tuning is a run of its own: `createFineTunings`. */
@@ -6,6 +7,8 @@ export type Task = EvaluateAsked['task'];
 export interface EvaluateOptions extends EvaluateAsked {
   /** Its number in the queue: it goes on with the features that were kept, and leaves the queue when its figures are stored. */
   queued?: number;
+  /** Of one that is not in the queue: features that others of this process computed, and that it leaves for them. */
+  memory?: FeatureMemory;
   onProgress?: (done: number, total: number, what: string) => void;
   signal?: AbortSignal;
 }

@@ -8,21 +8,19 @@ import { AppError } from '../../../shared/errors.ts';
 import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
+import { concatenated } from '../../engine/health.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
 import type { MapKey } from '../../store/feature-maps.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { Store } from '../../store/store.ts';
 import { untrainedState } from '../../trainer/training.ts';
-import { centreImage, stack } from '../ground/pictures.ts';
+import { extractFeatures, FeatureTable } from '../ground/features.ts';
 import { mapFigures, nearestRows, normaliseRows } from './neighbours.ts';
 import { principalComponents, projectRows } from './principal.ts';
 
 /** Images on a map at most; of a larger dataset so many are taken evenly. */
 export const MAP_LIMIT = 20_000;
 const LEAST = 5;
-const BATCH = 32;
-/** Features are kept after so many images: a map that is canceled goes on from there. */
-const PART = 512;
 /** UMAP's own defaults (arXiv 1802.03426), and a fixed seed. */
 const NEIGHBOURS = 15;
 const MIN_DISTANCE = 0.1;
@@ -135,46 +133,33 @@ async function pooledFeatures(
 ): Promise<Float32Array> {
   const { model, projector, augment } = config;
   const [dim, K] = [model.embed_dim, patchesOf(model)];
-  const out = new Float32Array(rows.length * dim).fill(Number.NaN);
   const { folders } = store.datasets.get(key.dataset_id);
-  const withFile = (row: ImageRow) => ({ ...row, file: fileOf({ folders }, row) });
-  let begin = 0;
-  for (const { start, features } of store.featureMaps.parts(key)) {
-    if (start !== begin) break;
-    out.set(features, start * dim);
-    begin = start + features.length / dim;
-  }
-  for (let i = 0; i < begin; i++)
-    if (Number.isNaN(out[i * dim]!)) reader.leaveOut(withFile(rows[i]!), 'when it was first looked at');
+  const table = new FeatureTable(rows, 1, dim, reader, {
+    parts: () => store.featureMaps.parts(key),
+    save: (start, features) => store.featureMaps.savePart(key, start, features),
+  });
   const network = new FrozenNetwork(
     model,
     projector,
     untrained ? untrainedState(config) : store.checkpoints.load(id, part),
   );
-  let saved = begin;
-  for (let at = begin; at < rows.length; at += BATCH) {
-    const some = rows.slice(at, at + BATCH);
-    const places = new Map(some.map(({ id }, i) => [id, at + i]));
-    const read = await reader.read(some.map(withFile), (file) => centreImage(file, model.image_size, augment));
-    if (read.length > 0) {
-      const tokens = network.tokens(stack(read.map(({ value }) => value)));
-      read.forEach(({ image }, n) => {
-        const place = places.get(image.id)!;
-        const feature = out.subarray(place * dim, (place + 1) * dim);
-        const own = tokens.subarray(n * (K + 1) * dim, (n + 1) * (K + 1) * dim);
-        if (pool === 'cls') feature.set(own.subarray(0, dim));
-        else for (let d = 0; d < dim; d++) feature[d] = meanOf(own, d, dim, K);
-      });
-    }
-    const done = at + some.length;
-    if (done - saved >= PART) {
-      store.featureMaps.savePart(key, saved, out.subarray(saved * dim, done * dim));
-      saved = done;
-    }
-    onDone(done);
+  const feature = (tokens: Float32Array) =>
+    pool === 'cls' ? tokens.subarray(0, dim) : Float32Array.from({ length: dim }, (_, d) => meanOf(tokens, d, dim, K));
+  const encode = (input: Float32Array, n: number) => {
+    const tokens = network.tokens(input);
+    const own = (i: number) => tokens.subarray(i * (K + 1) * dim, (i + 1) * (K + 1) * dim);
+    return [concatenated(Array.from({ length: n }, (_, i) => feature(own(i))))];
+  };
+  try {
+    await extractFeatures({
+      ...{ images: rows, sink: table, reader, onDone },
+      fileOf: (row) => fileOf({ folders }, row),
+      encoder: { side: model.image_size, augment, encode },
+    });
+  } finally {
+    network.dispose();
   }
-  network.dispose();
-  return out;
+  return table.columns[0]!;
 }
 
 /** One dimension over the K patches behind CLS. */

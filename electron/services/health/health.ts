@@ -16,9 +16,9 @@ import { tokensOf } from '../../engine/inference.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
 import { heldOutImages, inBatches } from '../evaluation/batches.ts';
-import { poolTokens } from '../evaluation/classes.ts';
 import { contestants } from '../evaluation/contestants.ts';
 import { uniformity } from '../evaluation/spectrum.ts';
+import { poolTokens } from '../ground/features.ts';
 import { wholeNetwork } from '../ground/networks.ts';
 import { DEAD, relativeDeviations } from './measures.ts';
 
