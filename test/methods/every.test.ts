@@ -5,6 +5,8 @@ import { hostCopy } from '../../electron/engine/host.ts';
 import { type EngineOptions, type EngineState, Trainer } from '../../electron/engine/trainer.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { wholeNetwork } from '../../electron/services/ground/networks.ts';
+import { parseConfig, withChanges } from '../../electron/services/recipes/configuration.ts';
+import { wouldTake } from '../../electron/services/recipes/lenders.ts';
 import { untrainedSource, untrainedState } from '../../electron/trainer/training.ts';
 import { healthOf } from '../../methods/health.ts';
 import { drawMask, METHODS, parseRunConfig } from '../../methods/index.ts';
@@ -31,7 +33,8 @@ const CASES = METHODS.flatMap((method) =>
         ...{ method: { name: method.name }, model: { ...config.model, ...model } },
         train: { ...config.train, batch_size: IMAGES },
       };
-      return { name, method, config: parseRunConfig(small) };
+      // A tokenizer is as small as the one that would be made for it, and not as its section's defaults.
+      return { name, method, config: parseConfig(withChanges({ config: small }, wouldTake(parseRunConfig(small)))) };
     }),
 );
 
