@@ -33,6 +33,7 @@ import {
   createBakeOff,
   evaluationsOf,
   sayUntended,
+  unfinishedLenders,
 } from '../services/bakeoff/work.ts';
 import { evaluate } from '../services/evaluation/evaluation.ts';
 import { FeatureMemory } from '../services/ground/features.ts';
@@ -283,6 +284,11 @@ async function workAt(
     });
   const failed: string[] = [];
   try {
+    for (const lender of unfinishedLenders(store, store.bakeOffs.get(id))) {
+      const { after } = await trainQuietly(context, lender, store.runs.reserve(lender.id));
+      // Ended otherwise than by this command: who needs it says so at its own beginning.
+      if (after.status !== 'finished') out.note(`Run ${lender.id} "${lender.name}" is ${after.status}.`);
+    }
     const tried = new Set<number>();
     for (;;) {
       signal.throwIfAborted();

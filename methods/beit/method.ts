@@ -61,7 +61,7 @@ export const method: Method = {
   paper: { title: 'BEiT: BERT Pre-Training of Image Transformers', arxiv: '2106.08254', year: 2022 },
   tags: ['beit', 'masked-image-modeling'],
   about:
-    'Says of each hidden patch which token a tokenizer gives to it. Needs a tokenizer first, trained here on the same images ' +
+    'Says of each hidden patch which token a tokenizer gives to it. Its tokenizer is trained first, here on the same images, ' +
     'with a codebook of BEiT v2 (the paper took one that was trained on others). Strong when fine-tuned, weak under k-NN.',
   sections,
   titles: { mask: 'Mask', tokenizer: 'Tokenizer', student: 'Student' },
@@ -85,7 +85,7 @@ export const method: Method = {
     { title: 'Drop path', key: 'student.drop_path', values: '0, 0.1' },
   ],
   explains: [tokensExplained, membersOf('token')],
-  borrows: (config) => [borrowsTokenizer(config)],
+  borrows: (config) => [borrowsTokenizer(config, 'pixels')],
   published: {
     code: 'microsoft/unilm, beit',
     knownBy: 'a head that says tokens (lm_head.weight), and no projector',

@@ -57,7 +57,8 @@ export const presets: readonly Preset[] = [
     name: 'beit-small-cpu',
     title: 'Small BEiT for one CPU (64 px, 8 px patches)',
     source: 'The encoder of small-cpu with absolute positions; targets of tokenizer-small-cpu',
-    meant_for: 'Two cores and a few hundred to some ten thousand images, after a tokenizer (`conmim tokenizer`)',
+    meant_for:
+      'Two cores and a few hundred to some ten thousand images, after a tokenizer, which is trained first where there is none',
     expected:
       'after 480 steps of a run of 600, on 2,458 wallpaper tiles: cross-entropy 5.55 to 2.2 (entropy of the tokens 4.5), 37 to 42 % of ' +
       'the tokens found; not measured by labels yet',
@@ -67,7 +68,7 @@ export const presets: readonly Preset[] = [
     name: 'beit-small-gpu',
     title: 'BEiT with a ViT-tiny for one GPU (128 px, 16 px patches)',
     source: 'The beit-small-cpu recipe with a ViT-tiny; not yet measured on a GPU',
-    meant_for: 'One GPU and ten thousand to some hundred thousand images, after tokenizer-small-gpu',
+    meant_for: 'One GPU and ten thousand to some hundred thousand images, after a tokenizer (tokenizer-small-gpu)',
     config: smallGpu,
   },
   ...publishedOf('beit', 'BEiT', 'arXiv 2106.08254 and the published README (800 epochs).'),

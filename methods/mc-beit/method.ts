@@ -15,7 +15,7 @@ export const method: Method = {
   tags: ['mc-beit', 'masked-image-modeling'],
   about:
     'BEiT with a distribution over tokens as the target of each hidden patch, mixed among patches that the student finds ' +
-    'alike. Needs a tokenizer first, trained here on the same images (the paper took one with 8,192 codes that was trained ' +
+    'alike. Its tokenizer is trained first, here on the same images (the paper took one with 8,192 codes that was trained ' +
     'on others). Of a codebook of unit codes the targets are softmax(cosine / temperature), which is not published.',
   sections,
   titles: { mask: 'Mask', targets: 'Targets', tokenizer: 'Tokenizer', student: 'Student' },
@@ -46,7 +46,7 @@ export const method: Method = {
     { title: 'Mask generator', key: 'mask.kind', values: 'block, uniform' },
   ],
   explains: [tokensExplained, membersOf('token')],
-  borrows: (config) => [borrowsTokenizer(config)],
+  borrows: (config) => [borrowsTokenizer(config, 'pixels')],
   published: {
     code: 'lixiaotong97/mc-BEiT',
     knownBy: 'the tensors that BEiT has, and is read as its own where one says so',

@@ -1,12 +1,7 @@
 import type { Method } from '../../shared/method.ts';
 import { method as beit } from '../beit/method.ts';
 import { publishedOf, smallCpu, smallGpu } from '../beit/presets.ts';
-import { ours as ofTokenizer } from '../tokenizer/config.ts';
 import { borrowsTokenizer } from '../tokenizer/lending.ts';
-import { PERCEPTUAL } from '../tokenizer/presets.ts';
-
-const NOT_PERCEPTUAL =
-  'It compared pixels alone (perceptual.weight is 0), and PeCo is BEiT with one that compared features too.';
 
 /** BEiT, on tokens that were learned with an eye for what pictures look like to a network. */
 export const method: Method = {
@@ -20,8 +15,8 @@ export const method: Method = {
   },
   tags: ['peco', 'masked-image-modeling'],
   about:
-    'BEiT with a tokenizer whose pictures also have to look alike to a network that was pretrained here before. Needs both ' +
-    'runs first, on the same images. The tokenizer is of ViT blocks with the codebook of BEiT v2, where the paper has convolutions.',
+    'BEiT with a tokenizer whose pictures also have to look alike to a network that was pretrained here before. Both ' +
+    'are trained first, on the same images. The tokenizer is of ViT blocks with the codebook of BEiT v2, where the paper has convolutions.',
   presets: [
     {
       name: 'peco-small-cpu',
@@ -41,11 +36,7 @@ export const method: Method = {
     ...publishedOf('peco', 'PeCo', 'BEiT’s settings, which arXiv 2111.12710 follows.'),
   ],
   defaultPreset: 'peco-small-cpu',
-  borrows: (config) => [
-    borrowsTokenizer(config, PERCEPTUAL, (lender) =>
-      ofTokenizer(lender).perceptual.weight > 0 ? null : NOT_PERCEPTUAL,
-    ),
-  ],
+  borrows: (config) => [borrowsTokenizer(config, 'features')],
   // No weights of it were released.
   published: null,
 };

@@ -33,13 +33,23 @@ export const TAKEN = [
   ...['codes', 'width', 'patch_size', 'embed_dim', 'depth', 'decoder_depth', 'num_heads', 'mlp_ratio'],
 ].map((field) => `tokenizer.${field}`);
 
-/** @param preset of the tokenizer, where it is not any @param refuses more that it needs, as a sentence; null for nothing */
-export function borrowsTokenizer(
-  { model }: RunConfig,
-  preset?: string,
-  refuses: (lender: RunConfig) => string | null = () => null,
-): Borrowing {
+/** By what the tokenizer was taught to compare pictures: a student of one kind is another method than a student of the other. */
+const TAUGHT = {
+  pixels: {
+    preset: undefined,
+    refused:
+      'It compared features too (perceptual.weight is above 0), and this method is of pixels alone: PeCo is of such.',
+  },
+  features: {
+    preset: PERCEPTUAL,
+    refused: 'It compared pixels alone (perceptual.weight is 0), and PeCo is BEiT with one that compared features too.',
+  },
+} as const;
+
+/** @param by what the tokenizer has compared */
+export function borrowsTokenizer({ model }: RunConfig, by: keyof typeof TAUGHT): Borrowing {
   const grid = gridOf(model);
+  const { preset, refused } = TAUGHT[by];
   return {
     key: 'tokenizer.run',
     what: 'tokenizer',
@@ -49,7 +59,7 @@ export function borrowsTokenizer(
       const cells = gridOf(lender.model);
       if (cells !== grid)
         return `It has ${cells} x ${cells} tokens an image, and this run ${grid} x ${grid} patches: both must agree.`;
-      return refuses(lender);
+      return ours(lender).perceptual.weight > 0 === (by === 'features') ? null : refused;
     },
     takes(lender) {
       const { codebook, decoder, model: of } = ours(lender);

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addCompareMethodsCommand } from '../../electron/cli/compare-methods-command.ts';
-import { METHODS } from '../../methods/index.ts';
+import { METHODS, parseRunConfig } from '../../methods/index.ts';
 import { makeImages } from '../e2e/harness.ts';
+import { behindItsBack } from '../store/helpers.ts';
 
 /** The program as it is built, in a process of its own, as a user runs it. */
 const CLI = join(import.meta.dirname, '../../out/electron/cli.js');
@@ -73,6 +74,25 @@ test('from start to report; what is done is not done again', () => {
 test('in the queue of the window', () => {
   const got = conmim(...asked, '--images', '8', '--seeds', '1', '--queue', '--name', 'later', '--json');
   expect(got.json()).toMatchObject({ name: 'later', state: 'going', done: 0 });
+});
+
+test('what a method takes over is trained first, also where the bake-off was begun elsewhere', () => {
+  const borrowing = METHODS.find(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length)!;
+  const work = [...asked, '--methods', borrowing.name, '--images', '8', '--seeds', '1', '--tasks', 'knn'];
+  const dry = conmim(...work, '--dry-run', '--json').json();
+  expect(dry.plan.notices.join(' ')).toContain('is trained first, as a run of its own');
+  const { rows } = conmim(...work, '--no-supervised', '--no-pixels', '--queue', '--name', 'lent', '--json').json();
+  expect(rows[0].title).toBe(borrowing.title);
+  const runs = conmim('runs', '--json').json();
+  const lender = runs.find(({ name }: { name: string }) => name === 'pictures: tokenizer');
+  // As it would be made it takes minutes.
+  const config = { ...lender.config, train: { ...lender.config.train, batch_size: 4, steps: 2 } };
+  behindItsBack(join(folder, 'home', 'workbench.sqlite'), (raw) =>
+    raw.prepare('UPDATE runs SET config = ?, total_steps = 2 WHERE id = ?').run(JSON.stringify(config), lender.id),
+  );
+  const got = conmim('compare-methods', '--resume', 'lent');
+  expect(got.stdout).toContain('2 of 2 runs and evaluations are done.');
+  expect(conmim('show', String(lender.id), '--json').json()).toMatchObject({ status: 'finished', step: 2 });
 });
 
 test.each([

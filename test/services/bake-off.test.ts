@@ -10,9 +10,10 @@ import { configOfSeed, encoderFlops, planBakeOff } from '../../electron/services
 import { bakeOffRows, summaryOf } from '../../electron/services/bakeoff/summary.ts';
 import { continueBakeOff, createBakeOff, tendBakeOffs } from '../../electron/services/bakeoff/work.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
+import { lendersOf } from '../../electron/services/recipes/lenders.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
-import { METHODS, methodOf } from '../../methods/index.ts';
+import { METHODS, methodOf, parseRunConfig } from '../../methods/index.ts';
 import type { AskedBakeOff, BakeOff, BakeOffRun, BakeOffTask, EntryCost } from '../../shared/bakeoff.ts';
 import { intervalOf, shownIn } from '../../shared/bakeoff-words.ts';
 import type { Scores } from '../../shared/evaluation.ts';
@@ -96,6 +97,41 @@ test('every method gets the same encoder, images and evaluations; what else it h
   expect(plan.supervised_epochs).toBe(18);
   expect(plan.notices.join(' ')).toContain('Pretraining sees the test images too');
   expect(configOfSeed(plan, 1, 2).train).toMatchObject({ seed: 2, steps: 100, batch_size: 4 });
+});
+
+test('what methods take over is trained first, once for all of them, and is there when it goes on', () => {
+  const borrowing = METHODS.filter(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length);
+  const entries = [...TWO, ...borrowing].map(({ defaultPreset }) => ({ preset: defaultPreset, changes: {} }));
+  const wanted = asked({ entries, seeds: 2, supervised: false, pixels: false });
+  const before = planBakeOff(store, wanted);
+  expect(before.notices.filter((text) => text.includes('is trained first, as a run of its own'))).not.toEqual([]);
+  expect(store.runs.list()).toEqual([]); // a plan makes nothing
+
+  const bakeOff = createBakeOff(store, wanted, []);
+  const own = new Set(bakeOff.runs.map(({ run_id }) => run_id));
+  const lenders = store.runs.list().filter(({ id }) => !own.has(id));
+  // One for each thing that is taken over, however many take it: what is compared has no say in it.
+  const presets = lenders.map(({ preset }) => preset);
+  expect(new Set(presets).size).toBe(presets.length);
+  expect(lenders.length).toBeLessThan(2 * borrowing.length);
+  for (const { method, config } of bakeOff.plan.entries) {
+    const named = lendersOf(store, config);
+    expect(named.length > 0, method).toBe(borrowing.some(({ name }) => name === method));
+    for (const { id } of named) expect(own.has(id)).toBe(false);
+  }
+  expect(bakeOff.plan.notices.join(' ')).not.toContain('is trained first');
+
+  continueBakeOff(store, bakeOff.id);
+  const first = order().slice(0, lenders.length);
+  expect([...first].sort()).toEqual(lenders.map(({ id }) => `run ${id}`).sort());
+  expect(order()).toHaveLength(lenders.length + own.size);
+  // One that was trained, and one that failed: the first is left, the second is tried again.
+  const [done, failed] = first.map((one) => Number(one.split(' ')[1]));
+  store.runs.update(done!, { status: 'finished', queue_position: null });
+  store.runs.update(failed!, { status: 'failed', queue_position: null });
+  continueBakeOff(store, bakeOff.id);
+  expect(order()).toContain(`run ${failed}`);
+  expect(order()).not.toContain(`run ${done}`);
 });
 
 test('a warm-up is at most a fifth of a run', () => {

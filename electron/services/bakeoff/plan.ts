@@ -12,7 +12,7 @@ import { imagesOf, isHeldOut, stepsPerEpoch } from '../../trainer/training-image
 import { MOST_IMAGES, VIEWS_OF_IMAGE } from '../evaluation/label-free.ts';
 import { findPreset, parseConfig, withChanges } from '../recipes/configuration.ts';
 import { estimateCost } from '../recipes/estimate.ts';
-import { withLenders } from '../recipes/lenders.ts';
+import { lend, lendingNotices, type ToMake } from '../recipes/lenders.ts';
 import { checkpointBytes, gigabytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
 import { savedPresets } from '../recipes/presets.ts';
 
@@ -34,7 +34,9 @@ export function planBakeOff(store: Store, asked: AskedBakeOff, costs: readonly (
   const dataset = store.datasets.get(asked.dataset);
   const split = splitOf(store, asked);
   const titles = titlesOf(store, asked);
-  const entries = asked.entries.map((_, i) => planEntry(store, asked, i, titles[i]!, costs[i] ?? null));
+  const planned = asked.entries.map((_, i) => planEntry(store, asked, i, titles[i]!, costs[i] ?? null));
+  const entries = planned.map(({ entry }) => entry);
+  const missing = planned.flatMap((one) => one.missing);
   const images = imagesFor(store, dataset.id, entries[0]!.config);
   const supervised_epochs = epochsWithLabels(asked, entries, split);
   const runs = entries.length * asked.seeds;
@@ -49,7 +51,7 @@ export function planBakeOff(store: Store, asked: AskedBakeOff, costs: readonly (
       asked.seeds * entries.reduce((sum, one) => sum + one.checkpoint_bytes, 0) +
       labelled_runs * LABELLED_BYTES * entries[0]!.parameters,
     memory: entries.every(({ cost }) => cost) ? Math.max(...entries.map(({ cost }) => cost!.peak_memory)) : null,
-    notices: noticesOf(store, asked, entries, split),
+    notices: [...beforehand(missing), ...noticesOf(store, asked, entries, split)],
   };
   return { ...plan, seconds: secondsOf(asked, plan, split) };
 }
@@ -108,13 +110,13 @@ function planEntry(
   entry: number,
   title: string,
   cost: EntryCost | null,
-): PlannedEntry {
+): { entry: PlannedEntry; missing: readonly ToMake[] } {
   const { preset: name, changes } = asked.entries[entry]!;
   const preset = findPreset(name, savedPresets(store));
   const encoder = Object.fromEntries(ENCODER_KEYS.map((key) => [`model.${key}`, asked.encoder[key]]));
   const kept = { 'checkpoint.keep_last': 1, 'checkpoint.keep_best': false, 'checkpoint.keep_every_epochs': null };
-  const config = named(title, () =>
-    withLenders(
+  const { config, missing } = named(title, () =>
+    lend(
       store,
       store.datasets.get(asked.dataset),
       parseConfig(withChanges(preset, { ...changes, ...encoder, ...kept, 'train.seed': 0, 'train.steps': null })),
@@ -124,7 +126,7 @@ function planEntry(
   const ofStep = config.train.batch_size * config.train.accumulation;
   const affordable = imagesInBudget(asked, cost);
   const steps = affordable === null ? null : Math.max(1, Math.round(affordable / ofStep));
-  return {
+  const planned = {
     ...{ preset: name, method: config.method.name, title },
     config: steps === null ? config : withSteps(config, steps, imagesFor(store, asked.dataset, config)),
     ...{ steps, images: steps === null ? null : steps * ofStep },
@@ -132,7 +134,14 @@ function planEntry(
     checkpoint_bytes: checkpointBytes(config),
     cost,
   };
+  return { entry: planned, missing };
 }
+
+/** What is trained before anything that is compared: beside the budget, and once for all who take it over. */
+const beforehand = (missing: readonly ToMake[]): string[] =>
+  missing.length === 0
+    ? []
+    : [...lendingNotices({ missing }), 'What is trained first is counted neither in the budget nor in the time.'];
 
 /** Images that a run may see; null where that has to be measured first. */
 function imagesInBudget({ budget }: AskedBakeOff, cost: EntryCost | null): number | null {

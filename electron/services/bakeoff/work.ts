@@ -16,8 +16,9 @@ import { shortened } from '../../../shared/words.ts';
 import type { Store } from '../../store/store.ts';
 import { queueEvaluation } from '../evaluation/evaluation.ts';
 import type { EvaluateAsked } from '../ground/jobs.ts';
+import { lendersOf } from '../recipes/lenders.ts';
 import { createFineTunings } from '../runs/fine-tune.ts';
-import { createRun, queueRun } from '../runs/runs.ts';
+import { createLenders, createRun, queueRun } from '../runs/runs.ts';
 import { configOfSeed, planBakeOff } from './plan.ts';
 
 /** Neighbours of k-NN, as everywhere. */
@@ -37,7 +38,9 @@ export function createBakeOff(store: Store, asked: AskedBakeOff, costs: readonly
       const why = 'How many steps a budget of minutes or of products is depends on the method and on this machine.';
       throw new AppError('bad-input', 'The methods have not been measured yet.', why, 'Measure them first.');
     }
-    const { id } = store.bakeOffs.create({ asked, plan });
+    // What they take over is a run of its own, made once: each names it from now on.
+    const made = plan.entries.flatMap(({ config }) => createLenders(store, { dataset: asked.dataset, config }));
+    const { id } = store.bakeOffs.create({ asked, plan: made.length > 0 ? planBakeOff(store, asked, costs) : plan });
     addMissing(store, store.bakeOffs.get(id));
     return store.bakeOffs.get(id);
   });
@@ -67,15 +70,27 @@ const tag = (store: Store, run: number, name: string) =>
 export function continueBakeOff(store: Store, id: number): void {
   store.atomically(() => {
     addMissing(store, store.bakeOffs.get(id));
+    for (const lender of unfinishedLenders(store, store.bakeOffs.get(id))) putInQueue(store, lender);
     for (const link of store.bakeOffs.get(id).runs) {
-      const { status, queue_position } = store.runs.get(link.run_id);
-      const isNew = status === 'queued' && queue_position === null && !store.runs.isHeld(link.run_id);
-      if (isNew) store.queue.put({ kind: 'run', id: link.run_id });
-      else if (HALTED.has(status)) queueRun(store, link.run_id);
-      else if (link.role === 'pretrain' && status === 'finished') reopen(store, id, link);
+      const run = store.runs.get(link.run_id);
+      if (run.status !== 'finished') putInQueue(store, run);
+      else if (link.role === 'pretrain') reopen(store, id, link);
     }
   });
   tendBakeOffs(store);
+}
+
+/** Runs that those of a bake-off take networks over from, and that have still to be trained: the first of them first. */
+export function unfinishedLenders(store: Store, { plan }: BakeOff): Run[] {
+  const lenders = plan.entries.flatMap(({ config }) => lendersOf(store, config));
+  return [...new Map(lenders.map((run) => [run.id, run])).values()].filter(({ status }) => status !== 'finished');
+}
+
+/** Puts a run in the queue that is new, or halted; one that waits there or is trained stays where it is. */
+function putInQueue(store: Store, { id, status, queue_position }: Run): void {
+  const isNew = status === 'queued' && queue_position === null && !store.runs.isHeld(id);
+  if (isNew) store.queue.put({ kind: 'run', id });
+  else if (HALTED.has(status)) queueRun(store, id);
 }
 
 /** What follows from a finished run is looked at again; what failed is forgotten, and tried once more. */

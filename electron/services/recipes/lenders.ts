@@ -59,6 +59,17 @@ const madeFor = ({ make }: Borrowing): RunConfig => parseConfig(withChanges(find
 export const wouldTake = (config: RunConfig): Readonly<Record<string, unknown>> =>
   Object.assign({}, ...(methodOf(config).borrows?.(config) ?? []).map((one) => one.takes(madeFor(one))));
 
+/** Runs that a configuration names, and that those name in turn: what is trained first comes first. @throws AppError not-found */
+export function lendersOf(store: Store, config: RunConfig): Run[] {
+  const runs = (methodOf(config).borrows?.(config) ?? []).flatMap(({ key }) => {
+    const id = settingOf(config, key);
+    if (typeof id !== 'number') return [];
+    const run = store.runs.get(id);
+    return [...lendersOf(store, run.config), run];
+  });
+  return [...new Map(runs.map((run) => [run.id, run])).values()];
+}
+
 /** The same, where nothing is missing. @throws AppError as `lend`; bad-input where something is */
 export function withLenders(store: Store, dataset: Named, config: RunConfig): RunConfig {
   const lent = lend(store, dataset, config);
@@ -91,11 +102,14 @@ export function checkLenders(
 }
 
 /** What is trained before a run begins, in a sentence each. */
-export const lendingNotices = ({ missing }: Lent): string[] =>
-  missing.map(
-    ({ what, preset }) =>
-      `The ${what} is trained first, as a run of its own (${preset}): none of this dataset can be taken over.`,
-  );
+export const lendingNotices = ({ missing }: { missing: readonly ToMake[] }): string[] => [
+  ...new Set(
+    missing.map(
+      ({ what, preset }) =>
+        `The ${what} is trained first, as a run of its own (${preset}): none of this dataset can be taken over.`,
+    ),
+  ),
+];
 
 /** Null where none is named, and none suits. */
 function lenderFor(store: Store, dataset: Named, config: RunConfig, one: Borrowing): Run | null {
