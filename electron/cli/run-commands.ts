@@ -306,8 +306,8 @@ export function addRunCommands(program: Command): void {
               `${method.name}: ${method.title}`,
               `  ${method.about}`,
               `  paper: ${method.paper.title} (arXiv ${method.paper.arxiv}, ${method.paper.year})`,
-              `  begin: conmim ${method.command?.name ?? 'pretrain'} DATASET ${method.command ? '' : `--method ${method.name}`}`.trimEnd(),
-              `  its settings: conmim settings --method ${method.name}`,
+              `  begin: ${suggested(method.command?.name ?? 'pretrain', ['DATASET'], method.command ? '' : `--method ${method.name}`, process.platform)}`,
+              `  its settings: ${suggested('settings', [], `--method ${method.name}`, process.platform)}`,
             ].join('\n'),
           ).join('\n\n'),
         );
