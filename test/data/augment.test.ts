@@ -40,9 +40,13 @@ function apply(o: Operation): Uint8Array {
   const rgb = input.data.slice();
   switch (o.op) {
     case 'brightness':
+      ops.brightness(rgb, o.factor);
+      return rgb;
     case 'contrast':
+      ops.contrast(rgb, o.factor);
+      return rgb;
     case 'saturation':
-      ops[o.op](rgb, o.factor);
+      ops.saturation(rgb, o.factor);
       return rgb;
     case 'hue':
       ops.hue(rgb, o.shift);
