@@ -1,3 +1,5 @@
+import { z } from 'zod';
+
 /** Backends by name; `cpu` is plain JavaScript, for tests. */
 export const BACKENDS = ['tensorflow', 'webgpu', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
@@ -38,15 +40,16 @@ export interface BackendChoice {
 }
 
 /** What the arithmetic of a process runs on. */
-export interface BackendInfo {
-  name: BackendName;
+export const backendInfoSchema = z.object({
+  name: z.enum(BACKENDS),
   /** Of TensorFlow. */
-  variant: 'cpu' | 'cuda' | null;
+  variant: z.enum(['cpu', 'cuda']).nullable(),
   /** In words. */
-  device: string;
-  versions: Record<string, string>;
+  device: z.string(),
+  versions: z.record(z.string(), z.string()),
   /** Why this one. */
-  why: string;
+  why: z.string(),
   /** What the user should know, in plain words. */
-  warnings: string[];
-}
+  warnings: z.array(z.string()),
+});
+export type BackendInfo = z.infer<typeof backendInfoSchema>;

@@ -76,45 +76,52 @@ export const entryCostSchema = z.strictObject({
 });
 export type EntryCost = z.output<typeof entryCostSchema>;
 
-export interface PlannedEntry {
-  preset: string;
-  /** Name of its method. */
-  method: string;
-  /** What it is called in this bake-off: its method, and its preset where another has the same method. */
-  title: string;
-  /** Complete, of the first seed. */
-  config: RunConfig;
-  /** Null of a budget for which it has to be measured first. */
-  steps: number | null;
-  /** Images that a run sees. */
-  images: number | null;
-  parameters: number;
-  checkpoint_bytes: number;
-  /** Null where it was not measured. */
-  cost: EntryCost | null;
-}
+const plannedEntrySchema = (config: z.ZodType<RunConfig>) =>
+  z.object({
+    preset: z.string(),
+    /** Name of its method. */
+    method: z.string(),
+    /** What it is called in this bake-off: its method, and its preset where another has the same method. */
+    title: z.string(),
+    /** Complete, of the first seed. */
+    config,
+    /** Null of a budget for which it has to be measured first. */
+    steps: z.number().nullable(),
+    /** Images that a run sees. */
+    images: z.number().nullable(),
+    parameters: z.number(),
+    checkpoint_bytes: z.number(),
+    /** Null where it was not measured. */
+    cost: entryCostSchema.nullable(),
+  });
+export type PlannedEntry = z.output<ReturnType<typeof plannedEntrySchema>>;
 
-/** What a bake-off takes, as it can be said before it is begun. */
-export interface BakeOffPlan {
-  dataset: string;
-  test_dataset: string;
-  /** Images that are pretrained on. */
-  images: number;
-  entries: PlannedEntry[];
-  /** Epochs of training with labels; null where it is not asked for, or not known yet. */
-  supervised_epochs: number | null;
-  /** Pretrainings, trainings with labels, and evaluations. */
-  runs: number;
-  labelled_runs: number;
-  evaluations: number;
-  /** About how long all takes; null where not everything was measured. */
-  seconds: number | null;
-  /** Bytes of checkpoints. */
-  disk: number;
-  /** Most that a run takes, bytes; null where not everything was measured. */
-  memory: number | null;
-  notices: string[];
-}
+/**
+ * What a bake-off takes, as it can be said before it is begun.
+ * @param config reads a configuration: what is in one is its method's to say
+ */
+export const bakeOffPlanSchema = (config: z.ZodType<RunConfig>) =>
+  z.object({
+    dataset: z.string(),
+    test_dataset: z.string(),
+    /** Images that are pretrained on. */
+    images: z.number(),
+    entries: z.array(plannedEntrySchema(config)),
+    /** Epochs of training with labels; null where it is not asked for, or not known yet. */
+    supervised_epochs: z.number().nullable(),
+    /** Pretrainings, trainings with labels, and evaluations. */
+    runs: z.number(),
+    labelled_runs: z.number(),
+    evaluations: z.number(),
+    /** About how long all takes; null where not everything was measured. */
+    seconds: z.number().nullable(),
+    /** Bytes of checkpoints. */
+    disk: z.number(),
+    /** Most that a run takes, bytes; null where not everything was measured. */
+    memory: z.number().nullable(),
+    notices: z.array(z.string()),
+  });
+export type BakeOffPlan = z.output<ReturnType<typeof bakeOffPlanSchema>>;
 
 /** What a run is for in its bake-off. */
 export const ROLES = ['pretrain', 'finetune', 'supervised'] as const;

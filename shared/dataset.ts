@@ -1,8 +1,11 @@
+import { z } from 'zod';
 import type { NotImported } from './not-imported.ts';
 
 /** Datasets and their images, as the store keeps them. Times are milliseconds since 1970. */
 
 export type SkipReason = 'unreadable' | 'truncated' | 'too-small' | 'too-large' | 'duplicate' | 'empty' | 'unsupported';
+
+export const foldersSchema = z.array(z.string());
 
 export interface Dataset {
   id: number;

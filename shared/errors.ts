@@ -1,23 +1,8 @@
-/**
- * Errors that a user can meet. Each says what happened, why, and what to do next; `kind` is what code tells them
- * apart by, and what crosses a process boundary.
- */
-export type ErrorKind =
-  | 'bad-input' // an argument, option or configuration value that cannot be used
-  | 'not-found' // a dataset, run, checkpoint or file that is not there
-  | 'conflict' // a name taken, a run already running
-  | 'changed' // what was edited has been changed elsewhere meanwhile
-  | 'bad-file' // a file whose content cannot be read or is refused
-  | 'newer-format' // written by a newer version of this program
-  | 'data-vanished' // the image folder is gone during a run or an import
-  | 'diverged' // a loss or gradient that is not finite
-  | 'out-of-memory' // a step, or what was asked for, does not fit into memory
-  | 'no-backend' // no TensorFlow or WASM backend can be used
-  | 'canceled' // the user stopped it
-  | 'no-connection' // a window lost the program behind it
-  | 'trainer-died' // the training process ended without a word
-  | 'internal'; // a fault of this program
+import type { ErrorKind, ErrorReport } from './error-report.ts';
 
+export type { ErrorKind, ErrorReport } from './error-report.ts';
+
+/** Errors that a user can meet. Each says what happened, why, and what to do next. */
 export class AppError extends Error {
   readonly kind: ErrorKind;
   /** Why it happened, one sentence; empty when `message` says it all. */
@@ -40,15 +25,6 @@ export class AppError extends Error {
     const report = { kind: this.kind, what: this.message, why: this.why, next: this.next };
     return this.exists === undefined ? report : { ...report, exists: this.exists };
   }
-}
-
-export interface ErrorReport {
-  kind: ErrorKind;
-  what: string;
-  why: string;
-  next: string;
-  /** Something with this name exists and may be overwritten: ask the user, then call again with `replace`. */
-  exists?: string;
 }
 
 /** How TensorFlow, V8, WebAssembly and the system say that memory is out. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ErrorReport } from './errors.ts';
 import type { Start } from './finetune.ts';
+import { leftOutSchema } from './left-out.ts';
 
 /** Evaluations, as the store keeps them. Times are milliseconds since 1970. */
 
@@ -19,6 +20,16 @@ export interface Evaluation {
   result: EvaluationResult;
 }
 
+/** What an evaluation of the queue is told beside its images. */
+export const evaluationOptionsSchema = z.object({
+  /** Neighbours of k-NN. */
+  k: z.number(),
+  /** A checkpoint beside it; null for none; missing for the weights that were imported last. */
+  official: z.number().nullable().exactOptional(),
+  /** Whether the pixels themselves are asked too; what an older program asked for is without. */
+  pixels: z.boolean().default(false),
+});
+
 /** An evaluation of the queue: it waits, is worked at (`pid`), or failed (`error`). */
 export interface QueuedEvaluation {
   id: number;
@@ -30,14 +41,7 @@ export interface QueuedEvaluation {
   /** Null: a fixed fifth of each class is the test. */
   test_dataset_id: number | null;
   task: Exclude<EvaluationTask, 'finetune'>;
-  options: {
-    /** Neighbours of k-NN. */
-    k: number;
-    /** A checkpoint beside it; null for none; missing for the weights that were imported last. */
-    official?: number | null;
-    /** Whether the pixels themselves are asked too. */
-    pixels?: boolean;
-  };
+  options: z.infer<typeof evaluationOptionsSchema>;
   /** Null while it is worked at, and where it failed. */
   queue_position: number | null;
   pid: number | null;
@@ -95,7 +99,7 @@ export const evaluationResultSchema = z.object({
   confusion: confusion.optional(),
   settings: z.record(z.string(), z.unknown()),
   /** Images that could not be read, and are in no figure; an older program named none. */
-  left_out: z.array(z.object({ path: z.string(), why: z.string() })).default([]),
+  left_out: z.array(leftOutSchema).default([]),
   /** What a person should know beside the figures; an older program said nothing. */
   notices: z.array(z.string()).default([]),
   /** Of fine-tunings: names their comparison, and the run of each start. */

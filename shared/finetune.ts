@@ -1,28 +1,31 @@
+import { z } from 'zod';
+
 /** Which network a fine-tuning starts from: the checkpoint's, the same untrained, or imported weights. */
 export const STARTS = ['trained', 'untrained', 'official'] as const;
 export type Start = (typeof STARTS)[number];
 
 /** What a run that fine-tunes is told beside its configuration. */
-export interface FineTune {
+export const tuneSchema = z.object({
   /** Runs of one comparison have the same. */
-  group: string;
-  start: Start;
+  group: z.string(),
+  start: z.enum(STARTS),
   /** The checkpoint in question; the comparison's figures are stored with it. */
-  checkpoint_id: number;
+  checkpoint_id: z.number(),
   /** Its run. */
-  run_id: number;
+  run_id: z.number(),
   /** Where the weights come from: another one for `official`. */
-  source_id: number;
-  part: 'student' | 'teacher';
+  source_id: z.number(),
+  part: z.enum(['student', 'teacher']),
   /** Null: about a fifth of each class of the run's dataset. */
-  test_dataset_id: number | null;
+  test_dataset_id: z.number().nullable(),
   /**
-   * Without test images of their own: contents that are a test because their class had no other. Absent in runs of an
-   * older program, whose fifth was chosen by rank.
+   * Without test images of their own: contents that are a test because their class had no other. Null where the fifth was
+   * chosen by rank, as an older program did, which said nothing here.
    */
-  lone?: string[];
+  lone: z.array(z.string()).nullable().default(null),
   /** In the order of the classifier's outputs. */
-  classes: string[];
+  classes: z.array(z.string()),
   /** Complete, and read by the method's schema, which alone knows what they are. */
-  settings: Readonly<Record<string, unknown>>;
-}
+  settings: z.record(z.string(), z.unknown()).readonly(),
+});
+export type FineTune = z.infer<typeof tuneSchema>;

@@ -1,11 +1,13 @@
+import { z } from 'zod';
 import { printable } from './printable.ts';
 
 /** An image that could not be read, and so is not in what was computed. */
-export interface LeftOut {
+export const leftOutSchema = z.object({
   /** In its dataset's folder. */
-  path: string;
-  why: string;
-}
+  path: z.string(),
+  why: z.string(),
+});
+export type LeftOut = z.infer<typeof leftOutSchema>;
 
 /** Names that a sentence gives. */
 const NAMED = 3;

@@ -1,4 +1,7 @@
+import { z } from 'zod';
+import { backendInfoSchema } from './backends.ts';
 import type { RunConfig } from './config.ts';
+import type { ErrorReport } from './error-report.ts';
 import type { FineTune } from './finetune.ts';
 
 /** Runs, as the store keeps them. Times are milliseconds since 1970. */
@@ -7,6 +10,15 @@ import type { FineTune } from './finetune.ts';
 export type RunKind = 'pretrain' | 'finetune' | 'imported';
 
 export type RunStatus = 'queued' | 'running' | 'paused' | 'interrupted' | 'finished' | 'stopped' | 'failed';
+
+/** Backend, device and versions that a run last computed on. */
+export const runtimeSchema = backendInfoSchema.extend({
+  /** Bytes that its process took at most; null until that has ended. */
+  peak_memory: z.number().nullable().default(null),
+});
+export type Runtime = z.infer<typeof runtimeSchema>;
+
+export const tagsSchema = z.array(z.string());
 
 export interface Run {
   id: number;
@@ -30,9 +42,9 @@ export interface Run {
   heartbeat: number | null;
   /** What another process asks of the trainer. */
   request: 'pause' | 'stop' | null;
-  error: { kind: string; what: string; why: string; next: string } | null;
-  /** Backend, device and versions that it last ran on. */
-  runtime: Record<string, unknown> | null;
+  error: ErrorReport | null;
+  /** Null for one that did not begin yet. */
+  runtime: Runtime | null;
   notes: string;
   tags: string[];
   /** Place in the queue, whose runs are started one after the other, the least first; null for a run that is not queued. */
@@ -40,6 +52,21 @@ export interface Run {
   /** What a fine-tuning needs to know; null for any other. */
   finetune: FineTune | null;
 }
+
+type Figures = Record<string, number | null>;
+
+/** Looked through by hand, as there is a record of every step: Zod's own takes longer than reading them. */
+export const figuresSchema = z.custom<Figures>(
+  (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+    for (const key in value) {
+      const figure = (value as Figures)[key];
+      if (figure !== null && typeof figure !== 'number') return false;
+    }
+    return true;
+  },
+  { error: 'expected a number or null by each name' },
+);
 
 /** One row per step. */
 export interface Metric {
@@ -49,7 +76,7 @@ export interface Metric {
   time: number;
   loss: number;
   /** What its method measures, by key: null where it was no number, missing where it was not measured at that step. */
-  figures: Record<string, number | null>;
+  figures: Figures;
   grad_norm: number;
   lr: number;
   weight_decay: number;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { KeptPosition } from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { ViewSpec } from '../../shared/method.ts';
@@ -40,22 +41,17 @@ export interface LoaderOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** How far training has come in its images: the next crop is number `sample` of the `samples` in an epoch. */
-export interface Position {
-  /** Epochs that are done. */
-  epoch: number;
-  sample: number;
-  samples: number;
-}
+/** How far training has come, in an epoch of as many crops as there are. */
+export type Position = KeptPosition & { samples: number };
 
 /** Crops of an epoch: each image once, or `crops_per_image` times. */
 export const samplesOf = (images: number, { train }: Pick<RunConfig, 'train'>) => images * train.crops_per_image;
 
 /** A position at the same share of the epoch, for a dataset that has gained or lost images since. */
-export const positionAmong = (samples: number, { epoch, ...at }: Position): Position => ({
-  ...{ epoch, samples },
-  sample: at.samples === samples ? at.sample : Math.floor((at.sample / at.samples) * samples),
-});
+export function positionAmong(samples: number, { epoch, sample, samples: then }: KeptPosition): Position {
+  const at = then === null || then === samples ? sample : Math.floor((sample / then) * samples);
+  return { epoch: epoch + Math.floor(at / samples), sample: at % samples, samples };
+}
 
 /** A micro-batch; its content depends on configuration, images and position alone. */
 export interface Batch {

@@ -1,16 +1,10 @@
 import type { RunConfig } from '../../shared/config.ts';
 import type { Storage } from '../engine/kernels/device.ts';
-import type { EngineOptions, LossScaling } from '../engine/trainer.ts';
+import type { EngineOptions } from '../engine/trainer.ts';
 import { timeProducts } from '../engine/trial.ts';
 
 /** Sixteen bits must be so much faster in a product before `auto` takes them. */
 const WORTH = 1.2;
-
-/** What a run's checkpoint keeps of its precision: a run goes on as it began, on whatever machine. */
-export interface PrecisionState {
-  precision: Storage;
-  scaling: LossScaling;
-}
 
 /**
  * How a run computes, by its settings and by what this machine does faster. Needs a backend to be set.
@@ -38,8 +32,8 @@ export function choosePrecision(
   return { precision: 'fp32', why: 'Products of 16 bits are not faster here.' };
 }
 
-/** Settings of a configuration that change how a step is computed; runs of an older program have none. */
+/** Settings of a configuration that change how a step is computed. */
 export const engineOptions = (config: RunConfig, precision: Storage): EngineOptions => ({
   precision,
-  recompute: config.train.recompute ?? false,
+  recompute: config.train.recompute,
 });

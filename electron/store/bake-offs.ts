@@ -1,11 +1,13 @@
-import type { BakeOff, BakeOffRun } from '../../shared/bakeoff.ts';
+import { type BakeOff, type BakeOffRun, bakeOffPlanSchema, bakeOffSchema } from '../../shared/bakeoff.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
 import { fromJson } from './json.ts';
 import { requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
+import { configSchema } from './stored-config.ts';
 
 type Row = Omit<BakeOff, 'asked' | 'plan' | 'runs'> & { asked: string; plan: string };
+const planSchema = bakeOffPlanSchema(configSchema);
 type RunRow = Omit<BakeOffRun, 'is_tended'> & { is_tended: number };
 
 /** Methods that are held against each other, and whose runs these are. */
@@ -96,10 +98,11 @@ export class BakeOffs {
       .prepare(`
         SELECT run_id, role, entry, seed, is_tended FROM bake_off_runs WHERE bake_off_id = ? ORDER BY seed, entry, run_id`)
       .all(row.id) as RunRow[];
+    const at = (column: string) => ({ row: `bake-off ${row.id} "${row.name}"`, column: `bake_offs.${column}` });
     return {
       ...row,
-      asked: fromJson(asked),
-      plan: fromJson(plan),
+      asked: fromJson(bakeOffSchema, asked, at('asked')),
+      plan: fromJson(planSchema, plan, at('plan')),
       runs: runs.map((run) => ({ ...run, is_tended: run.is_tended === 1 })),
     };
   }

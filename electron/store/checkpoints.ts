@@ -1,5 +1,11 @@
+import { z } from 'zod';
 import { requireNetwork } from '../../methods/index.ts';
-import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
+import {
+  type Checkpoint,
+  type CheckpointState,
+  checkpointStateSchema,
+  type TensorPart,
+} from '../../shared/checkpoint.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { Checked } from '../../shared/contract/machine.ts';
 import { AppError } from '../../shared/errors.ts';
@@ -7,6 +13,7 @@ import type { Metric } from '../../shared/run.ts';
 import type { HostTensor, StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { plural } from '../../shared/words.ts';
 import { floatsOf, toBlob } from './blobs.ts';
+import { fromJson, type Place } from './json.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
 import { Needs } from './needs.ts';
@@ -37,28 +44,31 @@ const SELECT = `
   SELECT id, run_id, step, epoch, created_at, loss, has_optimizer, is_best, config, bytes,
     CASE WHEN json_valid(state) THEN json_extract(state, '$.lacks') END AS lacks FROM checkpoints`;
 
+const lacksSchema = z.array(z.string());
+const shapeSchema = z.array(z.number());
+
+const placeOf = ({ id, step }: Pick<Row, 'id' | 'step'>, column: 'config' | 'state'): Place => ({
+  row: `checkpoint ${id} (step ${step})`,
+  column: `checkpoints.${column}`,
+  next: `Delete it: \`conmim delete-checkpoint ${id}\`.`,
+});
+
 function toCheckpoint(row: Row): Checkpoint {
   return {
     ...row,
     has_optimizer: row.has_optimizer === 1,
     is_best: row.is_best === 1,
-    config: parsed(row, () => storedConfig(row.config)),
-    lacks: row.lacks === null ? [] : parsed(row, () => JSON.parse(row.lacks!)),
+    config: storedConfig(row.config, placeOf(row, 'config')),
+    lacks: row.lacks === null ? [] : fromJson(lacksSchema, row.lacks, placeOf(row, 'state')),
   };
 }
 
-function parsed<T>({ id, step }: Pick<Row, 'id' | 'step'>, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new AppError(
-      'bad-file',
-      `Checkpoint ${id} (step ${step}) is damaged.`,
-      `Its settings cannot be read: ${(error as Error).message}.`,
-      `Delete it: \`conmim delete-checkpoint ${id}\`.`,
-      { cause: error },
-    );
-  }
+/** A checkpoint of an older program, which did not keep how far it was in its images, is as far as it has seen. */
+function stateOf(row: Row, text: string): CheckpointState {
+  const { position, ...state } = fromJson(checkpointStateSchema, text, placeOf(row, 'state'));
+  const { batch_size, accumulation } = storedConfig(row.config, placeOf(row, 'config')).train;
+  const seen = { epoch: 0, sample: row.step * batch_size * accumulation, samples: null };
+  return { ...state, position: position ?? seen };
 }
 
 /** A tensor as it stands in the database. */
@@ -143,12 +153,12 @@ export class Checkpoints {
   }
 
   /** @throws AppError not-found, bad-file where its settings are not as they were written */
-  get(id: number): Checkpoint & { state: Record<string, unknown> } {
+  get(id: number): Checkpoint & { state: CheckpointState } {
     const row = this.#db.prepare(`${SELECT} WHERE id = ?`).get(id) as Row | undefined;
     if (!row) throw withoutCheckpoint(id);
     const kept = this.#db.prepare('SELECT config, state, crc32 FROM checkpoints WHERE id = ?').get(id) as Settings;
     if (!isSettingsSound(kept)) throw this.#damaged(id, SETTINGS_DIFFER);
-    return { ...toCheckpoint(row), state: parsed(row, () => JSON.parse(kept.state)) };
+    return { ...toCheckpoint(row), state: stateOf(row, kept.state) };
   }
 
   /** The run that it is of. @throws AppError not-found */
@@ -230,9 +240,9 @@ export class Checkpoints {
   }
 
   #sound(id: number, part: TensorPart, row: TensorRow): HostTensor {
-    const fault = faultOf(part, row);
+    const fault = faultOf(id, part, row);
     if (fault !== null) throw this.#damaged(id, fault);
-    return { shape: JSON.parse(row.shape), data: floatsOf(row.data) };
+    return { shape: shapeOf(id, row), data: floatsOf(row.data) };
   }
 
   /** What is wrong with a checkpoint's tensors or settings; null where no damage was found (older ones have no checksums). */
@@ -266,7 +276,7 @@ export class Checkpoints {
       let read = 0;
       for (const part of ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const) {
         for (const tensor of this.#db.prepare(`${TENSORS} ORDER BY t.id`).iterate(id, part) as Iterable<TensorRow>) {
-          const why = faultOf(part, tensor);
+          const why = faultOf(id, part, tensor);
           if (why !== null) return { ...found, why };
           found[tensor.has_checksums === 0 ? 'unknown' : 'sound']++;
           read += tensor.data.byteLength;
@@ -319,7 +329,7 @@ export class Checkpoints {
     const rows = this.#db.prepare('SELECT part, name, shape FROM tensors WHERE checkpoint_id = ? ORDER BY id').all(id);
     return (rows as { part: TensorPart; name: string; shape: string }[]).map((row) => ({
       ...row,
-      shape: JSON.parse(row.shape),
+      shape: shapeOf(id, row),
     }));
   }
 
@@ -394,17 +404,19 @@ const notWhole = (written: number, there: number) =>
   `It was written with ${plural(written, 'byte')} of tensors; ${there} ${there === 1 ? 'is' : 'are'} there.`;
 
 /** What is wrong with a tensor that was read; null where no damage was found. */
-function faultOf(part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {
+function faultOf(checkpoint: number, part: TensorPart, { crc, has_checksums, ...row }: TensorRow): string | null {
   const tensor = `Tensor "${row.name}" of its ${part}`;
-  if (has_checksums === 0) return isShapeOf(row) ? null : `${tensor} does not fit its shape.`;
+  if (has_checksums === 0) return isShapeOf(checkpoint, row) ? null : `${tensor} does not fit its shape.`;
   if (crc === null) return `${tensor} has lost its checksum.`;
   return checksumOfTensor(part, row) === crc ? null : `${tensor} is not as it was written: its checksum differs.`;
 }
 
-function isShapeOf({ shape, data }: Pick<TensorRow, 'shape' | 'data'>): boolean {
+const shapeOf = (checkpoint: number, { name, shape }: Pick<TensorRow, 'name' | 'shape'>): number[] =>
+  fromJson(shapeSchema, shape, { row: `tensor "${name}" of checkpoint ${checkpoint}`, column: 'tensors.shape' });
+
+function isShapeOf(checkpoint: number, row: Pick<TensorRow, 'name' | 'shape' | 'data'>): boolean {
   try {
-    const sizes = JSON.parse(shape) as number[];
-    return data.byteLength === 4 * sizes.reduce((a, b) => a * b, 1);
+    return row.data.byteLength === 4 * shapeOf(checkpoint, row).reduce((a, b) => a * b, 1);
   } catch {
     return false;
   }

@@ -1,8 +1,8 @@
-import type { Dataset } from '../../shared/dataset.ts';
+import { type Dataset, foldersSchema } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
-import type { NotImported } from '../../shared/not-imported.ts';
-import { fromJson } from './json.ts';
+import { type NotImported, notImportedSchema } from '../../shared/not-imported.ts';
+import { fromJson, fromNullable } from './json.ts';
 import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { Needs } from './needs.ts';
 import { type Db, write } from './open.ts';
@@ -15,11 +15,14 @@ const SELECT = `
     (SELECT count(*) FROM images i WHERE i.dataset_id = d.id AND i.status = 'skipped') AS skipped_count
   FROM datasets d`;
 
-const toDataset = (row: Row): Dataset => ({
-  ...row,
-  folders: fromJson(row.folders),
-  left_out: row.left_out === null ? null : fromJson(row.left_out),
-});
+function toDataset(kept: Row): Dataset {
+  const row = `dataset ${kept.id} "${kept.name}"`;
+  return {
+    ...kept,
+    folders: fromJson(foldersSchema, kept.folders, { row, column: 'datasets.folders' }),
+    left_out: fromNullable(notImportedSchema, kept.left_out, { row, column: 'datasets.left_out' }),
+  };
+}
 
 export class Datasets {
   readonly #db: Db;

@@ -1,10 +1,13 @@
 import { type Evaluation, evaluationResultSchema } from '../../shared/evaluation.ts';
-import { parsed } from './json.ts';
+import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Evaluation, 'result'> & { result: string };
 const SELECT = 'SELECT id, checkpoint_id, dataset_id, task, created_at, result FROM evaluations';
-const toEvaluation = (row: Row): Evaluation => ({ ...row, result: parsed(evaluationResultSchema, row.result) });
+const toEvaluation = (row: Row): Evaluation => ({
+  ...row,
+  result: fromJson(evaluationResultSchema, row.result, { row: `evaluation ${row.id}`, column: 'evaluations.result' }),
+});
 
 export class Evaluations {
   readonly #db: Db;

@@ -1,3 +1,4 @@
+import { type MapResult, mapResultSchema } from '../../shared/feature-map.ts';
 import { floatsOf, integersOf, toBlob } from './blobs.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import { fromJson } from './json.ts';
@@ -14,12 +15,12 @@ export interface MapKey {
   images: string;
 }
 
-export interface StoredMap<R = unknown> {
+export interface StoredMap {
   created_at: number;
   ids: Int32Array;
   /** `[n, 2]` */
   places: Float32Array;
-  result: R;
+  result: MapResult;
 }
 
 const WHERE = `run_id = @run_id AND coalesce(checkpoint_id, 0) = coalesce(@checkpoint_id, 0) AND dataset_id = @dataset_id
@@ -49,18 +50,17 @@ export class FeatureMaps {
   }
 
   /** Null where there is none of these images. */
-  get<R>(key: MapKey): StoredMap<R> | null {
+  get(key: MapKey): StoredMap | null {
     const row = this.#db
       .prepare(`SELECT created_at, ids, places, result FROM feature_maps WHERE ${WHERE} AND images = @images`)
       .get(key) as { created_at: number; ids: Buffer; places: Buffer; result: string } | undefined;
-    return row
-      ? {
-          created_at: row.created_at,
-          ids: integersOf(row.ids),
-          places: floatsOf(row.places),
-          result: fromJson(row.result),
-        }
-      : null;
+    if (!row) return null;
+    const { created_at, ids, places, result } = row;
+    const at = { row: `a map of run ${key.run_id} on dataset ${key.dataset_id}`, column: 'feature_maps.result' };
+    return {
+      ...{ created_at, ids: integersOf(ids), places: floatsOf(places) },
+      result: fromJson(mapResultSchema, result, at),
+    };
   }
 
   /** Keeps features of a map that is being made, from its image `start` on. */

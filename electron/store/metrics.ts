@@ -1,4 +1,5 @@
-import type { Metric } from '../../shared/run.ts';
+import { z } from 'zod';
+import { figuresSchema, type Metric } from '../../shared/run.ts';
 import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
 
@@ -9,8 +10,10 @@ const COLUMNS = ['step', 'epoch', 'time', 'replaced', ...AVERAGED, 'figures'] as
 /** Steps of a block: the first holds steps 1 to 20. */
 const BLOCK = 20;
 /** Columns of one row made of several. */
-const MEANS = `max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced,
-  ${AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ')}, mean_figures(group_concat(figures)) AS figures`;
+const meansOf = (
+  table: 'metrics' | 'metric_blocks',
+) => `max(step) AS step, max(epoch) AS epoch, max(time) AS time, sum(replaced) AS replaced,
+  ${AVERAGED.map((c) => `avg(${c}) AS ${c}`).join(', ')}, mean_figures(group_concat(figures), '${table}.figures', run_id, min(step), max(step)) AS figures`;
 
 const INSERT = `INSERT OR REPLACE INTO metrics (run_id, ${COLUMNS.join(', ')})
   VALUES (@run_id, ${COLUMNS.map((c) => `@${c}`).join(', ')})`;
@@ -18,16 +21,23 @@ const SELECT = `SELECT ${COLUMNS.join(', ')} FROM metrics WHERE run_id = @runId`
 
 type Row = Omit<Metric, 'figures'> & { figures: string };
 
+const recordsSchema = z.custom<Metric['figures'][]>(
+  (value) => (value as unknown[]).every((one) => figuresSchema.safeParse(one).success),
+  { error: 'expected a number or null by each name' },
+);
+
 /** SQLite has no NaN: it is stored as null. */
-function toMetric({ figures, ...row }: Row): Metric {
+function toMetric({ figures, ...row }: Row, runId: number): Metric {
   for (const column of AVERAGED) row[column] ??= Number.NaN;
-  return { ...row, figures: fromJson(figures) };
+  const place = { row: `step ${row.step} of run ${runId}`, column: 'metrics.figures' };
+  return { ...row, figures: fromJson(figuresSchema, figures, place) };
 }
 
 /** The mean of each figure where it was measured, as JSON. @param records JSON of several, with commas between */
-function meanFigures(records: unknown): string {
+function meanFigures(records: unknown, column: unknown, runId: unknown, first: unknown, last: unknown): string {
   const sums = new Map<string, { sum: number; n: number }>();
-  for (const record of fromJson(`[${records}]`) as Metric['figures'][]) {
+  const place = { row: `steps ${first} to ${last} of run ${runId}`, column: String(column) };
+  for (const record of fromJson(recordsSchema, `[${records}]`, place)) {
     for (const key in record) {
       const mean = sums.get(key) ?? { sum: 0, n: 0 };
       if (mean.n === 0) sums.set(key, mean);
@@ -69,12 +79,12 @@ export class Metrics {
     return this.#db
       .prepare(`${SELECT} AND step BETWEEN @from AND @to ORDER BY step`)
       .all({ runId, from, to })
-      .map((row) => toMetric(row as Row));
+      .map((row) => toMetric(row as Row, runId));
   }
 
   last(runId: number): Metric | null {
     const row = this.#db.prepare(`${SELECT} ORDER BY step DESC LIMIT 1`).get({ runId });
-    return row ? toMetric(row as Row) : null;
+    return row ? toMetric(row as Row, runId) : null;
   }
 
   /** The last `n` rows, by step. */
@@ -82,7 +92,7 @@ export class Metrics {
     return this.#db
       .prepare(`SELECT * FROM (${SELECT} ORDER BY step DESC LIMIT @n) ORDER BY step`)
       .all({ runId, n })
-      .map((row) => toMetric(row as Row));
+      .map((row) => toMetric(row as Row, runId));
   }
 
   /** The last row that has one of these figures. */
@@ -98,7 +108,7 @@ export class Metrics {
     const row = this.#db
       .prepare(`${SELECT} AND (${has.join(' OR ') || '0'}) ORDER BY step DESC LIMIT 1`)
       .get({ runId, ...named });
-    return row ? toMetric(row as Row) : null;
+    return row ? toMetric(row as Row, runId) : null;
   }
 
   count(runId: number): number {
@@ -131,16 +141,16 @@ export class Metrics {
     const isLong = steps > points * BLOCK;
     if (isLong) this.#makeBlocks(runId);
     const [table, column, low, high] = isLong
-      ? ['metric_blocks', 'block', Math.floor((first - 1) / BLOCK), Math.floor((last - 1) / BLOCK)]
-      : ['metrics', 'step', first, last];
+      ? (['metric_blocks', 'block', Math.floor((first - 1) / BLOCK), Math.floor((last - 1) / BLOCK)] as const)
+      : (['metrics', 'step', first, last] as const);
     return this.#db
       .prepare(`
-        SELECT ${MEANS}
+        SELECT ${meansOf(table)}
         FROM (SELECT *, ntile(@points) OVER (ORDER BY step) AS bucket FROM ${table}
               WHERE run_id = @runId AND ${column} BETWEEN @low AND @high)
         GROUP BY bucket ORDER BY bucket`)
       .all({ runId, points, low, high })
-      .map((row) => toMetric(row as Row));
+      .map((row) => toMetric(row as Row, runId));
   }
 
   /** Blocks that hold steps after `step`. */
@@ -160,7 +170,7 @@ export class Metrics {
       this.#db
         .prepare(`
           INSERT INTO metric_blocks (run_id, block, ${COLUMNS.join(', ')})
-          SELECT @runId, (step - 1) / ${BLOCK}, ${MEANS} FROM metrics
+          SELECT @runId, (step - 1) / ${BLOCK}, ${meansOf('metrics')} FROM metrics
           WHERE run_id = @runId AND step > @from AND step <= @to GROUP BY (step - 1) / ${BLOCK}`)
         .run({ runId, from: next * BLOCK, to: end * BLOCK });
     });

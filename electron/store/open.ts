@@ -213,6 +213,13 @@ export function explain(error: unknown, path: string): unknown {
         '`conmim doctor` lists what is damaged. Restore it from a copy; what can still be read can be exported before.',
       );
     }
+    if (/malformed JSON/.test(message)) {
+      return wrap(
+        'bad-file',
+        `${path} is damaged: a row of it cannot be read.`,
+        'Restore the database from a copy. What can still be read can be exported before.',
+      );
+    }
     // A disk without room shows itself in several ways, as the files beside the database cannot be made either.
     if (/FULL/.test(error.code)) return full();
     if (/CANTOPEN|IOERR/.test(error.code) && (roomAt(dirname(path)) ?? LEAST_ROOM) < LEAST_ROOM) return full();

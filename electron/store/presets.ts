@@ -24,7 +24,7 @@ export class Presets {
     const rows = this.#db.prepare('SELECT * FROM presets ORDER BY created_at, name').all();
     return (rows as (Omit<SavedPreset, 'config'> & { config: string })[]).map((row) => ({
       ...row,
-      config: storedConfig(row.config),
+      config: storedConfig(row.config, { row: `preset "${row.name}"`, column: 'presets.config' }),
     }));
   }
 

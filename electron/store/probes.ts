@@ -1,6 +1,9 @@
-import type { ProbeAnswer } from '../../shared/contract/explore.ts';
+import { z } from 'zod';
+import { type ProbeAnswer, probeAnswerSchema } from '../../shared/contract/explore.ts';
 import { fromJson } from './json.ts';
 import { type Db, write } from './open.ts';
+
+const savedSchema = z.object({ key: z.string(), answers: z.array(z.array(probeAnswerSchema)) });
 
 /** Look-ups of a run's fixed images, by step; step 0 is the untrained network. */
 export class Probes {
@@ -24,7 +27,8 @@ export class Probes {
     const rows = this.#db.prepare('SELECT step, answers FROM probes WHERE run_id = ? ORDER BY step').all(runId);
     return new Map(
       (rows as { step: number; answers: string }[]).flatMap(({ step, answers }) => {
-        const saved = fromJson(answers) as { key: string; answers: ProbeAnswer[][] };
+        const row = `the look-ups of run ${runId} at step ${step}`;
+        const saved = fromJson(savedSchema, answers, { row, column: 'probes.answers' });
         return saved.key === key ? [[step, saved.answers] as const] : [];
       }),
     );

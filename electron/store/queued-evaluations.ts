@@ -1,10 +1,17 @@
+import type { z } from 'zod';
+import { errorReportSchema } from '../../shared/error-report.ts';
 import { AppError, type ErrorReport } from '../../shared/errors.ts';
-import { CLASS_TASKS, type Evaluation, type QueuedEvaluation } from '../../shared/evaluation.ts';
+import {
+  CLASS_TASKS,
+  type Evaluation,
+  evaluationOptionsSchema,
+  type QueuedEvaluation,
+} from '../../shared/evaluation.ts';
 import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
-import { fromJson } from './json.ts';
+import { fromJson, fromNullable } from './json.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { Runs } from './runs.ts';
@@ -14,17 +21,19 @@ type Row = Omit<QueuedEvaluation, 'options' | 'error' | 'is_canceled'> & {
   error: string | null;
   is_canceled: number;
 };
-export type NewEvaluation = Pick<
-  QueuedEvaluation,
-  'checkpoint_id' | 'dataset_id' | 'test_dataset_id' | 'task' | 'options'
->;
+export type NewEvaluation = Pick<QueuedEvaluation, 'checkpoint_id' | 'dataset_id' | 'test_dataset_id' | 'task'> & {
+  options: z.input<typeof evaluationOptionsSchema>;
+};
 
-const toQueued = (row: Row): QueuedEvaluation => ({
-  ...row,
-  options: fromJson(row.options),
-  error: row.error === null ? null : fromJson(row.error),
-  is_canceled: row.is_canceled === 1,
-});
+function toQueued(kept: Row): QueuedEvaluation {
+  const row = `evaluation ${kept.id} of the queue`;
+  return {
+    ...kept,
+    options: fromJson(evaluationOptionsSchema, kept.options, { row, column: 'queued_evaluations.options' }),
+    error: fromNullable(errorReportSchema, kept.error, { row, column: 'queued_evaluations.error' }),
+    is_canceled: kept.is_canceled === 1,
+  };
+}
 
 /** Evaluations that wait their turn, are worked at, or failed. */
 export class QueuedEvaluations {

@@ -1,14 +1,15 @@
+import { errorReportSchema } from '../../shared/error-report.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
-import type { Run, RunStatus } from '../../shared/run.ts';
+import { type Run, type RunStatus, runtimeSchema, tagsSchema } from '../../shared/run.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
-import { fromJson } from './json.ts';
+import { fromJson, fromNullable } from './json.ts';
 import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { giveBack } from './space.ts';
-import { storedConfig, storedFineTune } from './stored-config.ts';
+import { storedConfig, storedTuneSchema } from './stored-config.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
 type Row = Omit<Run, 'kind' | (typeof JSON_COLUMNS)[number]> & {
@@ -49,30 +50,19 @@ const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'sto
 /** Texts, or lists of them. */
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-function settingsOf<T>(name: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw new AppError(
-      'bad-file',
-      `The settings of run "${name}" cannot be read.`,
-      `${(error as Error).message}.`,
-      '`conmim doctor` checks the database. A newer version of the program may have made this run: use that one.',
-      { cause: error },
-    );
-  }
+function toRun({ epoch_steps, ...kept }: Row): Run {
+  const at = (column: keyof Row) => ({ row: `run ${kept.id} "${kept.name}"`, column: `runs.${column}` });
+  return {
+    ...kept,
+    kind: kept.finetune !== null ? 'finetune' : kept.dataset_id === null ? 'imported' : 'pretrain',
+    steps_per_epoch: epoch_steps ?? kept.steps_per_epoch,
+    config: storedConfig(kept.config, at('config')),
+    tags: fromJson(tagsSchema, kept.tags, at('tags')),
+    error: fromNullable(errorReportSchema, kept.error, at('error')),
+    runtime: fromNullable(runtimeSchema, kept.runtime, at('runtime')),
+    finetune: fromNullable(storedTuneSchema, kept.finetune, at('finetune')),
+  };
 }
-
-const toRun = ({ epoch_steps, ...row }: Row): Run => ({
-  ...row,
-  kind: row.finetune !== null ? 'finetune' : row.dataset_id === null ? 'imported' : 'pretrain',
-  steps_per_epoch: epoch_steps ?? row.steps_per_epoch,
-  config: settingsOf(row.name, () => storedConfig(row.config)),
-  tags: fromJson(row.tags),
-  error: row.error === null ? null : fromJson(row.error),
-  runtime: row.runtime === null ? null : fromJson(row.runtime),
-  finetune: row.finetune === null ? null : settingsOf(row.name, () => storedFineTune(row.finetune!)),
-});
 
 export class Runs {
   readonly #db: Db;

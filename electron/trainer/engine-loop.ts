@@ -2,7 +2,7 @@ import type { Run } from '../../shared/run.ts';
 import type { TensorSource } from '../../shared/tensors.ts';
 import { type Method, Trainer, type TrainerConfig } from '../engine/trainer.ts';
 import { span } from '../processes/spans.ts';
-import { choosePrecision, engineOptions, type PrecisionState } from '../runtime/precision.ts';
+import { choosePrecision, engineOptions } from '../runtime/precision.ts';
 import type { Store } from '../store/store.ts';
 import { type LoopState, type TrainingEvents, TrainingLoop } from './loop.ts';
 import type { RunData } from './run-data.ts';
@@ -27,12 +27,12 @@ export abstract class EngineLoop<Config extends TrainerConfig, Batch> extends Tr
     if (this.from) {
       const { id, state } = this.from;
       const source = (part: 'student' | 'teacher' | 'exp_avg' | 'exp_avg_sq') => store.checkpoints.source(id, part);
-      const { precision = 'fp32', scaling } = state as Partial<PrecisionState>;
+      const { precision, scaling, updates } = state;
       const student = source('student');
       const teacher = method.teacher(config) ? source('teacher') : student;
       this.engine = new Trainer(method, config, student, teacher, engineOptions(run.config, precision));
-      if (scaling) this.engine.scaling = scaling;
-      this.engine.restoreOptimizer(source('exp_avg'), source('exp_avg_sq'), state.updates);
+      this.engine.scaling = scaling;
+      this.engine.restoreOptimizer(source('exp_avg'), source('exp_avg_sq'), updates);
     } else {
       const mode = run.config.train.mixed_precision;
       const { precision, why } = choosePrecision(mode);
@@ -45,7 +45,7 @@ export abstract class EngineLoop<Config extends TrainerConfig, Batch> extends Tr
 
   protected override state(): LoopState {
     const { precision, scaling, updates } = this.engine;
-    return { tensors: this.engine.tensors(), updates, extra: { precision, scaling } satisfies PrecisionState };
+    return { tensors: this.engine.tensors(), updates, extra: { precision, scaling } };
   }
 
   protected override dispose(): void {

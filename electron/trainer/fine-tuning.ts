@@ -8,6 +8,7 @@ import {
   type SupervisedBatch,
   type SupervisedConfig,
 } from '../../methods/supervised/step.ts';
+import type { CheckpointState } from '../../shared/checkpoint.ts';
 import type { ModelConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
@@ -33,10 +34,7 @@ import { untrainedSource } from './training.ts';
 const BATCH = 32;
 
 /** Accuracy on the test images. */
-type Accuracy = {
-  top1: number;
-  top5: number;
-};
+type Accuracy = Required<CheckpointState['accuracy']>;
 
 /** A fine-tuning: a classifier on a pretrained encoder, trained whole on labelled images. */
 export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
@@ -69,7 +67,7 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
     for (const text of split.notices) this.tell(text);
-    if (this.from) this.#accuracy = this.from.state.accuracy as Accuracy;
+    if (this.from) this.#accuracy = this.from.state.accuracy;
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {

@@ -16,7 +16,7 @@ export class LabelledData extends RunData {
     const { lone } = tune;
     const { aa, views: colours } = settingsOf(tune);
     if (tune.test_dataset_id !== null) requireTestDataset(store, tune.test_dataset_id);
-    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone ? { lone } : 'rank');
+    const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone === null ? 'rank' : { lone });
     if (split.classes.join('\0') !== tune.classes.join('\0')) {
       const why = `It was made for ${tune.classes.length} classes, and now there are ${split.classes.length} or they have other names.`;
       throw new AppError('bad-input', 'The classes of the dataset have changed.', why, 'Start a new fine-tuning.');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe } from '../../methods/index.ts';
-import type { Checkpoint, TensorPart } from '../../shared/checkpoint.ts';
+import type { Checkpoint, CheckpointState, TensorPart } from '../../shared/checkpoint.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Metric, Run } from '../../shared/run.ts';
 import type { TensorSequence } from '../../shared/tensors.ts';
@@ -13,20 +13,6 @@ import { planNotices } from './plan-notices.ts';
 import { replacedNotice } from './replaced.ts';
 import type { RunData } from './run-data.ts';
 import type { TrainingImage } from './training-images.ts';
-
-/** What a checkpoint keeps beside its tensors. */
-interface CheckpointState {
-  updates: number;
-  seed: number;
-  /** SHA-256 over the contents trained on, in their order: a resumed run on other images is not the same run. */
-  content?: string;
-  /** The same over row numbers and paths, which is all that an older program wrote: contents may be others all the same. */
-  data?: string;
-  /** What an image's random draws are keyed by; an older program used the number of its row. */
-  draws?: 'content';
-  /** How far it is in its images. */
-  position: Position;
-}
 
 export interface TrainingEvents {
   onMetric(metric: Metric): void;
@@ -45,7 +31,7 @@ export interface LoopState {
   /** Updates done. */
   updates: number;
   /** Kept as JSON. */
-  extra: Record<string, unknown>;
+  extra: Partial<CheckpointState>;
 }
 
 /** Metrics wait for this long, ms, so that fast steps do not make a transaction each. */
@@ -59,7 +45,7 @@ export abstract class TrainingLoop {
   readonly run: Run;
   protected readonly store: Store;
   /** The checkpoint that the run goes on from, with what it kept beside its tensors. */
-  protected readonly from: (Checkpoint & { state: CheckpointState & Record<string, unknown> }) | null;
+  protected readonly from: (Checkpoint & { state: CheckpointState }) | null;
   readonly #events: TrainingEvents;
   readonly #data: RunData;
   readonly #fingerprint: string;
@@ -82,7 +68,7 @@ export abstract class TrainingLoop {
     this.#data = data;
     this.#fingerprint = hashOf(data.images, ({ hash }) => hash);
     const latest = store.checkpoints.latest(run.id, { withOptimizer: true });
-    this.from = latest && (store.checkpoints.get(latest.id) as NonNullable<TrainingLoop['from']>);
+    this.from = latest && store.checkpoints.get(latest.id);
     this.#step = latest?.step ?? 0;
     this.#positions = [data.start, data.start];
     if (this.from && !this.#isOf(this.from.state)) {
@@ -109,7 +95,7 @@ export abstract class TrainingLoop {
 
   /** Whether a checkpoint was written while these images were trained on. */
   #isOf({ content, data }: CheckpointState): boolean {
-    if (content !== undefined) return content === this.#fingerprint;
+    if (content !== null) return content === this.#fingerprint;
     const byRow = this.#data.images.toSorted((a, b) => a.id - b.id); // the order of that time
     return data === hashOf(byRow, ({ id, path }) => `${id}\0${path}`);
   }
@@ -251,13 +237,13 @@ export abstract class TrainingLoop {
     const { updates, extra, tensors } = this.state();
     const { sum, count } = this.#lossSinceCheckpoint;
     const position = this.#positions[1];
-    const state: CheckpointState = {
+    const state = {
       updates,
       seed: this.run.config.train.seed,
       content: this.#fingerprint,
       draws: 'content',
       position,
-    };
+    } satisfies Partial<CheckpointState>;
     const checkpoint = this.store.checkpoints.save(
       this.run.id,
       {

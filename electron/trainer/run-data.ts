@@ -98,14 +98,10 @@ export class RunData {
 }
 
 /** Where the last checkpoint left off; images that were added or lost since do not change the share that is done. */
-function startOf(store: Store, { id, config }: Run, samples: number): Position {
+function startOf(store: Store, { id }: Run, samples: number): Position {
   const latest = store.checkpoints.latest(id, { withOptimizer: true });
   if (!latest) return { epoch: 0, sample: 0, samples };
-  const { position } = store.checkpoints.get(latest.id).state as { position?: Position };
-  if (position) return positionAmong(samples, position);
-  // An older program kept none: as many images as it has seen.
-  const seen = latest.step * config.train.batch_size * config.train.accumulation;
-  return { epoch: Math.floor(seen / samples), sample: seen % samples, samples };
+  return positionAmong(samples, store.checkpoints.get(latest.id).state.position);
 }
 
 /** What a pretraining trains on: its dataset without what is held out. @throws AppError bad-input */

@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   let error: ErrorReport | null = null;
   let data: RunData | null = null;
   let training: Training | FineTuning | null = null;
-  let runtime: Record<string, unknown> | null = run.runtime;
+  let runtime = run.runtime;
   try {
     // Its threads load the first batch while this one loads TensorFlow, which is why the arithmetic is not imported above.
     data = run.finetune ? new LabelledData(store, run, run.finetune) : pretrainingData(store, run);
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
     const { loadBackend } = await import('../runtime/backend.ts');
     const backend = await loadBackend();
     computes();
-    runtime = { ...backend };
+    runtime = { ...backend, peak_memory: null };
     store.runs.update(run.id, { runtime });
     for (const text of backend.warnings) store.notices.add(run.id, { key: text, step: run.step, text });
     const events: TrainingEvents = {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { MapResult } from '../feature-map.ts';
 import type { LeftOut } from '../left-out.ts';
 import { byId, channel, id, part } from './schemas.ts';
 import type { TaskRef } from './started.ts';
@@ -88,14 +89,15 @@ export const EXPLORE = {
 } as const;
 
 /** The answer at one masked patch. */
-export interface ProbeAnswer {
+export const probeAnswerSchema = z.object({
   /** Place in the grid, row by row. */
-  patch: number;
+  patch: z.number(),
   /** The key that the student found most like its query. */
-  best: number;
+  best: z.number(),
   /** Rank of the true place, from 1. */
-  rank: number;
-}
+  rank: z.number(),
+});
+export type ProbeAnswer = z.infer<typeof probeAnswerSchema>;
 
 export interface ProbeStrip {
   grid: number;
@@ -243,13 +245,8 @@ export interface AttentionView {
 }
 
 /** A dataset's images in two dimensions: near where a network's features are near. */
-export interface MapView {
+export interface MapView extends MapResult {
   step: number;
-  /** Usable images of the dataset, of which `ids` are on the map; more than the limit are sampled evenly. */
-  total: number;
-  /** Images that could not be read any more; the first of them are named. */
-  unreadable: number;
-  left_out: LeftOut[];
   created_at: number;
   ids: number[];
   /** Beginnings of the hashes of their contents, for the addresses of pictures. */
@@ -260,17 +257,4 @@ export interface MapView {
   labels: string[];
   /** Of each image, its place in `labels`; -1 for none. */
   label: number[];
-  figures: MapFigures;
-}
-
-/** How far the map can be trusted, of `sample` of its n images. */
-export interface MapFigures {
-  /** Neighbours that were compared. */
-  k: number;
-  n: number;
-  sample: number;
-  /** 1 where every neighbour on the map is one of the features too (Venna and Kaski, 2001); guessing gives about a half. */
-  trustworthiness: number;
-  /** Share of the k nearest by features that are the k nearest on the map; guessing gives k / (n - 1). */
-  kept: number;
 }

@@ -18,7 +18,7 @@ import type { AskedBakeOff, BakeOff, BakeOffRun, BakeOffTask, EntryCost } from '
 import { intervalOf, shownIn } from '../../shared/bakeoff-words.ts';
 import type { Scores } from '../../shared/evaluation.ts';
 import { makeImages } from '../e2e/harness.ts';
-import { behindItsBack, catchError } from '../store/helpers.ts';
+import { behindItsBack, catchError, RUNTIME } from '../store/helpers.ts';
 
 // What of a bake-off needs no training: its runs end here as if they had been trained.
 
@@ -64,7 +64,7 @@ function finish(id: number, speed = 20) {
     },
     { student: untrainedState(config), ...(methodOf(config).hasTeacher && { teacher: untrainedState(config) }) },
   );
-  store.runs.update(id, { status: 'finished', step, runtime: { peak_memory: 5e8 } });
+  store.runs.update(id, { status: 'finished', step, runtime: { ...RUNTIME, peak_memory: 5e8 } });
 }
 
 /** As an evaluation stores it. */
@@ -361,7 +361,7 @@ test('pixels are not asked for figures without labels', () => {
   finish(pretrainings(id)[0]!.run_id);
   tendBakeOffs(store);
   expect(store.queuedEvaluations.list().map(({ task, options }) => [task, options.pixels])).toEqual([
-    ['labelfree', undefined],
+    ['labelfree', false],
   ]);
 });
 

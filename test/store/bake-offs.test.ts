@@ -8,7 +8,10 @@ const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
   ...{ budget: { kind: 'images', images: 100 }, seeds: 2, tasks: ['knn'] },
   ...{ supervised: true, pixels: true, finetune: null },
 });
-const PLAN = { dataset: 'photos', entries: [], notices: [] } as unknown as BakeOffPlan;
+const PLAN: BakeOffPlan = {
+  ...{ dataset: 'photos', test_dataset: 'photos', images: 2, entries: [], supervised_epochs: null, runs: 1 },
+  ...{ labelled_runs: 0, evaluations: 1, seconds: null, disk: 5, memory: null, notices: [] },
+};
 
 function withRuns() {
   const { store, dataset, run } = newStore();

@@ -9,7 +9,7 @@ const at = (step: number, loss: number | null = null) => ({
   epoch: step / 2,
   loss,
   config: CONFIG,
-  state: { step },
+  state: { seed: step },
 });
 const all = (seed: number, count?: number) => ({
   student: state(seed, count),
@@ -36,7 +36,7 @@ describe('checkpoints', () => {
       config: CONFIG,
     });
     expect(saved.bytes).toBe(16 * 16 * 256 * 4 + 6 * 4);
-    expect(store.checkpoints.get(saved.id)).toEqual({ ...saved, state: { step: 5 } });
+    expect(store.checkpoints.get(saved.id)).toMatchObject({ ...saved, state: { seed: 5 } });
     for (const part of ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const) {
       const loaded = store.checkpoints.load(saved.id, part);
       expect([...loaded.keys()]).toEqual([...parts[part].keys()]);

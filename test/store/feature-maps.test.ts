@@ -5,7 +5,10 @@ import { CONFIG, image, newStore, state } from './helpers.ts';
 const map = (seed: number) => ({
   ids: Int32Array.from([seed, seed + 1]),
   places: Float32Array.from([0.1, seed, -3, 4]),
-  result: { seed },
+  result: {
+    ...{ total: seed, unreadable: 0, left_out: [] },
+    figures: { k: 1, n: 2, sample: 2, trustworthiness: 1, kept: 1 },
+  },
 });
 
 test('a map comes back as it was kept, for its network and images alone; a new one takes its place', () => {

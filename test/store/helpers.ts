@@ -5,9 +5,11 @@ import Database from 'better-sqlite3';
 import { onTestFinished } from 'vitest';
 import { Store } from '../../electron/store/store.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { fineTuneSchema } from '../../methods/supervised/config.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import type { ImageRow } from '../../shared/dataset.ts';
-import type { Metric } from '../../shared/run.ts';
+import type { FineTune } from '../../shared/finetune.ts';
+import type { Metric, Runtime } from '../../shared/run.ts';
 import type { StateDict } from '../../shared/tensors.ts';
 
 /** A folder that is gone after the test. */
@@ -34,6 +36,17 @@ export function newStore() {
 }
 
 export const CONFIG: RunConfig = runConfigSchema.parse({});
+
+export const RUNTIME: Runtime = {
+  ...{ name: 'wasm', variant: null, device: 'CPU, WebAssembly', versions: { tfjs: '4' }, why: '', warnings: [] },
+  peak_memory: null,
+};
+
+/** What a fine-tuning of checkpoint 1 is told. */
+export const TUNE: FineTune = {
+  ...{ group: 'g', start: 'trained', checkpoint_id: 1, run_id: 1, source_id: 1, part: 'student' },
+  ...{ test_dataset_id: null, lone: ['h'], classes: ['a', 'b'], settings: fineTuneSchema.parse({}) },
+};
 
 export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow, 'id' | 'dataset_id'> {
   const same = { folder: 0, bytes: 10, mtime: 1.5, width: 3, height: 4, format: 'jpeg', label: null };

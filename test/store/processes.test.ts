@@ -46,7 +46,7 @@ test('a process killed while it saves checkpoints leaves whole ones only', { tim
     saved = list.length;
     for (const { id, step } of list) {
       const { state } = other.checkpoints.get(id);
-      expect(hashOf((part) => other.checkpoints.load(id, part))).toBe(state.hash);
+      expect(hashOf((part) => other.checkpoints.load(id, part))).toBe(state.content);
       expect(other.metrics.list(run.id, { from: step, to: step })).toHaveLength(1);
     }
     expect(other.runs.get(run.id).step).toBe(list.at(-1)!.step);

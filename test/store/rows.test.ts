@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { FileLock } from '../../electron/store/file-lock.ts';
 import type { EvaluationResult } from '../../shared/evaluation.ts';
-import type { FineTune } from '../../shared/finetune.ts';
 import { evaluationResult } from '../harness/evaluation-result.ts';
-import { CONFIG, catchError, image, metric, newStore, state } from './helpers.ts';
+import { CONFIG, catchError, image, metric, newStore, RUNTIME, state, TUNE } from './helpers.ts';
 
 describe('datasets', () => {
   test('are found by id, digits and name; near names are said', () => {
@@ -111,13 +110,13 @@ describe('runs', () => {
   test('keep what is written, and have names of their own', () => {
     const { store, dataset, run } = newStore();
     expect(run).toMatchObject({ name: 'photos run', status: 'queued', config: CONFIG, step: 0, request: null });
-    const error = { kind: 'diverged', what: 'a', why: 'b', next: 'c' };
-    store.runs.update(run.id, { status: 'failed', error, runtime: { device: 'cpu' }, step: 7, request: 'pause' });
+    const error = { kind: 'diverged', what: 'a', why: 'b', next: 'c' } as const;
+    store.runs.update(run.id, { status: 'failed', error, runtime: RUNTIME, step: 7, request: 'pause' });
     expect(store.runs.get('photos run')).toEqual({
       ...run,
       status: 'failed',
       error,
-      runtime: { device: 'cpu' },
+      runtime: RUNTIME,
       step: 7,
       request: 'pause',
     });
@@ -194,8 +193,7 @@ describe('runs', () => {
   test('say their kind', () => {
     const { store, run, dataset } = newStore();
     const made = { preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 };
-    const finetune = { start: 'trained' } as FineTune;
-    const tuned = store.runs.create({ ...made, dataset_id: dataset.id, finetune });
+    const tuned = store.runs.create({ ...made, dataset_id: dataset.id, finetune: TUNE });
     const weights = store.runs.create({ ...made, dataset_id: null, total_steps: 0 });
     expect([run, tuned, weights].map(({ id }) => store.runs.get(id).kind)).toEqual([
       'pretrain',
@@ -284,7 +282,7 @@ test('what an older program left out of an evaluation has its default; one that 
   expect(add(older).result).toEqual(evaluationResult());
   expect(catchError(() => add({ top1: 0.5 }))).toMatchObject({
     kind: 'bad-file',
-    why: expect.stringMatching(/expected .* at /s),
+    why: expect.stringMatching(/evaluations\.result is not as this program writes it: task: /),
   });
   expect(store.evaluations.list()).toHaveLength(1);
   expect(store.runs.get(run.id)).toBeDefined();

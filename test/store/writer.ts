@@ -44,7 +44,7 @@ function saveCheckpoint(step: number): void {
     return tensors;
   };
   const parts = { student: part(0.1), teacher: part(0.2), exp_avg: part(0.3), exp_avg_sq: part(0.4) };
-  const state = { hash: hash.digest('hex') };
+  const state = { content: hash.digest('hex') };
   const config = runConfigSchema.parse({});
   store.checkpoints.save(Number(run), { step, epoch: 0, loss: 1, config, state, metrics: [metric(step)] }, parts);
 }

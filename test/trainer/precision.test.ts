@@ -2,8 +2,7 @@ import { expect, test } from 'vitest';
 import { timeProducts } from '../../electron/engine/trial.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { hasBf16 } from '../../electron/runtime/machine.ts';
-import { choosePrecision, engineOptions } from '../../electron/runtime/precision.ts';
-import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
+import { choosePrecision } from '../../electron/runtime/precision.ts';
 
 /** A machine by the milliseconds of its products. */
 const machine = (fp32: number, bf16: number | null, fp16: number | null) => (storage: string) =>
@@ -33,16 +32,6 @@ test('times real products; bf16 where TensorFlow has them', async () => {
   expect(timeProducts('fp32')).toBeGreaterThan(0);
   if (name === 'tensorflow') expect(timeProducts('bf16')).toBeGreaterThan(0);
   else expect(timeProducts('bf16')).toBeNull();
-});
-
-test('a configuration of an older program, without the settings, is computed as it was', () => {
-  const config = runConfigSchema.parse({});
-  const { mixed_precision, recompute, ...train } = config.train;
-  expect([mixed_precision, recompute]).toEqual(['off', false]);
-  expect(engineOptions({ ...config, train } as unknown as typeof config, 'fp32')).toEqual({
-    precision: 'fp32',
-    recompute: false,
-  });
 });
 
 test.each([

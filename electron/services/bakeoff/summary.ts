@@ -219,7 +219,7 @@ class Figures {
     if (column === 'memory')
       return own.flatMap(({ run_id, seed }) => {
         const peak = this.#store.runs.get(run_id).runtime?.peak_memory;
-        return typeof peak === 'number' ? [{ seed, value: peak }] : [];
+        return peak ? [{ seed, value: peak }] : [];
       });
     if (column.startsWith('finetune ')) return this.#withLabels('finetune', entry, column);
     return this.#frozen(column, entry, 'trained');

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { UMAP } from 'umap-js';
 import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { patchesOf } from '../../../shared/config.ts';
-import type { Input, MapFigures, MapView } from '../../../shared/contract/index.ts';
+import type { Input, MapView } from '../../../shared/contract/index.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
+import type { MapFigures } from '../../../shared/feature-map.ts';
+import { leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';
 import { ImageReader } from '../../data/readable.ts';
 import { concatenated } from '../../engine/health.ts';
@@ -31,13 +32,6 @@ const NAMED = 20;
 const SAMPLE = 2000;
 
 type Ask = Input<'explore.map'>;
-interface Kept {
-  total: number;
-  unreadable: number;
-  /** The first of them; a map of an older program names none. */
-  left_out?: LeftOut[];
-  figures: MapFigures;
-}
 
 /** The images of a map and its name in the store. @throws AppError not-found */
 export function mapSubject(
@@ -60,7 +54,7 @@ export function mapSubject(
 /** The map that was computed of these images, or null. Needs no engine. @throws AppError not-found */
 export function storedMap(store: Store, ask: Ask): MapView | null {
   const { checkpoint, rows, key } = mapSubject(store, ask);
-  const map = store.featureMaps.get<Kept>(key);
+  const map = store.featureMaps.get(key);
   if (!map) return null;
   const byId = new Map(rows.map((row) => [row.id, row]));
   const shown = [...map.ids].map((id) => byId.get(id)!);
@@ -69,7 +63,6 @@ export function storedMap(store: Store, ask: Ask): MapView | null {
   const round = (value: number) => Math.round(value * 1000) / 1000;
   return {
     ...map.result,
-    left_out: map.result.left_out ?? [],
     step: ask.untrained ? 0 : checkpoint.step,
     created_at: map.created_at,
     ids: [...map.ids],
@@ -116,7 +109,7 @@ export async function computeMap(
     result: {
       ...{ total, unreadable: rows.length - readable.length, figures },
       left_out: reader.leftOut.slice(0, NAMED),
-    } satisfies Kept,
+    },
   });
   return { images: readable.length, figures };
 }

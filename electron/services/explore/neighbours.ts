@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
-import type { MapFigures } from '../../../shared/contract/explore.ts';
+import type { MapFigures } from '../../../shared/feature-map.ts';
 import { hostCopy } from '../../engine/host.ts';
 
 /** Rows that are compared with all others at a time. */

@@ -121,7 +121,7 @@ function training({ checkpoint }: CardSubject, run: Run): string {
   const { config, step, epoch } = checkpoint;
   if (run.kind === 'imported') return 'These weights were imported: how they were trained is not known here.';
   const batch = config.train.batch_size * config.train.accumulation;
-  const where = ['name', 'device'].map((key) => run.runtime?.[key]).filter((value) => typeof value === 'string');
+  const where = run.runtime ? [run.runtime.name, run.runtime.device] : [];
   const changed = differences(parseRunConfig({ method: config.method }), config);
   return [
     `Step ${count(step)} of ${count(run.total_steps)}, ${plural(batch, 'image')} a step, ${fixed(epoch, 1)} ` +
