@@ -62,8 +62,13 @@ export function cropViews(
     ...Array.from({ length: crops.small }, (_, i): ViewSpec => {
       const name = small(i);
       return {
-        ...{ name, title: `small crop ${i + 1}`, side: crops.small_size, geometry: `place of ${name}` },
-        ...{ colours: 'strong', isMasked: false, augment: { crop_scale: crops.small_scale, ...own('small', i) } },
+        name,
+        title: `small crop ${i + 1}`,
+        side: crops.small_size,
+        geometry: `place of ${name}`,
+        colours: 'strong',
+        isMasked: false,
+        augment: { crop_scale: crops.small_scale, ...own('small', i) },
       };
     }),
   ];

@@ -7,8 +7,16 @@ export const maskPurposes = (views: readonly ViewSpec[]): string[] =>
 
 /** How both crops are drawn where they are drawn alike (MoCo v2, arXiv 2003.04297, section 3; DenseCL, arXiv 2011.09157). */
 export const ALIKE = {
-  ...{ crop_scale: [0.2, 1], interpolation: 'bilinear' },
-  ...{ jitter: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1, gray: 0.2, blur: 0.5, solarize: 0 },
+  crop_scale: [0.2, 1],
+  interpolation: 'bilinear',
+  jitter: 0.8,
+  brightness: 0.4,
+  contrast: 0.4,
+  saturation: 0.4,
+  hue: 0.1,
+  gray: 0.2,
+  blur: 0.5,
+  solarize: 0,
 } satisfies Partial<AugmentConfig>;
 
 /**
@@ -18,7 +26,12 @@ export const ALIKE = {
 export const twoCrops = (side: number, second: ViewSpec['augment'] = {}): ViewSpec[] => [
   { name: 'first', title: 'first crop', side, geometry: 'first place', colours: 'strong', isMasked: false },
   {
-    ...{ name: 'second', title: 'second crop', side, geometry: 'second place', colours: 'strong', isMasked: false },
+    name: 'second',
+    title: 'second crop',
+    side,
+    geometry: 'second place',
+    colours: 'strong',
+    isMasked: false,
     augment: second,
   },
 ];

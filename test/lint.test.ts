@@ -50,7 +50,8 @@ test('the linter says who may not import whom, what is imported unseen, half-wri
   }
   const program = join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
   const { stdout } = spawnSync(process.execPath, [program, 'lint', '--max-diagnostics=none', '--reporter=json', '.'], {
-    ...{ cwd: folder, encoding: 'utf8' },
+    cwd: folder,
+    encoding: 'utf8',
   });
   const { diagnostics } = JSON.parse(stdout) as {
     diagnostics: { severity: string; message: string; location: { path: string } }[];

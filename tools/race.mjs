@@ -141,7 +141,9 @@ const summary = Object.fromEntries(
     return [
       key,
       {
-        ...{ conmim: ours, pytorch: theirs, ratio: ours / theirs },
+        conmim: ours,
+        pytorch: theirs,
+        ratio: ours / theirs,
         ...(recomputed && { recomputed, recomputed_ratio: recomputed / theirs, of_conmim: recomputed / ours }),
       },
     ];

@@ -51,7 +51,8 @@ export const jpegNames = (count: number): string[] => Array.from({ length: count
 export async function makeJpegs(folder: string, count: number): Promise<LoaderImage[]> {
   await mkdir(folder, { recursive: true });
   const images = jpegNames(count).map((name, i) => ({
-    ...{ id: i + 1, path: join(folder, name) },
+    id: i + 1,
+    path: join(folder, name),
     hash: `made up ${i + 1}`, // always the same ones
   }));
   for (const { id, path } of images) await writeFile(path, await madeUp(id));
@@ -135,7 +136,11 @@ async function time(
   const config = benchConfig(side, prepared?.size ?? null);
   const sizes = await Promise.all(images.map(async ({ path }) => (await stat(path)).size));
   const loader = new Loader({
-    ...{ images, roots: [folder], config, workers, signal },
+    images,
+    roots: [folder],
+    config,
+    workers,
+    signal,
     prepared: prepared?.places ?? null,
     ...madeOf(config),
   });
@@ -153,7 +158,9 @@ async function time(
     const total = batches * BATCH;
     return {
       engine: 'conmim',
-      ...{ image: side, files: images.length, images: total },
+      image: side,
+      files: images.length,
+      images: total,
       images_per_second: total / wall,
       images_per_second_core: total / ((user + system) / 1e6),
       workers,

@@ -61,8 +61,13 @@ export async function benchMemory(store: Store, options: MemoryOptions): Promise
     const { numTensors, numBytes } = tf.memory();
     const { heapUsed, arrayBuffers } = process.memoryUsage();
     samples.push({
-      ...{ step, tensors: numTensors, arrays: tf.backend().numDataIds(), tensor_bytes: numBytes },
-      ...{ heap: heapUsed, buffers: arrayBuffers, resident: resident() },
+      step,
+      tensors: numTensors,
+      arrays: tf.backend().numDataIds(),
+      tensor_bytes: numBytes,
+      heap: heapUsed,
+      buffers: arrayBuffers,
+      resident: resident(),
     });
   };
   const data = pretrainingData(store, run);
@@ -96,8 +101,11 @@ export async function benchMemory(store: Store, options: MemoryOptions): Promise
     samples,
     growth: {
       steps: last.step - settled.step,
-      ...{ tensors: more('tensors'), arrays: more('arrays'), tensor_bytes: more('tensor_bytes') },
-      ...{ heap: more('heap'), resident: more('resident') },
+      tensors: more('tensors'),
+      arrays: more('arrays'),
+      tensor_bytes: more('tensor_bytes'),
+      heap: more('heap'),
+      resident: more('resident'),
     },
   };
 }

@@ -75,7 +75,10 @@ export async function benchStart(options: StartOptions): Promise<StartBench> {
   return {
     command: [words, ...pretrain].join(' '),
     starts,
-    ...{ median_s: median(all), least_s: Math.min(...all), most_s: Math.max(...all), all_s: all },
+    median_s: median(all),
+    least_s: Math.min(...all),
+    most_s: Math.max(...all),
+    all_s: all,
     parts: parts.sort((a, b) => a.from_s - b.from_s),
   };
 }

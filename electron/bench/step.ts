@@ -173,7 +173,8 @@ export function timeSteps(
     const flops_per_image = warmUp(engine, noise(config, batch), batch);
     const times = Array.from({ length: steps }, () => timeStep(engine, noise(config, batch)));
     return {
-      ...{ seconds: times.map(({ seconds }) => seconds), cpu_seconds: times.map(({ cpu_seconds }) => cpu_seconds) },
+      seconds: times.map(({ seconds }) => seconds),
+      cpu_seconds: times.map(({ cpu_seconds }) => cpu_seconds),
       flops_per_image,
     };
   } finally {

@@ -44,7 +44,12 @@ export function addLoaderBench(bench: Command): void {
         try {
           const result = await withAbort((signal) =>
             benchLoader({
-              ...{ folder, side: image!, files: files!, images: images!, workers: workers!, signal },
+              folder,
+              side: image!,
+              files: files!,
+              images: images!,
+              workers: workers!,
+              signal,
               prepared: options.prepared === true,
               onProgress: (done, total) => out.progress(`${done} of ${total} images`),
             }),

@@ -30,7 +30,10 @@ export function addMemoryBench(bench: Command): void {
           const store = Store.open(databaseIn(home));
           try {
             return await benchMemory(store, {
-              ...{ dataset, config, every: options.every as number, signal },
+              dataset,
+              config,
+              every: options.every as number,
+              signal,
               onProgress: (done, total) => out.progress(`step ${done} of ${total}`),
             });
           } finally {

@@ -24,7 +24,12 @@ export function addStartBench(bench: Command): void {
         const own = options.dataset as string | undefined;
         const measure = (home: string, dataset: string, signal: AbortSignal) =>
           benchStart({
-            ...{ home, dataset, preset: options.preset as string, starts: options.starts as number, signal, nameOf },
+            home,
+            dataset,
+            preset: options.preset as string,
+            starts: options.starts as number,
+            signal,
+            nameOf,
             onProgress: (start, total) => out.progress(`start ${start} of ${total}`),
           });
         const result =

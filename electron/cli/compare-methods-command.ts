@@ -192,7 +192,8 @@ function askedBy(store: Store, dataset: string, options: Record<string, unknown>
   const test = options.testDataset === undefined ? null : store.datasets.get(options.testDataset as string).id;
   const parsed = bakeOffSchema.safeParse({
     name: (options.name as string | undefined) ?? freeName(store, `${name} bake-off`),
-    ...{ dataset: id, test_dataset: test },
+    dataset: id,
+    test_dataset: test,
     entries: chosen.map(({ preset }, i) => ({ preset: preset.name, changes: changes[i] })),
     encoder: { ...Object.fromEntries(ENCODER_KEYS.map((key) => [key, first[key]])), ...encoder } as Encoder,
     budget: budgetOf(options),

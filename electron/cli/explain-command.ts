@@ -63,7 +63,12 @@ export function addExplainCommand(program: Command): void {
         const explanations = new Explanations(store);
         const ask = async (untrained: boolean) => {
           const view = await explanations.explain({
-            ...{ checkpoint, image, key, mask, draw: options.draw as number, untrained },
+            checkpoint,
+            image,
+            key,
+            mask,
+            draw: options.draw as number,
+            untrained,
           });
           return { name: untrained ? 'before training' : `step ${count(view.step)}`, view };
         };

@@ -71,10 +71,7 @@ export function addExploreCommands(program: Command): void {
             ? await explorer.accuracy({ checkpoint, dataset, images: options.images as number }, (done, total) =>
                 out.progress(`${done} of ${total} images`),
               )
-            : await explorer.lookup({
-                ...{ checkpoint, image, mask, draw: options.draw as number },
-                untrained: isUntrained,
-              });
+            : await explorer.lookup({ checkpoint, image, mask, draw: options.draw as number, untrained: isUntrained });
         const target = options.png as Target | undefined;
         if (target && 'places' in result) await draw(store, checkpoint, dataset, target);
         else if (target && !('places' in result))
@@ -102,7 +99,14 @@ export function findImage({ store, out }: Pick<Context, 'store' | 'out'>, datase
   const named = path === '' ? null : store.images.named(dataset, path);
   if (named !== null) return named;
   const { total, images } = store.images.page(dataset, {
-    ...{ offset: 0, limit: 1, status: 'ok', label: null, reason: null, search: path, sort: 'path', descending: false },
+    offset: 0,
+    limit: 1,
+    status: 'ok',
+    label: null,
+    reason: null,
+    search: path,
+    sort: 'path',
+    descending: false,
   });
   const [first] = images;
   if (!first || path === '')

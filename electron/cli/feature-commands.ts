@@ -109,7 +109,11 @@ async function colours({ store, out, checkpoint, dataset, options, target, file,
   const views = new FeatureViews(store);
   const ask = (untrained: boolean): Promise<ColoursView> =>
     views.colours({
-      ...{ checkpoint, dataset, untrained, part: options.network, images: options.images },
+      checkpoint,
+      dataset,
+      untrained,
+      part: options.network,
+      images: options.images,
       image: options.image === undefined ? null : findImage({ store, out }, dataset, options.image),
       block: options.block ?? null,
       foreground: options.foreground ? { side: options.foreground, threshold: options.threshold } : null,
@@ -162,7 +166,10 @@ async function attention({ store, out, checkpoint, dataset, options, target, fil
   if (row !== null && Math.max(row, column!) > grid)
     throw new AppError('bad-input', `There is no patch ${row},${column}.`, `An image has ${grid} rows and columns.`);
   const view: AttentionView = await new FeatureViews(store).attention({
-    ...{ checkpoint, image, part: options.network, untrained: options.untrained === true },
+    checkpoint,
+    image,
+    part: options.network,
+    untrained: options.untrained === true,
     patch: row === null ? null : (row - 1) * grid + column! - 1,
   });
   await attentionSheet(view, name, target);

@@ -30,8 +30,11 @@ export function addHealthCommand(program: Command): void {
         const report = await writeHealthReport(
           store,
           {
-            ...{ file, replace, checkpoint: findCheckpoint(store, checkpoint) },
-            ...{ dataset: options.dataset as string, images: options.images as number },
+            file,
+            replace,
+            checkpoint: findCheckpoint(store, checkpoint),
+            dataset: options.dataset as string,
+            images: options.images as number,
           },
           { signal, onProgress: (done, total, what) => out.progress(`${what}: ${done} of ${total} images`) },
         );

@@ -108,7 +108,9 @@ export function addModelCommands(program: Command): void {
             dataset: options.dataset as string,
             part: options.network as EmbeddingAsked['part'],
             feature: options.feature as EmbeddingAsked['feature'],
-            ...{ format: formatOf(file), file, replace },
+            format: formatOf(file),
+            file,
+            replace,
           },
           { signal, onProgress: (done, total, what) => out.progress(`${done} of ${total} ${what}`) },
         );
@@ -156,7 +158,8 @@ export function addModelCommands(program: Command): void {
         const methods = method === undefined ? METHODS : [requireMethod(method)];
         const settings = (options.set as string[]).map((setting) => parseSetting(setting, ...methods));
         const { checkpoint, ignored, notes } = await importWeights(store, typedPath(file, 'the file'), {
-          ...{ name: options.name as string | undefined, method },
+          name: options.name as string | undefined,
+          method,
           settings: Object.fromEntries(settings.map(({ key, value }) => [key, value])),
         });
         const { title } = methodOf(checkpoint.config);

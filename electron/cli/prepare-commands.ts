@@ -68,7 +68,9 @@ export function addPrepareCommands(program: Command): void {
         if (!out.json) out.note(room);
         let [began, what] = [0, ''];
         const summary = await prepareDataset(store, {
-          ...{ dataset: dataset.id, size, signal },
+          dataset: dataset.id,
+          size,
+          signal,
           onProgress: (done, total, phase) => {
             if (phase !== what) [began, what] = [performance.now(), phase];
             const left = ((performance.now() - began) / Math.max(1, done)) * (total - done);

@@ -151,8 +151,11 @@ export function addRetrievalCommands(program: Command): void {
         for (const config of configs) requireNetwork(config, part);
         const dataset = store.datasets.get(options.dataset as string).id;
         const route = {
-          ...{ checkpoints: checkpoints.map(({ id }) => id), dataset, part },
-          ...{ feature: options.feature as string, max_images: options.maxImages as number },
+          checkpoints: checkpoints.map(({ id }) => id),
+          dataset,
+          part,
+          feature: options.feature as string,
+          max_images: options.maxImages as number,
         };
         const grid = gridOf(store.checkpoints.get(checkpoints[0]!.id).config.model);
         const patches = patchesFrom(options.patch as string, grid);

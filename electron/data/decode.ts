@@ -198,7 +198,9 @@ export async function openBytes(bytes: Buffer, maxPixels: number): Promise<Opene
     }
     const tiff = format === 'tiff' ? planTiff(bytes) : null;
     const meta = await sharp(tiff?.bytes ?? bytes, {
-      ...{ failOn: 'error', limitInputPixels: false, limitInputChannels: 0 },
+      failOn: 'error',
+      limitInputPixels: false,
+      limitInputChannels: 0,
       ...(tiff && { page: tiff.page }),
     }).metadata();
     const { width, height } = meta.autoOrient;
@@ -206,7 +208,11 @@ export async function openBytes(bytes: Buffer, maxPixels: number): Promise<Opene
     const need = memoryOf(format, width * height, meta, tiff);
     const ignoreIcc = isOfOtherColours(meta);
     return {
-      ...{ format, width, height, depth: meta.depth === 'ushort' ? 2 : 1, notes: tiff?.notes ?? frames },
+      format,
+      width,
+      height,
+      depth: meta.depth === 'ushort' ? 2 : 1,
+      notes: tiff?.notes ?? frames,
       async image(shrinkTo) {
         requirePixels(width, height, maxPixels);
         const give = await memoryFor(need);
@@ -233,7 +239,11 @@ function ours(
   decode: (bytes: Buffer, maxPixels: number) => Pixels,
 ): OpenedImage {
   return {
-    ...{ format, width, height, depth: 1, notes: [] },
+    format,
+    width,
+    height,
+    depth: 1,
+    notes: [],
     async image(shrinkTo) {
       requirePixels(width, height, maxPixels);
       const give = await memoryFor(width * height * PIXEL_BYTES.ours);

@@ -97,7 +97,8 @@ interface Source {
 }
 
 const decoded = ({ data, width, height }: Pixels): Source => ({
-  ...{ width, height },
+  width,
+  height,
   rows: (top, height) => data.subarray(3 * width * top, 3 * width * (top + height)),
 });
 

@@ -103,7 +103,12 @@ const NAMED = 100;
 class Left {
   readonly #kinds = new Map<string, number>();
   readonly places: Omit<NotImported, 'kinds'> = {
-    ...{ closed: none(), system: none(), hidden: none(), own: none(), special: none(), broken: none() },
+    closed: none(),
+    system: none(),
+    hidden: none(),
+    own: none(),
+    special: none(),
+    broken: none(),
   };
 
   kind(kind: string): void {

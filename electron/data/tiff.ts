@@ -181,7 +181,10 @@ function pageOf(index: number, values: Map<number, number[]>, at: Map<number, nu
   const above = Math.max(0, samples - (COLOURS.get(photometric) ?? samples));
   const named = values.get(EXTRA) ?? [];
   return {
-    ...{ index, at, samples, photometric },
+    index,
+    at,
+    samples,
+    photometric,
     isBeside: (one(SUBFILE, 0) & 0b101) !== 0 || one(OLD_SUBFILE, 1) === 2,
     width: one(WIDTH, 0),
     height: one(HEIGHT, 0),

@@ -64,13 +64,12 @@ const fixed = (value: number | null) => (value === null ? 'not measured' : value
 
 const CROP_FIGURES: readonly HealthFigure[] = [
   {
-    ...{ key: 'found', title: 'Images that find their other crop', words: percent },
+    key: 'found',
+    title: 'Images that find their other crop',
+    words: percent,
     against: ({ references }) => `guessing ${percent(references.found_chance)}`,
   },
-  {
-    ...{ key: 'alignment', title: 'Alignment of two crops', words: fixed },
-    against: () => '0 the same, 2 nothing in common',
-  },
+  { key: 'alignment', title: 'Alignment of two crops', words: fixed, against: () => '0 the same, 2 nothing in common' },
 ];
 
 const CROP_MEANINGS: readonly (readonly [term: string, text: string])[] = [
@@ -218,11 +217,15 @@ export function cropFindings(report: HealthReport, advice: string): Finding[] {
 
 const groupFigures = ({ key, inUse }: Groups): readonly HealthFigure[] => [
   {
-    ...{ key: `${key}_in_use`, title: inUse, words: oneDigit },
+    key: `${key}_in_use`,
+    title: inUse,
+    words: oneDigit,
     against: ({ references }) => `${references[`${key}_most`]} at most, 1 collapsed`,
   },
   {
-    ...{ key: `${key}_agreement`, title: `Crops with the same of the ${inUse.toLowerCase()}`, words: percent },
+    key: `${key}_agreement`,
+    title: `Crops with the same of the ${inUse.toLowerCase()}`,
+    words: percent,
     against: ({ trained }) => `by their frequency alone ${percent(trained.figures[`${key}_by_frequency`])}`,
   },
 ];

@@ -9,7 +9,9 @@ import type { Network } from './network.ts';
 export const PATCH_SETS = [{ key: 'patches', title: 'patch tokens' }] as const;
 
 export const PLACE_SHARE: HealthFigure = {
-  ...{ key: 'place_share', title: 'Variance of patch tokens explained by place', words: percent },
+  key: 'place_share',
+  title: 'Variance of patch tokens explained by place',
+  words: percent,
   against: ({ references }) => `by chance ${percent(references.place_share_chance)}`,
 };
 

@@ -48,7 +48,17 @@ export async function openProgram({ home, shell, outside = new Outside() }: Prog
   const thumbnails = new Thumbnails(store, home, outside);
   const explore = new ExploreHost(store.path);
   const answers = handlers({
-    ...{ home, shell, store, events, tasks, live, bakeOffs, deletions, thumbnails, explore, outside },
+    home,
+    shell,
+    store,
+    events,
+    tasks,
+    live,
+    bakeOffs,
+    deletions,
+    thumbnails,
+    explore,
+    outside,
   });
   return {
     session: events.session,

@@ -74,7 +74,12 @@ const SLOW =
   'The WASM backend is used: it gives the same results some fifteen times slower. `npm run setup` tries again to install TensorFlow.';
 
 const plain = (name: BackendName, device: string): BackendInfo => ({
-  ...{ name, variant: null, device, versions: { tfjs: tf.version_core }, why: '', warnings: [] },
+  name,
+  variant: null,
+  device,
+  versions: { tfjs: tf.version_core },
+  why: '',
+  warnings: [],
 });
 
 async function loadWebGpu({ why, allowSoftware }: Plan, warnings: string[]): Promise<BackendInfo> {

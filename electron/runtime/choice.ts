@@ -89,7 +89,12 @@ export function planBackends(
   choice: () => BackendChoice = backendChoice,
 ): Plan {
   const only = (name: BackendName, why: string, next: string, allowSoftware = false): Plan => ({
-    ...{ names: [name], why, isStrict: true, allowSoftware, next, warnings: [] },
+    names: [name],
+    why,
+    isStrict: true,
+    allowSoftware,
+    next,
+    warnings: [],
   });
   if (prefer) return only(prefer, 'It was asked for.', SET_UP);
   const asked = env.CONMIM_BACKEND || undefined;

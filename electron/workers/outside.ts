@@ -91,8 +91,10 @@ async function make(folder: string): Promise<null> {
 
 type Work = 'look' | 'content' | 'list' | 'make';
 const SAYS: Record<Work, string> = {
-  ...{ look: 'cannot be looked at', content: 'cannot be looked at' },
-  ...{ list: 'cannot be listed', make: 'cannot be made' },
+  look: 'cannot be looked at',
+  content: 'cannot be looked at',
+  list: 'cannot be listed',
+  make: 'cannot be made',
 };
 
 /** What the system says of a path, as an error with words. */

@@ -41,10 +41,7 @@ export const ours = (config: RunConfig) => config as unknown as BEiTRunConfig;
 /** Published settings of the common sections (README, ImageNet-1k): batch 2,048, colours of the whole image. */
 export const defaults: RunConfigInput = {
   model: { ...MODEL_SIZES['vit-base'] },
-  augment: {
-    ...{ jitter: 1, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0 },
-    ...{ gray: 0, blur: 0, solarize: 0 },
-  },
+  augment: { jitter: 1, brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0, gray: 0, blur: 0, solarize: 0 },
   optimizer: { lr: 1.5e-3, min_lr: 1e-5, warmup_epochs: 10, betas: [0.9, 0.999], clip_grad: 3 },
 };
 

@@ -13,15 +13,27 @@ export const FEWEST_SHARE = 1 / 8;
 const OF_MASKED = '% of masked patches';
 export const figures: readonly Figure[] = [
   {
-    ...{ key: 'accuracy', title: 'Accuracy', scale: 'share', unit: OF_MASKED, isMain: true },
+    key: 'accuracy',
+    title: 'Accuracy',
+    scale: 'share',
+    unit: OF_MASKED,
+    isMain: true,
     about: 'Share of masked patches whose own token was the likeliest',
   },
   {
-    ...{ key: 'frequent', title: 'Most frequent token', scale: 'share', unit: OF_MASKED, isMain: false },
+    key: 'frequent',
+    title: 'Most frequent token',
+    scale: 'share',
+    unit: OF_MASKED,
+    isMain: false,
     about: 'What always saying the most frequent token would get right',
   },
   {
-    ...{ key: 'token_entropy', title: 'Entropy of tokens', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'token_entropy',
+    title: 'Entropy of tokens',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about:
       'What a network gives that knows how frequent tokens are, and nothing of images; small where the tokenizer has collapsed',
   },

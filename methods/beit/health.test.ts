@@ -69,7 +69,8 @@ test('the verdict says what the figures say', () => {
     health
       .findings(
         {
-          ...{ trained: network(figures), untrained: network(untrained) },
+          trained: network(figures),
+          untrained: network(untrained),
           references: { frequent: 0.1, codes: 256, patches: 5000, place_share_chance: 0.01 },
         } as never,
         config,

@@ -24,11 +24,15 @@ import { forTokenizer, maskedRows, tokenFigures } from './step.ts';
 
 const figures: readonly HealthFigure[] = [
   {
-    ...{ key: 'accuracy', title: 'Tokens of hidden patches found', words: percent },
+    key: 'accuracy',
+    title: 'Tokens of hidden patches found',
+    words: percent,
     against: ({ references }) => `by the most frequent token ${percent(references.frequent)}`,
   },
   {
-    ...{ key: 'tokens', title: 'Tokens of the tokenizer in use', words: (value) => value!.toFixed(1) },
+    key: 'tokens',
+    title: 'Tokens of the tokenizer in use',
+    words: (value) => value!.toFixed(1),
     against: (report) => `of ${report.references.codes}; fewer than ${fewest(report).toFixed(0)} are a collapse`,
   },
   PLACE_SHARE,

@@ -92,10 +92,11 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
     const other = await importWeights(store, file, { method: 'mc-beit', settings });
     const shifted = { ...settings, 'augment.mean': [0.1, 0.2, 0.3] };
     expect((await importWeights(store, file, { settings: shifted })).checkpoint.config.augment).toMatchObject({
-      ...{ mean: [0.1, 0.2, 0.3], std: [0.5, 0.5, 0.5] },
+      mean: [0.1, 0.2, 0.3],
+      std: [0.5, 0.5, 0.5],
     });
     expect(other.checkpoint).toMatchObject({
-      ...{ lacks: ['tokenizer'] },
+      lacks: ['tokenizer'],
       config: { method: { name: 'mc-beit' }, augment: { mean: [0.485, 0.456, 0.406] }, tokenizer: { codes } },
     });
     expect(tokenError(store, other.checkpoint.id, read('tokens.eval'))).toBeLessThan(1e-4);
@@ -122,7 +123,8 @@ test('a file that was fine-tuned, with a bias in each block, is refused, and say
     tuned.set(name, tensor);
   writePth(path('tuned.pth'), { model: tuned });
   expect(await laterRefusal(() => importWeights(store, path('tuned.pth')))).toMatchObject({
-    ...{ kind: 'bad-file', message: 'Each block of these weights has a relative position bias of its own.' },
+    kind: 'bad-file',
+    message: 'Each block of these weights has a relative position bias of its own.',
     next: expect.stringContaining('pretraining'),
   });
 });

@@ -20,7 +20,8 @@ export const published: Published = {
     const codes = student.get('lm_head.weight')?.shape[0];
     return {
       config: {
-        ...{ model, augment: { mean: HALVES, std: HALVES } },
+        model,
+        augment: { mean: HALVES, std: HALVES },
         tokenizer: { ...NO_TOKENIZER, ...(codes !== undefined && { codes }) },
       },
       unsaid: saysHeads ? [] : ['model.num_heads'],

@@ -63,7 +63,9 @@ export const shapeOf = (said: z.output<typeof tokenizerSchema>): DVAEShape => ({
 export const modelOf = ({ optimizer: _, steps: __, ...model }: Student) => ({ ...model, init_std: 0.02 });
 
 export const optimizerOf = ({ optimizer: { betas, eps, clip_grad_norm } }: Student): BEiTConfig['optimizer'] => ({
-  ...{ betas, eps, clip_grad: clip_grad_norm },
+  betas,
+  eps,
+  clip_grad: clip_grad_norm,
 });
 
 /** `[depth, 2, batch]`, factors of the branches, as blocks take them. */
@@ -147,9 +149,7 @@ const student: Replay<BEiTConfig, BEiTBatch> = {
     dropPath: dropPathOf(part('drop_path')),
   }),
   input: 'student_input',
-  result: ({ loss, grad_norm, figures }) => ({
-    ...{ loss, mlm_acc: figures.accuracy!, grad_norm_before_clip: grad_norm },
-  }),
+  result: ({ loss, grad_norm, figures }) => ({ loss, mlm_acc: figures.accuracy!, grad_norm_before_clip: grad_norm }),
 };
 
 export const replay = (): OwnReplay => (folder, said) => {

@@ -14,8 +14,13 @@ const configOf = (config: RunConfigInput = {}) =>
     projector: { out: 64 },
   });
 const FIGURES = {
-  ...{ top1: 0.8, top5: 0.9, top1_control: 0.4 },
-  ...{ rank_student: 40, rank_teacher: 40, cosine_student: 0.01, cosine_teacher: 0.01 },
+  top1: 0.8,
+  top5: 0.9,
+  top1_control: 0.4,
+  rank_student: 40,
+  rank_teacher: 40,
+  cosine_student: 0.01,
+  cosine_teacher: 0.01,
 };
 type Given = { step?: number; loss?: number } & { [K in keyof typeof FIGURES]?: number | null };
 /** Of a sound run, but for what is given. */
@@ -23,8 +28,18 @@ const steps = (n: number, at: (i: number) => Given = () => ({})): Metric[] =>
   Array.from({ length: n }, (_, i) => {
     const { step = 10 * (i + 1), loss = 2, ...figures } = at(i);
     return {
-      ...{ step, epoch: 0, time: 0, loss, figures: { ...FIGURES, ...figures }, grad_norm: 1, lr: 1e-3 },
-      ...{ weight_decay: 0.05, momentum: 0.99, images_per_s: 100, data_wait: 0, replaced: 0 },
+      step,
+      epoch: 0,
+      time: 0,
+      loss,
+      figures: { ...FIGURES, ...figures },
+      grad_norm: 1,
+      lr: 1e-3,
+      weight_decay: 0.05,
+      momentum: 0.99,
+      images_per_s: 100,
+      data_wait: 0,
+      replaced: 0,
     };
   });
 const alarm = (metrics: Metric[], config?: RunConfigInput) =>
@@ -175,7 +190,9 @@ test('a query chooses among the patches of its image', () => {
 test('where the dictionary is the batch, among those of every image of it; its control still among one image’s', () => {
   const config = conmimSchema.parse({
     model: { image_size: 64, patch_size: 8 },
-    ...{ mask: { unit: 16 }, contrast: { dictionary: 'batch' }, train: { batch_size: 32, accumulation: 4 } },
+    mask: { unit: 16 },
+    contrast: { dictionary: 'batch' },
+    train: { batch_size: 32, accumulation: 4 },
   });
   const { loss, words, figures } = account.chance(config);
   expect(figures).toMatchObject({ top1: 1 / 2048, top1_control: 1 / 64 });

@@ -36,7 +36,14 @@ test('the short cut is the part of the gain that position alone has', () => {
 
 test('the verdict says what the figures say', () => {
   const set = (over: Partial<SetHealth> = {}): SetHealth => ({
-    ...{ width: 64, rows: 1000, rank: 30, cosine: 0.1, uniformity: -2, dead: 0, singular: [], deviations: [] },
+    width: 64,
+    rows: 1000,
+    rank: 30,
+    cosine: 0.1,
+    uniformity: -2,
+    dead: 0,
+    singular: [],
+    deviations: [],
     ...over,
   });
   const network = (

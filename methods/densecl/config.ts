@@ -88,9 +88,7 @@ export const ours = (config: RunConfig) => config as unknown as DenseCLRunConfig
 export const defaults: RunConfigInput = {
   model: { ...MODEL_SIZES['vit-small'], num_heads: 12, position: 'fixed-sincos', layer_scale_init: 0 },
   augment: ALIKE,
-  optimizer: {
-    ...{ lr: 1.5e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: 1 },
-  },
+  optimizer: { lr: 1.5e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: 1 },
 };
 
 export function check(config: RunConfig, refuse: Refuse): void {

@@ -110,7 +110,14 @@ test.each([
 
 test('the verdict says what the figures say', () => {
   const set = (over: Partial<SetHealth> = {}): SetHealth => ({
-    ...{ width: 64, rows: 1000, rank: 30, cosine: 0.5, uniformity: -2, dead: 0, singular: [], deviations: [] },
+    width: 64,
+    rows: 1000,
+    rank: 30,
+    cosine: 0.5,
+    uniformity: -2,
+    dead: 0,
+    singular: [],
+    deviations: [],
     ...over,
   });
   const network = (
@@ -124,7 +131,8 @@ test('the verdict says what the figures say', () => {
     health
       .findings(
         {
-          ...{ trained, untrained: network({ mirrored: 0.1, same_place: 0.2 }) },
+          trained,
+          untrained: network({ mirrored: 0.1, same_place: 0.2 }),
           references: { one_of_all: 1 / 64, place_share_chance: 0.01 },
         } as unknown as HealthReport,
         parseRunConfig({ method: { name: 'densecl' } }),

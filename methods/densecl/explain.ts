@@ -19,7 +19,8 @@ const matches: Explain<RunConfig> = (student, { teacher, batch }, { model }) => 
     // Counted from 1, as people count.
     maps: { match: Array.from(places, (place) => place + 1), cosine: [...cosines] },
     figures: {
-      ...{ distinct: Math.round(distinct * K), same: Math.round(same_place * K) },
+      distinct: Math.round(distinct * K),
+      same: Math.round(same_place * K),
       cosine: cosines.reduce((sum, cosine) => sum + cosine / K, 0),
     },
     words:

@@ -11,8 +11,18 @@ const GUESSING = Math.log(641);
 const HEALTHY = { loss_global: 4, loss_dense: 3, distinct: 0.3, same_place: 0.05, cosine_queue: 0.2 };
 const steps = (count: number, loss: number, figures: Metric['figures'] = {}): Metric[] =>
   Array.from({ length: count }, (_, i) => ({
-    ...{ step: i + 1, epoch: 0, time: 0, loss, grad_norm: 1, lr: 1e-3, weight_decay: 0, momentum: 0.99 },
-    ...{ images_per_s: 1, data_wait: 0, replaced: 0, figures: { ...HEALTHY, ...figures } },
+    step: i + 1,
+    epoch: 0,
+    time: 0,
+    loss,
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0,
+    momentum: 0.99,
+    images_per_s: 1,
+    data_wait: 0,
+    replaced: 0,
+    figures: { ...HEALTHY, ...figures },
   }));
 const alarmOf = (metrics: Metric[], config = configOf()) => method.alarm(lastStepsOf(metrics, method.charts), config);
 const kindOf = (figures: Metric['figures'], loss = 3.5, config = configOf()) =>

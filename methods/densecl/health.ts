@@ -18,16 +18,12 @@ import { matches, sharesOf } from './step.ts';
 
 const byChance = ({ references }: Pick<HealthReport, 'references'>) => `by chance ${percent(references.one_of_all)}`;
 const figures: readonly HealthFigure[] = [
+  { key: 'mirrored', title: 'Patches found in the mirror image', words: percent, against: byChance },
+  { key: 'same_place', title: 'Patches matched at their own place of it', words: percent, against: byChance },
   {
-    ...{ key: 'mirrored', title: 'Patches found in the mirror image', words: percent },
-    against: byChance,
-  },
-  {
-    ...{ key: 'same_place', title: 'Patches matched at their own place of it', words: percent },
-    against: byChance,
-  },
-  {
-    ...{ key: 'distinct', title: 'Distinct matches', words: percent },
+    key: 'distinct',
+    title: 'Distinct matches',
+    words: percent,
     against: ({ references }) => `one patch for all ${percent(references.one_of_all)}`,
   },
   PLACE_SHARE,
@@ -78,10 +74,7 @@ export const health: Health<RunConfig> = {
         const { sets, figures: ofTokens, references } = tokens.result();
         return {
           sets,
-          figures: {
-            ...{ mirrored: mirrored / images, same_place: same / images, distinct: distinct / images },
-            ...ofTokens,
-          },
+          figures: { mirrored: mirrored / images, same_place: same / images, distinct: distinct / images, ...ofTokens },
           references: { one_of_all: 1 / K, ...references },
         };
       },

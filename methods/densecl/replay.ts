@@ -19,7 +19,13 @@ import { contrast, type DenseCLBatch, type DenseCLConfig, step } from './step.ts
 
 const { image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps } = modelSchema.shape;
 const modelOf = z.object({
-  ...{ image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps },
+  image_size,
+  patch_size,
+  embed_dim,
+  depth,
+  num_heads,
+  mlp_ratio,
+  layer_norm_eps,
   position: modelSchema.shape.position,
   layer_scale_init: modelSchema.shape.layer_scale_init,
 });
@@ -31,7 +37,8 @@ const fixtureSchema = z.object({
   queue_length: z.number().int(),
   temperature: z.number().positive(),
   optimizer: z.object({
-    ...{ betas: z.tuple([z.number(), z.number()]), eps: z.number() },
+    betas: z.tuple([z.number(), z.number()]),
+    eps: z.number(),
     clip_grad_norm: z.number().positive().nullable().default(null),
   }),
   steps: z
@@ -42,7 +49,9 @@ type Fixture = z.output<typeof fixtureSchema>;
 
 function configOf({ head, temperature, queue_length, optimizer }: Fixture, model: DenseCLConfig['model']) {
   const config: DenseCLConfig = {
-    ...{ model, neck: head, contrast: { temperature, queue: queue_length } },
+    model,
+    neck: head,
+    contrast: { temperature, queue: queue_length },
     // The weight stands in each step of a fixture.
     dense: { lambda: 0, start_steps: 0 },
     encoder: { frozen_patch_embedding: false, decay_all: false },
@@ -102,10 +111,14 @@ function common({ steps }: Fixture, own: (shown: StateDict) => StateDict) {
       return {
         loss,
         // The published log has them with their weights.
-        ...{ loss_global: (1 - loss_lambda) * loss_global!, loss_dense: loss_lambda * loss_dense! },
-        ...{ unweighted_global: loss_global!, unweighted_dense: loss_dense! },
+        loss_global: (1 - loss_lambda) * loss_global!,
+        loss_dense: loss_lambda * loss_dense!,
+        unweighted_global: loss_global!,
+        unweighted_dense: loss_dense!,
         grad_norm_before_clip: grad_norm,
-        ...{ lookup_global: lookup_global!, lookup_dense: lookup_dense!, distinct_matches: distinct! },
+        lookup_global: lookup_global!,
+        lookup_dense: lookup_dense!,
+        distinct_matches: distinct!,
       };
     },
     results: (shown: StateDict, { student }: { student: StateDict }): StateDict =>
@@ -182,7 +195,8 @@ const ofMaps = (said: Fixture): Replay<DenseCLConfig, Weighted<Maps>> => {
     method,
     read: () => ({ config: configOf(said, null as unknown as DenseCLConfig['model']), rates: ratesOf(said) }),
     batch: (part, _, i) => ({
-      ...{ queries: channelsLast(part('query')), keys: channelsLast(part('key')) },
+      queries: channelsLast(part('query')),
+      keys: channelsLast(part('key')),
       lambda: said.steps[i]!.loss_lambda,
     }),
     input: null,

@@ -115,8 +115,14 @@ export const defaults: RunConfigInput = {
   model: { position: 'absolute', layer_scale_init: 0 },
   augment: { crop_scale: [0.25, 1] },
   optimizer: {
-    ...{ lr: 2e-3, min_lr: 1e-6, warmup_epochs: 10, betas: [0.9, 0.999], weight_decay: 0.04, weight_decay_end: 0.4 },
-    ...{ clip_grad: 3, clip_each: true },
+    lr: 2e-3,
+    min_lr: 1e-6,
+    warmup_epochs: 10,
+    betas: [0.9, 0.999],
+    weight_decay: 0.04,
+    weight_decay_end: 0.4,
+    clip_grad: 3,
+    clip_each: true,
   },
 };
 

@@ -12,8 +12,18 @@ const ibot = (settings: object = {}) => parseRunConfig({ method: { name: 'ibot' 
 const config = ibot();
 const steps = (n: number, loss: number, figures: Record<string, number> = {}) =>
   Array.from({ length: n }, (_, i) => ({
-    ...{ step: 50 * (i + 1), epoch: 0, time: 0, loss, figures, grad_norm: 1, lr: 1e-3, weight_decay: 0.05 },
-    ...{ momentum: 0, images_per_s: 9, data_wait: 0, replaced: 0 },
+    step: 50 * (i + 1),
+    epoch: 0,
+    time: 0,
+    loss,
+    figures,
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0.05,
+    momentum: 0,
+    images_per_s: 9,
+    data_wait: 0,
+    replaced: 0,
   }));
 const alarm = (metrics: ReturnType<typeof steps>, of = config) =>
   account.alarm(lastStepsOf(metrics, account.charts), of);
@@ -75,7 +85,8 @@ test('views are two masked large crops of different colours and some small ones;
     [0.5, 0],
   ]);
   const { error } = schemaFor({ method: { name: 'ibot' } }).safeParse({
-    ...{ method: { name: 'ibot' }, mask: { ratio: 0.1, ratio_var: 0.2 } },
+    method: { name: 'ibot' },
+    mask: { ratio: 0.1, ratio_var: 0.2 },
   });
   expect(error?.issues.map(({ message }) => message)).toEqual(['must leave shares between 0 and 1; nearest: 0.1']);
 });

@@ -16,7 +16,9 @@ import { lastLayers } from './network.ts';
 import { bottleneck } from './step.ts';
 
 const patchClasses: HealthFigure = {
-  ...{ key: 'patch_classes', title: 'Classes of patches in use', words: (value) => value!.toFixed(1) },
+  key: 'patch_classes',
+  title: 'Classes of patches in use',
+  words: (value) => value!.toFixed(1),
   against: ({ references }) => `${references.patch_classes_most} at most, 1 collapsed`,
 };
 
@@ -34,7 +36,9 @@ const ofImages = cropHealth({
     key: ({ teacher }, images) => headOfCls(teacher!, images, config),
   }),
   groups: {
-    ...{ key: 'classes', title: 'classes', inUse: 'Classes of images in use' },
+    key: 'classes',
+    title: 'classes',
+    inUse: 'Classes of images in use',
     scores: ({ student, teacher }, images, config) => {
       const { cls } = lastLayers(ours(config));
       return centred(weightNormed(teacher!, cls, headOfCls(teacher!, images, config)).tensor, student, 'center');

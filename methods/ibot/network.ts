@@ -14,14 +14,16 @@ export function headOf({ model, head }: Parts): HeadConfig {
     { kind: 'gelu' },
   ]);
   return {
-    ...{ name: 'head.mlp', from: model.embed_dim },
+    name: 'head.mlp',
+    from: model.embed_dim,
     layers: [...hidden.flat(), { kind: 'linear', to: head.bottleneck, bias: true }],
   };
 }
 
 /** The last layers: of CLS and of patches, which may be one. */
 export const lastLayers = ({ head }: Pick<IBOTRunConfig, 'head'>): { cls: string; patch: string } => ({
-  ...{ cls: 'head.last_layer', patch: head.shared ? 'head.last_layer' : 'head.last_layer2' },
+  cls: 'head.last_layer',
+  patch: head.shared ? 'head.last_layer' : 'head.last_layer2',
 });
 
 const constant = (value: number): Init => ({ kind: 'constant', value });
@@ -32,11 +34,16 @@ function parametersOf(config: Parts): ParameterSpec[] {
   const encoder = encoderSpecs(model, { ...normalStart, hasMaskToken: true });
   const last = [...new Set(Object.values(lastLayers(config)))].flatMap((name): ParameterSpec[] => [
     {
-      ...{ name: `${name}.weight_g`, shape: [head.out, 1], decay: true, init: constant(1) },
+      name: `${name}.weight_g`,
+      shape: [head.out, 1],
+      decay: true,
+      init: constant(1),
       frozenFor: head.unit_rows ? Number.POSITIVE_INFINITY : head.frozen_steps,
     },
     {
-      ...{ name: `${name}.weight_v`, shape: [head.out, head.bottleneck], decay: true },
+      name: `${name}.weight_v`,
+      shape: [head.out, head.bottleneck],
+      decay: true,
       init: torchStart(head.bottleneck),
       frozenFor: head.frozen_steps,
     },

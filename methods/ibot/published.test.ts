@@ -39,7 +39,12 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
       model: { image_size: said.image_size, patch_size: said.patch_size, depth: said.depth, position: 'absolute' },
     });
     expect(ours(checkpoint.config).head).toMatchObject({
-      ...{ layers, hidden, bottleneck, out, shared, unit_rows: norm_last_layer },
+      layers,
+      hidden,
+      bottleneck,
+      out,
+      shared,
+      unit_rows: norm_last_layer,
     });
     expect({ ignored, lacks: checkpoint.lacks, notes }).toEqual({
       ignored: [],
@@ -147,7 +152,8 @@ test('a Swin Transformer is refused as what it is', async () => {
     ]),
   );
   expect(await laterRefusal(() => importWeights(store, file))).toMatchObject({
-    ...{ kind: 'bad-file', message: 'These weights are of a Swin Transformer.' },
+    kind: 'bad-file',
+    message: 'These weights are of a Swin Transformer.',
   });
 });
 

@@ -77,7 +77,10 @@ function headSizes(student: StateDict) {
   const last = student.get('head.last_layer.weight_v')?.shape;
   if (layers === 0 || !last) return null;
   return {
-    ...{ layers, hidden: shapeOf(0)![0]!, bottleneck: shapeOf(layers - 1)![0]!, out: last[0]! },
+    layers,
+    hidden: shapeOf(0)![0]!,
+    bottleneck: shapeOf(layers - 1)![0]!,
+    out: last[0]!,
     shared: !student.has('head.last_layer2.weight_v'),
     // A length that is trained is nowhere what it started as.
     unit_rows: student.get('head.last_layer.weight_g')?.data.every((length) => length === 1) ?? false,

@@ -18,13 +18,23 @@ import { bottleneck, type IBOTBatch, type IBOTConfig, step } from './step.ts';
 const { image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps } = modelSchema.shape;
 const pair = z.tuple([z.number(), z.number()]);
 const fixtureSchema = z.object({
-  ...{ image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps },
+  image_size,
+  patch_size,
+  embed_dim,
+  depth,
+  num_heads,
+  mlp_ratio,
+  layer_norm_eps,
   position: modelSchema.shape.position,
   layer_scale_init: modelSchema.shape.layer_scale_init,
   local_size: z.number().nullish(),
   head: z.object({
-    ...{ layers: z.number(), hidden: z.number(), bottleneck: z.number(), out: z.number() },
-    ...{ shared: z.boolean(), norm_last_layer: z.boolean() },
+    layers: z.number(),
+    hidden: z.number(),
+    bottleneck: z.number(),
+    out: z.number(),
+    shared: z.boolean(),
+    norm_last_layer: z.boolean(),
   }),
   global_crops: z.number(),
   local_crops: z.number(),
@@ -52,27 +62,44 @@ function configOf(said: z.output<typeof fixtureSchema>): Config {
   const [patch_start, patch] = said.teacher_patch_temp;
   return {
     model: {
-      ...{ image_size: said.image_size, patch_size: said.patch_size, embed_dim: said.embed_dim, depth: said.depth },
-      ...{ num_heads: said.num_heads, mlp_ratio: said.mlp_ratio, layer_norm_eps: said.layer_norm_eps },
-      ...{ position: said.position, layer_scale_init: said.layer_scale_init, init_std: 0.02 },
+      image_size: said.image_size,
+      patch_size: said.patch_size,
+      embed_dim: said.embed_dim,
+      depth: said.depth,
+      num_heads: said.num_heads,
+      mlp_ratio: said.mlp_ratio,
+      layer_norm_eps: said.layer_norm_eps,
+      position: said.position,
+      layer_scale_init: said.layer_scale_init,
+      init_std: 0.02,
     },
     crops: { small_size: said.local_size ?? 0 },
     head: {
-      ...{ layers: head.layers, hidden: head.hidden, bottleneck: head.bottleneck, out: head.out },
-      ...{ shared: head.shared, unit_rows: head.norm_last_layer },
+      layers: head.layers,
+      hidden: head.hidden,
+      bottleneck: head.bottleneck,
+      out: head.out,
+      shared: head.shared,
+      unit_rows: head.norm_last_layer,
       // An epoch of a fixture is a step.
       frozen_steps: said.freeze_last_layer,
     },
     temperatures: {
-      ...{ student: said.student_temp, teacher_start, teacher, patch_start, patch },
+      student: said.student_temp,
+      teacher_start,
+      teacher,
+      patch_start,
+      patch,
       warmup_epochs: said.teacher_temp_warmup_epochs,
     },
     maskedFrom: said.mask.start_epoch,
     centres: { momentum: said.center_momentum, patch_momentum: said.center_momentum_patch },
     loss: { cls: said.lambda1, patch: said.lambda2, drop_path: 0 },
     optimizer: {
-      ...{ betas: optimizer.betas, eps: optimizer.eps },
-      ...{ clip_grad: optimizer.clip_grad_per_tensor, clip_each: true },
+      betas: optimizer.betas,
+      eps: optimizer.eps,
+      clip_grad: optimizer.clip_grad_per_tensor,
+      clip_each: true,
     },
     counts: [said.global_crops, said.local_crops],
     epochs: steps.map(({ epoch }) => epoch),
@@ -80,7 +107,9 @@ function configOf(said: z.output<typeof fixtureSchema>): Config {
 }
 
 const fileOf = (name: 'student' | 'teacher'): StateFile => ({
-  ...{ name, of: name, read: fromPublished },
+  name,
+  of: name,
+  read: fromPublished,
   write: (state) => withBothLastLayers(toPublished(withoutCentres(state))),
 });
 
@@ -110,10 +139,7 @@ export const replay = (said: unknown): Replay<Config, IBOTBatch> => {
     networks: [
       fileOf('student'),
       fileOf('teacher'),
-      {
-        ...{ name: 'centers', of: 'student', read: (state: StateDict) => state },
-        write: centresOf,
-      },
+      { name: 'centers', of: 'student', read: (state: StateDict) => state, write: centresOf },
     ],
     batch(part, { counts: [large, small], epochs }, i) {
       const of = (name: string, n: number) => Array.from({ length: n }, (_, v) => part(`${name}.${v}`));

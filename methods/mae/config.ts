@@ -62,7 +62,14 @@ export const defaults: RunConfigInput = {
   model: { ...MODEL_SIZES['vit-base'], position: 'fixed-sincos', layer_scale_init: 0 },
   augment: {
     crop_scale: [0.2, 1],
-    ...{ jitter: 0, brightness: 0, contrast: 0, saturation: 0, hue: 0, gray: 0, blur: 0, solarize: 0 },
+    jitter: 0,
+    brightness: 0,
+    contrast: 0,
+    saturation: 0,
+    hue: 0,
+    gray: 0,
+    blur: 0,
+    solarize: 0,
   },
   optimizer: { lr: 2.4e-3, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.95], clip_grad: null },
 };

@@ -40,7 +40,11 @@ function chance(config: RunConfig): Chance {
 export const account: Account = {
   figures: [
     {
-      ...{ key: 'spread', title: 'Spread', scale: 'plain', unit: 'deviation of a pixel', isMain: false },
+      key: 'spread',
+      title: 'Spread',
+      scale: 'plain',
+      unit: 'deviation of a pixel',
+      isMain: false,
       about: 'How far drawn pixels differ from image to image; near 0 the decoder ignores what the encoder saw',
     },
   ],

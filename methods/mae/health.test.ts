@@ -94,7 +94,14 @@ describe.each(['visible-1', 'visible-2'])('figures beside the published code: %s
 
 test('the verdict says what the figures say', () => {
   const set = (over: Partial<SetHealth> = {}): SetHealth => ({
-    ...{ width: 64, rows: 1000, rank: 30, cosine: 0.5, uniformity: -2, dead: 0, singular: [], deviations: [] },
+    width: 64,
+    rows: 1000,
+    rank: 30,
+    cosine: 0.5,
+    uniformity: -2,
+    dead: 0,
+    singular: [],
+    deviations: [],
     ...over,
   });
   const network = (

@@ -18,11 +18,15 @@ import { keptOf, reconstruct, spread, target } from './step.ts';
 const fixed = (value: number | null) => (value === null ? 'not measured' : value.toFixed(3));
 const figures: readonly HealthFigure[] = [
   {
-    ...{ key: 'error', title: 'Mean square error of hidden patches', words: fixed },
+    key: 'error',
+    title: 'Mean square error of hidden patches',
+    words: fixed,
     against: ({ references }) => `zero for every pixel ${fixed(references.nothing!)}`,
   },
   {
-    ...{ key: 'spread', title: 'Spread of reconstructions over images', words: fixed },
+    key: 'spread',
+    title: 'Spread of reconstructions over images',
+    words: fixed,
     against: ({ references }) => `of the true pixels ${fixed(references.true_spread ?? null)}`,
   },
   PLACE_SHARE,

@@ -71,7 +71,8 @@ describe.each(['visible-1', 'visible-2'])('weights of the published code: %s', (
     ]);
     expect(errorOf(checkpoint.id)).toBeLessThan(1e-4);
     await expect(explanationOf(checkpoint, 'reconstruction')).rejects.toMatchObject({
-      ...{ message: 'These weights have no reconstruction.', why: expect.stringContaining('has no decoder') },
+      message: 'These weights have no reconstruction.',
+      why: expect.stringContaining('has no decoder'),
     });
   });
 

@@ -7,20 +7,36 @@ import { ours } from './config.ts';
 const figures: readonly Figure[] = [
   ...ofTokens,
   {
-    ...{ key: 'divergence', title: 'Divergence', scale: 'plain', unit: 'nats', isMain: true },
+    key: 'divergence',
+    title: 'Divergence',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: true,
     about: 'The loss less the entropy of the targets, below which it cannot fall: what has to fall',
   },
   {
-    ...{ key: 'target_entropy', title: 'Entropy of targets', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'target_entropy',
+    title: 'Entropy of targets',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'How undecided targets are after patches shared theirs',
   },
   {
-    ...{ key: 'choices', title: 'Tokens a target names', scale: 'plain', unit: 'tokens', isMain: false },
+    key: 'choices',
+    title: 'Tokens a target names',
+    scale: 'plain',
+    unit: 'tokens',
+    isMain: false,
     about:
       'exp of the mean entropy of the tokenizer’s own targets: below 2 the method is BEiT, above a quarter of all tokens they say nothing',
   },
   {
-    ...{ key: 'mixing', title: 'Sharing', scale: 'plain', unit: '', isMain: false },
+    key: 'mixing',
+    title: 'Sharing',
+    scale: 'plain',
+    unit: '',
+    isMain: false,
     about:
       'The largest weight that a patch has among those that share, times how many there are: 1 where all weigh alike',
   },

@@ -49,9 +49,7 @@ const student = (isGiven: boolean): Replay<McBEiTConfig, McBEiTBatch> => ({
     ...(isGiven && { logits: channelsLast(part('tokenizer_logits')) }),
   }),
   input: 'student_input',
-  result: ({ loss, grad_norm, figures }) => ({
-    ...{ loss, mlm_acc: figures.accuracy!, grad_norm_before_clip: grad_norm },
-  }),
+  result: ({ loss, grad_norm, figures }) => ({ loss, mlm_acc: figures.accuracy!, grad_norm_before_clip: grad_norm }),
 });
 
 export const replay = (): OwnReplay => (folder, said) => {

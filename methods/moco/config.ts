@@ -89,12 +89,18 @@ export const ours = (config: RunConfig) => config as unknown as MoCoRunConfig;
 export const defaults: RunConfigInput = {
   model: { ...MODEL_SIZES['vit-small'], num_heads: 12, position: 'fixed-sincos', layer_scale_init: 0 },
   augment: {
-    ...{ crop_scale: [0.08, 1], interpolation: 'bilinear' },
-    ...{ jitter: 0.8, brightness: 0.4, contrast: 0.4, saturation: 0.2, hue: 0.1, gray: 0.2, blur: 1, solarize: 0 },
+    crop_scale: [0.08, 1],
+    interpolation: 'bilinear',
+    jitter: 0.8,
+    brightness: 0.4,
+    contrast: 0.4,
+    saturation: 0.2,
+    hue: 0.1,
+    gray: 0.2,
+    blur: 1,
+    solarize: 0,
   },
-  optimizer: {
-    ...{ lr: 6e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: null },
-  },
+  optimizer: { lr: 6e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: null },
 };
 
 export function check(config: RunConfig, refuse: Refuse): void {

@@ -9,8 +9,18 @@ const configOf = (over: MoCoInput = {}) =>
   parseRunConfig({ method: { name: 'moco' }, train: { batch_size: 64 }, ...over });
 const steps = (count: number, loss: number, figures: Metric['figures'] = {}): Metric[] =>
   Array.from({ length: count }, (_, i) => ({
-    ...{ step: i + 1, epoch: 0, time: 0, loss, grad_norm: 1, lr: 1e-3, weight_decay: 0, momentum: 0.99 },
-    ...{ images_per_s: 1, data_wait: 0, replaced: 0, figures },
+    step: i + 1,
+    epoch: 0,
+    time: 0,
+    loss,
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0,
+    momentum: 0.99,
+    images_per_s: 1,
+    data_wait: 0,
+    replaced: 0,
+    figures,
   }));
 const alarmOf = (metrics: Metric[], config = configOf()) => method.alarm(lastStepsOf(metrics, method.charts), config);
 

@@ -8,7 +8,11 @@ import { ours } from './config.ts';
 const OF_QUERIES = '% of queries';
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'top1', title: 'Found', scale: 'share', unit: OF_QUERIES, isMain: true },
+    key: 'top1',
+    title: 'Found',
+    scale: 'share',
+    unit: OF_QUERIES,
+    isMain: true,
     about: 'Share of queries whose own key, of the other crop, was nearer than all other candidates',
   },
   ...clsFigures('images'),

@@ -55,8 +55,13 @@ const featuresSchema = z.object({
 const kindSchema = z.object({ method: z.string(), level: z.string().default('model') });
 
 const modelOf = modelSchema.pick({
-  ...{ image_size: true, patch_size: true, embed_dim: true, depth: true, num_heads: true },
-  ...{ mlp_ratio: true, layer_norm_eps: true },
+  image_size: true,
+  patch_size: true,
+  embed_dim: true,
+  depth: true,
+  num_heads: true,
+  mlp_ratio: true,
+  layer_norm_eps: true,
 });
 type Said = z.infer<z.ZodObject<typeof common>>;
 type Parts = Pick<MoCoConfig, 'head' | 'predictor' | 'contrast'>;
@@ -107,11 +112,14 @@ const ofBatch: Replay<MoCoConfig, MoCoBatch> = {
   },
   networks: [
     {
-      ...{ name: 'base_encoder', of: 'student', read: fromPlain },
+      name: 'base_encoder',
+      of: 'student',
+      read: fromPlain,
       write: (state) => toPlain(pick(state, (name) => (isEncoders(name) ? name : null))),
     },
     {
-      ...{ name: 'predictor', of: 'student' },
+      name: 'predictor',
+      of: 'student',
       read: (state) => pick(state, (name) => PREDICTOR + name),
       write: (state) => pick(state, (name) => (name.startsWith(PREDICTOR) ? name.slice(PREDICTOR.length) : null)),
     },

@@ -17,7 +17,8 @@ const TERMS = ['loss_q1_k2', 'loss_q2_k1'];
 /** The BatchNorm behind CLS takes any shift out: what is stored of this gradient is rounding. */
 const V3: Checked = {
   noise: ['norm.bias', 'base_encoder.norm.bias'],
-  ...{ normBias: 'norm.bias', network: 'base_encoder' },
+  normBias: 'norm.bias',
+  network: 'base_encoder',
   says: [...TERMS, 'lookup_top1', 'grad_norm_before_clip'],
 };
 const QUEUE = ['top1', 'pointer_after'];

@@ -226,9 +226,16 @@ const written = (state: StateDict): StateDict =>
 function trainTokenizer(folder: ReplayFolder, said: Fixture) {
   const { tokenizer: of, features } = said;
   const model: ModelConfig = {
-    ...{ image_size: of.image_size, patch_size: of.patch_size, embed_dim: of.dim, depth: of.depth },
-    ...{ num_heads: of.heads, mlp_ratio: 4, position: 'absolute', layer_scale_init: 0 },
-    ...{ layer_norm_eps: of.layer_norm_eps, init_std: 0.02 },
+    image_size: of.image_size,
+    patch_size: of.patch_size,
+    embed_dim: of.dim,
+    depth: of.depth,
+    num_heads: of.heads,
+    mlp_ratio: 4,
+    position: 'absolute',
+    layer_scale_init: 0,
+    layer_norm_eps: of.layer_norm_eps,
+    init_std: 0.02,
   };
   const { layer_norm_eps: _, init_std: __, ...featureSizes } = featureModel(said);
   const config: VQConfig = {
@@ -245,8 +252,12 @@ function trainTokenizer(folder: ReplayFolder, said: Fixture) {
     pixels: { distance: 'absolute' },
     perceptual: {
       ...featureSizes,
-      ...{ weight: of.perceptual, run: null, layers: features.taps, last_norm: features.last_norm },
-      ...{ mean: features.mean as [number, number, number], std: features.std as [number, number, number] },
+      weight: of.perceptual,
+      run: null,
+      layers: features.taps,
+      last_norm: features.last_norm,
+      mean: features.mean as [number, number, number],
+      std: features.std as [number, number, number],
     },
     optimizer: { ...of.optimizer, clip_grad: of.clip },
   };

@@ -55,11 +55,16 @@ export const defaults: RunConfigInput = {
   model: { ...MODEL_SIZES['vit-small'], num_heads: 12, position: 'fixed-sincos', layer_scale_init: 0 },
   augment: {
     crop_scale: [0.08, 1],
-    ...{ jitter: 0.8, brightness: 0.8, contrast: 0.8, saturation: 0.8, hue: 0.2, gray: 0.2, blur: 0.5, solarize: 0 },
+    jitter: 0.8,
+    brightness: 0.8,
+    contrast: 0.8,
+    saturation: 0.8,
+    hue: 0.2,
+    gray: 0.2,
+    blur: 0.5,
+    solarize: 0,
   },
-  optimizer: {
-    ...{ lr: 6e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: null },
-  },
+  optimizer: { lr: 6e-4, min_lr: 0, warmup_epochs: 40, betas: [0.9, 0.999], weight_decay: 0.1, clip_grad: null },
 };
 
 export const check = ({ model }: RunConfig, refuse: Refuse): void =>

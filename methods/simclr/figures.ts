@@ -6,11 +6,19 @@ import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } f
 const OF_IMAGES = '% of images';
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'accuracy', title: 'Partner found', scale: 'share', unit: OF_IMAGES, isMain: true },
+    key: 'accuracy',
+    title: 'Partner found',
+    scale: 'share',
+    unit: OF_IMAGES,
+    isMain: true,
     about: 'Share of first crops that were nearer to the second crop of their image than to that of any other',
   },
   {
-    ...{ key: 'entropy', title: 'Entropy of the choice', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'entropy',
+    title: 'Entropy of the choice',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about:
       'How undecided the first crops are between the second crops of a batch; ln N where they cannot tell them apart',
   },

@@ -19,12 +19,20 @@ const steps = z.array(z.object({ lr: z.number(), weight_decay: z.number() })).mi
 const norm = z.object({ eps: z.number(), momentum: z.number() });
 
 const modelSaid = modelSchema.pick({
-  ...{ image_size: true, patch_size: true, embed_dim: true, depth: true, num_heads: true },
-  ...{ mlp_ratio: true, layer_norm_eps: true },
+  image_size: true,
+  patch_size: true,
+  embed_dim: true,
+  depth: true,
+  num_heads: true,
+  mlp_ratio: true,
+  layer_norm_eps: true,
 });
 const onViTSchema = z.object({
   frozen_patch_embedding: z.boolean(),
-  ...{ head, steps, batch_norm: norm, temperature: z.number().positive() },
+  head,
+  steps,
+  batch_norm: norm,
+  temperature: z.number().positive(),
   optimizer: z.object({
     betas: z.tuple([z.number(), z.number()]).default([0.9, 0.999]),
     eps: z.number().default(1e-8),
@@ -33,7 +41,10 @@ const onViTSchema = z.object({
   }),
 });
 const onHeadSchema = z.object({
-  ...{ head, steps, width: z.number().int(), temperature: z.number().positive() },
+  head,
+  steps,
+  width: z.number().int(),
+  temperature: z.number().positive(),
   batch_norm: norm.extend({
     running_variance: z.enum(['biased', 'unbiased']),
     last_shift: z.boolean(),

@@ -50,7 +50,8 @@ test('learned positions are the pretraining’s, and so are fixed ones, from whe
     const { model } = pretraining;
     const classifier = network({ model, classes: 3, settings: fineTuneSchema.parse({}) });
     expect(classifier.parameters.find(({ name }) => name === 'pos_embed')).toMatchObject({
-      ...{ shape: [1, 17, 8], decay: false },
+      shape: [1, 17, 8],
+      decay: false,
     });
     const pretrained = untrainedState(pretraining);
     const start = classifierStart(classifier, pretrained, (name) => stream(5, 0, 0, name));

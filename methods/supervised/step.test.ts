@@ -27,7 +27,8 @@ const noise = (n: number, name = 'noise') => {
 const images = noise(2 * SIZE);
 const targets = Float32Array.of(0.8, 0.1, 0.1, 0.2, 0.7, 0.1);
 const batchOf = (config: SupervisedConfig, name = 'drop') => ({
-  ...{ images, targets },
+  images,
+  targets,
   dropPath: drawDropPath(2, config, draw(name)),
 });
 const rates = (lr: number, weight_decay = 0) => ({ lr, weight_decay, momentum: 0 });

@@ -29,7 +29,9 @@ export interface SupervisedBatch {
 
 /** AdamW's betas and epsilon are its own, whatever the pretraining had: the published code passes none here. */
 export const configOf = (model: ModelConfig, classes: number, settings: FineTuneSettings): SupervisedConfig => ({
-  ...{ model, classes, settings },
+  model,
+  classes,
+  settings,
   optimizer: { betas: [0.9, 0.999], eps: 1e-8, clip_grad: settings.clip_grad },
 });
 

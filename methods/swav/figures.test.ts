@@ -8,8 +8,18 @@ const swav = (settings: object = {}) => parseRunConfig({ method: { name: 'swav' 
 const config = swav();
 const steps = (n: number, loss: number, figures: Record<string, number> = {}) =>
   Array.from({ length: n }, (_, i) => ({
-    ...{ step: 20 * (i + 1), epoch: 0, time: 0, loss, figures, grad_norm: 1, lr: 1e-3, weight_decay: 0.05 },
-    ...{ momentum: 0, images_per_s: 9, data_wait: 0, replaced: 0 },
+    step: 20 * (i + 1),
+    epoch: 0,
+    time: 0,
+    loss,
+    figures,
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0.05,
+    momentum: 0,
+    images_per_s: 9,
+    data_wait: 0,
+    replaced: 0,
   }));
 const alarm = (metrics: ReturnType<typeof steps>, of = config) =>
   account.alarm(lastStepsOf(metrics, account.charts), of);

@@ -19,7 +19,9 @@ export const health = cropHealth({
     return { query: embedded, key: embedded };
   },
   groups: {
-    ...{ key: 'prototypes', title: 'prototypes', inUse: 'Prototypes in use' },
+    key: 'prototypes',
+    title: 'prototypes',
+    inUse: 'Prototypes in use',
     scores: ({ student }, images, config) => prototypes(student, images, config),
   },
   meanings: [

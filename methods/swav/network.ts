@@ -23,7 +23,10 @@ export function headNetwork(config: Parts, from: number, assigned = LARGE): Omit
     parameters: [
       ...headSpecs(layers, { matrix: (_to, width) => torchStart(width), bias: torchStart }),
       {
-        ...{ name: 'prototypes.weight', shape: [prototypes.count, head.out], decay: true, init: torchStart(head.out) },
+        name: 'prototypes.weight',
+        shape: [prototypes.count, head.out],
+        decay: true,
+        init: torchStart(head.out),
         frozenFor: prototypes.frozen_steps,
       },
     ],

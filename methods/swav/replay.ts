@@ -13,7 +13,13 @@ import { type SwAVBatch, type SwAVConfig, step, swap } from './step.ts';
 
 const { image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps } = modelSchema.shape;
 const modelOf = z.object({
-  ...{ image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio, layer_norm_eps },
+  image_size,
+  patch_size,
+  embed_dim,
+  depth,
+  num_heads,
+  mlp_ratio,
+  layer_norm_eps,
   position: modelSchema.shape.position,
   layer_scale_init: modelSchema.shape.layer_scale_init,
   local_size: z.number().nullish(),
@@ -21,10 +27,7 @@ const modelOf = z.object({
 const fixtureSchema = z.object({
   level: z.enum(['features', 'vit']),
   feature_dim: z.number(),
-  head: z.object({
-    ...{ hidden: z.number(), out: z.number() },
-    ...{ batch_norm_eps: z.number(), batch_norm_momentum: z.number() },
-  }),
+  head: z.object({ hidden: z.number(), out: z.number(), batch_norm_eps: z.number(), batch_norm_momentum: z.number() }),
   prototypes: z.number(),
   batch: z.number(),
   crops: z.array(z.number()).min(1).max(2),
@@ -35,7 +38,8 @@ const fixtureSchema = z.object({
   queue_length: z.number(),
   freeze_prototypes_steps: z.number(),
   optimizer: z.object({
-    ...{ betas: z.tuple([z.number(), z.number()]), eps: z.number() },
+    betas: z.tuple([z.number(), z.number()]),
+    eps: z.number(),
     clip_grad_norm: z.number().positive().nullable().default(null),
   }),
   steps: z.array(z.object({ lr: z.number(), weight_decay: z.number() })).min(1),
@@ -48,11 +52,17 @@ function configOf(said: Fixture, model: SwAVConfig['model'] | null, local: numbe
   const { head, optimizer } = said;
   return {
     model: model as SwAVConfig['model'],
-    ...{ head, crops: { small_size: local }, assign: said.crops_for_assign, counts: said.crops },
+    head,
+    crops: { small_size: local },
+    assign: said.crops_for_assign,
+    counts: said.crops,
     from: said.feature_dim,
     prototypes: {
-      ...{ count: said.prototypes, temperature: said.temperature, epsilon: said.epsilon },
-      ...{ iterations: said.sinkhorn_iterations, frozen_steps: said.freeze_prototypes_steps },
+      count: said.prototypes,
+      temperature: said.temperature,
+      epsilon: said.epsilon,
+      iterations: said.sinkhorn_iterations,
+      frozen_steps: said.freeze_prototypes_steps,
     },
     queue: { length: said.queue_length, start_epoch: 0 },
     train: { batch_size: said.batch } as SwAVConfig['train'],
@@ -72,13 +82,17 @@ const only = (state: StateDict, is: (name: string) => boolean): StateDict =>
 /** The network without its queue, and the queue alone, where there is one. */
 const filesOf = ({ queue_length }: Fixture): StateFile[] => [
   {
-    ...{ name: 'student', of: 'student', read: names.read },
+    name: 'student',
+    of: 'student',
+    read: names.read,
     write: (state) => names.write(only(state, (name) => name !== 'queue')),
   },
   ...(queue_length > 0
     ? [
         {
-          ...{ name: 'queue', of: 'student' as const, read: (state: StateDict) => state },
+          name: 'queue',
+          of: 'student' as const,
+          read: (state: StateDict) => state,
           write: (state: StateDict) => only(state, (name) => name === 'queue'),
         },
       ]

@@ -63,7 +63,8 @@ test('the verdict says what the figures say', () => {
     health
       .findings(
         {
-          ...{ trained: network(figures), untrained: network({ error: 0.4 }) },
+          trained: network(figures),
+          untrained: network({ error: 0.4 }),
           references: { flat: 0.05, codes: 256, cells: 5000 },
         } as never,
         config,

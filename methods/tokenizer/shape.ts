@@ -86,6 +86,14 @@ export const shapeFor = (
   const image_size = gridOf(model) * patch_size;
   return {
     kind: 'vq',
-    ...{ image_size, patch_size, embed_dim, num_heads, mlp_ratio, depth, decoder_depth, codes, width },
+    image_size,
+    patch_size,
+    embed_dim,
+    num_heads,
+    mlp_ratio,
+    depth,
+    decoder_depth,
+    codes,
+    width,
   };
 };

@@ -89,7 +89,10 @@ export function arrange(input: ChartInput): Drawing | null {
   const isDashed = (i: number) => Number((lines[i]!.style?.dash ?? 0) > 0);
   const order = lines.map((_, i) => lines.length - 1 - i).sort((a, b) => isDashed(a) - isDashed(b));
   return {
-    ...{ x, y, xs: aligned.x, values },
+    x,
+    y,
+    xs: aligned.x,
+    values,
     xPlaces: aligned.x.map((value) => within(x.place(value))),
     rows: [
       ...(smoothing > 0 ? order.map((i) => row(known[i]!, i, true)) : []),

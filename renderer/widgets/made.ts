@@ -26,7 +26,10 @@ export function madeBy(task: Task): Made | null {
   const table = task.kind === 'embeddings' ? task.result : null;
   const name = file.split(/[\\/]/).at(-1) ?? file;
   return {
-    ...{ task: task.id, path: file, name, bytes: table?.bytes ?? null },
+    task: task.id,
+    path: file,
+    name,
+    bytes: table?.bytes ?? null,
     shape: table ? `${table.rows} × ${table.width}` : '',
     python: READ[name.split('.').at(-1) ?? '']?.(file) ?? null,
   };

@@ -8,7 +8,11 @@ beforeAll(async () => {
 });
 
 const small: MethodBenchOptions = {
-  ...{ model: 'vit-tiny', image: 32, patch: 8, batch: 2, steps: 2 },
+  model: 'vit-tiny',
+  image: 32,
+  patch: 8,
+  batch: 2,
+  steps: 2,
   set: ['decoder.embed_dim=16', 'decoder.depth=1', 'decoder.num_heads=2'],
   against: ['mask.ratio=0.1'],
 };

@@ -69,7 +69,8 @@ test('a published size has the published settings of its method', () => {
     expect(model).toMatchObject({ embed_dim: 384, depth: 12, image_size: 224, patch_size: 16 });
   }
   expect(firstConfig({ model: 'vit-small', image: 32, patch: 8 })).toMatchObject({
-    ...{ method: { name: METHODS[0]!.name }, mask: { kind: 'uniform' } },
+    method: { name: METHODS[0]!.name },
+    mask: { kind: 'uniform' },
   });
 });
 

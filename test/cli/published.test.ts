@@ -41,35 +41,55 @@ const under = (prefix: string, shapes: Shapes): Shapes =>
 const block = (i: number, bias: Shapes, more: Shapes = {}): Shapes =>
   under(`blocks.${i}.`, {
     ...more,
-    ...{ 'norm1.weight': [32], 'norm1.bias': [32] },
+    'norm1.weight': [32],
+    'norm1.bias': [32],
     ...bias,
-    ...{ 'attn.qkv.weight': [96, 32], 'attn.proj.weight': [32, 32], 'attn.proj.bias': [32] },
-    ...{ 'norm2.weight': [32], 'norm2.bias': [32] },
-    ...{ 'mlp.fc1.weight': [128, 32], 'mlp.fc1.bias': [128], 'mlp.fc2.weight': [32, 128], 'mlp.fc2.bias': [32] },
+    'attn.qkv.weight': [96, 32],
+    'attn.proj.weight': [32, 32],
+    'attn.proj.bias': [32],
+    'norm2.weight': [32],
+    'norm2.bias': [32],
+    'mlp.fc1.weight': [128, 32],
+    'mlp.fc1.bias': [128],
+    'mlp.fc2.weight': [32, 128],
+    'mlp.fc2.bias': [32],
   });
 const ENDS: Shapes = {
-  ...{ 'patch_embed.proj.weight': [32, 3, 8, 8], 'patch_embed.proj.bias': [32] },
-  ...{ 'norm.weight': [32], 'norm.bias': [32] },
+  'patch_embed.proj.weight': [32, 3, 8, 8],
+  'patch_embed.proj.bias': [32],
+  'norm.weight': [32],
+  'norm.bias': [32],
 };
 /** beit_base_patch16_224_pt22k.pth: a shared bias, layer scale, no absolute positions. */
 const BEIT: Shapes = {
-  ...{ cls_token: [1, 1, 32], mask_token: [1, 1, 32], ...ENDS },
-  ...{ 'rel_pos_bias.relative_position_bias_table': [52, 4], 'rel_pos_bias.relative_position_index': [17, 17] },
+  cls_token: [1, 1, 32],
+  mask_token: [1, 1, 32],
+  ...ENDS,
+  'rel_pos_bias.relative_position_bias_table': [52, 4],
+  'rel_pos_bias.relative_position_index': [17, 17],
   ...Object.assign(
     {},
     ...[0, 1].map((i) => block(i, { 'attn.q_bias': [32], 'attn.v_bias': [32] }, { gamma_1: [32], gamma_2: [32] })),
   ),
-  ...{ 'lm_head.weight': [48, 32], 'lm_head.bias': [48] },
+  'lm_head.weight': [48, 32],
+  'lm_head.bias': [48],
 };
 /** The encoder of ibot's vit_small, of a teacher. */
 const PLAIN: Shapes = {
-  ...{ cls_token: [1, 1, 32], pos_embed: [1, 17, 32], ...ENDS },
+  cls_token: [1, 1, 32],
+  pos_embed: [1, 17, 32],
+  ...ENDS,
   ...Object.assign({}, ...[0, 1].map((i) => block(i, { 'attn.qkv.bias': [96] }))),
 };
 const HEAD: Shapes = under('head.', {
-  ...{ 'mlp.0.weight': [24, 32], 'mlp.0.bias': [24], 'mlp.2.weight': [24, 24], 'mlp.2.bias': [24] },
-  ...{ 'mlp.4.weight': [16, 24], 'mlp.4.bias': [16] },
-  ...{ 'last_layer.weight_g': [20, 1], 'last_layer.weight_v': [20, 16] },
+  'mlp.0.weight': [24, 32],
+  'mlp.0.bias': [24],
+  'mlp.2.weight': [24, 24],
+  'mlp.2.bias': [24],
+  'mlp.4.weight': [16, 24],
+  'mlp.4.bias': [16],
+  'last_layer.weight_g': [20, 1],
+  'last_layer.weight_v': [20, 16],
 });
 /** With a shared head, whose last layer stands in a state twice. */
 function network(encoder: Shapes): StateDict {
@@ -104,12 +124,19 @@ interface Case {
 }
 const cases: Record<string, Case> = {
   'BEiT, as it is released': {
-    ...{ ending: 'pth', method: 'beit', lacks: ['tokenizer'], set: [] },
+    ending: 'pth',
+    method: 'beit',
+    lacks: ['tokenizer'],
+    set: [],
     ignored: ['rel_pos_bias.relative_position_index'],
     write: (file) => writePth(file, { model: stateOf(BEIT) }),
   },
   'iBOT, the whole checkpoint': {
-    ...{ ending: 'pth', method: 'ibot', lacks: [], ignored: [], set: ['model.num_heads=2'] },
+    ending: 'pth',
+    method: 'ibot',
+    lacks: [],
+    ignored: [],
+    set: ['model.num_heads=2'],
     write: (file) =>
       writePth(file, {
         student: new Map(
@@ -121,7 +148,10 @@ const cases: Record<string, Case> = {
       }),
   },
   'iBOT, the encoder of a teacher': {
-    ...{ ending: 'safetensors', method: 'ibot', lacks: ['head', 'mask token', 'centres'], ignored: [] },
+    ending: 'safetensors',
+    method: 'ibot',
+    lacks: ['head', 'mask token', 'centres'],
+    ignored: [],
     set: ['model.num_heads=2', 'head.hidden=16', 'head.out=8'],
     write: (file) => writeSafetensors(file, stateOf(PLAIN), { format: 'pt' }),
   },

@@ -17,7 +17,9 @@ function place() {
   mkdirSync(here);
   const conmim = (env: Record<string, string>, ...args: string[]) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], {
-      ...{ encoding: 'utf8', cwd: here, env: { ...process.env, CONMIM_HOME: join(folder, 'home'), ...env } },
+      encoding: 'utf8',
+      cwd: here,
+      env: { ...process.env, CONMIM_HOME: join(folder, 'home'), ...env },
     });
     return { status, stdout, stderr, all: stdout + stderr };
   };

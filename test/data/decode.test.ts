@@ -274,10 +274,7 @@ describe('decodeImage', () => {
       const image = await decodeImage(file);
       expect([image.width, image.height]).toEqual([32, 32]);
       expect(far(at(image, 16, 31), RED)).toBeLessThanOrEqual(6);
-      expect(await probeImage(file)).toEqual({
-        ...{ width: 32, height: 32, format },
-        note: 'the first of 2 frames is read',
-      });
+      expect(await probeImage(file)).toEqual({ width: 32, height: 32, format, note: 'the first of 2 frames is read' });
     }
   });
 

@@ -12,7 +12,9 @@ import { PUBLISHED_AA, parseRandAugment } from '../../shared/rand-augment.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'loader-'));
 const images = Array.from({ length: 12 }, (_, i) => ({
-  ...{ id: i + 1, path: join(root, `${i}.png`), hash: `content ${i}` },
+  id: i + 1,
+  path: join(root, `${i}.png`),
+  hash: `content ${i}`,
 }));
 beforeAll(async () => {
   for (const [i, { path }] of images.entries()) {
@@ -32,7 +34,11 @@ const config = (over: object = {}) =>
     ...over,
   });
 const options = (over: { config?: ReturnType<typeof config> } & Partial<LoaderOptions> = {}) => ({
-  ...{ images, roots: [root], config: config(), workers: 1, ...over },
+  images,
+  roots: [root],
+  config: config(),
+  workers: 1,
+  ...over,
   ...madeOf(over.config ?? config()),
 });
 

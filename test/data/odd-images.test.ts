@@ -24,7 +24,9 @@ const LEVELS = [40, 120, 200, 10, 230, 80, 160, 30, 90, 220, 60, 140, 180];
 /** Bands of different levels, each with a mark, so that neither a band nor a place can be mistaken. */
 const level = (band: number, x: number, y: number) => LEVELS[band]! + (x === band && y === 2 ? 5 : 0);
 const page = (bands: number, rest: Partial<MadePage> = {}): MadePage => ({
-  ...{ width: W, height: H, bands },
+  width: W,
+  height: H,
+  bands,
   value: (b, x, y) => level(b, x, y) * (rest.bits === 16 ? 257 : 1),
   ...rest,
 });

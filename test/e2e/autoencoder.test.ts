@@ -7,9 +7,16 @@ import { stored } from './learned-run.ts';
 
 /** Small, so that a step takes some milliseconds; long, so that it can be killed twice in the middle. */
 const SMALL = {
-  ...{ 'model.image_size': 32, 'model.embed_dim': 32, 'model.depth': 2, 'model.num_heads': 2 },
-  ...{ 'decoder.embed_dim': 16, 'decoder.depth': 1, 'decoder.num_heads': 2 },
-  ...{ 'train.batch_size': 8, 'train.steps': 400, 'checkpoint.every_steps': 20 },
+  'model.image_size': 32,
+  'model.embed_dim': 32,
+  'model.depth': 2,
+  'model.num_heads': 2,
+  'decoder.embed_dim': 16,
+  'decoder.depth': 1,
+  'decoder.num_heads': 2,
+  'train.batch_size': 8,
+  'train.steps': 400,
+  'checkpoint.every_steps': 20,
 };
 const STEPS = SMALL['train.steps'];
 

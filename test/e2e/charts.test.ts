@@ -16,21 +16,19 @@ function metricsOf(steps: number, at: (step: number) => Partial<Metric> = () => 
   return Array.from({ length: steps }, (_, i) => {
     const step = i + 1;
     return {
-      ...{
-        step,
-        epoch: 0,
-        time: 1e12 + step * 250,
-        loss: 4 - 2 * (i / steps),
-        figures: LOOKUPS,
-      },
-      ...{
-        grad_norm: 1,
-        lr: 1e-3,
-        weight_decay: 0.05,
-        momentum: 0.996 + 0.004 * (i / steps),
-        images_per_s: 100.123456,
-      },
-      ...{ data_wait: 0.01, replaced: 0 },
+      step,
+      epoch: 0,
+      time: 1e12 + step * 250,
+      loss: 4 - 2 * (i / steps),
+      figures: LOOKUPS,
+
+      grad_norm: 1,
+      lr: 1e-3,
+      weight_decay: 0.05,
+      momentum: 0.996 + 0.004 * (i / steps),
+      images_per_s: 100.123456,
+      data_wait: 0.01,
+      replaced: 0,
       ...at(step),
     };
   });

@@ -101,16 +101,18 @@ const LEFT_ALONE =
   /install|tensorflow|remove|try every|trial|doctor|use it|file manager|import|download|csv|svg|png|json|sample/i;
 
 const metric = (step: number): Metric => ({
-  ...{
-    step,
-    epoch: step / 20,
-    time: 1e12 + step * 50,
-    loss: 3,
-    figures: { top1: 0.5, top5: 0.8, top1_control: 0.2, ...(step % 50 === 0 && { rank_teacher: 30 }) },
-    grad_norm: 1,
-    lr: 1e-3,
-  },
-  ...{ weight_decay: 0.05, momentum: 0.996, images_per_s: 100, data_wait: 0, replaced: 0 },
+  step,
+  epoch: step / 20,
+  time: 1e12 + step * 50,
+  loss: 3,
+  figures: { top1: 0.5, top5: 0.8, top1_control: 0.2, ...(step % 50 === 0 && { rank_teacher: 30 }) },
+  grad_norm: 1,
+  lr: 1e-3,
+  weight_decay: 0.05,
+  momentum: 0.996,
+  images_per_s: 100,
+  data_wait: 0,
+  replaced: 0,
 });
 
 interface Place {

@@ -7,19 +7,28 @@ import type { Metric } from '../../shared/run.ts';
 import { hasChromium, launch, makeImages, Serving, seriousFaults, why } from './harness.ts';
 
 const SMALL = {
-  ...{ 'model.image_size': 32, 'model.embed_dim': 32, 'model.depth': 1, 'model.num_heads': 1 },
-  ...{ 'projector.hidden': 32, 'projector.out': 16, 'train.batch_size': 4, 'train.steps': 100_000 },
+  'model.image_size': 32,
+  'model.embed_dim': 32,
+  'model.depth': 1,
+  'model.num_heads': 1,
+  'projector.hidden': 32,
+  'projector.out': 16,
+  'train.batch_size': 4,
+  'train.steps': 100_000,
 };
 const metric = (step: number): Metric => ({
-  ...{
-    step,
-    epoch: step / 100,
-    time: 1e12 + step * 50,
-    loss: 4 - 2 * (1 - Math.exp(-step / 3e5)) + Math.sin(step) / 10,
-  },
+  step,
+  epoch: step / 100,
+  time: 1e12 + step * 50,
+  loss: 4 - 2 * (1 - Math.exp(-step / 3e5)) + Math.sin(step) / 10,
   figures: { top1: 0.5, top5: 0.8, top1_control: 0.2, ...(step % 50 === 0 && { rank_teacher: 30 }) },
-  ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.996 },
-  ...{ images_per_s: 100, data_wait: 0, replaced: 0 },
+  grad_norm: 1,
+  lr: 1e-3,
+  weight_decay: 0.05,
+  momentum: 0.996,
+  images_per_s: 100,
+  data_wait: 0,
+  replaced: 0,
 });
 
 /** The longest tasks of the page's main thread while something goes on, ms. */
@@ -56,22 +65,19 @@ describe.skipIf(!hasChromium)(`the window for everybody, and with much in it, in
     // 100,000 rows over 12 files: the grid does not know the difference.
     const dataset = store.datasets.create({ name: LONG, folders: [folder], labels: 'folders' });
     const rows = Array.from({ length: 100_000 }, (_, i) => ({
-      ...{
-        folder: 0,
-        path: `class-${i % 2}/image ${String(i).padStart(3, '0')}.png`,
-        bytes: 1000 + i,
-        mtime: 1,
-        hash: `${i % 12}`.padStart(64, '0'),
-      },
-      ...{
-        width: 96,
-        height: 96,
-        format: 'png',
-        label: `class-${i % 2}`,
-        status: 'ok' as const,
-        reason: null,
-        detail: null,
-      },
+      folder: 0,
+      path: `class-${i % 2}/image ${String(i).padStart(3, '0')}.png`,
+      bytes: 1000 + i,
+      mtime: 1,
+      hash: `${i % 12}`.padStart(64, '0'),
+
+      width: 96,
+      height: 96,
+      format: 'png',
+      label: `class-${i % 2}`,
+      status: 'ok' as const,
+      reason: null,
+      detail: null,
     }));
     for (let i = 0; i < rows.length; i += 10_000) store.images.upsertMany(dataset.id, rows.slice(i, i + 10_000));
     const real = store.datasets.create({ name: 'real', folders: [folder], labels: 'none' });

@@ -99,16 +99,19 @@ describe.skipIf(!hasChromium)(`tasks and messages, in Chromium${why}`, () => {
       next: 'Check the spelling.',
     } as const;
     const ended = (i: number): Task => ({
-      ...{
-        id: `t${i}`,
-        kind: 'import',
-        title: `Importing ${'a long name '.repeat(9)}${i}`,
-        status: 'failed',
-        phase: '',
-        done: 0,
-        total: 0,
-      },
-      ...{ started_at: 1, ended_at: 2, error, result: null, cancelable: true, queued: null },
+      id: `t${i}`,
+      kind: 'import',
+      title: `Importing ${'a long name '.repeat(9)}${i}`,
+      status: 'failed',
+      phase: '',
+      done: 0,
+      total: 0,
+      started_at: 1,
+      ended_at: 2,
+      error,
+      result: null,
+      cancelable: true,
+      queued: null,
     });
     const tell = (event: unknown, seq: number) => socket!.send(JSON.stringify({ seq: 1e6 + seq, event }));
     for (let i = 0; i < 12; i++) tell({ type: 'task', task: ended(i) }, i);

@@ -9,8 +9,14 @@ import { hasChromium, makeImages, why } from '../e2e/harness.ts';
 import { App, electronBinary, RealApp } from '../harness/electron/launch.ts';
 
 const SMALL = {
-  ...{ 'model.image_size': 32, 'model.embed_dim': 16, 'model.depth': 1, 'model.num_heads': 1, 'train.batch_size': 4 },
-  ...{ 'projector.hidden': 16, 'projector.out': 8, 'train.steps': 1_000_000 },
+  'model.image_size': 32,
+  'model.embed_dim': 16,
+  'model.depth': 1,
+  'model.num_heads': 1,
+  'train.batch_size': 4,
+  'projector.hidden': 16,
+  'projector.out': 8,
+  'train.steps': 1_000_000,
 };
 type Call = (
   channel: string,
@@ -100,7 +106,11 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
     await poll(async () => ((await call('datasets.list', {})).value as unknown[]).length === 1);
     await poll(async () => stored((store) => store.datasets.find('pictures')?.image_count === 8));
     const made = await call('runs.create', {
-      ...{ preset: 'small-cpu', changes: { ...SMALL, 'train.steps': steps }, dataset: 1, name: 'run', grid: [] },
+      preset: 'small-cpu',
+      changes: { ...SMALL, 'train.steps': steps },
+      dataset: 1,
+      name: 'run',
+      grid: [],
     });
     expect(made.ok).toBe(true);
     if (steps === 1_000_000) await poll(async () => stored((store) => store.runs.get('run').step > 0));

@@ -6,7 +6,12 @@ import { parseRunConfig } from '../../methods/index.ts';
 import { modelSchema } from '../../shared/config.ts';
 
 const model = modelSchema.parse({
-  ...{ image_size: 32, patch_size: 8, embed_dim: 24, depth: 2, num_heads: 3, layer_scale_init: 0 },
+  image_size: 32,
+  patch_size: 8,
+  embed_dim: 24,
+  depth: 2,
+  num_heads: 3,
+  layer_scale_init: 0,
   position: 'fixed-sincos',
 });
 const specsOf = (frozen_patch_embedding: boolean, decay_all: boolean) =>

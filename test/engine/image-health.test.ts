@@ -65,7 +65,9 @@ test('both crops of an image fall together, or not', () => {
   const counted = (scores: (values: number[]) => number[][]) => {
     const groups = new GroupCounts(
       {
-        ...{ key: 'groups', title: 'groups', inUse: 'Groups in use' },
+        key: 'groups',
+        title: 'groups',
+        inUse: 'Groups in use',
         scores: (_, some) => {
           const n = some.length / (SIDE * SIDE * 3);
           return tf.tensor2d(scores(Array.from({ length: n }, (__, i) => some[i * SIDE * SIDE * 3]!)));
@@ -94,7 +96,14 @@ test('both crops of an image fall together, or not', () => {
 });
 
 const set = (over: Partial<SetHealth> = {}): SetHealth => ({
-  ...{ width: 64, rows: 100, rank: 30, cosine: 0.5, uniformity: -2, dead: 0, singular: [], deviations: [] },
+  width: 64,
+  rows: 100,
+  rank: 30,
+  cosine: 0.5,
+  uniformity: -2,
+  dead: 0,
+  singular: [],
+  deviations: [],
   ...over,
 });
 const GOOD = { found: 0.8, alignment: 0.3, groups_in_use: 9, groups_agreement: 0.7, groups_by_frequency: 0.15 };

@@ -39,11 +39,14 @@ const inTwo: typeof mae = {
   ...mae,
   networks: [
     {
-      ...{ name: 'encoder', of: 'student', read: mae.names!.read },
+      name: 'encoder',
+      of: 'student',
+      read: mae.names!.read,
       write: (state) => mae.names!.write(renamed(state, (name) => !isDecoder(name), String)),
     },
     {
-      ...{ name: 'rest', of: 'student' },
+      name: 'rest',
+      of: 'student',
       read: (state) =>
         mae.names!.read(
           renamed(

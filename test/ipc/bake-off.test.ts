@@ -34,13 +34,20 @@ async function dataset(): Promise<number> {
   return (await call('datasets.list', {}))[0]!.id;
 }
 const asked = (id: number, change: Partial<AskedBakeOff> = {}): AskedBakeOff => ({
-  ...{ name: 'which', dataset: id, test_dataset: null, seeds: 1, tasks: ['knn'], finetune: null },
+  name: 'which',
+  dataset: id,
+  test_dataset: null,
+  seeds: 1,
+  tasks: ['knn'],
+  finetune: null,
   entries: METHODS.slice(0, 2).map(({ defaultPreset }) => ({
     preset: defaultPreset,
     changes: { 'train.batch_size': 4 },
   })),
   encoder: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2, mlp_ratio: 2 },
-  ...{ budget: { kind: 'images', images: 12 }, supervised: true, pixels: true },
+  budget: { kind: 'images', images: 12 },
+  supervised: true,
+  pixels: true,
   ...change,
 });
 

@@ -65,8 +65,14 @@ async function learned(count: number) {
 const recipe = (steps: number) => ({
   preset: 'small-cpu',
   changes: {
-    ...{ 'model.image_size': 32, 'model.embed_dim': 16, 'model.depth': 1, 'model.num_heads': 1 },
-    ...{ 'projector.hidden': 16, 'projector.out': 8, 'train.batch_size': 2, 'train.steps': steps },
+    'model.image_size': 32,
+    'model.embed_dim': 16,
+    'model.depth': 1,
+    'model.num_heads': 1,
+    'projector.hidden': 16,
+    'projector.out': 8,
+    'train.batch_size': 2,
+    'train.steps': steps,
   },
 });
 const asked = { test_dataset: null, k: 5, official: true };
@@ -129,7 +135,10 @@ test('a program that is killed finds its evaluations again: the one that was wor
   const [knn, fewshot] = stored(({ queuedEvaluations }) =>
     (['knn', 'fewshot'] as const).map((kind) =>
       queuedEvaluations.add({
-        ...{ checkpoint_id: checkpoint, dataset_id: dataset, test_dataset_id: null, task: kind },
+        checkpoint_id: checkpoint,
+        dataset_id: dataset,
+        test_dataset_id: null,
+        task: kind,
         options: { k: 5 },
       }),
     ),

@@ -29,7 +29,13 @@ afterAll(async () => {
 
 const HAND = Array.from({ length: K }, (_, patch) => [1, 2, 4, 7, 8, 11, 13].includes(patch));
 const asked = (more: object = {}) => ({
-  ...{ checkpoint: checkpoints[0]!, image: 3, key: 'reconstruction', mask: HAND, draw: 0, untrained: false, ...more },
+  checkpoint: checkpoints[0]!,
+  image: 3,
+  key: 'reconstruction',
+  mask: HAND,
+  draw: 0,
+  untrained: false,
+  ...more,
 });
 const bytesOf = (url: string) =>
   sharp(Buffer.from(url.split(',')[1]!, 'base64'))
@@ -89,6 +95,6 @@ test('what cannot be asked is refused in words', async () => {
       message: `ConMIM cannot be asked for "${key}" of an image.`,
     });
   await expect(
-    call('explore.lookup', { ...{ checkpoint: checkpoints[0]!, image: 3, mask: null, draw: 0, untrained: false } }),
+    call('explore.lookup', { checkpoint: checkpoints[0]!, image: 3, mask: null, draw: 0, untrained: false }),
   ).rejects.toThrow('MAE has no look-ups');
 });

@@ -35,7 +35,13 @@ afterAll(async () => {
 });
 
 const asked = (more: object = {}) => ({
-  ...{ checkpoint, dataset: 1, image: null, key: 'prototypes', images: 100, untrained: false, ...more },
+  checkpoint,
+  dataset: 1,
+  image: null,
+  key: 'prototypes',
+  images: 100,
+  untrained: false,
+  ...more,
 });
 
 /** Cosines with prototypes, from the encoder's CLS and the head's tensors, in double precision. */

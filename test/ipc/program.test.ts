@@ -341,8 +341,15 @@ describe('recipes', () => {
   test('the lab shows what the loader makes: same crop, same seed, same mask', async () => {
     const id = await dataset();
     const { images: rows } = await call('images.page', {
-      ...{ dataset: id, offset: 0, limit: 2, status: 'ok', label: null, reason: null, search: '' },
-      ...{ sort: 'path', descending: false },
+      dataset: id,
+      offset: 0,
+      limit: 2,
+      status: 'ok',
+      label: null,
+      reason: null,
+      search: '',
+      sort: 'path',
+      descending: false,
     });
     const ask = (changes: Record<string, never> | object, draw = 0) =>
       call('lab.preview', {
@@ -487,14 +494,12 @@ describe('runs', () => {
 
     const evaluation = await ended(
       await call('evaluations.start', {
-        ...{
-          checkpoint: run.checkpoints.at(-1)!.id,
-          dataset: id,
-          test_dataset: null,
-          task: 'lookup',
-          k: 20,
-          official: true,
-        },
+        checkpoint: run.checkpoints.at(-1)!.id,
+        dataset: id,
+        test_dataset: null,
+        task: 'lookup',
+        k: 20,
+        official: true,
       }),
     );
     expect(evaluation).toMatchObject({ status: 'done', result: { chance: 1 / 16 } });
@@ -527,14 +532,16 @@ describe('runs', () => {
     // For other programs: the card knows of the evaluation; what is there is kept; a name is not a path.
     const order = {
       ...({ checkpoint: ask.checkpoint, network: 'student', format: 'onnx', card: true, externalData: false } as const),
-      ...{ folder: join(home, 'exports'), file: 'encoder' },
+      folder: join(home, 'exports'),
+      file: 'encoder',
     };
     const written = await call('checkpoints.export', order);
     const names = ['encoder.onnx', 'encoder.onnx.md', 'encoder.onnx.svg'];
     expect(written.files.map(({ path }) => path)).toEqual(names.map((name) => join(home, 'exports', name)));
     expect(readFileSync(written.files[1]!.path, 'utf8')).toContain('| look-ups | pictures | top-1 |');
     await expect(call('checkpoints.export', order)).rejects.toMatchObject({
-      ...{ kind: 'conflict', exists: written.files[0]!.path },
+      kind: 'conflict',
+      exists: written.files[0]!.path,
     });
     // Every form of the window asks, and writes over it where that was answered with yes.
     const { checkpoint, folder } = order;
@@ -545,7 +552,12 @@ describe('runs', () => {
         'mine.index.csv',
         (replace: boolean) =>
           call('embeddings.export', {
-            ...{ ...other, dataset: id, part: 'student', feature: 'mean', format: 'npy', replace },
+            ...other,
+            dataset: id,
+            part: 'student',
+            feature: 'mean',
+            format: 'npy',
+            replace,
           }),
       ],
       ['mine.html', (replace: boolean) => call('health.report', { ...other, dataset: id, images: 4, replace })],

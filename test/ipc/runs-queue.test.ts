@@ -174,7 +174,9 @@ test('fine-tunings of one command are left to it by a program that is open, whic
   const program = await open();
   await wait(() => row(first).status === 'finished');
   const asked = {
-    ...{ checkpoint: store.checkpoints.latest(first)!.id, part: 'student' as const, dataset: 'pictures' },
+    checkpoint: store.checkpoints.latest(first)!.id,
+    part: 'student' as const,
+    dataset: 'pictures',
     settings: { epochs: 1, batch_size: 2 },
   };
   const [runs, places] = store.atomically(() => {
@@ -201,7 +203,9 @@ test('where a fine-tuning that waited in the queue fails, the next goes on by it
   // What the first begins from is damaged; the untrained network needs none of it.
   behindItsBack(store.path, (raw) => raw.exec('UPDATE tensors SET data = zeroblob(length(data))'));
   const [trained, untrained] = queueFineTunings(store, {
-    ...{ checkpoint: store.checkpoints.latest(first)!.id, part: 'student', dataset: 'pictures' },
+    checkpoint: store.checkpoints.latest(first)!.id,
+    part: 'student',
+    dataset: 'pictures',
     settings: { epochs: 1, batch_size: 2 },
   });
   await wait(() => row(untrained!.id).status === 'finished');

@@ -30,7 +30,8 @@ const CASES = METHODS.flatMap((method) =>
       const model = { image_size: 32, patch_size: 8, embed_dim: 8, depth: 2, num_heads: 2 };
       const small = {
         ...config,
-        ...{ method: { name: method.name }, model: { ...config.model, ...model } },
+        method: { name: method.name },
+        model: { ...config.model, ...model },
         train: { ...config.train, batch_size: IMAGES },
       };
       // A tokenizer is as small as the one that would be made for it, and not as its section's defaults.
@@ -62,7 +63,12 @@ test('each screen of Explore has an address of its own', () => {
 
 /** The middle square, as a health report takes it. */
 const view = ({ model }: RunConfig): ViewSpec => ({
-  ...{ name: 'image', title: '', side: model.image_size, geometry: '', colours: 'weak', isMasked: true },
+  name: 'image',
+  title: '',
+  side: model.image_size,
+  geometry: '',
+  colours: 'weak',
+  isMasked: true,
 });
 
 const RATES = { lr: 1e-3, weight_decay: 0.05, momentum: 0.9 };

@@ -182,7 +182,8 @@ test('a folder methods/toy and a line: recipes, form, lab, a run, tables, evalua
   command('export-weights', 'run:played', weights);
   expect(asked('import-weights', weights, '--name', 'again')).toMatchObject({
     checkpoint: { config: { method: { name: 'toy' }, toy: { weight: 2 } }, lacks: [] },
-    ...{ ignored: [], notes: [] },
+    ignored: [],
+    notes: [],
   });
   expect(asked('import-weights', file, '--name', 'encoder').checkpoint.lacks).toEqual(['head']);
 

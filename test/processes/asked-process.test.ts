@@ -102,7 +102,9 @@ test('a question of its own process: canceled at once, and the process goes with
   const control = new AbortController();
   const onProgress = () => control.abort();
   const slow = askProcess<Questions, 'slow'>(program, [], 'slow', 60_000, {
-    ...{ ...WORDS, signal: control.signal, onProgress },
+    ...WORDS,
+    signal: control.signal,
+    onProgress,
   });
   await expect(slow).rejects.toMatchObject({ kind: 'canceled' });
   const pid = await askProcess<Questions, 'pid'>(program, [], 'pid', null, WORDS);
@@ -114,11 +116,14 @@ test('a question of its own process: canceled at once, and the process goes with
 test('what says nothing for longer than it may is ended; what says something is not', async () => {
   const hangs = askProcess<Questions, 'hangs'>(program, [], 'hangs', null, { ...WORDS, patience: 1500 });
   await expect(hangs).rejects.toMatchObject({
-    ...{ kind: 'trainer-died', message: 'The process that is tested said nothing for 1.5 s.' },
+    kind: 'trainer-died',
+    message: 'The process that is tested said nothing for 1.5 s.',
   });
   const words: string[] = [];
   await askProcess<Questions, 'slow'>(program, [], 'slow', 1200, {
-    ...{ ...WORDS, patience: 1500, onProgress: (_, __, phase) => words.push(phase) },
+    ...WORDS,
+    patience: 1500,
+    onProgress: (_, __, phase) => words.push(phase),
   });
   expect(words).toEqual(['half']);
 });

@@ -26,9 +26,16 @@ const run = (id: number, name: string, loss: number | null): RunRow =>
     last: loss === null ? null : { loss, figures: { top1: 0.5 }, images_per_s: 9 },
   }) as unknown as RunRow;
 const evaluation: Evaluation = {
-  ...{ id: 1, checkpoint_id: 1, dataset_id: 1, task: 'knn', created_at: 0 },
+  id: 1,
+  checkpoint_id: 1,
+  dataset_id: 1,
+  task: 'knn',
+  created_at: 0,
   result: evaluationResult({
-    ...{ checkpoint: { id: 1, run_id: 2, step: 10 }, dataset: 'tiles', test_dataset: 'test', chance: 0.1 },
+    checkpoint: { id: 1, run_id: 2, step: 10 },
+    dataset: 'tiles',
+    test_dataset: 'test',
+    chance: 0.1,
   }),
 };
 

@@ -32,16 +32,28 @@ function evaluated(id: number, dataset: string, step: number, found: Partial<Rec
   const dataset_id = store.datasets.get(dataset).id;
   const { id: checkpoint } = store.checkpoints.save(
     id,
-    { ...{ step, epoch: 1, loss: null, config, state: {} }, metrics: [] },
+    { step, epoch: 1, loss: null, config, state: {}, metrics: [] },
     { student: new Map() },
   );
   for (const [task, trained] of Object.entries(found) as [EvaluationTask, Scores][])
     store.evaluations.add({
-      ...{ checkpoint_id: checkpoint, dataset_id, task },
+      checkpoint_id: checkpoint,
+      dataset_id,
+      task,
       result: {
-        ...{ task, checkpoint: { id: checkpoint, run_id: id, step }, dataset, test_dataset: dataset, settings: {} },
-        ...{ train_images: 9, test_images: 9, classes: null, chance: null, left_out: [], notices: [] },
-        ...{ trained, untrained: {} },
+        task,
+        checkpoint: { id: checkpoint, run_id: id, step },
+        dataset,
+        test_dataset: dataset,
+        settings: {},
+        train_images: 9,
+        test_images: 9,
+        classes: null,
+        chance: null,
+        left_out: [],
+        notices: [],
+        trained,
+        untrained: {},
       },
     });
   return id;

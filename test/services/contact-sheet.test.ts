@@ -178,7 +178,8 @@ describe('letters', () => {
         const body = sheetWriter(300)('Rank 1 · 23 %', 10, 30, 20);
         await saveSheet(300, 60, [], body, ${JSON.stringify(out)});`;
       const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
-        ...{ env: { ...process.env, ...env }, encoding: 'utf8' },
+        env: { ...process.env, ...env },
+        encoding: 'utf8',
       });
       expect(status, stderr).toBe(0);
       return readFileSync(out);

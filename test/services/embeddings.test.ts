@@ -272,7 +272,8 @@ describe('embeddings of a dataset', () => {
       const onProgress = (at: number) => at === 600 && writeFileSync(late, 'mine');
       const asked = { ...many, format: 'npy', file } as const;
       await expect(exportEmbeddings(store, asked, { onProgress })).rejects.toMatchObject({
-        ...{ kind: 'conflict', exists: late },
+        kind: 'conflict',
+        exists: late,
       });
       expect(readFileSync(late, 'utf8')).toBe('mine');
       await expect(exportEmbeddings(store, asked)).rejects.toMatchObject({ kind: 'conflict', exists: late });

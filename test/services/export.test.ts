@@ -115,7 +115,10 @@ function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
 const path = (name: string) => join(folder, name);
 const write = (checkpoint: number, file: string, more: Partial<ExportAsked> = {}) =>
   exportEncoder(store, {
-    ...{ checkpoint, network: 'student', format: file.endsWith('.onnx') ? 'onnx' : 'timm', card: false },
+    checkpoint,
+    network: 'student',
+    format: file.endsWith('.onnx') ? 'onnx' : 'timm',
+    card: false,
     ...more,
     file: path(file),
   });
@@ -278,8 +281,12 @@ describe('what is written, and what is refused', () => {
     );
     const evaluated = evaluationResult({
       checkpoint: { id, run_id: run, step: 60 },
-      ...{ dataset: 'holiday | photos', test_dataset: 'holiday | photos', test_images: 12, chance: 0.5 },
-      ...{ trained: { mean_pooled: 0.75 }, untrained: { mean_pooled: 0.625 } },
+      dataset: 'holiday | photos',
+      test_dataset: 'holiday | photos',
+      test_images: 12,
+      chance: 0.5,
+      trained: { mean_pooled: 0.75 },
+      untrained: { mean_pooled: 0.625 },
     });
     store.evaluations.add({ checkpoint_id: id, dataset_id: dataset.id, task: 'knn', result: evaluated });
     const { files } = write(id, 'first.safetensors', { card: true, network: 'teacher' });

@@ -64,7 +64,13 @@ async function pixels(url: string) {
 describe('colours', () => {
   const ask = (rest = {}) =>
     views.colours({
-      ...{ checkpoint, dataset, image: null, images: 8, part: 'student', untrained: false, block: null },
+      checkpoint,
+      dataset,
+      image: null,
+      images: 8,
+      part: 'student',
+      untrained: false,
+      block: null,
       foreground: null,
       ...rest,
     });
@@ -212,16 +218,14 @@ describe('a map', () => {
 
 test('sheets are drawn of each', async () => {
   const colours = await views.colours({
-    ...{
-      checkpoint,
-      dataset,
-      image: null,
-      images: 5,
-      part: 'student',
-      untrained: false,
-      block: null,
-      foreground: null,
-    },
+    checkpoint,
+    dataset,
+    image: null,
+    images: 5,
+    part: 'student',
+    untrained: false,
+    block: null,
+    foreground: null,
   });
   const files = ['colours', 'attention', 'map'].map((name) => join(folder, `${name}.png`));
   const picture = (id: number) => centrePng(join(folder, 'pictures', store.images.get(id).path), 32);

@@ -69,11 +69,21 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 const spec = () => ({
-  ...{ checkpoint_id: checkpoint, dataset_id: dataset, part: 'student' as const, feature: 'tokens', max_images: 0 },
+  checkpoint_id: checkpoint,
+  dataset_id: dataset,
+  part: 'student' as const,
+  feature: 'tokens',
+  max_images: 0,
 });
 const colours = (id: number) =>
   new FeatureViews(store).colours({
-    ...{ checkpoint: id, dataset, image: null, images: IMAGES, part: 'student', untrained: false, block: null },
+    checkpoint: id,
+    dataset,
+    image: null,
+    images: IMAGES,
+    part: 'student',
+    untrained: false,
+    block: null,
     foreground: null,
   });
 const mapOf = (id: number) => ({ checkpoint: id, dataset, part: 'student', untrained: false, pool: 'mean' }) as const;
@@ -131,7 +141,12 @@ describe('weights without a projector have no look-ups', () => {
 
 const exportTo = (id: number, file: string) =>
   exportEmbeddings(store, {
-    ...{ checkpoint: id, dataset, part: 'student', feature: 'mean', format: 'npy', file: join(folder, file) },
+    checkpoint: id,
+    dataset,
+    part: 'student',
+    feature: 'mean',
+    format: 'npy',
+    file: join(folder, file),
   });
 
 describe('images that went away or broke are left out, counted and named', () => {
@@ -176,7 +191,11 @@ describe('images that went away or broke are left out, counted and named', () =>
 
   test('an evaluation of the queue that goes on with kept features leaves the same out', async () => {
     const { id } = store.queuedEvaluations.add({
-      ...{ checkpoint_id: checkpoint, dataset_id: dataset, test_dataset_id: null, task: 'knn', options: { k: 20 } },
+      checkpoint_id: checkpoint,
+      dataset_id: dataset,
+      test_dataset_id: null,
+      task: 'knn',
+      options: { k: 20 },
     });
     const stop = new AbortController();
     const options = { checkpoint, dataset, task: 'knn' as const, official: null, queued: id };
@@ -208,7 +227,12 @@ describe('images that went away or broke are left out, counted and named', () =>
     expect(strip.columns.every(({ answers }) => answers?.length === 4)).toBe(true);
     const state = (part: 'student' | 'teacher') => store.checkpoints.load(checkpoint, part);
     await drawLookups({
-      ...{ config, student: state('student'), teacher: state('teacher'), rows: 8, seed: 1, caption: '' },
+      config,
+      student: state('student'),
+      teacher: state('teacher'),
+      rows: 8,
+      seed: 1,
+      caption: '',
       images: usableImages(store, dataset).map(({ file, path }) => ({ path: file, title: path })),
       out: join(folder, 'sheet.png'),
     });

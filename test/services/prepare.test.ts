@@ -420,7 +420,10 @@ async function batches(prepared: number | null, options: { decode?: boolean; cro
   const images = imagesOf(store, dataset, () => true);
   const found = prepared === null ? null : preparedImages(store, dataset.id, prepared, images);
   const loader = new Loader({
-    ...{ images, roots: [folder], config: config(prepared, options.crops), workers: options.workers ?? 1 },
+    images,
+    roots: [folder],
+    config: config(prepared, options.crops),
+    workers: options.workers ?? 1,
     prepared: options.decode ? null : (found?.places ?? null),
     ...madeOf(config(prepared, options.crops)),
   });
@@ -498,9 +501,16 @@ test('a size that fits: 256 for the published recipes, and never below what the 
   const known = PRESETS.filter(({ config }) => ['conmim', 'mae'].includes(config.method!.name));
   const sizes = known.map(({ name, config }) => [name, preparedSize(parseRunConfig(config))]);
   expect(Object.fromEntries(sizes)).toEqual({
-    ...{ demo: 224, 'small-cpu': 96, 'small-gpu': 160 },
-    ...{ 'conmim-small': 256, 'conmim-base': 256, 'conmim-large': 256 },
-    ...{ 'mae-small-cpu': 96, 'mae-small-gpu': 128, 'mae-base': 256, 'mae-large': 256 },
+    demo: 224,
+    'small-cpu': 96,
+    'small-gpu': 160,
+    'conmim-small': 256,
+    'conmim-base': 256,
+    'conmim-large': 256,
+    'mae-small-cpu': 96,
+    'mae-small-gpu': 128,
+    'mae-base': 256,
+    'mae-large': 256,
   });
   expect(runConfigSchema.safeParse({ data: { prepared: 192 } }).error?.issues[0]?.message).toMatch(/nearest: 224/);
 });

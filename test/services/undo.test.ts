@@ -78,7 +78,11 @@ test('what is hidden is not deleted a second time: one undo brings it back', () 
   const gone: number[] = [];
   const ask = (...ids: number[]) =>
     deletions.add({
-      ...{ kind: 'run', ids, name: `run ${ids}`, what: `Gone: ${ids}.`, changed: () => {} },
+      kind: 'run',
+      ids,
+      name: `run ${ids}`,
+      what: `Gone: ${ids}.`,
+      changed: () => {},
       act: () => void gone.push(...ids),
     });
   const { undo } = ask(1);

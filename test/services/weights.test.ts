@@ -215,8 +215,10 @@ test('whose weights they are: by what a file says, by its tensors, or by the per
   writeSafetensors(file, both);
   const several = await laterRefusal(told);
   expect(several).toMatchObject({
-    ...{ kind: 'bad-file', message: 'These weights may be of ConMIM or MAE.' },
-    ...{ why: 'The file has heads of each of them.', next: expect.stringMatching(/--method.*\(conmim, mae\)/) },
+    kind: 'bad-file',
+    message: 'These weights may be of ConMIM or MAE.',
+    why: 'The file has heads of each of them.',
+    next: expect.stringMatching(/--method.*\(conmim, mae\)/),
   });
   expect(await told({ method: 'conmim' })).toEqual({ name: 'conmim' });
 

@@ -5,7 +5,12 @@ import { lowerFirst } from '../../shared/text.ts';
 import { metric } from '../store/helpers.ts';
 
 const figure = (key: string, title: string, isMain = true): Figure => ({
-  ...{ key, title, isMain, scale: 'share', unit: '', about: '' },
+  key,
+  title,
+  isMain,
+  scale: 'share',
+  unit: '',
+  about: '',
 });
 const method = (name: string, ...figures: Figure[]) => ({ name, figures }) as unknown as Description;
 

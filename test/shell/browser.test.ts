@@ -36,8 +36,11 @@ beforeEach(async () => {
     since: (seq: number) => events.since(seq),
     listen: (listener: (event: Numbered) => void) => events.listen(listener),
     media: async (path: string) => ({
-      ...{ status: 200, type: 'image/webp', body: Buffer.from(path) },
-      ...{ tag: path.includes('changed') ? null : 'content', isFinal: path.includes('final') },
+      status: 200,
+      type: 'image/webp',
+      body: Buffer.from(path),
+      tag: path.includes('changed') ? null : 'content',
+      isFinal: path.includes('final'),
     }),
     made: () => null,
   };

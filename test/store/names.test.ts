@@ -23,7 +23,12 @@ test('a name is refused, or it is one line of a sensible length by which its run
           kind === 'dataset'
             ? store.datasets.create({ name, folders: [], labels: 'none' })
             : store.runs.create({
-                ...{ name, dataset_id: null, preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 },
+                name,
+                dataset_id: null,
+                preset: null,
+                config: CONFIG,
+                total_steps: 1,
+                steps_per_epoch: 1,
               });
         let made: { id: number; name: string };
         try {

@@ -18,8 +18,11 @@ function withCheckpoints(steps: number[]) {
   });
   const add = (checkpoint: number, task: QueuedEvaluation['task'] = 'knn') =>
     store.queuedEvaluations.add({
-      ...{ checkpoint_id: checkpoint, dataset_id: dataset.id, test_dataset_id: null },
-      ...{ task, options: { k: 20 } },
+      checkpoint_id: checkpoint,
+      dataset_id: dataset.id,
+      test_dataset_id: null,
+      task,
+      options: { k: 20 },
     });
   return { store, run, ids, add };
 }

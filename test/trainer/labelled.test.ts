@@ -29,8 +29,18 @@ function put(id: number, images: Given[]): void {
   store.images.upsertMany(
     id,
     images.map(({ path, label, content = path, same = false }) => ({
-      ...{ folder: 0, path, bytes: 1, mtime: 1, hash: hashOf(content), width: 9, height: 9, format: 'png', label },
-      ...{ status: same ? 'skipped' : 'ok', reason: same ? 'duplicate' : null, detail: null },
+      folder: 0,
+      path,
+      bytes: 1,
+      mtime: 1,
+      hash: hashOf(content),
+      width: 9,
+      height: 9,
+      format: 'png',
+      label,
+      status: same ? 'skipped' : 'ok',
+      reason: same ? 'duplicate' : null,
+      detail: null,
     })),
   );
 }

@@ -17,8 +17,10 @@ export function machineHandlers({ home, store, tasks, thumbnails, deletions }: C
     'runtime.install': ({ variant }) => startInstall(tasks, variant),
     'runtime.storage': () =>
       storageReport(store, {
-        ...{ home, thumbnails: thumbnails.folder },
-        ...{ indexes: shownIndexes({ store, deletions }), prepared: shownPrepared({ store, deletions }) },
+        home,
+        thumbnails: thumbnails.folder,
+        indexes: shownIndexes({ store, deletions }),
+        prepared: shownPrepared({ store, deletions }),
       }),
     'runtime.remove': async ({ path }) => ({ bytes: await removeStored(path, thumbnails.folder) }),
   };

@@ -44,7 +44,11 @@ export function planBakeOff(store: Store, asked: AskedBakeOff, costs: readonly (
   const plan: BakeOffPlan = {
     dataset: dataset.name,
     test_dataset: asked.test_dataset === null ? dataset.name : store.datasets.get(asked.test_dataset).name,
-    ...{ images, entries, supervised_epochs, runs, labelled_runs },
+    images,
+    entries,
+    supervised_epochs,
+    runs,
+    labelled_runs,
     evaluations: runs * asked.tasks.length,
     seconds: null,
     disk:
@@ -127,9 +131,12 @@ function planEntry(
   const affordable = imagesInBudget(asked, cost);
   const steps = affordable === null ? null : Math.max(1, Math.round(affordable / ofStep));
   const planned = {
-    ...{ preset: name, method: config.method.name, title },
+    preset: name,
+    method: config.method.name,
+    title,
     config: steps === null ? config : withSteps(config, steps, imagesFor(store, asked.dataset, config)),
-    ...{ steps, images: steps === null ? null : steps * ofStep },
+    steps,
+    images: steps === null ? null : steps * ofStep,
     parameters: parametersOf(config),
     checkpoint_bytes: checkpointBytes(config),
     cost,

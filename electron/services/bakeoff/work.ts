@@ -159,7 +159,11 @@ export function evaluationsOf(store: Store, bakeOff: BakeOff, { run_id }: BakeOf
       !waiting.some((one) => one.run_id === run_id && one.task === task && one.dataset_id === dataset_id),
   );
   return missing.map((task) => ({
-    ...{ checkpoint: checkpoint.id, dataset: dataset_id, task, official: null, k: K_NEIGHBOURS },
+    checkpoint: checkpoint.id,
+    dataset: dataset_id,
+    task,
+    official: null,
+    k: K_NEIGHBOURS,
     ...(test_dataset_id !== null && { testDataset: test_dataset_id }),
     ...(asked.pixels && needsClasses(task) && !isAskedForPixels(store, bakeOff, task) && { pixels: true }),
   }));
@@ -204,7 +208,11 @@ export function addLabelled(store: Store, bakeOff: BakeOff, { run_id, entry, see
     const isThere = runs.some((run) => run.role === role && run.entry === entry && run.seed === seed);
     if (epochs === null || isThere) return [];
     const made = createFineTunings(store, {
-      ...{ checkpoint: checkpoint.id, part: 'student', dataset: dataset_id, official: null, starts: [start] },
+      checkpoint: checkpoint.id,
+      part: 'student',
+      dataset: dataset_id,
+      official: null,
+      starts: [start],
       ...(test_dataset_id !== null && { testDataset: test_dataset_id }),
       settings: { epochs, seed },
     });

@@ -46,7 +46,9 @@ export function planPrepare(store: Store, { dataset, size }: Pick<PrepareOptions
     pixelBytes(downsizedSides(image.width, image.height, size));
   const { bavail, bsize } = statfsSync(dirname(store.path));
   return {
-    ...{ dataset: name, size, ready: set?.images ?? 0 },
+    dataset: name,
+    size,
+    ready: set?.images ?? 0,
     images: missing.reduce((sum, { count }) => sum + count, 0),
     bytes: missing.reduce((sum, { count, ...image }) => sum + count * bytesOf(image), 0),
     free: bavail * bsize,

@@ -39,7 +39,9 @@ export async function exportEmbeddings(
 ): Promise<EmbeddingReport> {
   const { replace = false } = options;
   requireOutput(options.file, {
-    ...{ endings: [`.${options.format}`], beside: besideEmbeddings(options.file, options.format), replace },
+    endings: [`.${options.format}`],
+    beside: besideEmbeddings(options.file, options.format),
+    replace,
   });
   const { id, config } = store.checkpoints.get(options.checkpoint);
   const dataset = store.datasets.get(options.dataset);
@@ -70,7 +72,13 @@ export async function exportEmbeddings(
     part.remove();
     part = null;
     return {
-      ...{ file: options.file, beside, rows: good * rows, width, images: good, unreadable, resumed },
+      file: options.file,
+      beside,
+      rows: good * rows,
+      width,
+      images: good,
+      unreadable,
+      resumed,
       bytes: statSync(options.file).size,
     };
   } catch (error) {
@@ -131,7 +139,10 @@ async function compute(
   onDone(part.images);
   try {
     await extractFeatures({
-      ...{ images, reader: new ImageReader(), signal, onDone },
+      images,
+      reader: new ImageReader(),
+      signal,
+      onDone,
       fileOf: (image) => fileOf(dataset, image),
       encoder: { side: model.image_size, augment, encode: (input, n) => [encode(input, n)] },
       sink: {
@@ -162,7 +173,11 @@ async function writeFile(
     grid === null
       ? [{ image, path, label, row: null, column: null }]
       : Array.from({ length: grid * grid }, (_, p) => ({
-          ...{ image, path, label, row: Math.floor(p / grid) + 1, column: (p % grid) + 1 },
+          image,
+          path,
+          label,
+          row: Math.floor(p / grid) + 1,
+          column: (p % grid) + 1,
         }));
   let written: string[];
   try {

@@ -44,7 +44,10 @@ export function agreementOf(store: Store): Agreement[] {
       ({ dataset, accuracy, figures }): Ranked => ({ group: dataset, x: merit(key, figures[key]!), y: accuracy }),
     );
     return {
-      ...{ key, title, runs: has.length, datasets: [...new Set(has.map(({ dataset }) => dataset))] },
+      key,
+      title,
+      runs: has.length,
+      datasets: [...new Set(has.map(({ dataset }) => dataset))],
       tau: has.length < 2 ? null : kendallTau(ranked),
       interval: tauInterval(ranked, stream(1, 0, key, 'agreement of figures')),
     };

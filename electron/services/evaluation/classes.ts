@@ -61,7 +61,11 @@ function ofNetwork({ start, checkpoint, config, load }: Contestant): Source {
   const network = new FrozenNetwork(model, projector, load('student'));
   const width = model.embed_dim;
   return {
-    ...{ start, title: `${start} network`, width, side: model.image_size, augment },
+    start,
+    title: `${start} network`,
+    width,
+    side: model.image_size,
+    augment,
     key: `${start} ${checkpoint.id}`,
     encode: (input, n) => {
       const { cls, mean } = poolTokens(network.tokens(input), n, patchesOf(model), width);
@@ -75,7 +79,12 @@ function ofNetwork({ start, checkpoint, config, load }: Contestant): Source {
 function ofPixels({ config: { augment, model } }: Contestant): Source {
   const side = Math.min(PIXELS_SIDE, model.image_size);
   return {
-    ...{ start: 'pixels', title: 'pixels', width: 3 * side ** 2, side, augment, key: null },
+    start: 'pixels',
+    title: 'pixels',
+    width: 3 * side ** 2,
+    side,
+    augment,
+    key: null,
     encode: (input) => [input, input],
     dispose: () => {},
   };
@@ -114,7 +123,11 @@ async function measure(
       const kept = keptFeatures(store, options, source.key, images);
       const table = new FeatureTable(images, 2, width, reader, kept);
       await extractFeatures({
-        ...{ images, encoder: source, sink: table, reader, signal: options.signal },
+        images,
+        encoder: source,
+        sink: table,
+        reader,
+        signal: options.signal,
         fileOf: ({ file }) => file,
         onDone: (n) => options.onProgress?.(done + n, total, title),
       });
@@ -182,7 +195,9 @@ async function measure(
     settings: {
       knn: { k, weights: 'exp(cosine / 0.07)' },
       fewshot: {
-        ...{ shots: shotsOf(train), draws: REPEATS, k: 'all that are known of a class' },
+        shots: shotsOf(train),
+        draws: REPEATS,
+        k: 'all that are known of a class',
         features: 'mean of patch tokens',
       },
       linear: { ...PROBE, optimizer: 'Adam, all rows at once' },

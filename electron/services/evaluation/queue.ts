@@ -154,7 +154,11 @@ export class EvaluationQueue {
   ): Promise<TaskResults['evaluate']> {
     const { queuedEvaluations } = this.#store;
     const options = {
-      ...{ checkpoint: row.checkpoint_id, dataset: row.dataset_id, task: row.task, ...row.options, queued: id },
+      checkpoint: row.checkpoint_id,
+      dataset: row.dataset_id,
+      task: row.task,
+      ...row.options,
+      queued: id,
       ...(row.test_dataset_id !== null && { testDataset: row.test_dataset_id }),
     };
     try {

@@ -43,7 +43,8 @@ export class Explanations {
       ),
       images: await Promise.all(
         made.map(async ({ row, views }) => ({
-          ...{ image: row.id, path: row.path },
+          image: row.id,
+          path: row.path,
           views: Object.fromEntries(
             await Promise.all(
               specs.map(async ({ name, side }) => [name, await pictureUrl(views[name]!, side)] as const),
@@ -75,7 +76,9 @@ export class Explanations {
     const teacher = batch && methodOf(config).hasTeacher ? network('teacher') : null;
     const asked = { pixels, image, mask, teacher, batch: batch?.views ?? null };
     const said = checked(answer, explain(network('student'), asked, config), {
-      ...{ size: pixels.length, K: patchesOf(config.model), images: batch?.images.length ?? 1 },
+      size: pixels.length,
+      K: patchesOf(config.model),
+      images: batch?.images.length ?? 1,
     });
     const pictures = answer.pictures.map(
       async ({ key }) => [key, await pictureUrl(said.pictures[key]!, side)] as const,

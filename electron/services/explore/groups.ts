@@ -87,7 +87,10 @@ export async function groupsOf(store: Store, input: Input<'explore.groups'>, net
         count: rows.length,
         nearest: await Promise.all(
           nearestOf(rows, input.image).map(async ({ image: { id, hash, path, ...row }, place, value }) => ({
-            ...{ image: id, hash, path, value },
+            image: id,
+            hash,
+            path,
+            value,
             patch:
               place === null
                 ? null

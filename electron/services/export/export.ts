@@ -59,7 +59,9 @@ function writeTimm(file: string, encoder: StateDict, checkpoint: Checkpoint, net
   const { model } = checkpoint.config;
   const tensors = timmTensors(encoder, model);
   const said = {
-    ...{ format: 'pt', timm: timmExpression(model), ...about(checkpoint, network) },
+    format: 'pt',
+    timm: timmExpression(model),
+    ...about(checkpoint, network),
     [CONFIG_KEY]: configWords(checkpoint.config),
   };
   writeSafetensors(file, tensors, said, how);

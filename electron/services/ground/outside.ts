@@ -148,7 +148,8 @@ export class Outside {
   #start(): AskedProcess<OutsideQuestions> {
     return new AskedProcess<OutsideQuestions>(this.#program, [], {
       env: { ...process.env, UV_THREADPOOL_SIZE: String(2 * AT_ONCE) },
-      ...{ does: 'looks at folders', next: 'Close other programs, try again.' },
+      does: 'looks at folders',
+      next: 'Close other programs, try again.',
     });
   }
 }

@@ -121,9 +121,13 @@ function setHealth(features: Float32Array, width: number): SetHealth {
   const { rank, cosine, singular, variance } = featureHealth(features, width);
   const deviations = relativeDeviations(variance);
   return {
-    ...{ width, rows: features.length / width, rank, cosine },
+    width,
+    rows: features.length / width,
+    rank,
+    cosine,
     uniformity: uniformity(features, width),
     dead: deviations.filter((d) => d < DEAD).length,
-    ...{ singular, deviations },
+    singular,
+    deviations,
   };
 }

@@ -47,7 +47,10 @@ const NOTHING = { device: null, images_per_s: null, load_s: null, first_step_s: 
 async function tryOne(name: BackendName, { signal, worker }: TrialOptions): Promise<TrialResult> {
   try {
     const figures = await askProcess<TrialQuestions, 'trial'>(worker ?? workerFile('trial'), [name], 'trial', name, {
-      ...{ signal, patience: PATIENCE * 1000, does: `tried ${name}`, next: 'Try again.' },
+      signal,
+      patience: PATIENCE * 1000,
+      does: `tried ${name}`,
+      next: 'Try again.',
     });
     return { name, ...figures };
   } catch (error) {

@@ -39,8 +39,15 @@ export async function storageReport(
       shown.indexes.map(async ({ id, checkpoint_id, dataset_id, part, feature, images, is_ready }) => {
         const { run_id, step } = store.checkpoints.get(checkpoint_id);
         return {
-          ...{ id, run: store.runs.get(run_id).name, dataset: store.datasets.get(dataset_id).name },
-          ...{ step, part, feature, images, is_ready, bytes: await folderBytes(indexFolder(store, id)) },
+          id,
+          run: store.runs.get(run_id).name,
+          dataset: store.datasets.get(dataset_id).name,
+          step,
+          part,
+          feature,
+          images,
+          is_ready,
+          bytes: await folderBytes(indexFolder(store, id)),
         };
       }),
     ),
@@ -61,7 +68,11 @@ export async function storageReport(
 export const preparedStorage = (store: Store, sets: PreparedSet[]): Promise<Storage['prepared']> =>
   Promise.all(
     sets.map(async ({ id, dataset_id, size, images, missing }) => ({
-      ...{ id, dataset: store.datasets.get(dataset_id).name, size, images, missing },
+      id,
+      dataset: store.datasets.get(dataset_id).name,
+      size,
+      images,
+      missing,
       bytes: await folderBytes(preparedFolder(store.path, id)),
     })),
   );

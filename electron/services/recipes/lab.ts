@@ -63,7 +63,9 @@ async function preview(store: Store, config: RunConfig, row: ImageRow, epoch: nu
     height: image.height,
     grid: gridOf(model),
     views: specs.map((spec, i) => ({
-      ...{ title: spec.title, picture: pictures[i]!, mask: [...(masks.get(spec) ?? [])].map(Boolean) },
+      title: spec.title,
+      picture: pictures[i]!,
+      mask: [...(masks.get(spec) ?? [])].map(Boolean),
       crop: cropOf(drawn[i]!, image.width),
     })),
     drawn: words(specs, drawn),

@@ -86,7 +86,9 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   if (lent.problem) return { config: null, problems: [lent.problem], differs, plan: null };
   const plan = planOf(store, recipe.dataset, lent.config);
   return {
-    ...{ config: lent.config, problems, differs },
+    config: lent.config,
+    problems,
+    differs,
     plan: { ...plan, notices: [...lendingNotices(lent), ...plan.notices] },
   };
 }

@@ -32,5 +32,9 @@ export const specOf = ({
   feature,
   max_images,
 }: Input<'retrieval.build'>): RetrievalSpec => ({
-  ...{ checkpoint_id: checkpoint, dataset_id: dataset, part, feature, max_images },
+  checkpoint_id: checkpoint,
+  dataset_id: dataset,
+  part,
+  feature,
+  max_images,
 });

@@ -57,8 +57,12 @@ export async function travel(
     const { run_id, step, config: own } = store.checkpoints.get(spec.checkpoint_id);
     const isUntrained = spec.part === 'untrained';
     const head = {
-      ...{ checkpoint: spec.checkpoint_id, run: run_id, name: store.runs.get(run_id).name },
-      ...{ step: isUntrained ? 0 : step, is_untrained: isUntrained, grid: gridOf(own.model) },
+      checkpoint: spec.checkpoint_id,
+      run: run_id,
+      name: store.runs.get(run_id).name,
+      step: isUntrained ? 0 : step,
+      is_untrained: isUntrained,
+      grid: gridOf(own.model),
     };
     const isBuilt = store.retrieval.find(spec)?.is_ready === true;
     const region = regrid(patches, grid, head.grid);
@@ -76,7 +80,12 @@ export async function travel(
     return {
       ...head,
       results: answers.map(({ image: id, path, patch, score }, n) => ({
-        ...{ image: id, path, patch, score, rank_before: before.ranks[n]!, rank_beside: beside.ranks[n]! },
+        image: id,
+        path,
+        patch,
+        score,
+        rank_before: before.ranks[n]!,
+        rank_beside: beside.ranks[n]!,
       })),
       overlap: before.overlap,
       beside: other

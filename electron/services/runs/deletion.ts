@@ -24,7 +24,10 @@ export function runDeletion(
       ? [`run ${names}`, `Run ${names} is deleted, with its checkpoints.${also}`]
       : [`runs ${names}`, `${runs.length} runs are deleted, with their checkpoints: ${names}.${also}`];
   return {
-    ...{ kind: 'run', ids, name, what },
+    kind: 'run',
+    ids,
+    name,
+    what,
     act: () => {
       for (const { id } of inOrderOfDeletion(runs)) deleteRun(store, id);
     },

@@ -53,7 +53,9 @@ export function createLenders(store: Store, { dataset, config }: Pick<NewRun, 'd
 
 /** What has to be trained first, as a run. */
 export const asRun = (store: Store, { config, preset, name }: ToMake): Omit<NewRun, 'dataset'> => ({
-  ...{ config, preset, name: store.runs.freeName(name) },
+  config,
+  preset,
+  name: store.runs.freeName(name),
 });
 
 /** The same, for a trainer that the caller starts: nobody else sees the run before it is taken. */

@@ -20,8 +20,11 @@ export async function drawRetrieval(view: RetrievalView, out: Target): Promise<v
   const tiles = [
     { picture, patches, colour: QUERY, score: 'the query', name: path },
     ...results.map((one) => ({
-      ...{ picture: one.picture, patches: [one.patch], colour: ANSWER },
-      ...{ score: one.score.toFixed(3), name: one.path },
+      picture: one.picture,
+      patches: [one.patch],
+      colour: ANSWER,
+      score: one.score.toFixed(3),
+      name: one.path,
     })),
   ];
   const words = linesOf(searched.words);

@@ -79,7 +79,8 @@ export class Draft {
     if (!this.dataset || !this.encoder || this.methods.length === 0) return null;
     const parsed = bakeOffSchema.safeParse({
       name: chosen.name.trim() || `${this.dataset.name} bake-off`.slice(0, 190),
-      ...{ dataset: this.dataset.id, test_dataset: this.isLabelled ? chosen.test_dataset : null },
+      dataset: this.dataset.id,
+      test_dataset: this.isLabelled ? chosen.test_dataset : null,
       entries: this.methods.map(({ name }) => ({ preset: chosen.presets[name]!, changes: {} })),
       encoder: this.encoder,
       budget: {

@@ -32,7 +32,10 @@ const COMMON: Record<CommonView, Omit<ExploreView, 'key'>> = {
 /** The views of a run: those that only its method has, then those that all have. The first is shown where none is asked for. */
 export function viewsOf(config: RunConfig): readonly ExploreView[] {
   const own = methodOf(config).explains.map(({ key, title, view }) => ({
-    ...{ key, title, component: ownComponent<ExploreProps>(config, view), isOfOne: true },
+    key,
+    title,
+    component: ownComponent<ExploreProps>(config, view),
+    isOfOne: true,
   }));
   return [...own, ...COMMON_VIEWS.map((key) => ({ key, ...COMMON[key] }))];
 }
