@@ -127,13 +127,30 @@ function free({ value, kept }: Entry): void {
   tf.dispose([value.tensor, ...kept]);
 }
 
-/** Computes a value that no gradient reaches (stop-gradient). Nothing but that value is left. */
+/** The way there: of the tensors that are made on it those stay that are on the tape. */
+function forward<R>(tape: Tape, compute: () => R): R {
+  let found: R;
+  tf.tidy(() => {
+    found = within(tape, compute);
+    for (const { value, kept } of tape.entries) for (const tensor of [value.tensor, ...kept]) tf.keep(tensor);
+  });
+  return found!;
+}
+
+/**
+ * Computes a value that no gradient reaches (stop-gradient). Nothing but that value is left: neither what layers made on the
+ * way, nor what `compute` made itself.
+ */
 export function frozen<V extends Value>(compute: () => V): V {
   const tape: Tape = { records: false, prefix: '', entries: [] };
+  let value: V | null = null;
   try {
-    const value = within(tape, compute);
+    tf.tidy(() => {
+      value = within(tape, compute);
+      return value.tensor;
+    });
     tape.entries = tape.entries.filter((entry) => entry.value !== value);
-    return record(value);
+    return record(value!);
   } finally {
     tape.entries.forEach(free);
   }
@@ -141,7 +158,8 @@ export function frozen<V extends Value>(compute: () => V): V {
 
 /**
  * Computes a loss, and adds the gradients of every parameter that it depends on to `gradients`.
- * @param compute gives the loss, a scalar, and whatever else is wanted of the step; its values are freed afterwards
+ * @param compute gives the loss, a scalar, and whatever else is wanted of the step; its values are freed on the way back, and
+ *   what it made beside them before that: it disposes of nothing
  * @param scale of the loss, so that small gradients are not lost in fp16
  * @returns what `compute` gave, with the loss as a number
  */
@@ -152,7 +170,7 @@ export function differentiate<R extends { loss: Value<tf.Scalar> }>(
 ): Omit<R, 'loss'> & { loss: number } {
   const tape: Tape = { records: true, prefix: '', entries: [] };
   try {
-    const { loss, ...rest } = within(tape, compute);
+    const { loss, ...rest } = forward(tape, compute);
     const value = loss.tensor.dataSync()[0]!;
     loss.addGradient(tf.scalar(scale));
     for (let entry = tape.entries.pop(); entry; entry = tape.entries.pop()) {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type DropPath, encode } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { type Images, replace } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { countsOf } from '../../electron/engine/layers/quantize.ts';
@@ -76,9 +77,7 @@ export const maskedRows = (mask: Float32Array): Int32Array =>
  * entropy, nats. @param said `[masked, V]` @param labels `[masked]`
  */
 export function tokenFigures(said: tf.Tensor2D, labels: Int32Array, codes: number) {
-  const best = tf.tidy(() => tf.argMax(said, 1));
-  const right = Array.from(best.dataSync()).filter((id, row) => id === labels[row]).length;
-  best.dispose();
+  const right = hostTidy(() => tf.argMax(said, 1)).filter((id, row) => id === labels[row]).length;
   const shares = countsOf(labels, codes).map((count) => count / labels.length);
   return {
     accuracy: right / labels.length,

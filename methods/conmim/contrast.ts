@@ -1,7 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { lossOf } from '../../electron/engine/losses/loss.ts';
 import type { Value } from '../../electron/engine/tape.ts';
 import type { Contrast } from './config.ts';
+
+/** `[batch, K]`, 1 = masked. */
+type Mask = tf.Tensor2D | Float32Array;
+
+/** Within a tidy. */
+const maskTensor = (mask: Mask, batch: number, K: number): tf.Tensor2D =>
+  mask instanceof Float32Array ? tf.tensor2d(mask, [batch, K]) : mask;
 
 /** How a batch of look-ups went; all over the masked patches. */
 export interface Lookup {
@@ -36,11 +44,8 @@ export function denoisingContrast(
   mask: Float32Array,
   config: Contrast,
 ): Value<tf.Scalar> {
-  const [batch, K] = queries.tensor.shape;
-  const m = tf.tensor2d(mask, [batch, K]);
-  const { loss, dqueries } = contrastLoss(queries.tensor, keys.tensor, m, config);
-  m.dispose();
-  return lossOf(queries, loss, dqueries);
+  const { loss, dqueries } = contrastLoss(queries.tensor, keys.tensor, mask, config);
+  return lossOf(loss, [queries, dqueries]);
 }
 
 /**
@@ -50,7 +55,7 @@ export function denoisingContrast(
 export function contrastLoss(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
-  mask: tf.Tensor2D,
+  mask: Mask,
   config: Contrast,
 ): { loss: tf.Scalar; dqueries: tf.Tensor3D } {
   const [batch, K, out] = queries.shape;
@@ -58,7 +63,8 @@ export function contrastLoss(
     const logits = dictionaryLogits(queries, keys, config);
     const positives = tf.mul(tf.sum(tf.mul(queries, keys), -1), 1 / config.temperature); // [batch, K]
     const entropy = tf.sub(tf.logSumExp(logits, -1), positives);
-    const share = tf.div(mask, tf.sum(mask)); // [batch, K]
+    const masked = maskTensor(mask, batch, K);
+    const share = tf.div(masked, tf.sum(masked)); // [batch, K]
     // d loss / d query: the keys as they were weighed, less the right one.
     const probabilities = tf.softmax(logits);
     const weighed =
@@ -102,13 +108,13 @@ export function lookupRanks(queries: tf.Tensor3D, keys: tf.Tensor3D, config: Con
 export function lookup(
   queries: tf.Tensor3D,
   keys: tf.Tensor3D,
-  mask: tf.Tensor2D | Float32Array,
+  mask: Mask,
   config: Contrast,
   isOther: readonly boolean[] | null = null,
 ): Lookup {
   const [batch, K] = queries.shape;
-  const values = tf.tidy(() => {
-    const masked = mask instanceof Float32Array ? tf.tensor2d(mask, [batch, K]) : mask;
+  const [top1, top5, control] = hostTidy(() => {
+    const masked = maskTensor(mask, batch, K);
     const share = (ranks: tf.Tensor2D, below: number, counted: tf.Tensor = masked) =>
       tf.div(tf.sum(tf.mul(tf.cast(tf.less(ranks, below), 'float32'), counted)), tf.sum(counted));
     const ranks = lookupRanks(queries, keys, config);
@@ -123,8 +129,6 @@ export function lookup(
     }
     return tf.stack(found);
   });
-  const [top1, top5, control] = values.dataSync();
-  values.dispose();
   return { top1: top1!, top5: top5!, top1_control: control ?? null };
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
 import { advance, enqueue } from '../../electron/engine/enqueue.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { gatherRows } from '../../electron/engine/kernels/gather-rows.ts';
 import { all, type Images, rowsOfBatch } from '../../electron/engine/layers/embed.ts';
 import { project } from '../../electron/engine/layers/head.ts';
@@ -105,15 +106,14 @@ const queueOf = (student: Network, of: keyof typeof QUEUES) => student.buffer(QU
  */
 export function matches(queries: Tokens, keys: Tokens): { places: Int32Array; cosines: Float32Array } {
   const { batch, n: K, width } = queries;
-  const [places, cosines] = tf.tidy(() => {
+  const found = { places: new Int32Array(), cosines: new Float32Array() };
+  tf.tidy(() => {
     const [q, k] = [queries, keys].map(({ tensor }) => tf.reshape(l2Normalize(tensor), [batch, K, width]));
     const alike = tf.matMul(q!, k!, false, true); // [batch, patches of the query, patches of the key]
-    return [tf.argMax(alike, 2), tf.max(alike, 2)];
-  }) as [tf.Tensor2D, tf.Tensor2D];
-  const found = { places: places.dataSync() as Int32Array, cosines: cosines.dataSync() as Float32Array };
-  const own = { places: found.places.slice(), cosines: found.cosines.slice() };
-  tf.dispose([places, cosines]);
-  return own;
+    found.places = Int32Array.from(hostTidy(() => tf.argMax(alike, 2)));
+    found.cosines = hostTidy(() => tf.max(alike, 2)) as Float32Array<ArrayBuffer>;
+  });
+  return found;
 }
 
 /** How many patches of a crop are matched with different ones, and with the one at their own place: shares of K, over images. */
@@ -139,13 +139,12 @@ function shown(
   },
 ): void {
   const { student, queries, match } = of;
-  const made = tf.tidy(() => ({
-    ...{ queue: tf.transpose(queueOf(student, 'global')), queue2: tf.transpose(queueOf(student, 'dense')) },
-    patches: l2Normalize(queries.tensor),
-    match: tf.tensor2d(Float32Array.from(match), [queries.batch, queries.n]),
-  }));
-  for (const [name, tensor] of Object.entries(made)) show(name, tensor);
-  tf.dispose(made);
+  tf.tidy(() => {
+    show('queue', tf.transpose(queueOf(student, 'global')));
+    show('queue2', tf.transpose(queueOf(student, 'dense')));
+    show('patches', l2Normalize(queries.tensor));
+    show('match', tf.tensor2d(Float32Array.from(match), [queries.batch, queries.n]));
+  });
   for (const head of ['global', 'dense'] as const) {
     show(`q.${head}`, of.raw[head].tensor);
     show(`k.${head}`, of.keys[head].tensor);

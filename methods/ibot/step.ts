@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { drawDropPath } from '../../electron/engine/drop-path.ts';
 import { type DropPath, encode } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { all, type Images, joinImages, replace } from '../../electron/engine/layers/embed.ts';
 import { project } from '../../electron/engine/layers/head.ts';
 import { clsRows, join, l2Normalize, patchRows, someRows, Tokens, unit } from '../../electron/engine/layers/tokens.ts';
@@ -86,11 +87,8 @@ export const step: Method<IBOTConfig, IBOTBatch> = {
       show('target', target);
       if (patches) show('patches', patches.tensor);
       if (patchTarget) show('patch_target', patchTarget);
-      const first = tf.tidy(() => l2Normalize(tf.slice(said.features.tensor, 0, images)));
-      show('images', first);
-      first.dispose();
+      tf.tidy(() => show('images', l2Normalize(tf.slice(said.features.tensor, 0, images))));
     }
-    tf.dispose(patchTarget ? [target, patchTarget] : [target]);
     return { loss, figures };
   },
 };
@@ -123,12 +121,8 @@ const sharpened = (logits: tf.Tensor2D, centre: tf.Tensor, temperature: number):
   tf.tidy(() => tf.softmax(tf.div(tf.sub(logits, tf.reshape(centre, [1, -1])), temperature) as tf.Tensor2D));
 
 /** The student's loss against weighted targets. */
-function against(logits: Tokens, { temperatures }: IBOTConfig, targetsOf: () => tf.Tensor): Value<tf.Scalar> {
-  const targets = tf.tidy(targetsOf) as tf.Tensor2D;
-  const loss = weightedCrossEntropy(logits, targets, temperatures.student);
-  targets.dispose();
-  return loss;
-}
+const against = (logits: Tokens, { temperatures }: IBOTConfig, targetsOf: () => tf.Tensor): Value<tf.Scalar> =>
+  weightedCrossEntropy(logits, targetsOf, temperatures.student);
 
 /**
  * Every crop must say what the teacher says of each other large crop: the mean over all such pairs, of each the mean over
@@ -179,24 +173,18 @@ function follow(student: Network, name: string, logits: tf.Tensor2D, m: number):
 const numberOf = (scalar: tf.Tensor): number => scalar.dataSync()[0]!;
 
 /** Mean entropy of rows, nats. */
-function entropyOf(p: tf.Tensor2D): number {
-  const mean = tf.tidy(() => tf.neg(tf.mean(tf.sum(tf.mul(p, tf.log(tf.add(p, 1e-38))), 1))));
-  const value = numberOf(mean);
-  mean.dispose();
-  return value;
-}
+const entropyOf = (p: tf.Tensor2D): number =>
+  hostTidy(() => tf.neg(tf.mean(tf.sum(tf.mul(p, tf.log(tf.add(p, 1e-38))), 1))))[0]!;
 
 /** Share of images of whose first crop the teacher says the class that the student says of the second. */
 function agreementOf(teacher: tf.Tensor2D, student: tf.Tensor2D, images: number): number | null {
   if (teacher.shape[0] < 2 * images) return null;
-  const share = tf.tidy(() => {
+  const [share] = hostTidy(() => {
     const best = (x: tf.Tensor2D, from: number) =>
       tf.argMax(tf.slice(x, [from, 0], [images, x.shape[1]]) as tf.Tensor2D, 1);
     return tf.mean(tf.cast(tf.equal(best(teacher, 0), best(student, images)), 'float32'));
   });
-  const value = numberOf(share);
-  share.dispose();
-  return value;
+  return share!;
 }
 
 /** What a training leaves out; null where nothing is drawn. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { blocks, encode } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { floats } from '../../electron/engine/kernels/device.ts';
 import { type Images, imageTensor, keep } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
@@ -81,15 +82,13 @@ export function spread(pixels: tf.Tensor3D, mask: Float32Array): number | null {
   });
   const all = counted.reduce((sum, n) => sum + (n > 1 ? n : 0), 0);
   if (all === 0) return null;
-  const square = tf.tidy(() => {
+  const [sum] = hostTidy(() => {
     const hidden = tf.tensor3d(mask, [batch, K, 1]);
     const least = tf.maximum(tf.tensor2d(counted, [K, 1]), 1);
     const mean = tf.div(tf.sum(tf.mul(pixels, hidden), 0), least); // [K, values]
     // Of a place that is hidden once the difference is 0.
     return tf.sum(tf.mul(tf.squaredDifference(pixels, mean), hidden));
   });
-  const [sum] = square.dataSync();
-  square.dispose();
   return Math.sqrt(sum! / (all * values));
 }
 

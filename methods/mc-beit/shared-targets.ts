@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { gatherRows, gatherRowsGradient } from '../../electron/engine/kernels/gather-rows.ts';
 import { l2Normalize, type Tokens } from '../../electron/engine/layers/tokens.ts';
-import { record, Value } from '../../electron/engine/tape.ts';
+import { lossOf } from '../../electron/engine/losses/loss.ts';
+import type { Value } from '../../electron/engine/tape.ts';
 
 export interface SharingConfig {
   /** Weight of what patches share; a patch's own counts for the rest (omega of the published code). */
@@ -40,37 +41,29 @@ export function sharedCrossEntropy(
 ): { loss: Value<tf.Scalar>; figures: SharingFigures } {
   const { batch, n: K } = features;
   const images = Math.max(1, Math.min(batch, Math.floor(SLICE / (K * said.tensor.shape[1]))));
-  const dsaid: tf.Tensor2D[] = [];
-  const dfeatures: tf.Tensor2D[] = [];
   let [loss, entropy, mixing] = [0, 0, 0];
-  let from = 0;
-  for (let first = 0; first < batch; first += images) {
-    const last = Math.min(batch, first + images);
-    let to = from;
-    while (to < masked.length && masked[to]! < last * K) to++;
-    const slice = { first, last, from, to, rows: masked.subarray(from, to).map((row) => row - first * K) };
-    const part = shareWithin(features.tensor, said.tensor, own, slice, { ...config, K, masked: masked.length });
-    dsaid.push(part.dsaid);
-    dfeatures.push(part.dfeatures);
-    const sums = part.sums.dataSync();
-    part.sums.dispose();
-    loss += sums[0]!;
-    entropy += sums[1]!;
-    mixing += sums[2]!;
-    from = to;
-  }
-  const gradients = tf.tidy(() => [tf.concat(dsaid), tf.concat(dfeatures)]) as [tf.Tensor2D, tf.Tensor2D];
-  tf.dispose([dsaid, dfeatures]);
+  const [bySaid, byFeatures] = tf.tidy(() => {
+    const dsaid: tf.Tensor2D[] = [];
+    const dfeatures: tf.Tensor2D[] = [];
+    let from = 0;
+    for (let first = 0; first < batch; first += images) {
+      const last = Math.min(batch, first + images);
+      let to = from;
+      while (to < masked.length && masked[to]! < last * K) to++;
+      const slice = { first, last, from, to, rows: masked.subarray(from, to).map((row) => row - first * K) };
+      const part = shareWithin(features.tensor, said.tensor, own, slice, { ...config, K, masked: masked.length });
+      dsaid.push(part.dsaid);
+      dfeatures.push(part.dfeatures);
+      const sums = part.sums.dataSync();
+      loss += sums[0]!;
+      entropy += sums[1]!;
+      mixing += sums[2]!;
+      from = to;
+    }
+    return [tf.concat(dsaid), tf.concat(dfeatures)];
+  }) as [tf.Tensor2D, tf.Tensor2D];
   return {
-    loss: record(
-      new Value(tf.scalar(loss)),
-      (dloss) => {
-        said.addGradient(tf.mul(gradients[0], dloss));
-        features.addGradient(tf.mul(gradients[1], dloss));
-        dloss.dispose();
-      },
-      gradients,
-    ),
+    loss: lossOf(tf.scalar(loss), [said, bySaid], [features, byFeatures]),
     figures: { target_entropy: entropy, mixing: mixing / batch },
   };
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { replace } from '../../electron/engine/layers/embed.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
 import { patchRows, someRows, type Tokens } from '../../electron/engine/layers/tokens.ts';
@@ -40,7 +41,6 @@ export const step: Method<McBEiTConfig, McBEiTBatch> = {
     const said = linear(student, 'lm_head', someRows(features, masked)); // [masked, V]
     const { loss, figures } = sharedCrossEntropy(features, said, own, masked, targets);
     const choices = Math.exp(entropyOfRows(own));
-    own.dispose();
     if (show) showAll(student, features, show);
     return {
       loss,
@@ -58,27 +58,24 @@ export const step: Method<McBEiTConfig, McBEiTBatch> = {
   },
 };
 
-/** Of each patch softmax(logits / temperature), `[batch * K, V]`, and its likeliest token; the caller owns the tensor. */
+/** Of each patch softmax(logits / temperature), `[batch * K, V]`, and its likeliest token. */
 function distributions(student: Network, batch: McBEiTBatch, config: McBEiTConfig): [tf.Tensor2D, Int32Array] {
   const tokenizer = shapeFor(config.model, config.tokenizer);
   const { logits, views } = batch;
-  const rows = logits
-    ? tf.tensor2d(logits, [logits.length / tokenizer.codes, tokenizer.codes])
-    : tf.tidy(() => logitsOf(student, forTokenizer(views.tokenizer, config.augment), tokenizer).tensor.clone());
-  const temperature = config.targets.temperature ?? temperatureOf(student, rows);
-  const own = tf.tidy(() => tf.softmax(tf.div(rows, temperature)) as tf.Tensor2D);
-  const best = tf.tidy(() => tf.argMax(rows, 1));
-  const ids = Int32Array.from(best.dataSync());
-  tf.dispose([rows, best]);
+  let ids = new Int32Array();
+  const own = tf.tidy(() => {
+    const rows = logits
+      ? tf.tensor2d(logits, [logits.length / tokenizer.codes, tokenizer.codes])
+      : logitsOf(student, forTokenizer(views.tokenizer, config.augment), tokenizer).tensor;
+    ids = Int32Array.from(hostTidy(() => tf.argMax(rows, 1)));
+    return tf.softmax(tf.div(rows, config.targets.temperature ?? temperatureOf(student, rows)) as tf.Tensor2D);
+  });
   return [own, ids];
 }
 
 /** Mean entropy of rows that are distributions, nats. */
 function entropyOfRows(rows: tf.Tensor2D): number {
-  const mean = tf.tidy(() => tf.neg(tf.mean(tf.sum(tf.mul(rows, tf.log(tf.maximum(rows, 1e-30))), 1))));
-  const [value] = mean.dataSync();
-  mean.dispose();
-  return value!;
+  return hostTidy(() => tf.neg(tf.mean(tf.sum(tf.mul(rows, tf.log(tf.maximum(rows, 1e-30))), 1))))[0]!;
 }
 
 /** Of all tokens the share that a target names: 16 of 256. */
@@ -95,10 +92,9 @@ function temperatureOf(student: Network, rows: tf.Tensor2D): number {
   let [low, high] = [Math.log(1e-4), Math.log(1e3)];
   for (let round = 0; round < 40; round++) {
     const middle = (low + high) / 2;
-    const shares = tf.tidy(() => tf.softmax(tf.div(rows, Math.exp(middle))) as tf.Tensor2D);
-    if (entropyOfRows(shares) < wanted) low = middle;
+    const entropy = tf.tidy(() => entropyOfRows(tf.softmax(tf.div(rows, Math.exp(middle)) as tf.Tensor2D)));
+    if (entropy < wanted) low = middle;
     else high = middle;
-    shares.dispose();
   }
   const found = Math.fround(Math.exp((low + high) / 2));
   student.updateBuffer(TEMPERATURE, () => tf.scalar(found));

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { all, type Images, joinImages } from '../../electron/engine/layers/embed.ts';
 import { project } from '../../electron/engine/layers/head.ts';
 import { linear } from '../../electron/engine/layers/linear.ts';
@@ -85,15 +86,8 @@ export function swap(
 
   const loss = swapped(scores, codes, { crops, assign, temperature: prototypes.temperature });
   const figures = measured(scores.tensor, codes, assign);
-  for (const [i, code] of codes.entries()) {
-    show?.(`codes.${i}`, code);
-    code.dispose();
-  }
-  if (show) {
-    const first = tf.tidy(() => of(z.tensor, 0));
-    show('images', first);
-    first.dispose();
-  }
+  for (const [i, code] of codes.entries()) show?.(`codes.${i}`, code);
+  if (show) tf.tidy(() => show('images', of(z.tensor, 0)));
   return { loss, figures };
 }
 
@@ -113,7 +107,7 @@ function queuedScores(student: Network, i: number): tf.Tensor | null {
 /**
  * Every crop must say the code of each other crop that has one (equation 1; with small crops equation 6): of each code the
  * mean over the other crops, of these the mean over images.
- * @param scores `[crops * batch, K]` @param codes `[batch, K]` each; they stay the caller's
+ * @param scores `[crops * batch, K]` @param codes `[batch, K]` each
  */
 function swapped(
   scores: Value<tf.Tensor2D>,
@@ -121,29 +115,24 @@ function swapped(
   { crops, assign, temperature }: { crops: number; assign: readonly number[]; temperature: number },
 ): Value<tf.Scalar> {
   const [batch] = codes[0]!.shape;
-  const targets = tf.tidy(() => {
+  const targets = () => {
     const share = 1 / (codes.length * (crops - 1) * batch);
     const ofCrop = (crop: number) => {
       const others = codes.filter((_, i) => assign[i] !== crop);
       return others.length > 0 ? tf.mul(tf.addN(others), share) : tf.zerosLike(codes[0]!);
     };
-    return tf.concat(Array.from({ length: crops }, (_, crop) => ofCrop(crop))) as tf.Tensor2D;
-  });
-  const loss = weightedCrossEntropy(scores, targets, temperature);
-  targets.dispose();
-  return loss;
+    return tf.concat(Array.from({ length: crops }, (_, crop) => ofCrop(crop)));
+  };
+  return weightedCrossEntropy(scores, targets, temperature);
 }
 
 /** Of scores, not of codes: where one image alone has several prototypes, their codes are equal. */
 function measured(scores: tf.Tensor2D, codes: readonly tf.Tensor2D[], assign: readonly number[]): Figures {
   const [batch] = codes[0]!.shape;
-  const [entropy, best] = tf.tidy(() => [
+  const [code_entropy] = hostTidy(() =>
     tf.mean(tf.stack(codes.map((q) => tf.neg(tf.sum(tf.mul(q, tf.log(tf.add(q, 1e-38))), 1))))),
-    tf.argMax(scores, 1),
-  ]) as [tf.Scalar, tf.Tensor1D];
-  const [code_entropy] = entropy.dataSync();
-  const nearest = best.dataSync() as Int32Array;
-  tf.dispose([entropy, best]);
+  );
+  const nearest = hostTidy(() => tf.argMax(scores, 1));
   const ofCrops = assign.map((crop) => nearest.slice(crop * batch, (crop + 1) * batch));
   const [first, second] = ofCrops;
   return {

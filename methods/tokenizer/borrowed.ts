@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { type Images, imageTensor } from '../../electron/engine/layers/embed.ts';
 import { nearest } from '../../electron/engine/layers/quantize.ts';
 import { Tokens, unit } from '../../electron/engine/layers/tokens.ts';
@@ -22,10 +23,7 @@ export function idsOf(network: Network, images: Images, shape: TokenizerShape): 
       return nearest(rows.tensor, tokenizer.buffer(CODES) as tf.Tensor2D);
     });
   const logits = logitsOf(network, images, shape);
-  const ids = tf.argMax(logits.tensor, 1);
-  const values = Int32Array.from(ids.dataSync());
-  ids.dispose();
-  return values;
+  return Int32Array.from(hostTidy(() => tf.argMax(logits.tensor, 1)));
 }
 
 /**

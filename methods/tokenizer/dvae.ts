@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { convolve, deconvolve, type Grid, relu, sum } from '../../electron/engine/layers/convolution.ts';
 import { type Images, imageTensor } from '../../electron/engine/layers/embed.ts';
 import { cells, picture } from '../../electron/engine/layers/grid.ts';
-import { Tokens } from '../../electron/engine/layers/tokens.ts';
+import { mixture } from '../../electron/engine/layers/quantize.ts';
+import type { Tokens } from '../../electron/engine/layers/tokens.ts';
 import { lossOf, weightedSum } from '../../electron/engine/losses/loss.ts';
 import { type Distance, meanDistance } from '../../electron/engine/losses/squared.ts';
 import type { Network, NetworkSpec } from '../../electron/engine/network.ts';
@@ -39,39 +40,6 @@ export function dvaePicture(network: Network, codes: Tokens, layers: number): Gr
 }
 
 /**
- * A mixture of codes by softmax((logits + noise) / temperature) (Gumbel-softmax, arXiv 1611.01144); where it is `hard`
- * the likeliest code alone, with the mixture's gradient (straight-through).
- * @param noise `[rows, V]`, of a Gumbel distribution @returns `[rows, width]`
- */
-export function mixture(
-  network: Network,
-  logits: Tokens,
-  noise: tf.Tensor2D,
-  { temperature, hard }: { temperature: number; hard: boolean },
-): Tokens {
-  const codebook = network.weights.get('codebook.weight') as tf.Tensor2D;
-  const shares = tf.tidy(() => tf.softmax(tf.div(tf.add(logits.tensor, noise), temperature))) as tf.Tensor2D;
-  const used = hard
-    ? tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(shares, 1), shares.shape[1]), 'float32') as tf.Tensor2D)
-    : (shares.clone() as tf.Tensor2D);
-  return record(
-    new Tokens(tf.matMul(used, codebook), logits.batch),
-    (dcodes, gradients) => {
-      gradients.add('codebook.weight', tf.matMul(used, dcodes, true));
-      logits.addGradient(
-        tf.tidy(() => {
-          const dshares = tf.matMul(dcodes, codebook, false, true);
-          const mean = tf.sum(tf.mul(dshares, shares), 1, true);
-          return tf.div(tf.mul(shares, tf.sub(dshares, mean)), temperature);
-        }),
-      );
-      dcodes.dispose();
-    },
-    [shares, used],
-  );
-}
-
-/**
  * How far the tokens of a cell are from equally likely, summed over all cells of all images: as published, where it was
  * meant to be a mean.
  */
@@ -84,7 +52,7 @@ export function divergence(logits: Tokens): Value<tf.Scalar> {
     const mean = tf.sum(tf.mul(q, l), 1, true);
     return [tf.sum(tf.mul(weight, tf.add(l, uniform))), tf.mul(q, tf.sub(l, mean))];
   }) as [tf.Scalar, tf.Tensor2D];
-  return lossOf(logits, loss, gradient);
+  return lossOf(loss, [logits, gradient]);
 }
 
 export interface DVAEConfig extends TrainerConfig {
@@ -113,16 +81,12 @@ export const dvaeStep: Method<DVAEConfig, DVAEBatch> = {
 
   step({ student }, { images, noise, temperature }, { shape, distance, hard, weight }, show) {
     const x = record(new Value(imageTensor(images, shape.image_size)));
-    const target = x.tensor.clone();
     const logits = dvaeLogits(student, x, shape.layers);
-    const gumbel = tf.tensor2d(noise, logits.tensor.shape);
-    const codes = mixture(student, logits, gumbel, { temperature, hard });
-    gumbel.dispose();
+    const codes = mixture(student, 'codebook.weight', logits, noise, { temperature, hard });
     const drawn = dvaePicture(student, codes, shape.layers);
     show?.('logits', logits.tensor);
     show?.('reconstruction', drawn.tensor);
-    const off = meanDistance(drawn, target, distance);
-    target.dispose();
+    const off = meanDistance(drawn, x.tensor, distance);
     const reconstruction = off.tensor.dataSync()[0]!;
     if (weight === 0) return { loss: off, figures: { reconstruction, kl: null } };
     const far = divergence(logits);

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { taps } from '../../electron/engine/encoder.ts';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { cells, embedRows, scaled } from '../../electron/engine/layers/grid.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
 import { join, patchRows, type Tokens, unit } from '../../electron/engine/layers/tokens.ts';
@@ -50,11 +51,10 @@ export function perceptual(
   const said = features(drawn);
   const layers = config.taps.length;
   const rows = said.tensor.shape[0] / layers;
-  const squares = tf.tidy(() =>
+  const squares = hostTidy(() =>
     tf.sum(tf.reshape(tf.squaredDifference(said.tensor, wanted.tensor), [layers, rows * said.width]), 1),
   );
-  const terms = Array.from(squares.dataSync(), (square) => square / rows);
-  squares.dispose();
+  const terms = Array.from(squares, (square) => square / rows);
   const mean = meanDistance(said, wanted.tensor, 'squared');
   return { loss: weightedSum([[mean, layers * said.width]]), terms };
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core';
+import { hostTidy } from '../../electron/engine/host.ts';
 import { gatherRows } from '../../electron/engine/kernels/gather-rows.ts';
 import { type Images, imageTensor } from '../../electron/engine/layers/embed.ts';
 import {
@@ -13,7 +14,7 @@ import { unit } from '../../electron/engine/layers/tokens.ts';
 import { weightedSum } from '../../electron/engine/losses/loss.ts';
 import { meanDistance } from '../../electron/engine/losses/squared.ts';
 import type { Network } from '../../electron/engine/network.ts';
-import type { Method, Show, TrainerConfig } from '../../electron/engine/trainer.ts';
+import type { Method, TrainerConfig } from '../../electron/engine/trainer.ts';
 import { entropyOf } from '../../shared/statistics.ts';
 import type { TokenizerConfig } from './config.ts';
 import { FEATURES, featuresOf, IDLE, network, STEPS } from './network.ts';
@@ -48,12 +49,10 @@ export const step: Method<VQConfig, VQBatch> = {
     const rows = unit(latentsOf(student, image));
     const begun = student.buffer(STEPS).dataSync()[0]!;
     if (begun === 0) begin(student, rows.tensor, picked ?? scattered(codebook.codes, rows.tensor.shape[0]));
-    // The codes of this step are those from before it follows what falls on them.
-    const codes = student.buffer(CODES).clone() as tf.Tensor2D;
+    const codes = student.buffer(CODES) as tf.Tensor2D;
     const ids = nearest(rows.tensor, codes);
     const drawn = pictureOf(student, straightThrough(rows, ids, codes), shapeOf(config));
     const near = commitment(rows, ids, codes, codebook.beta);
-    codes.dispose();
     const truth = imageTensor(image, config.model.image_size);
     const off = meanDistance(drawn, truth, pixels.distance);
     const features = featuresOf(config);
@@ -67,10 +66,10 @@ export const step: Method<VQConfig, VQBatch> = {
           std: of.std,
         }),
       );
-    const squared = tf.tidy(() => tf.mean(tf.squaredDifference(drawn.tensor, truth)).dataSync()[0]!);
-    truth.dispose();
+    const [squared] = hostTidy(() => tf.mean(tf.squaredDifference(drawn.tensor, truth)));
     show?.('reconstruction', drawn.tensor);
-    if (show) showIds(ids, show);
+    if (show) tf.tidy(() => show('ids', tf.tensor1d(ids, 'int32')));
+    // After all that asks which code is nearest: those of this step are from before they follow what falls on them.
     followOnSphere(student, { codes: CODES, counts: COUNTS }, rows.tensor, ids, codebook.decay);
     const counts = countsOf(ids, codebook.codes);
     const revived = keepInUse(
@@ -86,7 +85,7 @@ export const step: Method<VQConfig, VQBatch> = {
       loss: weightedSum(terms),
       figures: {
         pixel: value(off),
-        squared,
+        squared: squared!,
         commitment: value(near),
         perceptual: unlike ? value(unlike.loss) : 0,
         perplexity: perplexityOf(counts),
@@ -96,12 +95,6 @@ export const step: Method<VQConfig, VQBatch> = {
     };
   },
 };
-
-function showIds(ids: Int32Array, show: Show): void {
-  const tensor = tf.tensor1d(ids, 'int32');
-  show('ids', tensor);
-  tensor.dispose();
-}
 
 /** exp of the entropy of how often each code fell: as many as would fall as evenly, V at most. */
 export function perplexityOf(counts: Float32Array): number {
@@ -127,11 +120,8 @@ export function scattered(count: number, n: number, from = 0): Int32Array {
 }
 
 /** k-means of a batch, as the codebook's start. */
-function begin(student: Network, rows: tf.Tensor2D, picked: Int32Array): void {
-  const { codes } = spreadCodes(rows, picked);
-  student.updateBuffer(CODES, () => codes.clone());
-  codes.dispose();
-}
+const begin = (student: Network, rows: tf.Tensor2D, picked: Int32Array): void =>
+  student.updateBuffer(CODES, () => spreadCodes(rows, picked).codes);
 
 /**
  * Counts for how long nothing fell on each code, and moves one that has been idle for too long to a row of this batch: a
@@ -144,12 +134,10 @@ function keepInUse(student: Network, rows: tf.Tensor2D, counts: Float32Array, af
   const dead = after === null ? [] : [...idle.keys()].filter((code) => idle[code]! >= after);
   if (dead.length > 0) {
     const places = scattered(dead.length, rows.shape[0], steps * 7);
-    const codes = tf.tidy(() => gatherRows(rows, places));
     student.updateBuffer(CODES, (old) => {
       const index = tf.tensor2d(dead, [dead.length, 1], 'int32');
-      return tf.tensorScatterUpdate(old, index, codes);
+      return tf.tensorScatterUpdate(old, index, gatherRows(rows, places));
     });
-    codes.dispose();
     for (const code of dead) idle[code] = 0;
   }
   student.updateBuffer(IDLE, () => tf.tensor1d(idle));

@@ -16,7 +16,7 @@ import { linear } from '../../electron/engine/layers/linear.ts';
 import { layerNorm } from '../../electron/engine/layers/norm.ts';
 import { meanRows, pool } from '../../electron/engine/layers/pool.ts';
 import { positionBias } from '../../electron/engine/layers/position.ts';
-import { commitment } from '../../electron/engine/layers/quantize.ts';
+import { commitment, mixture } from '../../electron/engine/layers/quantize.ts';
 import { restore } from '../../electron/engine/layers/restore.ts';
 import {
   clsRows,
@@ -284,7 +284,16 @@ const TABLE: Case[] = [
     of: lossOf,
     inputs: { x: { shape: [4, 3] } },
     run: (_, inputs) =>
-      lossOf(inputs.x!, tf.tidy(() => tf.sum(tf.square(inputs.x!.tensor))) as tf.Scalar, tf.mul(inputs.x!.tensor, 2)),
+      lossOf(tf.tidy(() => tf.sum(tf.square(inputs.x!.tensor))) as tf.Scalar, [inputs.x!, tf.mul(inputs.x!.tensor, 2)]),
+  },
+  {
+    of: lossOf,
+    how: 'of two inputs',
+    inputs: { x: { shape: [4, 3] }, y: { shape: [4, 3] } },
+    run: (_, { x: one, y: other }) => {
+      const product = tf.tidy(() => tf.sum(tf.mul(one!.tensor, other!.tensor))) as tf.Scalar;
+      return lossOf(product, [one!, other!.tensor.clone()], [other!, one!.tensor.clone()]);
+    },
   },
   {
     of: meanSquared,
@@ -307,7 +316,7 @@ const TABLE: Case[] = [
     run: (_, inputs) =>
       weightedCrossEntropy(
         inputs.x as Value<tf.Tensor2D>,
-        record(new Value(tf.tensor2d([0.4, 0.1, 0, 0, 0.2, 0.7, 0.1, 1, 0, 0, 0, 0], [3, 4]))).tensor,
+        () => tf.tensor2d([0.4, 0.1, 0, 0, 0.2, 0.7, 0.1, 1, 0, 0, 0, 0], [3, 4]),
         0.5,
       ),
   },
@@ -364,6 +373,13 @@ const TABLE: Case[] = [
         record(new Value(tf.tensor2d(numbers('codes', 12), [4, 3]))).tensor,
         0.25,
       ),
+  },
+  {
+    of: mixture,
+    parameters: [{ name: 'codes', shape: [5, 3], decay: true, init: RULES.token }],
+    inputs: { x: { shape: [6, 5], batch: 2 } },
+    run: (network, inputs) =>
+      mixture(network, 'codes', x(inputs), numbers('noise', 30), { temperature: 0.7, hard: false }),
   },
   { of: someRows, inputs: { x: tokens() }, run: (_, inputs) => someRows(x(inputs), Int32Array.of(4, 0, 29, 7)) },
   { of: tanh, inputs: { x: tokens(2) }, run: (_, inputs) => tanh(x(inputs)) },

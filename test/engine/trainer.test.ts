@@ -35,7 +35,7 @@ const method = (
         );
       gradient.dispose();
     });
-    return { loss: lossOf(leaf, tf.scalar(1), tf.scalar(1)), figures: {} };
+    return { loss: lossOf(tf.scalar(1), [leaf, tf.scalar(1)]), figures: {} };
   },
 });
 const state = new Map(

@@ -109,7 +109,7 @@ export function block(network: Network, shape: BlockShape, i: number, x: Tokens,
       x.addGradient(dx);
       if (dbias) bias!.addGradient(dbias);
     },
-    factors,
+    keeps ? [...factors, ...Object.values(activations)] : factors,
   );
 }
 

@@ -38,7 +38,45 @@ export function commitment(rows: Tokens, ids: Int32Array, codes: tf.Tensor2D, be
     const off = tf.sub(rows.tensor, gatherRows(codes, ids));
     return [tf.mul(tf.mean(tf.square(off)), beta), tf.mul(off, (2 * beta) / off.size)];
   }) as [tf.Scalar, tf.Tensor2D];
-  return lossOf(rows, loss, gradient);
+  return lossOf(loss, [rows, gradient]);
+}
+
+/**
+ * A mixture of codes by softmax((logits + noise) / temperature) (Gumbel-softmax, arXiv 1611.01144); where it is `hard`
+ * the likeliest code alone, with the mixture's gradient (straight-through).
+ * @param name of the codes' parameter, `[V, width]` @param noise `[rows * V]`, of a Gumbel distribution
+ * @returns `[rows, width]`
+ */
+export function mixture(
+  network: Network,
+  name: string,
+  logits: Tokens,
+  noise: Float32Array,
+  { temperature, hard }: { temperature: number; hard: boolean },
+): Tokens {
+  const codebook = network.weights.get(name) as tf.Tensor2D;
+  const shares = tf.tidy(() => {
+    const said = tf.add(logits.tensor, tf.tensor2d(noise, logits.tensor.shape));
+    return tf.softmax(tf.div(said, temperature));
+  }) as tf.Tensor2D;
+  const used = hard
+    ? tf.tidy(() => tf.cast(tf.oneHot(tf.argMax(shares, 1), shares.shape[1]), 'float32') as tf.Tensor2D)
+    : (shares.clone() as tf.Tensor2D);
+  return record(
+    new Tokens(tf.matMul(used, codebook), logits.batch),
+    (dcodes, gradients) => {
+      gradients.add(name, tf.matMul(used, dcodes, true));
+      logits.addGradient(
+        tf.tidy(() => {
+          const dshares = tf.matMul(dcodes, codebook, false, true);
+          const mean = tf.sum(tf.mul(dshares, shares), 1, true);
+          return tf.div(tf.mul(shares, tf.sub(dshares, mean)), temperature);
+        }),
+      );
+      dcodes.dispose();
+    },
+    [shares, used],
+  );
 }
 
 /**

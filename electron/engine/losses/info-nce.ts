@@ -48,7 +48,7 @@ export function infoNCE(
   const [top1] = found.dataSync();
   tf.dispose([found, ...parts.flatMap((one) => [one.surprise, one.dqueries, one.found])]);
   const { logits } = parts[0]!;
-  return { loss: lossOf(queries, loss, dqueries), logits: logits ? record(new Value(logits)) : null, top1: top1! };
+  return { loss: lossOf(loss, [queries, dqueries]), logits: logits ? record(new Value(logits)) : null, top1: top1! };
 }
 
 /** What became of some of the queries, row by row. */

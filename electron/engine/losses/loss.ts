@@ -2,17 +2,20 @@ import * as tf from '@tensorflow/tfjs-core';
 import { record, Value } from '../tape.ts';
 
 /**
- * A loss of one input, whose gradient was computed with it. @param loss a scalar @param gradient of the loss by `input`, in
- * its shape; freed with the tape
+ * A loss whose gradients were computed with it. @param loss a scalar @param inputs each with the loss's gradient by it, in its
+ * shape; freed with the tape
  */
-export function lossOf<T extends tf.Tensor>(input: Value<T>, loss: tf.Scalar, gradient: T): Value<tf.Scalar> {
+export function lossOf(
+  loss: tf.Scalar,
+  ...inputs: readonly (readonly [input: Value, gradient: tf.Tensor])[]
+): Value<tf.Scalar> {
   return record(
     new Value(loss),
     (dloss) => {
-      input.addGradient(tf.mul(gradient, dloss));
+      for (const [input, gradient] of inputs) input.addGradient(tf.mul(gradient, dloss));
       dloss.dispose();
     },
-    [gradient],
+    inputs.map(([, gradient]) => gradient),
   );
 }
 

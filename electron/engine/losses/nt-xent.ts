@@ -48,5 +48,5 @@ export function ntXent(rows: Value<tf.Tensor2D>, temperature: number): Paired {
   }) as [tf.Scalar, tf.Tensor2D, tf.Tensor1D];
   const [accuracy, entropy] = measures.dataSync();
   measures.dispose();
-  return { loss: lossOf(rows, loss, gradient), accuracy: accuracy!, entropy: entropy! };
+  return { loss: lossOf(loss, [rows, gradient]), accuracy: accuracy!, entropy: entropy! };
 }

@@ -18,7 +18,7 @@ export function meanSquared(
     const off = tf.sub(predicted.tensor, target.tensor);
     return [tf.sum(tf.mul(tf.square(off), weight)), tf.mul(tf.mul(off, weight), 2)];
   }) as [tf.Scalar, tf.Tensor3D];
-  return lossOf(predicted, loss, gradient);
+  return lossOf(loss, [predicted, gradient]);
 }
 
 /** How far a picture is from another: mean square, mean absolute difference, or the one below 1 and the other above. */
@@ -38,5 +38,5 @@ export function meanDistance<T extends tf.Tensor>(predicted: Value<T>, target: T
     const slope = tf.where(near, off, tf.sign(off));
     return [tf.mean(tf.where(near, half, tf.sub(size, 0.5))), tf.div(slope, off.size)];
   }) as [tf.Scalar, T];
-  return lossOf(predicted, loss, gradient);
+  return lossOf(loss, [predicted, gradient]);
 }
