@@ -1,4 +1,4 @@
-import { collapsed, figureOf } from './figures.ts';
+import { collapsed, figureOf, HIGH_COSINE } from './figures.ts';
 import type { Chart, Figure, LastSteps, Sign } from './method.ts';
 
 /**
@@ -6,8 +6,8 @@ import type { Chart, Figure, LastSteps, Sign } from './method.ts';
  * before it. A step shows them as `cls`.
  */
 
-/** Two CLS tokens this much alike, over a batch, are those of a network that tells no images apart. It is 0.3 to 0.9 at the start. */
-const HIGH_COSINE = 0.99;
+/** Two CLS tokens this much alike, over a batch, are those of a network that tells no images apart. */
+const HIGH = HIGH_COSINE.unspread;
 
 /** @param two what a batch has of which two are compared: "images", "crops" */
 export const clsFigures = (two: string): readonly Figure[] => [
@@ -41,14 +41,14 @@ export const clsCharts: readonly Chart[] = [
     unit: '',
     isSparse: true,
     lines: [{ key: 'cosine_cls', label: 'before the head', colour: 0 }],
-    references: () => [{ label: `${HIGH_COSINE}, collapsed`, value: HIGH_COSINE }],
+    references: () => [{ label: `${HIGH}, collapsed`, value: HIGH }],
   },
 ];
 
 /** That all images have become one, after so many steps of patience; null where they have not. */
 export function clsCollapse({ measured }: LastSteps, patience: number, advice: string): Sign | null {
   const cosine = measured && measured.step > patience ? figureOf(measured, 'cosine_cls') : null;
-  if (cosine === null || cosine <= HIGH_COSINE) return null;
-  const words = `their mean cosine is ${cosine.toFixed(3)} (above ${HIGH_COSINE} is a collapse)`;
+  if (cosine === null || cosine <= HIGH) return null;
+  const words = `their mean cosine is ${cosine.toFixed(3)} (above ${HIGH} is a collapse)`;
   return collapsed(`The CLS tokens of different images are one: ${words}.`, advice);
 }

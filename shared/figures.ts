@@ -88,6 +88,17 @@ export function peakRate({ optimizer, train }: RunConfig, whose: string): string
   return `optimizer.lr, now ${optimizer.lr}; ${whose}: 1.5e-4 for every 256 images of a step, here ${there}`;
 }
 
+/**
+ * Mean cosines of two features above which they are those of a network that tells nothing apart. Two values, for where all is
+ * well features start at different ones.
+ */
+export const HIGH_COSINE = {
+  /** Behind a BatchNorm, which spreads whatever it is given: they start near 0. */
+  spread: 0.9,
+  /** Before a head, and behind one without BatchNorm: they start at 0.3 to 0.9. */
+  unspread: 0.99,
+} as const;
+
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;
 

@@ -4,6 +4,7 @@ import {
   collapsed,
   entropyChart,
   figureOf,
+  HIGH_COSINE,
   LAST_STEPS,
   lastStepsOf,
   notLearning,
@@ -86,7 +87,6 @@ function chance(config: RunConfig, { batch = config.train.batch_size }: ChanceOp
 
 /** Share of the directions that keys use at least; and how many, whatever their width. */
 const [LOW_RANK, LEAST_RANK] = [0.05, 2];
-export const HIGH_COSINE = 0.9;
 /** Share of the loss of guessing above which a loss is worse than guessing: batches vary. */
 const ABOVE = 1.02;
 /** Points at the end of a curve that are averaged. */
@@ -105,8 +105,8 @@ export function collapseOf(keys: { rank: number; cosine: number; width: number; 
   const least = leastRank(keys.width, keys.rows);
   if (keys.rank < least)
     return `they use ${keys.rank.toFixed(2)} of ${keys.width} directions (fewer than ${least.toFixed(2)} are a collapse)`;
-  if (keys.cosine > HIGH_COSINE)
-    return `two of them have a mean cosine of ${keys.cosine.toFixed(2)} (above ${HIGH_COSINE} all patches look alike)`;
+  if (keys.cosine > HIGH_COSINE.spread)
+    return `two of them have a mean cosine of ${keys.cosine.toFixed(2)} (above ${HIGH_COSINE.spread} all patches look alike)`;
   return null;
 }
 

@@ -9,11 +9,12 @@ import {
 } from '../../electron/engine/health.ts';
 import { hostCopy } from '../../electron/engine/host.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import { HIGH_COSINE } from '../../shared/figures.ts';
 import { dimensionsInUse, type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
 import { lookup } from './contrast.ts';
-import { collapseOf, contentful, HIGH_COSINE, leastRank, livelier, steadier } from './figures.ts';
+import { collapseOf, contentful, leastRank, livelier, steadier } from './figures.ts';
 import { joined, queriesAndKeys } from './lookups.ts';
 
 const figures: readonly HealthFigure[] = [
@@ -135,7 +136,7 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
       text:
         `They use ${keys.rank.toFixed(2)} of ${keys.width} directions (untrained ${before.rank.toFixed(1)}), and ` +
         `two of them have a mean cosine of ${keys.cosine.toFixed(2)} (untrained ${before.cosine.toFixed(2)}). ` +
-        `Fewer than ${least.toFixed(2)} directions, or a cosine above ${HIGH_COSINE}, is a ` +
+        `Fewer than ${least.toFixed(2)} directions, or a cosine above ${HIGH_COSINE.spread}, is a ` +
         `collapse.${collapsed ? ` ${steadier(config)}` : ''}`,
     },
     dimensionsInUse(report, 'keys', 'keys', 'A smaller projector.out would do as well.'),

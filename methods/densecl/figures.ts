@@ -4,6 +4,7 @@ import {
   collapsed,
   figureOf,
   guessedLoss,
+  HIGH_COSINE,
   LAST_STEPS,
   meanOf,
   notLearning,
@@ -20,7 +21,7 @@ const PATIENCE = 300;
 /** Share of the loss of guessing above which nothing is found. */
 const GUESSING = 0.99;
 /** Two keys of a queue this much alike are those of a network that tells nothing apart. */
-const HIGH_COSINE = 0.99;
+const HIGH = HIGH_COSINE.unspread;
 /** Share of patches that match their own place above which it is the place that is matched. Crops overlap by chance alone. */
 const BY_PLACE = 0.8;
 /** Least area of crops from which two of them may well show the same place. */
@@ -114,7 +115,7 @@ const charts: readonly Chart[] = [
       { key: 'cosine_queue', label: 'of crops', colour: 0 },
       { key: 'cosine_queue2', label: 'of patches', colour: 1, dash: 1 },
     ],
-    references: () => [{ label: `${HIGH_COSINE}, collapsed`, value: HIGH_COSINE }],
+    references: () => [{ label: `${HIGH}, collapsed`, value: HIGH }],
   },
   {
     title: 'Effective rank',
@@ -139,9 +140,9 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE + Math.max(filled(config), dense.start_steps))
     return null;
   const cosine = measured && figureOf(measured, 'cosine_queue');
-  if (cosine !== null && cosine > HIGH_COSINE)
+  if (cosine !== null && cosine > HIGH)
     return collapsed(
-      `The keys of different images are one: their mean cosine is ${cosine.toFixed(3)} (above ${HIGH_COSINE} is a collapse).`,
+      `The keys of different images are one: their mean cosine is ${cosine.toFixed(3)} (above ${HIGH} is a collapse).`,
       steadier(config),
     );
   const guessing = chance(config).loss;

@@ -4,6 +4,7 @@ import {
   collapsed,
   figureOf,
   guessedLoss,
+  HIGH_COSINE,
   LAST_STEPS,
   meanOf,
   notLearning,
@@ -16,7 +17,6 @@ import { ours } from './config.ts';
 const PATIENCE = 300;
 /** Share of ln(out) above which a distribution is as good as uniform; nats below which it is one class. */
 const [UNIFORM, ONE_CLASS] = [0.98, 0.05];
-const HIGH_COSINE = 0.98;
 
 const figures: readonly Figure[] = [
   {
@@ -123,7 +123,7 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
   const entropy = meanOf(last, 'teacher_entropy_cls');
   const most = lnOut(config);
   const cosine = measured && figureOf(measured, 'cosine_images');
-  if (entropy < ONE_CLASS && cosine !== null && cosine > HIGH_COSINE)
+  if (entropy < ONE_CLASS && cosine !== null && cosine > HIGH_COSINE.unspread)
     return `it gives every image one class (entropy ${entropy.toFixed(3)}, and two images have a mean cosine of ${cosine.toFixed(2)})`;
   if (entropy > UNIFORM * most)
     return `it gives all classes alike (entropy ${entropy.toFixed(2)} of ln out = ${most.toFixed(2)})`;

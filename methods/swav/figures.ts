@@ -4,6 +4,7 @@ import {
   collapsed,
   entropyChart,
   figureOf,
+  HIGH_COSINE,
   LAST_STEPS,
   meanOf,
   notLearning,
@@ -16,7 +17,6 @@ import { ours, queueLength } from './config.ts';
 const PATIENCE = 300;
 /** Shares of ln K above which codes are as good as uniform, and a loss is that of guessing. */
 const [UNIFORM, GUESSING] = [0.98, 0.99];
-const HIGH_COSINE = 0.9;
 
 const figures: readonly Figure[] = [
   {
@@ -121,8 +121,8 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
     );
   // The first step's embeddings are those of a network that has learned nothing.
   const cosine = measured && measured.step > 1 ? figureOf(measured, 'cosine_images') : null;
-  return cosine !== null && cosine > HIGH_COSINE
-    ? `two images have a mean cosine of ${cosine.toFixed(2)} (above ${HIGH_COSINE} all look alike)`
+  return cosine !== null && cosine > HIGH_COSINE.spread
+    ? `two images have a mean cosine of ${cosine.toFixed(2)} (above ${HIGH_COSINE.spread} all look alike)`
     : null;
 }
 

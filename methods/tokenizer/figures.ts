@@ -1,4 +1,4 @@
-import type { RunConfig } from '../../shared/config.ts';
+import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { LAST_STEPS, meanOf } from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
@@ -7,8 +7,15 @@ import { ours } from './config.ts';
 
 /** Steps that a codebook gets before it is judged. */
 const PATIENCE = 100;
-/** Share of the codes that a codebook uses as evenly at least, or it has collapsed. */
-export const LEAST_SHARE = 1 / 8;
+/** Share of the codes that could be in use, of which as many are as evenly at least, or a codebook has collapsed. */
+const LEAST_SHARE = 1 / 8;
+
+/** Fewer codes than these in use, as evenly, are a collapse. @param cells that codes were given to: no more can be in use */
+export const fewestCodes = (codes: number, cells: number): number => LEAST_SHARE * Math.min(codes, cells);
+
+/** Of a step: of each micro-batch the codes are counted. */
+const fewestOf = (config: RunConfig): number =>
+  fewestCodes(ours(config).codebook.codes, config.train.batch_size * patchesOf(config.model));
 
 const figures: readonly Figure[] = [
   {
@@ -70,9 +77,10 @@ const charts: readonly Chart[] = [
     ],
     references: (_, config) => {
       const { codes } = ours(config).codebook;
+      const fewest = fewestOf(config);
       return [
         { label: `${codes}, all alike`, value: codes },
-        { label: `${codes / 8}: fewer is a collapse`, value: codes / 8 },
+        { label: `${fewest.toFixed(0)}: fewer is a collapse`, value: fewest },
       ];
     },
   },
@@ -86,14 +94,15 @@ function alarm(metrics: readonly Metric[], config: RunConfig): Sign | null {
   if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
   const { codes } = ours(config).codebook;
   const [perplexity, used] = [meanOf(last, 'perplexity'), meanOf(last, 'used')];
-  if (perplexity >= codes * LEAST_SHARE) return null;
+  const fewest = fewestOf(config);
+  if (perplexity >= fewest) return null;
   return {
     word: 'codebook collapsed',
     kind: 'collapsed',
     level: 'alarm',
     text:
       `The codebook has collapsed: of ${codes} codes as many are used as ${perplexity.toFixed(1)} would be evenly ` +
-      `(fewer than ${(codes * LEAST_SHARE).toFixed(0)} are a collapse); something fell on ${percent(used)} of them lately. ` +
+      `(fewer than ${fewest.toFixed(0)} are a collapse); something fell on ${percent(used)} of them lately. ` +
       'Tokens of such a codebook say little, and a student learns them within minutes.',
     advice: moreCodes(config),
   };

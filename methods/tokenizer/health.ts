@@ -7,7 +7,7 @@ import { inUse } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
 import { errorsOf, flat, read } from './explain.ts';
-import { LEAST_SHARE, moreCodes } from './figures.ts';
+import { fewestCodes, moreCodes } from './figures.ts';
 import { shapeOf } from './shape.ts';
 import { latentsOf } from './vq.ts';
 
@@ -27,8 +27,7 @@ const figures: readonly HealthFigure[] = [
   },
 ];
 
-/** The codebook has collapsed where fewer codes than this are in use, as evenly; there are no more than cells. */
-const fewest = ({ references }: HealthReport) => LEAST_SHARE * Math.min(references.codes!, references.cells!);
+const fewest = ({ references }: HealthReport) => fewestCodes(references.codes!, references.cells!);
 
 /** Pictures that are drawn of codes, and the codebook: whether tokens say what an image shows. */
 export const health: Health<RunConfig> = {
