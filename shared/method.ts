@@ -121,6 +121,9 @@ export interface Account {
   health?: string;
 }
 
+/** What follows from a setting, before anything is trained. */
+export type Affected = 'speed' | 'memory' | 'views';
+
 /** How a setting is shown. */
 export interface FieldMeta {
   /** Of a choice: those that this method has, where it has not all. */
@@ -131,8 +134,8 @@ export interface FieldMeta {
   slider?: SliderSpec;
   /** What it takes when its "none" is taken back. */
   fallback?: number;
-  /** Whether another value is another speed, another picture of the views. */
-  affects?: readonly ('speed' | 'views')[];
+  /** Whether another value is another speed, another need of memory, another picture of the views. */
+  affects?: readonly Affected[];
 }
 
 export interface SliderSpec {

@@ -7,13 +7,13 @@ import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
   'model.position': { choices: ['shared-relative-bias', 'absolute', 'none'] },
-  'projector.layers': { slider: { min: 1, max: 8, step: 1 }, affects: ['speed'] },
-  'projector.hidden': { affects: ['speed'] },
-  'projector.out': { affects: ['speed'] },
+  'projector.layers': { slider: { min: 1, max: 8, step: 1 }, affects: ['speed', 'memory'] },
+  'projector.hidden': { affects: ['speed', 'memory'] },
+  'projector.out': { affects: ['speed', 'memory'] },
   'projector.batch_norm_eps': { label: 'BatchNorm epsilon' },
   'projector.batch_norm_momentum': { label: 'BatchNorm momentum' },
   'contrast.temperature': { slider: { min: 0.01, max: 1, step: 0, log: true } },
-  'contrast.dictionary': { affects: ['speed'] },
+  'contrast.dictionary': { affects: ['speed', 'memory'] },
   'mask.kind': { affects: ['views'] },
   'mask.ratio': { slider: { min: 0.05, max: 0.95, step: 0.01 }, affects: ['views'] },
   'mask.unit': { slider: { min: 8, max: 112, step: 8 }, affects: ['views'] },

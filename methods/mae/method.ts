@@ -4,9 +4,9 @@ import { account } from './figures.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
-  'mask.ratio': { slider: { min: 0.05, max: 0.95, step: 0.01 }, affects: ['speed', 'views'] },
-  'decoder.embed_dim': { label: 'Width', slider: { min: 16, max: 1024, step: 16 }, affects: ['speed'] },
-  'decoder.depth': { slider: { min: 1, max: 12, step: 1 }, affects: ['speed'] },
+  'mask.ratio': { slider: { min: 0.05, max: 0.95, step: 0.01 }, affects: ['speed', 'memory', 'views'] },
+  'decoder.embed_dim': { label: 'Width', slider: { min: 16, max: 1024, step: 16 }, affects: ['speed', 'memory'] },
+  'decoder.depth': { slider: { min: 1, max: 12, step: 1 }, affects: ['speed', 'memory'] },
   'decoder.num_heads': { label: 'Heads', slider: { min: 1, max: 16, step: 1 }, affects: ['speed'] },
   'target.normalised': { label: 'Normalised pixels' },
 };

@@ -7,16 +7,16 @@ import { account } from './figures.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
-  'contrast.dictionary': { affects: ['speed'] },
+  'contrast.dictionary': { affects: ['speed', 'memory'] },
   'contrast.temperature': { slider: { min: 0.01, max: 1, step: 0, log: true } },
-  'contrast.queue': { slider: { min: 64, max: 65_536, step: 1, log: true }, affects: ['speed'] },
-  'head.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed'] },
-  'head.hidden': { affects: ['speed'] },
-  'head.out': { affects: ['speed'] },
+  'contrast.queue': { slider: { min: 64, max: 65_536, step: 1, log: true }, affects: ['speed', 'memory'] },
+  'head.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed', 'memory'] },
+  'head.hidden': { affects: ['speed', 'memory'] },
+  'head.out': { affects: ['speed', 'memory'] },
   'head.batch_norm_eps': { label: 'BatchNorm epsilon' },
   'head.batch_norm_momentum': { label: 'BatchNorm momentum' },
-  'predictor.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed'] },
-  'predictor.hidden': { affects: ['speed'] },
+  'predictor.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed', 'memory'] },
+  'predictor.hidden': { affects: ['speed', 'memory'] },
   'second.blur': { affects: ['views'] },
   'second.solarize': { affects: ['views'] },
   'encoder.decay_all': { label: 'Decay on everything' },

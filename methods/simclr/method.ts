@@ -7,9 +7,9 @@ import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
   'contrast.temperature': { slider: { min: 0.01, max: 1, step: 0, log: true } },
-  'head.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed'] },
-  'head.hidden': { affects: ['speed'] },
-  'head.out': { affects: ['speed'] },
+  'head.layers': { slider: { min: 1, max: 4, step: 1 }, affects: ['speed', 'memory'] },
+  'head.hidden': { affects: ['speed', 'memory'] },
+  'head.out': { affects: ['speed', 'memory'] },
   'head.batch_norm_eps': { label: 'BatchNorm epsilon' },
   'head.batch_norm_momentum': { label: 'BatchNorm momentum' },
   'encoder.decay_all': { label: 'Decay on everything' },

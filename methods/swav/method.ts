@@ -8,18 +8,18 @@ import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
   'model.position': { choices: ['absolute', 'none'] },
-  'crops.small': { slider: { min: 0, max: 10, step: 1 }, affects: ['speed', 'views'] },
-  'crops.small_size': { slider: { min: 16, max: 192, step: 8 }, affects: ['speed', 'views'] },
+  'crops.small': { slider: { min: 0, max: 10, step: 1 }, affects: ['speed', 'memory', 'views'] },
+  'crops.small_size': { slider: { min: 16, max: 192, step: 8 }, affects: ['speed', 'memory', 'views'] },
   'crops.small_scale': { slider: { min: 0.01, max: 1, step: 0.01 }, affects: ['views'] },
-  'head.hidden': { affects: ['speed'] },
-  'head.out': { affects: ['speed'] },
+  'head.hidden': { affects: ['speed', 'memory'] },
+  'head.out': { affects: ['speed', 'memory'] },
   'head.batch_norm_eps': { label: 'BatchNorm epsilon' },
   'head.batch_norm_momentum': { label: 'BatchNorm momentum' },
-  'prototypes.count': { slider: { min: 16, max: 8192, step: 0, log: true }, affects: ['speed'] },
+  'prototypes.count': { slider: { min: 16, max: 8192, step: 0, log: true }, affects: ['speed', 'memory'] },
   'prototypes.temperature': { slider: { min: 0.01, max: 1, step: 0, log: true } },
   'prototypes.epsilon': { slider: { min: 0.01, max: 0.5, step: 0, log: true } },
   'prototypes.iterations': { slider: { min: 1, max: 10, step: 1 } },
-  'queue.length': { affects: ['speed'] },
+  'queue.length': { affects: ['speed', 'memory'] },
 };
 
 /** Codes that use all prototypes alike count as few where there are fewer rows than this share of the prototypes. */

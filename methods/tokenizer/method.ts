@@ -6,15 +6,15 @@ import { membersOf } from './lending.ts';
 import { presets } from './presets.ts';
 
 const fields: Record<string, FieldMeta> = {
-  'codebook.codes': { slider: { min: 64, max: 8192, step: 64, log: true }, affects: ['speed'] },
-  'codebook.width': { label: 'Width', slider: { min: 4, max: 64, step: 4 }, affects: ['speed'] },
+  'codebook.codes': { slider: { min: 64, max: 8192, step: 64, log: true }, affects: ['speed', 'memory'] },
+  'codebook.width': { label: 'Width', slider: { min: 4, max: 64, step: 4 }, affects: ['speed', 'memory'] },
   'codebook.decay': { slider: { min: 0.8, max: 0.999, step: 0.001 } },
   'codebook.beta': { label: 'Commitment', slider: { min: 0.1, max: 4, step: 0.05 } },
   'codebook.revive_after': { label: 'Move after', fallback: 20, slider: { min: 1, max: 200, step: 1 } },
   'codebook.revive_share': { label: 'Move until', slider: { min: 0, max: 1, step: 0.05 } },
-  'decoder.depth': { slider: { min: 1, max: 12, step: 1 }, affects: ['speed'] },
+  'decoder.depth': { slider: { min: 1, max: 12, step: 1 }, affects: ['speed', 'memory'] },
   'pixels.distance': { label: 'Distance of pixels' },
-  'perceptual.weight': { label: 'Weight', slider: { min: 0, max: 4, step: 0.05 }, affects: ['speed'] },
+  'perceptual.weight': { label: 'Weight', slider: { min: 0, max: 4, step: 0.05 }, affects: ['speed', 'memory'] },
   'perceptual.run': { label: 'Run of the network', fallback: 1 },
   'perceptual.layers': { label: 'Blocks' },
   'perceptual.last_norm': { label: 'Last LayerNorm' },

@@ -5,6 +5,7 @@ import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts'
 import { METHODS, schemaFor } from '../../methods/index.ts';
 import { linePath, nearest, softmax } from '../../renderer/views/new-run/chart.ts';
 import {
+  affectsWords,
   groupFields,
   labelOf,
   nudge,
@@ -17,6 +18,7 @@ import {
 } from '../../renderer/views/new-run/fields.ts';
 import { combinations, parseAxes, parseValues, withAxis, writeAxes } from '../../renderer/views/new-run/grid.ts';
 import {
+  costKey,
   diskOf,
   labChanges,
   offered,
@@ -25,7 +27,6 @@ import {
   problemsOf,
   secondsOf,
   slug,
-  speedKey,
   spread,
   valueAt,
   withChange,
@@ -71,15 +72,23 @@ describe('changes over a preset', () => {
 
 describe('what follows', () => {
   test('more epochs need no other measurement; a wider model, products in bf16 and recomputation do', () => {
-    const other = (input: object) => speedKey(runConfigSchema.parse({ mask: { ratio: 0.6 }, ...input }), fields);
-    expect(other({ train: { epochs: 7 } })).toBe(speedKey(config, fields));
+    const other = (input: object) => costKey(runConfigSchema.parse({ mask: { ratio: 0.6 }, ...input }), fields);
+    expect(other({ train: { epochs: 7 } })).toBe(costKey(config, fields));
     for (const input of [
       { model: { embed_dim: 768 } },
       { train: { mixed_precision: 'on' } },
       { train: { recompute: true } },
       { contrast: { dictionary: 'batch' } },
+      { train: { accumulation: 2 } }, // what the loader holds, not the speed
+      { data: { queue: 9 } },
     ])
-      expect(other(input)).not.toBe(speedKey(config, fields));
+      expect(other(input)).not.toBe(costKey(config, fields));
+  });
+  test('what a field changes is said beside it', () => {
+    expect(affectsWords(field('train.batch_size').meta)).toBe('changes speed and memory');
+    expect(affectsWords(field('model.image_size').meta)).toBe('changes speed, memory and views');
+    expect(affectsWords(field('data.queue').meta)).toBe('changes memory');
+    expect(affectsWords(field('optimizer.lr').meta)).toBe('');
   });
   test('seconds: 100 steps of 2 × 32 images at 64 images/s', () => {
     const c = runConfigSchema.parse({ train: { batch_size: 32, accumulation: 2 } });

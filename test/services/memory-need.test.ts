@@ -1,8 +1,13 @@
 import { expect, test } from 'vitest';
+import { sizeOf } from '../../electron/engine/parameters.ts';
+import { configFields } from '../../electron/services/recipes/configuration.ts';
 import { peakOf, sizesFor } from '../../electron/services/recipes/estimate.ts';
 import { leastMemory, loaderMemory, requireMemory } from '../../electron/services/recipes/memory-need.ts';
 import { conmimSchema as runConfigSchema } from '../../methods/conmim/schema.ts';
-import { parseRunConfig } from '../../methods/index.ts';
+import { METHODS, parseRunConfig, schemaFor } from '../../methods/index.ts';
+import { networkOf } from '../../methods/networks.ts';
+import type { RunConfig } from '../../shared/config.ts';
+import type { ConfigField } from '../../shared/contract/recipes.ts';
 import { type AppError, toReport } from '../../shared/errors.ts';
 
 const config = (over: Record<string, object> = {}) =>
@@ -94,4 +99,37 @@ test('patches that a method leaves out of its encoder need no memory there', () 
   // 196 patches: 49 are seen, and 98 at a half; the rest of what is kept does not change.
   const ofPatch = model.depth * model.embed_dim * (8 + model.mlp_ratio) * 4;
   expect(leastMemory(mae(0.5)) - leastMemory(mae(0.75))).toBeCloseTo(train.batch_size * 49 * ofPatch, -3);
+});
+
+/** Values of networks, and of buffers beside them, that a run holds. */
+const heldBy = (config: RunConfig) => {
+  const { parameters, buffers } = networkOf(config);
+  return [...parameters, ...buffers].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+};
+/** Another value of a field, as far from its default as it may be; none for what is no number, choice or switch. */
+function otherValue({ kind, choices, default: value, meta, key }: ConfigField): unknown {
+  if (kind === 'boolean') return !value;
+  if (kind === 'choice') return choices!.find((one) => one !== value);
+  // Heads divide the width, patches the side: half and twice do.
+  if ((kind === 'integer' || kind === 'number') && typeof value === 'number')
+    return key.startsWith('model.') || value >= 16 ? 2 * value : (meta.slider?.max ?? 2 * value + 1);
+  return undefined;
+}
+
+test.each(METHODS)('$title: what changes its need of memory says so', (method) => {
+  const missing: string[] = [];
+  const changed: string[] = [];
+  const base = parseRunConfig({ method: { name: method.name } });
+  for (const field of configFields(method)) {
+    const [section, name] = field.key.split('.') as [string, string];
+    const read = schemaFor(base).safeParse({ method: { name: method.name }, [section]: { [name]: otherValue(field) } });
+    if (otherValue(field) === undefined || !read.success) continue;
+    const needs = (config: RunConfig) => [leastMemory(config), loaderMemory(config), heldBy(config)];
+    const [before, after] = [needs(base), needs(read.data)];
+    if (!after.some((need, i) => Math.abs(need / before[i]! - 1) > 0.01)) continue;
+    changed.push(field.key);
+    if (!field.meta.affects?.includes('memory')) missing.push(field.key);
+  }
+  expect(changed).toEqual(expect.arrayContaining(['model.embed_dim', 'train.batch_size', 'train.accumulation']));
+  expect(missing).toEqual([]);
 });

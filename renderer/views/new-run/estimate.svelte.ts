@@ -3,14 +3,14 @@ import type { Cost, Input } from '../../../shared/contract/index.ts';
 import type { ConfigField } from '../../../shared/contract/recipes.ts';
 import { call } from '../../api.ts';
 import { finished } from '../../state/tasks.svelte.ts';
-import { speedKey } from './recipe.ts';
+import { costKey } from './recipe.ts';
 
 /** Measuring takes a process and a core: it begins so long after the last change, ms. */
 const DELAY = 600;
-/** Measured already since the window opened, by what the speed follows from. */
+/** Measured already since the window opened, by what speed and memory follow from. */
 const known = new Map<string, Cost>();
 
-/** The speed of a recipe on this machine, measured again when what it follows from changes. */
+/** Speed and memory of a recipe on this machine, measured again when what it follows from changes. */
 export class Estimate {
   state = $state<'none' | 'measuring' | 'done' | 'canceled' | 'failed'>('none');
   cost = $state.raw<Cost | null>(null);
@@ -21,7 +21,7 @@ export class Estimate {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   ask(config: RunConfig, fields: readonly ConfigField[], input: Input<'config.estimate'>): void {
-    const key = speedKey(config, fields);
+    const key = costKey(config, fields);
     this.#input = input;
     if (key === this.#key) return;
     this.#drop();

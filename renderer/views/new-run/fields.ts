@@ -44,6 +44,10 @@ export function labelOf(key: string, meta: FieldMeta = COMMON_FIELDS[key] ?? {})
   return meta.label ?? capital(field);
 }
 
+/** What another value changes at once, in words: "changes speed and memory"; empty where that is nothing. */
+export const affectsWords = ({ affects = [] }: FieldMeta): string =>
+  affects.length === 0 ? '' : `changes ${affects.join(', ').replace(/, (?=[^,]*$)/, ' and ')}`;
+
 /** Fields that are shares get a slider by themselves; small constants (epsilons, rates) do not. */
 export function sliderOf(field: ConfigField): SliderSpec | null {
   if (field.meta.slider) return field.meta.slider;

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ConfigField, ConfigProblem, PresetRow } from '../../../shared/contract/recipes.ts';
+import type { Affected } from '../../../shared/method.ts';
 
 /** Settings over a preset, by dotted key, as they cross to the program. */
 export type Changes = Readonly<Record<string, JsonValue>>;
@@ -36,19 +37,21 @@ export function parseChanges(text: string | undefined): Changes {
   }
 }
 
-/** Whether another value of a field is another speed, or other views. */
-const affects = (fields: readonly ConfigField[], key: string, what: 'speed' | 'views') =>
+/** Whether another value of a field is another speed, another need of memory, or other views. */
+const affects = (fields: readonly ConfigField[], key: string, what: Affected) =>
   fields.some((field) => field.key === key && field.meta.affects?.includes(what) === true);
 
 /** What the pictures of the lab follow from, so that another field's mistake does not stop them. */
 export const labChanges = (changes: Changes, fields: readonly ConfigField[]): Changes =>
   Object.fromEntries(Object.entries(changes).filter(([key]) => affects(fields, key, 'views')));
 
-/** What the speed of a step follows from: how many steps there are is multiplied afterwards. */
-export const speedKey = (config: RunConfig, fields: readonly ConfigField[]): string =>
+/** What speed and memory of a step follow from: how many steps there are is multiplied afterwards. */
+export const costKey = (config: RunConfig, fields: readonly ConfigField[]): string =>
   JSON.stringify([
     config.method.name,
-    ...fields.filter(({ key }) => affects(fields, key, 'speed')).map(({ key }) => presetValue(config, key)),
+    ...fields
+      .filter(({ key }) => affects(fields, key, 'speed') || affects(fields, key, 'memory'))
+      .map(({ key }) => presetValue(config, key)),
   ]);
 
 /** Whether runs that differ in a field may differ in speed. */
