@@ -3,6 +3,7 @@ import type { Checkpoint } from '../shared/checkpoint.ts';
 import type { ProjectorConfig, RunConfig } from '../shared/config.ts';
 import { AppError } from '../shared/errors.ts';
 import type { Description } from '../shared/figures.ts';
+import type { LabelledMethod } from '../shared/labelled-method.ts';
 import type { Chance, ChanceOptions, Method, Preset } from '../shared/method.ts';
 import { schemaOf } from '../shared/method-schema.ts';
 import type { Uniform } from '../shared/random.ts';
@@ -17,11 +18,13 @@ import { method as moco } from './moco/method.ts';
 import { method as peco } from './peco/method.ts';
 import { method as simclr } from './simclr/method.ts';
 import { fineTuneSchema } from './supervised/config.ts';
-import { description as supervised } from './supervised/figures.ts';
+import { method as supervised } from './supervised/method.ts';
 import { method as swav } from './swav/method.ts';
 import { method as tokenizer } from './tokenizer/method.ts';
 
-/** The methods that the workbench has: each is the folder of its name, and nothing outside of it says that name. */
+/**
+ * The methods that pretrain, from images alone: each is the folder of its name, and nothing outside of it says that name.
+ */
 export const METHODS: readonly Method[] = [
   conmim,
   mae,
@@ -35,6 +38,10 @@ export const METHODS: readonly Method[] = [
   densecl,
   ibot,
 ];
+/** Those that need labels, and a network that one of the others pretrained; the same holds of their names. */
+export const LABELLED_METHODS: readonly LabelledMethod[] = [supervised];
+/** What a fine-tuning is made by: none names its method, for there is one. */
+export const FINE_TUNING = LABELLED_METHODS[0]!;
 /** What a run, or a fixture, that names no method was made by: there was one method once. */
 export const FIRST_METHOD = conmim.name;
 
@@ -60,8 +67,8 @@ export const schemaFor = (config: unknown): z.ZodType<RunConfig> =>
 /** A complete configuration from any part of one. @throws ZodError */
 export const parseRunConfig = (config: unknown): RunConfig => schemaFor(config).parse(config);
 
-/** How runs are read: of each method, and fine-tunings. */
-export const DESCRIPTIONS: readonly Description[] = [...METHODS, supervised];
+/** How runs are read: of each method. */
+export const DESCRIPTIONS: readonly Description[] = [...METHODS, ...LABELLED_METHODS];
 
 /** How the settings of a fine-tuning are read. */
 export { fineTuneSchema };
@@ -69,7 +76,7 @@ export { fineTuneSchema };
 type Described = Pick<Run, 'config'> & { finetune?: Run['finetune'] };
 
 /** How a run is read; without `finetune` it is a pretraining. */
-export const describe = ({ config, finetune }: Described): Description => (finetune ? supervised : methodOf(config));
+export const describe = ({ config, finetune }: Described): Description => (finetune ? FINE_TUNING : methodOf(config));
 
 /** What guessing gives for a run. */
 export const chanceOf = (run: Described, options: Pick<ChanceOptions, 'batch'> = {}): Chance =>

@@ -4,6 +4,9 @@ import { z } from 'zod';
 export const STARTS = ['trained', 'untrained', 'official'] as const;
 export type Start = (typeof STARTS)[number];
 
+/** Settings of a method that needs labels, complete; its schema alone knows what they are. */
+export type LabelledSettings = Readonly<Record<string, unknown>>;
+
 /** What a run that fine-tunes is told beside its configuration. */
 export const tuneSchema = z.object({
   /** Runs of one comparison have the same. */
@@ -25,7 +28,7 @@ export const tuneSchema = z.object({
   lone: z.array(z.string()).nullable().default(null),
   /** In the order of the classifier's outputs. */
   classes: z.array(z.string()),
-  /** Complete, and read by the method's schema, which alone knows what they are. */
+  /** `LabelledSettings`. */
   settings: z.record(z.string(), z.unknown()).readonly(),
 });
 export type FineTune = z.infer<typeof tuneSchema>;

@@ -1,17 +1,10 @@
-import { type FineTuneSettings, settingsOf } from '../../methods/supervised/config.ts';
-import { classifierStart } from '../../methods/supervised/network.ts';
-import {
-  configOf,
-  drawDropPath,
-  logits,
-  step as method,
-  type SupervisedBatch,
-  type SupervisedConfig,
-} from '../../methods/supervised/step.ts';
+import { FINE_TUNING } from '../../methods/index.ts';
+import { tuning } from '../../methods/tuning.ts';
 import type { CheckpointState } from '../../shared/checkpoint.ts';
 import type { ModelConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
+import type { Labelling } from '../../shared/labelled-method.ts';
 import { type LeftOut, leftOutWords } from '../../shared/left-out.ts';
 import type { Run } from '../../shared/run.ts';
 import type { TensorSource } from '../../shared/tensors.ts';
@@ -23,6 +16,7 @@ import { ImageReader } from '../data/readable.ts';
 import { requireFinite } from '../engine/finite.ts';
 import { hostTidy } from '../engine/host.ts';
 import type { Rates } from '../engine/schedule.ts';
+import type { TrainerConfig } from '../engine/trainer.ts';
 import type { Store } from '../store/store.ts';
 import { EngineLoop } from './engine-loop.ts';
 import { chanceOf, classIndices, type LabelledSplit } from './labelled.ts';
@@ -37,9 +31,9 @@ const BATCH = 32;
 type Accuracy = Required<CheckpointState['accuracy']>;
 
 /** A fine-tuning: a classifier on a pretrained encoder, trained whole on labelled images. */
-export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
+export class FineTuning extends EngineLoop<TrainerConfig, unknown> {
   readonly #tune: FineTune;
-  readonly #settings: FineTuneSettings;
+  readonly #labelling: Labelling;
   readonly #split: LabelledSplit;
   /** Class of a training image, by its id. */
   readonly #classOf: Map<number, number>;
@@ -51,18 +45,16 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
 
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
     const { split } = data;
-    const settings = settingsOf(tune);
-    const config = configOf(modelOf(store, run), split.classes.length, settings);
+    const labelling = FINE_TUNING.labelling(tune.settings);
+    const config = tuning.configOf(modelOf(store, run), split.classes.length, tune.settings);
     super(store, run, events, data, {
-      method,
+      method: tuning.step,
       config,
       start: () =>
-        classifierStart(method.student(config), startOf(store, tune), (name) =>
-          stream(settings.seed, 0, 0, `init classifier ${name}`),
-        ),
+        tuning.startOf(config, startOf(store, tune), (name) => stream(labelling.seed, 0, 0, `init classifier ${name}`)),
     });
     this.#tune = tune;
-    this.#settings = settings;
+    this.#labelling = labelling;
     this.#split = split;
     const indices = classIndices(split.train, split.classes);
     this.#classOf = new Map(split.train.map(({ id }, i) => [id, indices[i]!]));
@@ -71,27 +63,27 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {
-    const settings = this.#settings;
+    const labelling = this.#labelling;
     const side = this.run.config.model.image_size;
     const classes = this.#split.classes.length;
     const [batch] = batches as [Batch];
-    const draw = (purpose: string) => stream(settings.seed, step, 0, purpose);
+    const draw = (purpose: string) => stream(labelling.seed, step, 0, purpose);
     const images = batch.views.student!;
-    const mixing = drawMixing(settings, side, draw('mixing'));
+    const mixing = drawMixing(labelling, side, draw('mixing'));
     const labels = Int32Array.from(batch.imageIds, (id) => this.#classOf.get(id)!);
     for (let i = 0, size = side * side * 3; i < labels.length; i++) {
       const image = images.subarray(i * size, (i + 1) * size);
-      randomErase(image, side, settings.reprob, stream(settings.seed, step, i, 'erase'));
+      randomErase(image, side, labelling.reprob, stream(labelling.seed, step, i, 'erase'));
     }
     mixImages(images, side, mixing);
-    const targets = mixTargets(labels, classes, settings.smoothing, mixing);
-    const dropPath = drawDropPath(labels.length, this.engine.config, draw('drop path'));
-    const { loss, grad_norm } = this.engine.step([{ images, targets, dropPath }], rates);
+    const targets = mixTargets(labels, classes, labelling.smoothing, mixing);
+    const one = tuning.batchOf({ images, targets }, this.engine.config, draw);
+    const { loss, grad_norm } = this.engine.step([one], rates);
     return { loss, grad_norm, figures: { ...this.#accuracy } };
   }
 
   protected override async assess(step: number): Promise<Partial<Accuracy>> {
-    if (step !== 1 && !this.hasEnded(this.#settings.evaluate_every) && step !== this.run.total_steps) return {};
+    if (step !== 1 && !this.hasEnded(this.#labelling.evaluate_every) && step !== this.run.total_steps) return {};
     this.#accuracy = await this.#test();
     return this.#accuracy;
   }
@@ -160,7 +152,7 @@ export class FineTuning extends EngineLoop<SupervisedConfig, SupervisedBatch> {
       );
       if (read.length === 0) continue;
       const images = stack(read.map(({ value }) => value));
-      const scores = hostTidy(() => logits(this.engine.networks.student, images, this.engine.config).tensor);
+      const scores = hostTidy(() => tuning.scores(this.engine.networks.student, images, this.engine.config).tensor);
       requireFinite(scores, 'The answers of the classifier');
       const truth = classIndices(
         read.map(({ image }) => image),

@@ -1,4 +1,4 @@
-import { settingsOf } from '../../methods/supervised/config.ts';
+import { FINE_TUNING } from '../../methods/index.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { parseRandAugment } from '../../shared/rand-augment.ts';
@@ -14,7 +14,7 @@ export class LabelledData extends RunData {
   /** @throws AppError bad-input where the dataset has other classes than the run was made for */
   constructor(store: Store, run: Run, tune: FineTune) {
     const { lone } = tune;
-    const { aa, views: colours } = settingsOf(tune);
+    const { aa, views: colours } = FINE_TUNING.labelling(tune.settings);
     if (tune.test_dataset_id !== null) requireTestDataset(store, tune.test_dataset_id);
     const split = splitLabelled(store, run.dataset_id!, tune.test_dataset_id, lone === null ? 'rank' : { lone });
     if (split.classes.join('\0') !== tune.classes.join('\0')) {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { trainSchema } from '../../shared/config.ts';
-import type { FineTune } from '../../shared/finetune.ts';
+import type { LabelledSettings } from '../../shared/finetune.ts';
 import { isRandAugment, PUBLISHED_AA } from '../../shared/rand-augment.ts';
 
 /**
@@ -103,8 +103,8 @@ export const fineTuneSchema = z
 
 export type FineTuneSettings = z.output<typeof fineTuneSchema>;
 
-/** The settings of a fine-tuning as this method has them: `FineTune` is what the house knows of it. */
-export const settingsOf = ({ settings }: Pick<FineTune, 'settings'>) => settings as FineTuneSettings;
+/** The settings of a fine-tuning as this method has them: `LabelledSettings` is what the house knows of them. */
+export const settingsOf = (settings: LabelledSettings) => settings as FineTuneSettings;
 
 /** The peak learning rate that a setting means. */
 export const peakRate = ({ lr, batch_size }: { lr: number | null; batch_size: number }) =>

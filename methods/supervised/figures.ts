@@ -1,10 +1,8 @@
-import { type Description, entropyChart } from '../../shared/figures.ts';
+import { entropyChart } from '../../shared/figures.ts';
+import type { Account } from '../../shared/method.ts';
 
-/** Fine-tuning on labelled images: what a step says, and what it is held against. */
-export const description: Description = {
-  name: 'supervised',
-  title: 'Fine-tuning',
-  hasTeacher: false,
+/** What a step of a fine-tuning says, and what it is held against. */
+export const account: Account = {
   figures: [
     {
       ...{ key: 'top1', title: 'Accuracy', scale: 'share', unit: '% of test images', isMain: true },

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { requireNetwork } from '../../../methods/index.ts';
-import { type FineTuneSettings, fineTuneSchema, peakRate } from '../../../methods/supervised/config.ts';
-import { optimizerSchema, type RunConfig, trainSchema } from '../../../shared/config.ts';
+import { FINE_TUNING, requireNetwork } from '../../../methods/index.ts';
+import type { RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
-import type { Start } from '../../../shared/finetune.ts';
+import type { LabelledSettings, Start } from '../../../shared/finetune.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
 import { splitLabelled } from '../../trainer/labelled.ts';
@@ -58,7 +57,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
       dataset_id: dataset.id,
       preset: null,
       config,
-      total_steps: stepsOf(settings.epochs, steps_per_epoch),
+      total_steps: stepsOf(config.train.epochs, steps_per_epoch),
       steps_per_epoch,
       finetune: {
         group,
@@ -86,12 +85,12 @@ export function queueFineTunings(store: Store, asked: NewFineTuning): Run[] {
 }
 
 /** @throws AppError bad-input, with the first thing that is wrong */
-export function parseFineTune(settings: Record<string, unknown>): FineTuneSettings {
-  const parsed = fineTuneSchema.safeParse(settings);
+export function parseFineTune(settings: Record<string, unknown>): LabelledSettings {
+  const parsed = FINE_TUNING.settings.safeParse(settings);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const at = issue!.path.join('.') || (issue!.code === 'unrecognized_keys' ? issue!.keys[0]! : 'the recipe');
-  const known = Object.keys(fineTuneSchema.shape).join(', ');
+  const known = Object.keys(FINE_TUNING.settings.shape).join(', ');
   throw new AppError(
     'bad-input',
     `${at} of the fine-tuning cannot be used: ${issue!.message}.`,
@@ -100,26 +99,6 @@ export function parseFineTune(settings: Record<string, unknown>): FineTuneSettin
   );
 }
 
-/**
- * The configuration that loader and schedule go by: the model's own, with the recipe of the fine-tuning. What that does not
- * say of optimizer and steps is the house's default, not that of the method that pretrained.
- */
-export function fineTuneConfig(config: RunConfig, settings: FineTuneSettings): RunConfig {
-  const { batch_size, epochs, seed, mixed_precision, recompute } = settings;
-  const warmup_epochs = Math.min(settings.warmup_epochs, epochs / 5);
-  return parseConfig({
-    ...config,
-    augment: { ...config.augment, crop_scale: settings.crop_scale },
-    optimizer: optimizerSchema.parse({
-      lr: peakRate(settings),
-      min_lr: settings.min_lr,
-      warmup_epochs,
-      weight_decay: settings.weight_decay,
-      clip_grad: settings.clip_grad,
-      betas: [0.9, 0.999],
-    }),
-    train: trainSchema.parse({ batch_size, epochs, seed, mixed_precision, recompute }),
-    data: { ...config.data, holdout: 0 },
-    checkpoint: { keep_last: 1, keep_best: false, every_epochs: Math.max(1, Math.ceil(epochs / 5)) },
-  });
-}
+/** The configuration that loader and schedule go by: the network's own, with the recipe of the fine-tuning. */
+export const fineTuneConfig = (config: RunConfig, settings: LabelledSettings): RunConfig =>
+  parseConfig(FINE_TUNING.configure(config, settings));
