@@ -19,11 +19,13 @@ export function beginOf(pid) {
 /**
  * Whether a process of this machine is there. A number that another process has by now is told by when that began. It
  * says whose a left file is, never who works at what: that is for locks (`electron/store/holds.ts`).
- * @param {number} pid
+ * @param {number} pid what is no process's number, as of an empty file, is nobody
  * @param {string} begin as `beginOf` said it; empty where it is not known
  * @returns {boolean}
  */
 export function isAlive(pid, begin) {
+  // 0 and numbers below it mean whole groups of processes to the system: no process has one.
+  if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {

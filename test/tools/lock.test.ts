@@ -53,6 +53,15 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
+test.each(['', '-1', '0', '999999999'])(
+  'an older set-up’s lock with %j, which is nobody’s, is cleared',
+  async (text) => {
+    writeFileSync(join(folder, '.lock'), text);
+    expect(await locked(folder, async () => 'held')).toBe('held');
+    expect(existsSync(join(folder, '.lock'))).toBe(false);
+  },
+);
+
 test('one that is killed while it holds is not waited for', { timeout: 60_000 }, async () => {
   const first = holder(1, 60_000);
   while (!existsSync(join(folder, 'inside'))) await new Promise((r) => setTimeout(r, 20));

@@ -190,7 +190,7 @@ export async function locked(folder, act) {
 
 /** A lock as an older version made it, a file with the number of a process: nobody of today holds it. */
 function clearOlderLock(path) {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() && !isAlive(Number(readFileSync(path, 'utf8')) || -1, ''))
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() && !isAlive(Number(readFileSync(path, 'utf8')), ''))
     rmSync(path, { force: true });
 }
 
