@@ -26,6 +26,8 @@ export const tuneSchema = z.object({
    * chosen by rank, as an older program did, which said nothing here.
    */
   lone: z.array(z.string()).nullable().default(null),
+  /** Whether fixed positions are added to the tokens, as its encoder has them: an older program left them out. */
+  has_positions: z.boolean().default(true),
   /** In the order of the classifier's outputs. */
   classes: z.array(z.string()),
   /** `LabelledSettings`. */

@@ -1,5 +1,4 @@
 import type { LookupAccuracy, LookupView, ProbeAnswer } from '../../shared/contract/explore.ts';
-import type { StateDict } from '../../shared/tensors.ts';
 import type { Network } from './network.ts';
 
 /** Networks that are asked, each with all its heads. */
@@ -27,8 +26,6 @@ export interface MaskedAnswer extends ProbeAnswer {
  * images, draws masks, and keeps and shows what is answered.
  */
 export interface Lookups<Config> {
-  /** Whether weights hold what is needed, and not what an older program put in its place. */
-  canAsk(student: StateDict, config: Config): boolean;
   /** Of the first image of a batch: every answer. The others keep it company. */
   view(
     networks: LookupNetworks,

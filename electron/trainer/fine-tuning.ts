@@ -46,7 +46,7 @@ export class FineTuning extends EngineLoop<TrainerConfig, unknown> {
   constructor(store: Store, run: Run, tune: FineTune, events: TrainingEvents, data: LabelledData) {
     const { split } = data;
     const labelling = FINE_TUNING.labelling(tune.settings);
-    const config = tuning.configOf(modelOf(store, run), split.classes.length, tune.settings);
+    const config = tuning.configOf(modelOf(run, tune), split.classes.length, tune.settings);
     super(store, run, events, data, {
       method: tuning.step,
       config,
@@ -182,13 +182,9 @@ export class FineTuning extends EngineLoop<TrainerConfig, unknown> {
 export const placesOf = (logits: Float32Array): number[] =>
   [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
 
-/** The encoder's sizes. A run of an older program, which left fixed positions out, goes on without any. */
-function modelOf(store: Store, { id, config: { model } }: Run): ModelConfig {
-  if (model.position !== 'fixed-sincos') return model;
-  const latest = store.checkpoints.latest(id, { withOptimizer: true });
-  const isWithout = latest && !store.checkpoints.source(latest.id, 'student').get('pos_embed');
-  return isWithout ? { ...model, position: 'none' } : model;
-}
+/** The encoder's sizes. */
+const modelOf = ({ config: { model } }: Run, { has_positions }: FineTune): ModelConfig =>
+  has_positions ? model : { ...model, position: 'none' };
 
 /** The weights that a fine-tuning starts from. @throws AppError not-found where its checkpoint is deleted */
 function startOf(store: Store, { start, source_id, part }: FineTune): TensorSource {

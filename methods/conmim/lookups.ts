@@ -8,7 +8,6 @@ import { project } from '../../electron/engine/layers/head.ts';
 import { patches, unit } from '../../electron/engine/layers/tokens.ts';
 import type { LookupBatch, LookupNetworks, Lookups, LookupTally } from '../../electron/engine/lookups.ts';
 import type { Network } from '../../electron/engine/network.ts';
-import { projectorIndex } from '../../electron/engine/parameters.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import type { LookupAccuracy, LookupView } from '../../shared/contract/explore.ts';
 import { type LookupConfig, ours } from './config.ts';
@@ -102,12 +101,6 @@ const maskedIn = (mask: Uint8Array) => [...mask.keys()].filter((patch) => mask[p
 
 /** ConMIM's look-ups (arXiv 2205.09616, eq. 3): a masked patch's query among the keys of its image. */
 export const lookups: Lookups<RunConfig> = {
-  // An older program put zeros where a file had no projector, and did not say so.
-  canAsk: (student, config) =>
-    student
-      .get(`projectors.${projectorIndex(ours(config).projector.layers - 1).linear}.weight`)!
-      .data.some((value) => value !== 0),
-
   view(networks, batch, config) {
     const [own] = batch.masks as [Uint8Array];
     const company = batch.masks.length - 1;

@@ -55,8 +55,11 @@ export const step = (i: number) => ({
   ...{ momentum: odd(i + 2), images_per_s: 100 / 7, data_wait: 0.1, replaced: i },
 });
 const CONFIG = { train: { batch_size: 8 } };
+const FIXED = { method: { name: 'mae' }, model: { position: 'fixed-sincos' } };
+const OTHER = { status: 'paused', step: 1, total_steps: 1, steps_per_epoch: 1, created_at: 1 };
 const TENSOR = { name: 'w', shape: '[2]', data: floats(1, -2) };
 const PARTS = ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const;
+type Kept = { config: string; state: string };
 const STATE = {
   ...{ updates: 2, seed: 3, content: 'c', data: 'd', draws: 'content', precision: 'fp16' },
   ...{ scaling: { scale: 1024, stable: 7 }, accuracy: { top1: 0.5, top5: 1 } },
@@ -308,7 +311,38 @@ export const FORMATS: Format[] = [
     fill: (write) => {
       const result = evaluationResult({ task: 'labelfree', chance: null });
       write('evaluations', { id: 30, dataset_id: 3, task: 'labelfree', created_at: 1, result });
+      const checkpoint = (id: number, run_id: number, kept: Kept, tensor: typeof TENSOR) => {
+        const row = { id, run_id, step: 1, epoch: 0, created_at: 1, has_optimizer: 1, is_best: 0, ...kept };
+        write('checkpoints', { ...row, bytes: tensor.data.byteLength, crc32: checksumOfCheckpoint(kept) });
+        write('tensors', { id, checkpoint_id: id, part: 'student', ...tensor });
+        write('tensor_checksums', { tensor_id: id, crc32: checksumOfTensor('student', tensor) });
+      };
+      // Weights whose file had no projector, or one that was learned.
+      const imported = { ...SETTINGS, state: '{"imported_from":"/w.pth"}' };
+      const projector = { name: 'projectors.6.weight', shape: '[1,2]', data: floats(0, 0) };
+      checkpoint(13, 8, imported, projector);
+      write('runs', { id: 9, name: 'whole weights', config: CONFIG, ...OTHER });
+      checkpoint(14, 9, imported, { ...projector, data: floats(0, 1) });
+      // Trainings with labels that left fixed positions out, or have them.
+      const fixed = { config: JSON.stringify(FIXED), state: '{}' };
+      for (const [id, name] of [
+        [10, 'w'],
+        [11, 'pos_embed'],
+      ] as const) {
+        write('runs', { id, name: `tuned ${id}`, config: FIXED, finetune: TUNE, ...OTHER });
+        checkpoint(10 + id, id, fixed, { ...TENSOR, name });
+      }
     },
+  },
+  {
+    brings: {},
+    becomes: ({ checkpoints, runs }) => {
+      const of = (rows: Row[] | undefined, id: number) => rows!.find((row) => row.id === id)!;
+      const state = '{"imported_from":"/w.pth","lacks":["projector"]}';
+      Object.assign(of(checkpoints, 13), { state, crc32: checksumOfCheckpoint({ ...SETTINGS, state }) });
+      of(runs, 10).finetune = JSON.stringify({ ...TUNE, has_positions: false });
+    },
+    fill: () => {},
   },
 ];
 

@@ -45,7 +45,13 @@ export const RUNTIME: Runtime = {
 /** What a fine-tuning of checkpoint 1 is told. */
 export const TUNE: FineTune = {
   ...{ group: 'g', start: 'trained', checkpoint_id: 1, run_id: 1, source_id: 1, part: 'student' },
-  ...{ test_dataset_id: null, lone: ['h'], classes: ['a', 'b'], settings: fineTuneSchema.parse({}) },
+  ...{
+    test_dataset_id: null,
+    lone: ['h'],
+    has_positions: true,
+    classes: ['a', 'b'],
+    settings: fineTuneSchema.parse({}),
+  },
 };
 
 export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow, 'id' | 'dataset_id'> {

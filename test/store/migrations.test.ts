@@ -105,7 +105,9 @@ test('today’s program reads the rows of every format', () => {
   expect(Object.keys(store.metrics.list(7)[1]!.figures)).toEqual(['top1', 'top5']);
   expect(store.metrics.last(8)).toMatchObject({ step: 1, loss: Number.NaN });
   expect(store.checkpoints.list(7)).toMatchObject([{ id: 11, loss: step(5).loss }, { id: 12 }]);
-  expect(store.checkpoints.check()).toEqual({ sound: 4, unknown: 0, damaged: [] });
+  expect(store.checkpoints.check()).toEqual({ sound: 8, unknown: 0, damaged: [] });
+  expect([13, 14].map((id) => store.checkpoints.get(id).lacks)).toEqual([['projector'], []]);
+  expect([10, 11].map((id) => store.runs.get(id).finetune!.has_positions)).toEqual([false, true]);
   expect([...store.checkpoints.load(11, 'exp_avg').get('w')!.data]).toEqual([1, -2]);
   expect(store.presets.list().map(({ name, config }) => [name, config.train.batch_size])).toEqual([
     ['mine', 8],

@@ -21,7 +21,7 @@ function made(status: Run['status']) {
       ...{ ...common, dataset_id: dataset.id, name: `tuned, ${start}` },
       finetune: {
         ...{ group: 'g', start, checkpoint_id: checkpoint, run_id: run.id, source_id, part: 'student' },
-        ...{ test_dataset_id: test.id, lone: [], classes: ['a', 'b'], settings: {} },
+        ...{ test_dataset_id: test.id, lone: [], has_positions: true, classes: ['a', 'b'], settings: {} },
       },
     });
     store.runs.update(id, { status });

@@ -39,10 +39,8 @@ export async function evaluateLookups(
     for (const [i, { start, checkpoint, config, load }] of networks.entries()) {
       if (!hasLookups(checkpoint)) continue; // imported weights without a projector have no keys to look among
       const lookups = await lookupsOf(checkpoint);
-      const student = load('student');
-      if (!lookups.canAsk(student, config)) continue;
       const pair: LookupNetworks = {
-        student: wholeNetwork(config, student),
+        student: wholeNetwork(config, load('student')),
         teacher: wholeNetwork(config, load('teacher')),
       };
       const sum: Record<string, number> = {};

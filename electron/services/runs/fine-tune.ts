@@ -68,6 +68,7 @@ export function createFineTunings(store: Store, asked: NewFineTuning): Run[] {
         part: asked.part,
         test_dataset_id: test,
         lone,
+        has_positions: true,
         classes,
         settings,
       },

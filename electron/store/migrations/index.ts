@@ -16,6 +16,7 @@ import { leftOut } from './0014-left-out.ts';
 import { figures } from './0015-figures.ts';
 import { bakeOffs } from './0016-bake-offs.ts';
 import { evaluationTasks } from './0017-evaluation-tasks.ts';
+import { said } from './0018-said.ts';
 
 /** In order; the n-th brings a file from format n-1 to n. Only ever append: files in the world have run them. */
 export const MIGRATIONS: readonly ((db: Database) => void)[] = [
@@ -36,4 +37,5 @@ export const MIGRATIONS: readonly ((db: Database) => void)[] = [
   figures,
   bakeOffs,
   evaluationTasks,
+  said,
 ];
