@@ -18,7 +18,7 @@ const MAY: Record<string, string[]> = {
   'electron/engine': ['shared'],
   methods: ['shared', 'electron/engine'],
   'electron/runtime': ['shared', 'electron/files', 'electron/processes', 'electron/engine'],
-  'electron/data': ['shared', 'electron/files'],
+  'electron/data': ['shared', 'electron/files', 'electron/processes'],
   'electron/formats': ['shared', 'electron/files'],
   'electron/store': ['shared', 'methods', 'electron/files'],
   'electron/trainer': BELOW_SERVICES.filter((layer) => layer !== 'electron/formats'),

@@ -1,8 +1,9 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { AppError, fromReport } from '../../shared/errors.ts';
 import { sourceFile } from '../files/project.ts';
+import { startProcess } from '../processes/start-process.ts';
 import type { DecoderJob, DecoderMessage, DecoderRequest, DecoderResults } from './decoder-process.ts';
 import { ImageFault } from './image-fault.ts';
 import { DecodeMemory } from './memory.ts';
@@ -29,7 +30,7 @@ interface Decoder {
 /**
  * Decodes images in other processes, so that an image that takes all memory, or crashes its decoder, kills only one of
  * those. Every image that such a process had in hand is then decoded again, alone: one that kills its process even so is at
- * fault, and an `ImageFault` says how.
+ * fault, and an `ImageFault` says how. No `AskedProcess`: what decodes asks in turn, for the memory that an image takes.
  */
 export class DecoderPool {
   readonly #processes: number;
@@ -79,7 +80,13 @@ export class DecoderPool {
   #dispatch(): void {
     if (this.#idle) clearTimeout(this.#idle);
     while (this.#queue.length > 0) {
-      const free = this.#free();
+      let free: Decoder | null;
+      try {
+        free = this.#free();
+      } catch (error) {
+        this.#queue.shift()!.reject(error);
+        continue;
+      }
       if (!free) return;
       this.#give(free, this.#queue.shift()!);
     }
@@ -89,13 +96,14 @@ export class DecoderPool {
     }
   }
 
+  /** @throws AppError where another process is needed and cannot be started */
   #free(): Decoder | null {
     const least = [...this.#decoders].sort((a, b) => a.open.size - b.open.size)[0];
     if (least && least.open.size === 0) return least;
     if (this.#decoders.size < this.#processes) {
-      const decoder = this.#start((lost, why) => {
+      const decoder = this.#start((lost) => {
         // It is not known which image killed the process: each is tried alone.
-        for (const pending of lost) this.#suspects = this.#suspects.then(() => this.#alone(pending, why));
+        for (const pending of lost) this.#suspects = this.#suspects.then(() => this.#alone(pending));
         this.#dispatch();
       });
       this.#decoders.add(decoder);
@@ -112,31 +120,42 @@ export class DecoderPool {
   }
 
   /** Decodes with all memory, in a process of its own. */
-  async #alone(pending: Pending, why: string): Promise<void> {
-    if (this.#closed || why === NOT_STARTED) return pending.reject(this.#closed ? canceled() : notStarted());
+  async #alone(pending: Pending): Promise<void> {
+    if (this.#closed) return pending.reject(canceled());
     const give = await this.#memory.take(Number.MAX_SAFE_INTEGER);
     await new Promise<void>((resolve) => {
       const settle =
         <T>(act: (value: T) => void) =>
         (value: T) => {
           act(value);
-          decoder.child.kill('SIGKILL');
+          decoder?.child.kill('SIGKILL');
           resolve();
         };
       const own: Pending = { job: pending.job, resolve: settle(pending.resolve), reject: settle(pending.reject) };
-      const decoder = this.#start((lost, end) => {
-        if (lost.length > 0) own.reject(this.#closed ? canceled() : end === NOT_STARTED ? notStarted() : endedBy(end));
-        resolve();
-      }, true);
+      let decoder: Decoder | undefined;
+      try {
+        decoder = this.#start((lost, end) => {
+          if (lost.length > 0) own.reject(this.#closed ? canceled() : endedBy(end));
+          resolve();
+        }, true);
+      } catch (error) {
+        return own.reject(error);
+      }
       this.#lonely.add(decoder);
       this.#give(decoder, own);
     });
     give();
   }
 
-  /** @param ended told what was in hand, and how the process ended @param isAlone all memory is its own */
+  /**
+   * @param ended told what was in hand, and how the process ended @param isAlone all memory is its own
+   * @throws AppError where no process can be started
+   */
   #start(ended: (lost: Pending[], why: string) => void, isAlone = false): Decoder {
-    const child = fork(PROCESS, [], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], serialization: 'advanced' });
+    const child = startProcess(PROCESS, [], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      serialization: 'advanced',
+    });
     const decoder: Decoder = { child, open: new Map(), taken: new Map() };
     child.unref();
     child.channel?.unref();
@@ -155,20 +174,15 @@ export class DecoderPool {
       else pending?.reject(fromReport(message.error));
       if (!isAlone) this.#dispatch();
     });
-    let isOver = false;
-    const over = (why: string) => {
-      if (isOver) return;
-      isOver = true;
+    child.once('close', (code, signal) => {
       this.#decoders.delete(decoder);
       this.#lonely.delete(decoder);
       for (const give of decoder.taken.values()) give();
       const lost = [...decoder.open.values()];
       decoder.open.clear();
       if (this.#closed) for (const { reject } of lost) reject(canceled());
-      ended(this.#closed ? [] : lost, why);
-    };
-    child.once('error', () => over(NOT_STARTED));
-    child.once('close', (code, signal) => over(signal ?? `exit code ${code}`));
+      ended(this.#closed ? [] : lost, signal ?? `exit code ${code}`);
+    });
     return decoder;
   }
 
@@ -180,15 +194,7 @@ export class DecoderPool {
   }
 }
 
-const NOT_STARTED = 'not started';
 const canceled = () => new AppError('canceled', 'Decoding of images was ended.');
-const notStarted = () =>
-  new AppError(
-    'internal',
-    'The process that decodes images cannot be started.',
-    'The system has no room for another process or file.',
-    'Close other programs, and try again.',
-  );
 
 /** The fault of an image that killed a process in which it was alone. */
 const endedBy = (why: string) =>

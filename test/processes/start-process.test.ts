@@ -15,6 +15,7 @@ vi.mock('node:child_process', async (original) => ({
     return child;
   },
 }));
+const { DecoderPool } = await import('../../electron/data/decoder-pool.ts');
 const { ExploreHost } = await import('../../electron/services/explore/host.ts');
 const { runJob } = await import('../../electron/services/ground/jobs.ts');
 const { Outside } = await import('../../electron/services/ground/outside.ts');
@@ -43,6 +44,14 @@ describe.each(['later', 'throws'] as const)('a process that cannot be started (s
     await expect(outside.look(folder)).rejects.toMatchObject(refused);
     await expect(outside.look(folder)).rejects.toMatchObject(refused);
     outside.close();
+  });
+
+  test('is an error of every image that would have been decoded there', async () => {
+    const pool = new DecoderPool(1);
+    const job = { kind: 'probe', path: join(folder, 'none.png'), limits: {} } as const;
+    for (const error of await Promise.all([1, 2].map(() => pool.run(job).catch((e) => e))))
+      expect(error).toMatchObject(refused);
+    pool.close();
   });
 
   test('leaves a run that says why it does not train', async () => {
