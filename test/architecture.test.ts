@@ -82,6 +82,28 @@ test('layers import only what is below them', () => {
   expect(wrong).toEqual([]);
 });
 
+test('the table of the document has the same arrows', () => {
+  const document = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const rows = [...document.matchAll(/^\| `([^`]+)` \|[^|]*\| ([^|]+) \|$/gm)].map((m) => [m[1]!, m[2]!] as const);
+  const named = (name: string) => {
+    const path = name.replace('NAME', '*').replace(/(\/\*)?\/$/, '');
+    const layer = [path, `electron/${path}`].find((one) => one in MAY);
+    if (layer === undefined) throw new Error(`"${name}" in docs/architecture.md is no layer`);
+    return layer;
+  };
+  const layers = rows.map(([name]) => named(name));
+  const arrows = rows.map(([, may], i) => {
+    if (may === 'nothing') return [];
+    if (!may.startsWith('all above')) return may.split(', ').map(named);
+    const [, but] = may.split(' but ');
+    const without = but?.split(', ').map(named) ?? [];
+    return layers.slice(0, i).filter((one) => !without.includes(one));
+  });
+  const sorted = (of: Record<string, string[]>) =>
+    Object.fromEntries(Object.entries(of).map(([layer, may]) => [layer, may.filter((one) => one !== layer).sort()]));
+  expect(sorted(Object.fromEntries(layers.map((layer, i) => [layer, arrows[i]!])))).toEqual(sorted(MAY));
+});
+
 test('what methods say of themselves knows no tensors, and whoever needs none asks for nothing else of them', () => {
   const reached = new Set(['methods/index.ts']);
   for (const file of reached) for (const to of importsOf(file)) if (to.endsWith('.ts')) reached.add(to);
