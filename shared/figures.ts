@@ -99,6 +99,12 @@ export const HIGH_COSINE = {
   unspread: 0.99,
 } as const;
 
+/** Share of the loss of guessing above which a network does no better than that. */
+export const AS_GUESSED = 0.99;
+
+/** Share of the entropy of an even distribution above which one is as good as even. */
+export const AS_EVEN = 0.98;
+
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;
 

@@ -52,8 +52,8 @@ export function flatHealth({ references, trained, untrained, ...report }: Health
   return { ...report, ...references, trained: flat(trained), untrained: flat(untrained) };
 }
 
-/** Features that are one but for rounding, or lie on a line. */
-export const areAlike = ({ cosine, rank }: SetHealth) => cosine > 1 - 1e-5 || rank < 1.5;
+/** Features that are one but for rounding, or lie on a line. @param high mean cosine above which they are one, if that is less */
+export const areAlike = ({ cosine, rank }: SetHealth, high = 1 - 1e-5) => cosine > high || rank < 1.5;
 
 const SAYS_NOTHING =
   ' To the untrained network they are as much alike: the figures say nothing of what was learned. ' +
@@ -79,16 +79,16 @@ export function imagesApart({ trained, untrained }: HealthReport, advice: string
 }
 
 /**
- * Whether a set of features differs. @param title what they are called, in the plural @param one what they are of @param advice what
- * to do where they do not
+ * Whether a set of features differs. @param title what they are called, in the plural @param one what they are of @param high as
+ * `areAlike`, where an alarm of the run judges them by it too @param advice what to do where they do not
  */
 export function toldApart(
   { trained, untrained }: HealthReport,
-  { set, title, one }: { set: string; title: string; one: string },
+  { set, title, one, high }: { set: string; title: string; one: string; high?: number },
   advice: string,
 ): Finding {
   const [of, before] = [trained.sets[set]!, untrained.sets[set]!];
-  const alike = areAlike(of);
+  const alike = areAlike(of, high);
   return {
     level: alike ? 'bad' : 'good',
     title: alike ? `The encoder sees all ${one} alike` : `The encoder tells ${one} apart`,

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { RunConfig } from '../../shared/config.ts';
+import { HIGH_COSINE } from '../../shared/figures.ts';
 import { type Finding, type HealthReport, imagesApart, toldApart } from '../../shared/health.ts';
 import { inUse, sharesOf } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
@@ -20,7 +21,7 @@ const CROP = 0.75;
 /** Images find their other crop at least so many times as often as by guessing, or they do not find it. */
 const BY_GUESSING = 3;
 /** Fewer groups than this, as evenly, are a collapse. */
-const FEWEST_GROUPS = 2;
+export const FEWEST_GROUPS = 2;
 
 /**
  * Two crops of each image: from the upper left, and mirrored from the lower right. Colours stay: a report asks what is left
@@ -211,7 +212,11 @@ export function cropFindings(report: HealthReport, advice: string): Finding[] {
         `${percent(guessing)}). Below ${BY_GUESSING} times of guessing nothing is found.${isGuess ? ` ${advice}` : ''}`,
     },
     imagesApart(report, advice),
-    toldApart(report, { set: 'cls', title: 'CLS tokens', one: 'images by their CLS tokens' }, advice),
+    toldApart(
+      report,
+      { set: 'cls', title: 'CLS tokens', one: 'images by their CLS tokens', high: HIGH_COSINE.unspread },
+      advice,
+    ),
   ];
 }
 

@@ -1,14 +1,12 @@
-import type { RunConfig } from '../../shared/config.ts';
-import { guessedLoss, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
+import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import { AS_GUESSED, guessedLoss, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
+import { fewestCodes } from '../tokenizer/figures.ts';
 import { ours } from './config.ts';
 
 /** Steps that a run gets before it is judged. */
 export const PATIENCE = 300;
-
-/** Share of a tokenizer's tokens that are in use as evenly at least, or it has collapsed. */
-export const FEWEST_SHARE = 1 / 8;
 
 const OF_MASKED = '% of masked patches';
 export const figures: readonly Figure[] = [
@@ -74,18 +72,20 @@ export const settled = (metrics: readonly Metric[]): readonly Metric[] | null =>
   return last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE ? null : last;
 };
 
-/** That the tokens are few: a fault of the tokenizer. */
+/** That the tokens are few: a fault of the tokenizer. A step counts those of the patches that a micro-batch hides. */
 export function fewTokens(last: readonly Metric[], config: RunConfig): Sign | null {
-  const { codes, run } = ours(config).tokenizer;
+  const { tokenizer, mask, model, train } = ours(config);
+  const { codes, run } = tokenizer;
   const perplexity = Math.exp(meanOf(last, 'token_entropy'));
-  if (!(perplexity < codes * FEWEST_SHARE)) return null;
+  const fewest = fewestCodes(codes, train.batch_size * mask.ratio * patchesOf(model));
+  if (!(perplexity < fewest)) return null;
   return {
     word: 'few tokens',
     kind: 'few-tokens',
     level: 'alarm',
     text:
-      `The tokenizer gives ${codes} tokens, and of these about as many as ${perplexity.toFixed(1)} would be evenly: ` +
-      'it has collapsed, and a low loss says nothing.',
+      `The tokenizer gives ${codes} tokens, and of these about as many as ${perplexity.toFixed(1)} would be evenly ` +
+      `(fewer than ${fewest.toFixed(0)} are a collapse): it has collapsed, and a low loss says nothing.`,
     advice: `Train another tokenizer${run === null ? '' : ` than run ${run}`}, and look at its perplexity.`,
   };
 }
@@ -110,7 +110,7 @@ export const account: Account = {
     const few = fewTokens(last, config);
     if (few) return few;
     const [loss, entropy] = [meanOf(last, 'loss'), meanOf(last, 'token_entropy')];
-    if (loss < 0.99 * entropy) return null;
+    if (loss < AS_GUESSED * entropy) return null;
     return notLearning(
       `The loss (${loss.toFixed(2)}) is not below the entropy of the tokens (${entropy.toFixed(2)}): it knows how frequent ` +
         'tokens are, and nothing of the images.',

@@ -16,10 +16,11 @@ import { type Finding, type HealthReport, imagesApart } from '../../shared/healt
 import { inUse, sharesOf } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
 import { idsOf } from '../tokenizer/borrowed.ts';
+import { fewestCodes } from '../tokenizer/figures.ts';
 import { shapeFor } from '../tokenizer/shape.ts';
 import { ours } from './config.ts';
 import { resized } from './explain.ts';
-import { FEWEST_SHARE, livelier } from './figures.ts';
+import { livelier } from './figures.ts';
 import { forTokenizer, maskedRows, tokenFigures } from './step.ts';
 
 const figures: readonly HealthFigure[] = [
@@ -39,7 +40,7 @@ const figures: readonly HealthFigure[] = [
 ];
 
 /** A tokenizer's tokens are few where fewer than this are in use, as evenly; there are no more than patches. */
-const fewest = ({ references }: HealthReport) => FEWEST_SHARE * Math.min(references.codes!, references.patches!);
+const fewest = ({ references }: HealthReport) => fewestCodes(references.codes!, references.patches!);
 
 /** What the student says of hidden patches, and the tokenizer of all: whether anything is learned, and worth learning. */
 export const health: Health<RunConfig> = {

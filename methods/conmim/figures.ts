@@ -1,5 +1,6 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import {
+  AS_GUESSED,
   chanceOfShare,
   collapsed,
   entropyChart,
@@ -136,7 +137,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       text: `The loss (${loss.toFixed(2)}) is above ${uniform}: look-ups are worse than guessing, which a collapse begins with.`,
       advice: steadier(config),
     };
-  if (loss > guessing.loss * 0.99 && last.at(-1)!.step > PATIENCE)
+  if (loss > AS_GUESSED * guessing.loss && last.at(-1)!.step > PATIENCE)
     return notLearning(`The loss stays at ${uniform}: nothing is learned yet.`, livelier(config));
   return null;
 }

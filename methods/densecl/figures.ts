@@ -1,5 +1,6 @@
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import {
+  AS_GUESSED,
   chanceOfShare,
   collapsed,
   figureOf,
@@ -18,10 +19,10 @@ import { ours } from './config.ts';
 
 /** Steps that a run gets, beside those that fill its queues and those without the loss of patches, before it is judged. */
 const PATIENCE = 300;
-/** Share of the loss of guessing above which nothing is found. */
-const GUESSING = 0.99;
 /** Two keys of a queue this much alike are those of a network that tells nothing apart. */
 const HIGH = HIGH_COSINE.unspread;
+/** Patches of an image that are the match of some: fewer is one for all. */
+export const FEWEST_MATCHED = 2;
 /** Share of patches that match their own place above which it is the place that is matched. Crops overlap by chance alone. */
 const BY_PLACE = 0.8;
 /** Least area of crops from which two of them may well show the same place. */
@@ -147,19 +148,19 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
     );
   const guessing = chance(config).loss;
   const [ofCrops, ofPatches] = [meanOf(last, 'loss_global'), meanOf(last, 'loss_dense')];
-  if (meanOf(last, 'loss') > GUESSING * guessing)
+  if (meanOf(last, 'loss') > AS_GUESSED * guessing)
     return notLearning(
       `The loss stays at ln(1 + K) (${guessing.toFixed(2)}): keys are found no more often than by guessing.`,
       steadier(config),
     );
   const K = patchesOf(config.model);
-  if (meanOf(last, 'distinct') * K < 2)
+  if (meanOf(last, 'distinct') * K < FEWEST_MATCHED)
     return {
       ...{ word: 'one match', kind: 'one-match', level: 'alarm' },
       text: `All ${K} patches of a crop are matched with one patch of the other: the encoder sees patches alike.`,
       advice: later(config),
     };
-  if (dense.lambda > 0 && ofPatches > GUESSING * guessing && ofCrops < GUESSING * guessing)
+  if (dense.lambda > 0 && ofPatches > AS_GUESSED * guessing && ofCrops < AS_GUESSED * guessing)
     return {
       ...{ word: 'matches are noise', kind: 'noisy-matches', level: 'alarm' },
       text:

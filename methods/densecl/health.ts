@@ -13,7 +13,7 @@ import {
 import { gridOf, patchesOf, type RunConfig } from '../../shared/config.ts';
 import { type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
 import { percent } from '../../shared/words.ts';
-import { later, steadier } from './figures.ts';
+import { FEWEST_MATCHED, later, steadier } from './figures.ts';
 import { matches, sharesOf } from './step.ts';
 
 const byChance = ({ references }: Pick<HealthReport, 'references'>) => `by chance ${percent(references.one_of_all)}`;
@@ -105,7 +105,7 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
   const one = references.one_of_all!;
   const isLost = mirrored! < HARDLY * one;
   const byPlace = !isLost && same_place! > mirrored!;
-  const isOne = distinct! < 2 * one;
+  const isOne = distinct! < FEWEST_MATCHED * one;
   return [
     {
       level: isLost || byPlace ? 'bad' : 'good',

@@ -1,5 +1,7 @@
 import type { RunConfig } from '../../shared/config.ts';
 import {
+  AS_EVEN,
+  AS_GUESSED,
   chanceOfShare,
   collapsed,
   figureOf,
@@ -15,8 +17,8 @@ import { ours } from './config.ts';
 
 /** Steps that a run gets, beside those with a frozen last layer, before a warning that it does not learn. */
 const PATIENCE = 300;
-/** Share of ln(out) above which a distribution is as good as uniform; nats below which it is one class. */
-const [UNIFORM, ONE_CLASS] = [0.98, 0.05];
+/** Nats below which a distribution is one class. */
+const ONE_CLASS = 0.05;
 
 const figures: readonly Figure[] = [
   {
@@ -111,7 +113,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const collapse = collapseOf(last, measured, config);
   if (collapse) return collapsed(`The teacher has collapsed: ${collapse}.`, steadier(config));
   const guessing = chance(config);
-  if (meanOf(last, 'loss') < 0.99 * guessing.loss) return null;
+  if (meanOf(last, 'loss') < AS_GUESSED * guessing.loss) return null;
   return notLearning(
     `The loss stays at what guessing gives (${guessing.words} = ${guessing.loss.toFixed(2)}): nothing is learned yet.`,
     steadier(config),
@@ -125,7 +127,7 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
   const cosine = measured && figureOf(measured, 'cosine_images');
   if (entropy < ONE_CLASS && cosine !== null && cosine > HIGH_COSINE.unspread)
     return `it gives every image one class (entropy ${entropy.toFixed(3)}, and two images have a mean cosine of ${cosine.toFixed(2)})`;
-  if (entropy > UNIFORM * most)
+  if (entropy > AS_EVEN * most)
     return `it gives all classes alike (entropy ${entropy.toFixed(2)} of ln out = ${most.toFixed(2)})`;
   return null;
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { encode } from '../../electron/engine/encoder.ts';
 import type { Health, HealthFigure } from '../../electron/engine/health.ts';
 import { hostTidy } from '../../electron/engine/host.ts';
-import { cropHealth } from '../../electron/engine/image-health.ts';
+import { cropHealth, FEWEST_GROUPS } from '../../electron/engine/image-health.ts';
 import { all, type Images } from '../../electron/engine/layers/embed.ts';
 import { clsRows, patchRows } from '../../electron/engine/layers/tokens.ts';
 import { weightNormed } from '../../electron/engine/layers/weight-norm.ts';
@@ -98,17 +98,14 @@ export const health: Health<RunConfig> = {
   },
 };
 
-/** Fewer classes of patches than this, as evenly, are a collapse. */
-const FEWEST = 2;
-
 function patchesFall({ trained, untrained, references }: HealthReport, advice: string): Finding {
   const [now, before] = [trained.figures.patch_classes!, untrained.figures.patch_classes!];
-  const isOne = now < FEWEST;
+  const isOne = now < FEWEST_GROUPS;
   return {
     level: isOne ? 'bad' : 'good',
     title: isOne ? 'Nearly all patches fall to one class' : 'Patches fall to several classes',
     text:
       `As many classes of patches are in use as ${now.toFixed(1)} would be evenly, of ${references.patch_classes_most} at most ` +
-      `(untrained ${before.toFixed(1)}). Fewer than ${FEWEST} are a collapse.${isOne ? ` ${advice}` : ''}`,
+      `(untrained ${before.toFixed(1)}). Fewer than ${FEWEST_GROUPS} are a collapse.${isOne ? ` ${advice}` : ''}`,
   };
 }

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
+import { AS_GUESSED, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
 import type { Account, Chance, Chart } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -7,8 +7,6 @@ import { ours } from './config.ts';
 const PATIENCE = 300;
 /** Spread, deviations of a normalised pixel, below which all images are drawn alike. It is 0.3 before the first step. */
 export const LEAST_SPREAD = 0.02;
-/** Share of the loss of saying nothing above which nothing is learned. */
-export const NOT_LEARNED = 0.99;
 
 const charts: readonly Chart[] = [
   {
@@ -54,7 +52,7 @@ export const account: Account = {
     const last = metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS || last.at(-1)!.step <= PATIENCE) return null;
     const { loss: zero, words } = chance(config);
-    if (meanOf(last, 'loss') > NOT_LEARNED * zero)
+    if (meanOf(last, 'loss') > AS_GUESSED * zero)
       return notLearning(
         `The loss stays at what ${words} gives (${zero.toFixed(2)}): nothing is learned yet.`,
         livelier(config),

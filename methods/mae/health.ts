@@ -9,10 +9,11 @@ import {
   patchFindings,
 } from '../../electron/engine/patch-health.ts';
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
+import { AS_GUESSED } from '../../shared/figures.ts';
 import { type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
-import { LEAST_SPREAD, livelier, NOT_LEARNED } from './figures.ts';
+import { LEAST_SPREAD, livelier } from './figures.ts';
 import { keptOf, reconstruct, spread, target } from './step.ts';
 
 const fixed = (value: number | null) => (value === null ? 'not measured' : value.toFixed(3));
@@ -116,7 +117,7 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
   const { trained, untrained, references } = report;
   const [error, untrainedError] = [trained.figures.error!, untrained.figures.error!];
   const { spread: drawn } = trained.figures;
-  const isLearned = error < NOT_LEARNED * Math.min(references.nothing!, untrainedError);
+  const isLearned = error < AS_GUESSED * Math.min(references.nothing!, untrainedError);
   const sameForAll = drawn !== null && drawn! < LEAST_SPREAD;
   return [
     {
@@ -124,7 +125,7 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
       title: isLearned ? 'Hidden patches are reconstructed' : 'Hidden patches are not reconstructed',
       text:
         `Their mean square error is ${fixed(error)}; of the untrained network ${fixed(untrainedError)}, of zero for every ` +
-        `pixel ${fixed(references.nothing!)}. Nothing is learned where it is not below ${percent(NOT_LEARNED)} of ` +
+        `pixel ${fixed(references.nothing!)}. Nothing is learned where it is not below ${percent(AS_GUESSED)} of ` +
         `both.${isLearned ? '' : ` ${livelier(config)}`}`,
     },
     drawn == null

@@ -1,5 +1,5 @@
 import { patchesOf } from '../../shared/config.ts';
-import { collapsed, guessedLoss, meanOf, notLearning } from '../../shared/figures.ts';
+import { AS_GUESSED, collapsed, guessedLoss, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chart, Figure } from '../../shared/method.ts';
 import { accuracyChart, chance, fewTokens, health, livelier, figures as ofTokens, settled } from '../beit/figures.ts';
 import { ours } from './config.ts';
@@ -85,7 +85,7 @@ export const account: Account = {
           `${ours(config).targets.omega}). Then train it anew.`,
       );
     const [loss, guessing] = [meanOf(last, 'loss'), chance(config).loss];
-    if (loss < 0.99 * guessing) return null;
+    if (loss < AS_GUESSED * guessing) return null;
     return notLearning(
       `The loss (${loss.toFixed(2)}) stays at what guessing gives (${guessing.toFixed(2)}): nothing is learned yet.`,
       livelier(config),

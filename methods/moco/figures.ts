@@ -1,6 +1,14 @@
 import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
+import {
+  AS_GUESSED,
+  chanceOfShare,
+  entropyChart,
+  LAST_STEPS,
+  meanOf,
+  notLearning,
+  peakRate,
+} from '../../shared/figures.ts';
 import { filledAt, queueFilling } from '../../shared/key-queue.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import { ours } from './config.ts';
@@ -66,7 +74,7 @@ export const account: Account = {
     const collapse = clsCollapse(lastSteps, PATIENCE, steadier(config));
     if (collapse) return collapse;
     const { loss: guessing, words } = chance(config);
-    if (last.at(-1)!.step > PATIENCE + filled(config) && meanOf(last, 'loss') > 0.99 * guessing)
+    if (last.at(-1)!.step > PATIENCE + filled(config) && meanOf(last, 'loss') > AS_GUESSED * guessing)
       return notLearning(
         `The loss stays at ${words} (${guessing.toFixed(2)}): keys are found no more often than by guessing.`,
         steadier(config),

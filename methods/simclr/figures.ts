@@ -1,6 +1,14 @@
 import { clsCharts, clsCollapse, clsFigures } from '../../shared/cls-figures.ts';
 import type { RunConfig } from '../../shared/config.ts';
-import { chanceOfShare, entropyChart, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
+import {
+  AS_GUESSED,
+  chanceOfShare,
+  entropyChart,
+  LAST_STEPS,
+  meanOf,
+  notLearning,
+  peakRate,
+} from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 
 const OF_IMAGES = '% of images';
@@ -64,7 +72,7 @@ export const account: Account = {
     const collapse = clsCollapse(lastSteps, PATIENCE, livelier(config));
     if (collapse) return collapse;
     const { loss: guessing, words } = chance(config);
-    if (meanOf(last, 'loss') > 0.99 * guessing)
+    if (meanOf(last, 'loss') > AS_GUESSED * guessing)
       return notLearning(
         `The loss stays at ${words} (${guessing.toFixed(2)}): crops find their partners no more often than by guessing.`,
         livelier(config),

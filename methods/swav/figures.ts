@@ -1,5 +1,7 @@
 import type { RunConfig } from '../../shared/config.ts';
 import {
+  AS_EVEN,
+  AS_GUESSED,
   chanceOfShare,
   collapsed,
   entropyChart,
@@ -15,8 +17,6 @@ import { ours, queueLength } from './config.ts';
 
 /** Steps that a run gets, beside those with frozen prototypes, before a warning that it does not learn. */
 const PATIENCE = 300;
-/** Shares of ln K above which codes are as good as uniform, and a loss is that of guessing. */
-const [UNIFORM, GUESSING] = [0.98, 0.99];
 
 const figures: readonly Figure[] = [
   {
@@ -102,7 +102,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const collapse = collapseOf(last, measured, config);
   if (collapse) return collapsed(`The embeddings have collapsed: ${collapse}.`, steadier(config));
   const guessing = lnK(config);
-  if (meanOf(last, 'loss') < GUESSING * guessing) return null;
+  if (meanOf(last, 'loss') < AS_GUESSED * guessing) return null;
   if (last.at(-1)!.step <= PATIENCE + ours(config).prototypes.frozen_steps) return null;
   return notLearning(
     `The loss stays at ln K (${guessing.toFixed(2)}) or above: nothing is learned yet.`,
@@ -114,7 +114,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
 function collapseOf(last: readonly Metric[], measured: Metric | null, config: RunConfig): string | null {
   const entropy = meanOf(last, 'code_entropy');
   const most = lnK(config);
-  if (entropy > UNIFORM * most)
+  if (entropy > AS_EVEN * most)
     return (
       `codes are uniform (entropy ${entropy.toFixed(2)} of ln K = ${most.toFixed(2)}), for balanced codes of images that ` +
       'are all alike are so'

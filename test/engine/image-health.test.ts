@@ -123,6 +123,9 @@ test('the verdict on crops says what the figures say', () => {
   expect(found(network({ found: 0.02 }))[0]!.text).toContain('Try it.');
   expect(found(network())[0]!.text).not.toContain('Try it.');
   expect(levels(network({}, { images: set({ cosine: 1 }) }))).toEqual(['good', 'bad', 'good']);
+  // As the run's alarm has it: above 0.99 they are one, of CLS tokens that an alarm judges.
+  expect(levels(network({}, { cls: set({ cosine: 0.995 }) }))).toEqual(['good', 'good', 'bad']);
+  expect(levels(network({}, { cls: set({ cosine: 0.985 }) }))).toEqual(['good', 'good', 'good']);
   expect(levels(network({}, { cls: set({ rank: 1.1 }) }))).toEqual(['good', 'good', 'bad']);
 });
 
