@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { expect, test } from 'vitest';
-import { METHODS } from '../../methods/index.ts';
+import { LABELLED_METHODS, METHODS } from '../../methods/index.ts';
 
 // The engine owns the tensors of a step: a method's page reads like its paper, and disposes of nothing.
 
@@ -26,11 +26,14 @@ const disposing = (files: Iterable<string>, read = source) =>
 
 const stepOf = (name: string) => join(METHODS_FOLDER, name, 'step.ts');
 
-test.each(METHODS.map(({ name }) => name))('the step of %s, and what it is made of, dispose of no tensor', (name) => {
-  const files = madeOf(stepOf(name));
-  expect(files.size).toBeGreaterThan(1);
-  expect(disposing(files)).toEqual([]);
-});
+test.each([...METHODS, ...LABELLED_METHODS].map(({ name }) => name))(
+  'the step of %s, and what it is made of, dispose of no tensor',
+  (name) => {
+    const files = madeOf(stepOf(name));
+    expect(files.size).toBeGreaterThan(1);
+    expect(disposing(files)).toEqual([]);
+  },
+);
 
 test('one that does is found, in the step and in what it imports', () => {
   const written: Record<string, string> = {

@@ -34,6 +34,12 @@ const SEVERAL = [...new Set(NAMES)]
   .filter((name) => /\W/.test(name))
   .map((name) => new RegExp(name.replace(/\W+/g, '[-_ ]?'), 'gi'));
 
+/** A title with capitals within, or a name and a number, as the beginning of a longer word: `SimCLRHead`, `isMoCoRun`, `mae2`. */
+const WITHIN = METHODS.flatMap(({ name, title }) => [
+  new RegExp(`(?<![A-Z])${title}(?=[A-Z0-9])`, 'g'),
+  new RegExp(`(?<![A-Za-z])${name}(?=[0-9])`, 'g'),
+]);
+
 /** In a comparison of methods `supervised` is what a run is made for: an encoder trained with labels from scratch. */
 const ROLE = /(?<!\w|\/)supervised(?=_epochs)|(?<!\/)\bsupervised\b(?!\/)/g;
 const ofRoles = (file: string) => /bake-?offs?|compare-methods/.test(file);
@@ -48,7 +54,8 @@ const said = (text: string, isOfRoles = false) => {
   const words = single.replace(/([a-z0-9])(?=[A-Z])/g, '$1 ').split(/[^A-Za-z0-9]+/);
   // A title in capitals within (`SimCLR`) is split as words are: it is looked for whole.
   const whole = names.filter((name) => NAMES.includes(name.toLowerCase())).length;
-  return several + Math.max(whole, words.filter((word) => NAMES.includes(word.toLowerCase())).length);
+  const within = WITHIN.reduce((sum, pattern) => sum + (single.match(pattern)?.length ?? 0), 0);
+  return several + Math.max(whole + within, words.filter((word) => NAMES.includes(word.toLowerCase())).length);
 };
 
 test('nothing outside a method’s folder and the index says its name', () => {
@@ -74,6 +81,8 @@ test('a name is seen where it is one', () => {
   expect(said('<p>SimCLR has none</p>')).toBe(1);
   expect(said('const start = maeStart(0.02);')).toBe(1);
   expect(said('const isMae = true;')).toBe(1);
+  for (const { title } of METHODS) expect(said(`type A = ${title}Head & Is${title}2;`), title).toBe(2);
+  expect(said('const [moco3, isMoCoRun] = mae2();')).toBe(3);
   expect(said("if (name === 'mc-beit') share();")).toBe(1);
   expect(said('const isMcBeit = mcBeitOf(config);')).toBe(2);
   expect(said("import { step } from '../../methods/supervised/step.ts';")).toBe(1);
