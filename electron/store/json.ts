@@ -13,7 +13,7 @@ export interface Place {
 
 /**
  * What a row keeps as JSON, in today's form: the schema says what it is, and gives what an older program left out. It is
- * the only way from a column to its users.
+ * the only way from a column to its users; where SQL looks into one (needs.ts, metrics.ts), open.ts says what it cannot read.
  * @throws AppError bad-file where it is not as this program, or one before it, wrote it
  */
 export function fromJson<S extends z.ZodType>(schema: S, text: string, place: Place): z.output<S> {

@@ -1,8 +1,8 @@
 import { AppError } from '../../shared/errors.ts';
 import type { Db } from './open.ts';
 
-/** A fine-tuning that waits, runs, or can be resumed. */
-const OPEN = `status IN ('queued', 'running', 'paused', 'interrupted') AND finetune IS NOT NULL`;
+/** A fine-tuning that waits, runs, or can be resumed: one whose settings are damaged cannot go on, and needs nothing. */
+const OPEN = `status IN ('queued', 'running', 'paused', 'interrupted') AND finetune IS NOT NULL AND json_valid(finetune)`;
 
 /**
  * Refuses to delete what unfinished work needs: the test images of a fine-tuning, the weights that it starts from, the
