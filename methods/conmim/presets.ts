@@ -38,6 +38,8 @@ export const presets: readonly Preset[] = [
     title: 'A few minutes on the nine sample photographs',
     source:
       'Found by experiment on the sample photographs, two cores: with the published augmentation, or with the drawings, position alone is learned at first',
+    expected:
+      '400 steps in 5 to 10 minutes on two busy cores; loss 4.16 to 1.75, look-ups of whole photographs 60.0 %, 7.4 % untrained (docs/walk-through.md)',
     meant_for: '`npm run demo`',
     config: {
       ...smallData,
