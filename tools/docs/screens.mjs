@@ -2,7 +2,7 @@
 // Pictures of every screen, dark and light, for docs/: node tools/docs/screens.mjs [FOLDER] [--home FOLDER] [--only NAME ...]
 // Drives the built program in a real Chromium. A home that is empty, or made for it, gets the sample, two runs, weights
 // that are imported and evaluations first, which takes some minutes; one that was given is kept, for --only.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
 import sharp from 'sharp';
+import { METHODS } from '../../methods/index.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const { values, positionals } = parseArgs({
@@ -23,6 +24,14 @@ const STEPS = 400;
 const MINUTES = 60_000;
 /** The sample's datasets, by number. */
 const [PHOTOS, DRAWINGS] = [1, 2];
+/** Steps of a method's run on the drawings, of which its own screens are shown. */
+const OWN_STEPS = 200;
+/** Three methods on the drawings, for a picture of their page. */
+const BAKE_OFF = ['--images', '6400', '--seeds', '3', '--name', 'which suits the drawings'];
+/** Screens that only one method has, each once: look-ups have pictures of their own. */
+const OWN = METHODS.flatMap(({ name: method, lookups, explains }) =>
+  lookups ? [] : explains.map(({ key }) => ({ name: `explore-${method}-${key}`, method, key })),
+).filter(({ key }, i, all) => all.findIndex((one) => one.key === key) === i);
 
 /** Each screen by its name: shows it, ready to be taken. */
 const PICTURES = {
@@ -100,10 +109,30 @@ const PICTURES = {
     await page.waitForTimeout(1500);
   },
   runtime: ({ page, at }) => at('runtime', page.getByText('Computes with')),
+  'bake-off': ({ page, at }) => at('bake-off/1', page.getByRole('table').first()),
+  ...Object.fromEntries(
+    OWN.map(({ name, method, key }) => [
+      name,
+      async ({ page, at }) => {
+        const run = commandLine('show', method, '--json').id;
+        await at(
+          `explore?run=${run}&dataset=${DRAWINGS}&image=20&view=${key}`,
+          page.getByText(/before training/i).first(),
+        );
+        await page.getByText('asking …').waitFor({ state: 'detached', timeout: MINUTES });
+      },
+    ]),
+  ),
 };
 const wanted = values.only ?? Object.keys(PICTURES);
 const unknown = wanted.filter((name) => !(name in PICTURES));
 if (unknown.length > 0) throw new Error(`No picture is called ${unknown}: ${Object.keys(PICTURES).join(', ')}.`);
+
+/** A command of the program, on the same data. @returns what it says as JSON */
+function commandLine(...args) {
+  const output = execFileSync(process.execPath, [CLI, ...args, '--home', home], { encoding: 'utf8' });
+  return args.includes('--json') ? JSON.parse(output) : null;
+}
 
 /** Scrolls a part of the screen to its top. */
 async function top(page, name) {
@@ -209,6 +238,13 @@ async function prepare() {
   await evaluate('lookup', PHOTOS, /look-ups, step/);
   await evaluate('knn', DRAWINGS, /k-NN, step/);
   await evaluate('linear', DRAWINGS, /linear probe, step/);
+  for (const { method } of OWN)
+    if (!commandLine('runs', '--json').some(({ name }) => name === method))
+      commandLine('pretrain', 'sample-drawings', '--method', method, '--steps', String(OWN_STEPS), '--name', method);
+  const three = METHODS.filter(({ borrows }) => !borrows).slice(0, 3);
+  const methods = three.map(({ name }) => name).join(',');
+  if (commandLine('compare-methods', '--json').length === 0)
+    commandLine('compare-methods', 'sample-drawings', '--methods', methods, ...BAKE_OFF);
   await context.close();
 }
 
