@@ -1,12 +1,12 @@
 import type { Budget, Cell, Column } from './bakeoff.ts';
-import { bytes, count, plural } from './words.ts';
+import { bytes, count, percent, plural } from './words.ts';
 
 /** Figures of a bake-off as people read them: in the window, on the command line and in its report. */
 
 /** A value as people read it. */
 export function shownIn({ scale }: Pick<Column, 'scale'>, value: number): string {
   if (scale === 'bytes') return bytes(value);
-  return scale === 'share' ? `${(100 * value).toFixed(1)} %` : count(Number(value.toPrecision(3)));
+  return scale === 'share' ? percent(value) : count(Number(value.toPrecision(3)));
 }
 
 /** Mean and standard deviation: `58.7 ± 1.2 %`. What is of a single seed is marked. */

@@ -50,10 +50,16 @@ export const entropyChart: Chart = {
   references: guessedLoss,
 };
 
+/** A share as a line in a chart: it may be far below a per cent. */
+export const shareLine = (words: string, share: number) => ({
+  label: `${words} ${(100 * share).toPrecision(2)} %`,
+  value: share,
+});
+
 /** What guessing gives of a share, as a line in its chart. @param key of the figure */
 export const chanceOfShare =
   (key: string) =>
-  ({ figures }: Chance) => [{ label: `chance ${(100 * figures[key]!).toPrecision(2)} %`, value: figures[key]! }];
+  ({ figures }: Chance) => [shareLine('chance', figures[key]!)];
 
 /** The mean of what is known of a figure, or of the loss; NaN where nothing is, with which no comparison holds. */
 export function meanOf(metrics: readonly Metric[], key: Measure): number {

@@ -6,14 +6,17 @@
 /** What stands where there is nothing: not measured, not known, not yet. */
 export const NONE = '–';
 
-export function bytes(value: number): string {
+/** @param digits that are shown of it at least: more where it is held against another size that is near */
+export function bytes(value: number, digits = 2): string {
   for (const [unit, size] of [
     ['TB', 1e12],
     ['GB', 1e9],
     ['MB', 1e6],
     ['kB', 1e3],
   ] as const) {
-    if (value >= size) return `${(value / size).toFixed(value / size < 10 ? 1 : 0)} ${unit}`;
+    if (value < size) continue;
+    const whole = String(Math.floor(value / size)).length;
+    return `${(value / size).toFixed(Math.max(0, digits - whole))} ${unit}`;
   }
   return `${value} B`;
 }

@@ -50,7 +50,7 @@ function words({ backend, steps, samples, growth }: MemoryBench): string {
     s.step,
     s.tensors,
     s.arrays,
-    ...[s.tensor_bytes, s.heap, s.buffers, s.resident].map(bytes),
+    ...[s.tensor_bytes, s.heap, s.buffers, s.resident].map((size) => bytes(size)),
   ]);
   const signed = (n: number) => `${n < 0 ? '-' : '+'}${bytes(Math.abs(n))}`;
   return [

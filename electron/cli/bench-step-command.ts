@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { BackendInfo } from '../../shared/backends.ts';
 import { AppError } from '../../shared/errors.ts';
+import { percent } from '../../shared/words.ts';
 import { timeAgainst } from '../bench/method.ts';
 import {
   type BenchChoice,
@@ -178,12 +179,7 @@ export function addStepBench(bench: Command): void {
         result,
         table(
           ['kernel', 'calls', 'ms', 'share'],
-          rows.map(({ name, calls, ms }) => [
-            name,
-            calls,
-            Number(ms.toFixed(1)),
-            `${((100 * ms) / total_ms).toFixed(1)} %`,
-          ]),
+          rows.map(({ name, calls, ms }) => [name, calls, Number(ms.toFixed(1)), percent(ms / total_ms)]),
         ),
       );
     }),

@@ -1,30 +1,28 @@
 import { totalmem } from 'node:os';
+import { bytes } from '../../shared/words.ts';
 import { ImageFault } from './image-fault.ts';
 
-const MIB = 2 ** 20;
+const MB = 1e6;
 /** An image that needs less memory than this, bytes, is decoded without asking: all threads together fit anywhere. */
-export const SMALL = 64 * MIB;
+export const SMALL = 64 * MB;
 
-/** MiB that decoding may take at a time: half of what this process may use, or what CONMIM_DECODE_MEMORY_MB says. */
+/** MB that decoding may take at a time: half of what this process may use, or what CONMIM_DECODE_MEMORY_MB says. */
 function limit(): number {
   const told = Number(process.env.CONMIM_DECODE_MEMORY_MB);
   if (told > 0) return Math.floor(told);
   const constrained = process.constrainedMemory();
   const most = constrained > 0 && constrained < totalmem() ? constrained : totalmem();
-  return Math.max(64, Math.floor(most / 2 / MIB));
+  return Math.max(64, Math.floor(most / 2 / MB));
 }
 let known: number | undefined;
-const limitMib = () => (known ??= limit());
-
-const gb = (mib: number) => (mib < 1024 ? `${Math.ceil(mib)} MB` : `${(mib / 1024).toFixed(1)} GB`);
+const limitMb = () => (known ??= limit());
 
 /** Throws `ImageFault` for an image whose decoding takes more memory than there is for all of them. */
 export function requireMemory(need: number): void {
-  const mib = Math.ceil(need / MIB);
-  if (mib <= limitMib()) return;
+  if (Math.ceil(need / MB) <= limitMb()) return;
   throw new ImageFault(
     'too-large',
-    `it needs too much memory: about ${gb(mib)} to decode it, where ${gb(limitMib())} may be used (CONMIM_DECODE_MEMORY_MB)`,
+    `it needs too much memory: about ${bytes(need, 3)} to decode it, where ${bytes(limitMb() * MB, 3)} may be used (CONMIM_DECODE_MEMORY_MB)`,
   );
 }
 
@@ -36,19 +34,19 @@ export class DecodeMemory {
   constructor(shared?: SharedArrayBuffer) {
     this.shared = shared ?? new SharedArrayBuffer(4);
     this.#free = new Int32Array(this.shared);
-    if (!shared) this.#free[0] = limitMib();
+    if (!shared) this.#free[0] = limitMb();
   }
 
   /** @param need bytes @returns to be called once, when they are given back */
   async take(need: number): Promise<() => void> {
     if (need < SMALL) return () => {};
-    const mib = Math.min(Math.ceil(need / MIB), limitMib());
+    const mb = Math.min(Math.ceil(need / MB), limitMb());
     for (;;) {
       const free = Atomics.load(this.#free, 0);
-      if (free >= mib) {
-        if (Atomics.compareExchange(this.#free, 0, free, free - mib) !== free) continue;
+      if (free >= mb) {
+        if (Atomics.compareExchange(this.#free, 0, free, free - mb) !== free) continue;
         return () => {
-          Atomics.add(this.#free, 0, mib);
+          Atomics.add(this.#free, 0, mb);
           Atomics.notify(this.#free, 0);
         };
       }

@@ -3,7 +3,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import { HIGH_COSINE } from '../../shared/figures.ts';
 import { type Finding, type HealthReport, imagesApart, toldApart } from '../../shared/health.ts';
 import { inUse, sharesOf } from '../../shared/statistics.ts';
-import { percent } from '../../shared/words.ts';
+import { fixed, percent } from '../../shared/words.ts';
 import { encode } from './encoder.ts';
 import { requireFinite } from './finite.ts';
 import { alignment, concatenated, type Health, type HealthFigure, type HealthNetworks } from './health.ts';
@@ -60,8 +60,8 @@ export interface Groups {
   scores(networks: HealthNetworks, images: Images, config: RunConfig): tf.Tensor2D;
 }
 
-const oneDigit = (value: number | null) => (value === null ? 'not measured' : value.toFixed(1));
-const fixed = (value: number | null) => (value === null ? 'not measured' : value.toFixed(3));
+const oneDigit = (value: number | null) => fixed(value, 1);
+const threeDigits = (value: number | null) => fixed(value, 3);
 
 const CROP_FIGURES: readonly HealthFigure[] = [
   {
@@ -70,7 +70,12 @@ const CROP_FIGURES: readonly HealthFigure[] = [
     words: percent,
     against: ({ references }) => `guessing ${percent(references.found_chance)}`,
   },
-  { key: 'alignment', title: 'Alignment of two crops', words: fixed, against: () => '0 the same, 2 nothing in common' },
+  {
+    key: 'alignment',
+    title: 'Alignment of two crops',
+    words: threeDigits,
+    against: () => '0 the same, 2 nothing in common',
+  },
 ];
 
 const CROP_MEANINGS: readonly (readonly [term: string, text: string])[] = [

@@ -2,6 +2,7 @@ import { closeSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { AppError } from '../../shared/errors.ts';
+import { bytes } from '../../shared/words.ts';
 import { makeFolder } from '../files/folders.ts';
 import { MIGRATIONS } from './migrations/index.ts';
 import { keepPrivate } from './private-folder.ts';
@@ -195,7 +196,7 @@ export function explain(error: unknown, path: string): unknown {
       `There is no room on the disk of ${path}.`,
       `Free some megabytes on it: ${home} may hold thumbnails, indexes and prepared, which can be removed and are made ` +
         'again when they are needed. Then `conmim delete RUN` gives back what a run takes.',
-      `${free === null ? '' : `${(free / 1e6).toFixed(1)} MB are free. `}SQLite says: ${message}.`,
+      `${free === null ? '' : `${bytes(free)} are free. `}SQLite says: ${message}.`,
     );
   };
   if (isSqlite(error)) {

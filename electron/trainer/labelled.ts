@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Dataset, ImageRow } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { splitWords } from '../../shared/labels.ts';
+import { plural } from '../../shared/words.ts';
 import type { ImageReader, Readable } from '../data/readable.ts';
 import { fileOf } from '../store/image-file.ts';
 import type { Store } from '../store/store.ts';
@@ -77,14 +78,15 @@ export function splitLabelled(
       ...(split_names ? [split_names] : []),
       ...split.notices,
       ...(loose > 0
-        ? [`${count(loose, 'image lies', 'images lie')} in no class folder and ${loose === 1 ? 'is' : 'are'} left out.`]
+        ? [
+            `${plural(loose, 'image lies', 'images lie')} in no class folder and ${loose === 1 ? 'is' : 'are'} left out.`,
+          ]
         : []),
       ...conflictNotices(store, dataset.id),
     ],
   };
 }
 
-const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 const named = (names: readonly string[]) =>
   `${names.slice(0, NAMED).join(', ')}${names.length > NAMED ? `, and ${names.length - NAMED} more` : ''}`;
 
@@ -145,7 +147,7 @@ function fixedFifth(all: readonly LabelledImage[], labels: readonly string[], ru
   const notices = outside.map((label) => {
     const n = members.get(label)!.length;
     const why = n === 1 ? 'a class needs one to train on and another to test on' : 'all of them would be test images';
-    return `Class "${label}" is left out with its ${count(n, 'image', 'images')}: ${why}.`;
+    return `Class "${label}" is left out with its ${plural(n, 'image')}: ${why}.`;
   });
   return { ...split, notices };
 }
@@ -206,7 +208,7 @@ function conflictNotices(store: Store, id: number): string[] {
   const conflicts = store.images.labelConflicts(id);
   const [first] = conflicts;
   if (!first) return [];
-  const what = `${count(conflicts.length, 'file is equal to one', 'files are equal to files')} of another class`;
+  const what = `${plural(conflicts.length, 'file is equal to one', 'files are equal to files')} of another class`;
   return [
     `${what}: ${first.path} is the same as ${first.first}. The class of the first counts ("${first.first_label}").`,
   ];

@@ -1,6 +1,7 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { makeMask } from '../../shared/masking.ts';
 import type { FieldMeta, Method } from '../../shared/method.ts';
+import { percent, plural } from '../../shared/words.ts';
 import { check, ours, sections } from './config.ts';
 import { account } from './figures.ts';
 import { presets } from './presets.ts';
@@ -104,8 +105,7 @@ function maskNotices(config: RunConfig, masked: number): string[] {
   const units = (model.image_size / mask.unit) ** 2;
   const why =
     mask.kind === 'random_mps32'
-      ? `an image has ${units} ${units === 1 ? 'unit' : 'units'} of mask.unit=${mask.unit} pixels. A smaller mask.unit comes nearer`
+      ? `an image has ${plural(units, 'unit')} of mask.unit=${mask.unit} pixels. A smaller mask.unit comes nearer`
       : `an image has ${K} patches. A smaller model.patch_size comes nearer`;
-  const share = `${((100 * masked) / K).toFixed(0)} %`;
-  return [`${masked} of ${K} patches are masked (${share}), and mask.ratio is ${mask.ratio}: ${why}.`];
+  return [`${masked} of ${K} patches are masked (${percent(masked / K, 0)}), and mask.ratio is ${mask.ratio}: ${why}.`];
 }

@@ -10,6 +10,7 @@ import {
   meanOf,
   notLearning,
   peakRate,
+  shareLine,
 } from '../../shared/figures.ts';
 import { filledAt, queueFilling } from '../../shared/key-queue.ts';
 import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
@@ -105,7 +106,7 @@ const charts: readonly Chart[] = [
     ],
     references: (_, config) => {
       const one = 1 / patchesOf(config.model);
-      return [{ label: `one patch, ${(100 * one).toPrecision(2)} %`, value: one }];
+      return [shareLine('one patch,', one)];
     },
   },
   {

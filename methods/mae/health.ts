@@ -11,24 +11,24 @@ import {
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import { AS_GUESSED } from '../../shared/figures.ts';
 import { type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
-import { percent } from '../../shared/words.ts';
+import { fixed, percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
 import { LEAST_SPREAD, livelier } from './figures.ts';
 import { keptOf, reconstruct, spread, target } from './step.ts';
 
-const fixed = (value: number | null) => (value === null ? 'not measured' : value.toFixed(3));
+const words = (value: number | null | undefined) => fixed(value, 3);
 const figures: readonly HealthFigure[] = [
   {
     key: 'error',
     title: 'Mean square error of hidden patches',
-    words: fixed,
-    against: ({ references }) => `zero for every pixel ${fixed(references.nothing!)}`,
+    words,
+    against: ({ references }) => `zero for every pixel ${words(references.nothing)}`,
   },
   {
     key: 'spread',
     title: 'Spread of reconstructions over images',
-    words: fixed,
-    against: ({ references }) => `of the true pixels ${fixed(references.true_spread ?? null)}`,
+    words,
+    against: ({ references }) => `of the true pixels ${words(references.true_spread)}`,
   },
   PLACE_SHARE,
 ];
@@ -124,8 +124,8 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
       level: isLearned ? 'good' : 'bad',
       title: isLearned ? 'Hidden patches are reconstructed' : 'Hidden patches are not reconstructed',
       text:
-        `Their mean square error is ${fixed(error)}; of the untrained network ${fixed(untrainedError)}, of zero for every ` +
-        `pixel ${fixed(references.nothing!)}. Nothing is learned where it is not below ${percent(AS_GUESSED)} of ` +
+        `Their mean square error is ${words(error)}; of the untrained network ${words(untrainedError)}, of zero for every ` +
+        `pixel ${words(references.nothing)}. Nothing is learned where it is not below ${percent(AS_GUESSED)} of ` +
         `both.${isLearned ? '' : ` ${livelier(config)}`}`,
     },
     drawn == null
@@ -138,8 +138,8 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
           level: sameForAll ? 'bad' : 'good',
           title: sameForAll ? 'All images are drawn alike' : 'Reconstructions differ from image to image',
           text:
-            `What is drawn at a place has a spread of ${fixed(drawn)} over images (untrained ` +
-            `${fixed(untrained.figures.spread ?? null)}, true pixels ${fixed(references.true_spread ?? null)}). Below ` +
+            `What is drawn at a place has a spread of ${words(drawn)} over images (untrained ` +
+            `${words(untrained.figures.spread)}, true pixels ${words(references.true_spread)}). Below ` +
             `${LEAST_SPREAD} the decoder ignores what the encoder saw.${sameForAll ? ` ${livelier(config)}` : ''}`,
         },
     imagesApart(report, livelier(config)),

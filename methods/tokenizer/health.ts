@@ -2,6 +2,7 @@ import { concatenated, type Health, type HealthFigure } from '../../electron/eng
 import { hostTidy } from '../../electron/engine/host.ts';
 import { unit } from '../../electron/engine/layers/tokens.ts';
 import type { RunConfig } from '../../shared/config.ts';
+import { figureWords } from '../../shared/figures.ts';
 import { dimensionsInUse, type Finding, type HealthReport, imagesApart } from '../../shared/health.ts';
 import { inUse } from '../../shared/statistics.ts';
 import { percent } from '../../shared/words.ts';
@@ -11,11 +12,11 @@ import { fewestCodes, moreCodes } from './figures.ts';
 import { shapeOf } from './shape.ts';
 import { latentsOf } from './vq.ts';
 
-const fixed = (value: number | null | undefined) => (value == null ? 'not measured' : value.toPrecision(3));
+const words = (value: number | null | undefined) => figureWords({ scale: 'plain' }, value);
 const figures: readonly HealthFigure[] = [
   {
-    ...{ key: 'error', title: 'Reconstruction error', words: fixed },
-    against: ({ references }) => `each cell in its mean colour ${fixed(references.flat)}`,
+    ...{ key: 'error', title: 'Reconstruction error', words },
+    against: ({ references }) => `each cell in its mean colour ${words(references.flat)}`,
   },
   {
     ...{ key: 'perplexity', title: 'Codes in use', words: (value) => value!.toFixed(1) },
@@ -100,8 +101,8 @@ function findings(report: HealthReport, config: RunConfig): Finding[] {
       level: isNear ? 'good' : 'bad',
       title: isNear ? 'Pictures of codes look like their images' : 'Pictures of codes lose their images',
       text:
-        `Their error is ${fixed(error)}; of cells in their mean colour ${fixed(references.flat)}, of the untrained network ` +
-        `${fixed(untrained.figures.error)}.${isNear ? '' : ' Train it longer, or with smaller patches.'}`,
+        `Their error is ${words(error)}; of cells in their mean colour ${words(references.flat)}, of the untrained network ` +
+        `${words(untrained.figures.error)}.${isNear ? '' : ' Train it longer, or with smaller patches.'}`,
     },
     {
       level: areFew ? 'bad' : 'good',

@@ -115,12 +115,12 @@ it('shares memory: never more is taken than there is, and everybody has their tu
   let taken = 0;
   let most = 0;
   const work = async (i: number) => {
-    const mib = [100, 400, 700, 2000][i % 4]!;
-    const give = await threads[i % 3]!.take(mib * 2 ** 20);
-    taken += Math.min(mib, 1000);
+    const mb = [100, 400, 700, 2000][i % 4]!;
+    const give = await threads[i % 3]!.take(mb * 1e6);
+    taken += Math.min(mb, 1000);
     most = Math.max(most, taken);
     await new Promise((resolve) => setTimeout(resolve, 2));
-    taken -= Math.min(mib, 1000);
+    taken -= Math.min(mb, 1000);
     give();
   };
   await Promise.all(Array.from({ length: 40 }, (_, i) => work(i)));

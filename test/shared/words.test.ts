@@ -16,6 +16,16 @@ describe('numbers in words', () => {
     expect(say(value)).toBe(words);
   });
 
+  test('sizes that are held against each other have more digits', () => {
+    expect([16.24e9, 16.17e9, 8e9, 253e6].map((size) => bytes(size, 3))).toEqual([
+      '16.2 GB',
+      '16.2 GB',
+      '8.00 GB',
+      '253 MB',
+    ]);
+    expect([9.5e9, 2_340_000, 253e6].map((size) => bytes(size))).toEqual(['9.5 GB', '2.3 MB', '253 MB']);
+  });
+
   test('with the digits that are asked for, and many that are one', () => {
     expect(percent(0.126, 0)).toBe('13 %');
     expect(fixed(2 / 3, 2)).toBe('0.67');

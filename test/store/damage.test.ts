@@ -199,7 +199,7 @@ test('a disk without room is named with its room, however SQLite puts it', () =>
   const path = join(scratch(), 'workbench.sqlite');
   const error = explain(Object.assign(new Database.SqliteError('database or disk is full', 'SQLITE_FULL')), path);
   expect(error).toMatchObject({ kind: 'bad-file', message: `There is no room on the disk of ${path}.` });
-  expect((error as AppError).why).toMatch(/MB are free/);
+  expect((error as AppError).why).toMatch(/^\d\S* [kMGT]?B are free/);
   // With room on the disk the same code of an opening is something else.
   expect(explain(new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_SHMSIZE'), path)).toMatchObject({
     message: `${path} cannot be read or written.`,

@@ -3,7 +3,7 @@ import type { AskedBakeOff, BakeOffPlan, BakeOffTask, EntryCost, PlannedEntry } 
 import { ENCODER_KEYS, needsClasses } from '../../../shared/bakeoff.ts';
 import { type ModelConfig, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
-import { plural } from '../../../shared/words.ts';
+import { bytes, plural } from '../../../shared/words.ts';
 import { wantedWarmup } from '../../engine/schedule.ts';
 import type { Store } from '../../store/store.ts';
 import { type LabelledSplit, splitLabelled } from '../../trainer/labelled.ts';
@@ -13,7 +13,7 @@ import { MOST_IMAGES, VIEWS_OF_IMAGE } from '../evaluation/label-free.ts';
 import { findPreset, parseConfig, withChanges } from '../recipes/configuration.ts';
 import { estimateCost } from '../recipes/estimate.ts';
 import { lend, lendingNotices, type ToMake } from '../recipes/lenders.ts';
-import { checkpointBytes, gigabytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
+import { checkpointBytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
 import { savedPresets } from '../recipes/presets.ts';
 
 /** A warm-up takes this share of a run at most: a budget may be a small part of what a preset is for. */
@@ -248,7 +248,7 @@ function noticesOf(
     const tight = cost && memory !== null && cost.peak_memory > memory;
     return [
       ...planNotices(config, run),
-      ...(tight ? [`It needs about ${gigabytes(cost.peak_memory)} of memory, and there is ${gigabytes(memory)}.`] : []),
+      ...(tight ? [`It needs about ${bytes(cost.peak_memory, 3)} of memory, and there is ${bytes(memory, 3)}.`] : []),
       ...(steps !== null && steps < 10
         ? [`The budget is ${plural(steps, 'step')} of ${config.train.batch_size * config.train.accumulation} images.`]
         : []),

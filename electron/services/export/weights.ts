@@ -8,6 +8,7 @@ import type { RunConfig, RunConfigInput } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Method } from '../../../shared/method.ts';
 import type { HostTensor, StateDict } from '../../../shared/tensors.ts';
+import { bytes } from '../../../shared/words.ts';
 import type { NetworkSpec } from '../../engine/network.ts';
 import { plainEncoder, requireTensor } from '../../engine/parameters.ts';
 import type { Published } from '../../engine/published.ts';
@@ -195,12 +196,12 @@ function requireFinite(name: string, { data }: HostTensor): void {
 const MOST_UNTRAINED = 2 ** 30;
 
 function requireRoomFor(shapes: (readonly number[])[], lacks: readonly string[]): void {
-  const bytes = shapes.reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
-  if (bytes <= MOST_UNTRAINED) return;
+  const size = shapes.reduce((sum, shape) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
+  if (size <= MOST_UNTRAINED) return;
   throw new AppError(
     'bad-file',
     'The weights in the file cannot be used.',
-    `Its configuration has a ${lacks.join(' and a ')} of ${(bytes / 1e9).toFixed(1)} GB, which the file lacks.`,
+    `Its configuration has a ${lacks.join(' and a ')} of ${bytes(size)}, which the file lacks.`,
     'Name smaller sizes of it with --set, or use a file that has it.',
   );
 }

@@ -1,9 +1,10 @@
 import { methodOf } from '../../../methods/index.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { Cost, SizeCost } from '../../../shared/contract/recipes.ts';
+import { bytes } from '../../../shared/words.ts';
 import { stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { runJob } from '../ground/jobs.ts';
-import { adviceFor, checkpointBytes, gigabytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
+import { adviceFor, checkpointBytes, loaderMemory, machineMemory, requireMemory } from './memory-need.ts';
 
 /** Micro-batches are measured with at most so many patches in all, so that measuring a large model ends too. */
 const MOST_PATCHES = 4096;
@@ -36,7 +37,7 @@ export async function estimateCost(config: RunConfig, images: number, signal?: A
     how: `estimated from 2 measured steps of ${largest.batch} images after a warm-up step, without the loader; ${memoryHow}, with what the loader holds`,
     warning:
       memory !== null && peak_memory > memory
-        ? `It needs about ${gigabytes(peak_memory)} of memory, and there is ${gigabytes(memory)}. ${adviceFor(config, memory)}`
+        ? `It needs about ${bytes(peak_memory, 3)} of memory, and there is ${bytes(memory, 3)}. ${adviceFor(config, memory)}`
         : null,
   };
 }

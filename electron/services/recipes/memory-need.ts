@@ -4,6 +4,7 @@ import { methodOf } from '../../../methods/index.ts';
 import { networkOf } from '../../../methods/networks.ts';
 import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
+import { bytes } from '../../../shared/words.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { maskedPatches } from '../../trainer/plan-notices.ts';
 
@@ -69,7 +70,7 @@ export function requireMemory(config: RunConfig, memory = machineMemory()): void
   if (memory === null || least <= memory) return;
   throw new AppError(
     'out-of-memory',
-    `This run needs ${gigabytes(least)} of memory at least, and there is ${gigabytes(memory)}.`,
+    `This run needs ${bytes(least, 3)} of memory at least, and there is ${bytes(memory, 3)}.`,
     `A micro-batch is of ${config.train.batch_size} images of ${patchesOf(config.model)} patches each.`,
     adviceFor(config, memory),
   );
@@ -96,5 +97,3 @@ export function adviceFor(config: RunConfig, memory: number): string {
   if (both !== null) return `Set train.recompute to true, and train.batch_size to ${both}.`;
   return 'Even train.batch_size=2 with train.recompute=true does not fit: take a larger model.patch_size, a smaller model.image_size, or a smaller model.';
 }
-
-export const gigabytes = (bytes: number) => `${(bytes / 1e9).toLocaleString('en', { maximumSignificantDigits: 3 })} GB`;

@@ -1,5 +1,6 @@
 import type { LookupView } from '../../../shared/contract/explore.ts';
 import { rowAndColumn } from '../../../shared/patches.ts';
+import { percent } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
 import {
   bytesOf,
@@ -79,8 +80,8 @@ export async function lookupViewSheet(view: LookupView, name: string, out: Targe
     body += patchFrame(patch, grid, map, '#fff', 2.5);
     body += patchFrame(top5[0]!, grid, map, rank === 1 ? COLOR.right : COLOR.wrong, 1.5);
     body += write(rowAndColumn(patch, grid).join(', '), left, top - 4, 10, SHEET.ink);
-    const chance = ((100 * chances[patch]!) / TEN_THOUSANDTHS).toFixed(1);
-    body += write(`rank ${rank}, ${chance} %`, left, top + MAP + 12, 10, rank === 1 ? COLOR.right : SHEET.quiet);
+    const chance = percent(chances[patch]! / TEN_THOUSANDTHS);
+    body += write(`rank ${rank}, ${chance}`, left, top + MAP + 12, 10, rank === 1 ? COLOR.right : SHEET.quiet);
   }
   await saveSheet(width, height, layers, body, out);
 }

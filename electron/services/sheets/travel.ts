@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import type { TravelView } from '../../../shared/contract/retrieval.ts';
 import { placeOf } from '../../../shared/patches.ts';
-import { count } from '../../../shared/words.ts';
+import { count, percent } from '../../../shared/words.ts';
 import type { Target } from '../../files/outputs.ts';
 import { beginning, bytesOf, type Layer, outline, patchFrame, SHEET, saveSheet, sheetWriter } from './paper.ts';
 
@@ -42,11 +42,11 @@ export async function drawTravel(view: TravelView, query: { path: string; patche
     body.push(
       write(beginning(name, 24), GAP + 4, y + 24, 13, SHEET.ink, true),
       write(is_untrained ? 'untrained' : `step ${count(step)}`, GAP + 4, y + 44, 13),
-      ...(overlap === null ? [] : [write(`${Math.round(overlap * 100)} % kept`, GAP + 4, y + 64, 13, SHEET.quiet)]),
+      ...(overlap === null ? [] : [write(`${percent(overlap, 0)} kept`, GAP + 4, y + 64, 13, SHEET.quiet)]),
       ...(beside === null || beside.overlap === null
         ? []
         : [
-            write(`${Math.round(beside.overlap * 100)} % as the first run`, GAP + 4, y + 84, 13, SHEET.quiet),
+            write(`${percent(beside.overlap, 0)} as the first run`, GAP + 4, y + 84, 13, SHEET.quiet),
             write(beside.is_untrained ? 'untrained' : `at step ${beside.step}`, GAP + 4, y + 100, 13, SHEET.quiet),
           ]),
     );
