@@ -24,7 +24,7 @@ export interface KMeansOptions {
   iterations: number;
   /** Uniform numbers in [0, 1) for a turn (0: for the start). Each turn has its own, so a resumed one draws the same. */
   randomOf: (turn: number) => () => number;
-  /** Where to go on: what `onTurn` was given. */
+  /** State to resume from: the arguments of the last `onTurn`. */
   from?: { turn: number; centres: Float32Array } | null;
   /** Called before each turn with the turns that are done and their centres; what it throws ends the work. */
   onTurn?: ((turn: number, centres: Float32Array) => void | Promise<void>) | undefined;

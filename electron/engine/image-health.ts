@@ -54,7 +54,7 @@ export interface Groups {
   key: string;
   /** In the plural, small. */
   title: string;
-  /** What those in use are called as a figure. */
+  /** Title of the figure that counts groups in use. */
   inUse: string;
   /** What each image is given, `[images, groups]`: the greatest is its own. */
   scores(networks: HealthNetworks, images: Images, config: RunConfig): tf.Tensor2D;

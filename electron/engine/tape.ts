@@ -99,7 +99,7 @@ export function release(value: Value): void {
   if (at >= 0) entries.splice(at, 1);
 }
 
-/** Gradients of what `compute` records are of parameters whose names begin with `prefix`. */
+/** While `compute` runs, the tape puts `prefix` before the parameter names of gradients. */
 export function withinPart<R>(prefix: string, compute: () => R): R {
   const tape = current;
   if (!tape) return compute();

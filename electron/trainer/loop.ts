@@ -49,10 +49,10 @@ export abstract class TrainingLoop {
   readonly #events: TrainingEvents;
   readonly #data: RunData;
   readonly #fingerprint: string;
-  /** Images that were replaced in this process's steps, and how many of them were told. */
+  /** How often this process replaced an image that could not be read, and how many times of these its notice counts. */
   #replaced = { times: 0, told: 0 };
   #step: number;
-  /** Before the last step, and after it. */
+  /** Where in the data the last step began, and where it ended. */
   #positions: [Position, Position];
   #pending: Metric[] = [];
   #lossSinceCheckpoint = { sum: 0, count: 0 };

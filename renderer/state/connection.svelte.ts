@@ -7,7 +7,7 @@ onConnection((now) => {
   since = Date.now();
 });
 
-/** Whether what the window shows is as it is, or as it was. */
+/** Whether the window is connected, and so whether it shows the present state or an old one. */
 export const connection = {
   get state() {
     return state;

@@ -31,9 +31,9 @@ onConnection((state) => {
   void reload().catch(() => {});
 });
 
-/** Whose failure was said where it happened: the tray does not say it again. */
+/** Tasks whose failure was shown on the screen that started them: the tray does not show it again. */
 const said = new Set<string>();
-/** A task that failed was said in its own place. */
+/** Call it where a failed task is shown on its own screen. */
 export function sayNoMore(id: string): void {
   said.add(id);
   // It may not have ended yet as far as this window knows.

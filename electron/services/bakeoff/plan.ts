@@ -80,7 +80,7 @@ export async function measureBakeOff(
   const costs: EntryCost[] = [];
   for (const { config, title } of entries) {
     onProgress(costs.length, entries.length, title);
-    // Of the steps of a whole run nothing is asked here.
+    // Only the cost of a step is measured, and that does not depend on how many there are.
     const alone = parseRunConfig({ ...config, train: { ...config.train, steps: 1 } });
     const { images_per_s, flops_per_image, peak_memory, warning } = await estimateCost(alone, images, signal);
     costs.push({ images_per_s, flops_per_image, peak_memory, warning });

@@ -242,7 +242,7 @@ class Figures {
     return own.flatMap(({ seed, evaluation }) => valuesOf(seed, evaluation.result[of]?.[key]));
   }
 
-  /** Of the one evaluation that was asked for them. */
+  /** Scores of raw pixels: one evaluation of each task has them. */
   #pixels(column: string): Cell['values'] {
     const [task, key] = column.split(' ') as [BakeOffTask, string];
     const asked = (this.#found.get(task) ?? []).find(({ evaluation }) => evaluation.result.pixels);

@@ -1,7 +1,7 @@
 import type { Store } from '../../store/store.ts';
 import { isSilent, type Outside } from '../ground/outside.ts';
 
-/** What is asked whether a dataset's folders answer. */
+/** What it takes to find out whether a dataset's folders answer. */
 export interface Answering {
   store: Store;
   outside: Outside;
@@ -14,7 +14,7 @@ export async function requireAnswering({ store, outside, explore }: Answering, d
   try {
     await Promise.all(store.datasets.get(dataset).folders.map((folder) => outside.look(folder)));
   } catch (error) {
-    // What asked there before may hang in it. What is no answer of the disk is said by what reads.
+    // Explore's process may hang in that folder. Other errors are left to whoever reads the images.
     if (isSilent(error)) {
       explore.close();
       throw error;

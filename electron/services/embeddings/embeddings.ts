@@ -197,7 +197,7 @@ async function writeFile(
     throw error;
   }
   for (const one of [partial, ...written]) syncFile(one); // what was computed is removed afterwards
-  // What stands beside goes first: a file that is there has all that belongs to it.
+  // The files beside it are put in place first: once the embeddings are there, all of it is.
   const placed: string[] = [];
   try {
     for (const [i, target] of besideEmbeddings(file, format).entries()) {

@@ -144,7 +144,7 @@ export class FeatureTable<I extends Image> implements FeatureSink<I> {
 /** Bytes of features that a process keeps at most: two networks of 80,000 images with features of 384. */
 const MOST_BYTES = 2 ** 29;
 
-/** Features that evaluations which one process makes one after the other share; what goes beyond a bound is not kept. */
+/** Keeps features in memory, up to `MOST_BYTES`, for the next evaluations of the same process. */
 export class FeatureMemory {
   readonly #parts = new Map<string, FeaturePart[]>();
   #bytes = 0;

@@ -52,7 +52,7 @@ export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
   return { config: whole, missing };
 }
 
-/** What is made where nobody can lend. */
+/** Configuration of the run that is made where no run can lend. */
 const madeFor = ({ make }: Borrowing): RunConfig => parseConfig(withChanges(findPreset(make.preset), make.changes));
 
 /** Settings that a run would take over from what is made for it, dotted: where no dataset is in question. */

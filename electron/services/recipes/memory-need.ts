@@ -81,7 +81,7 @@ export function adviceFor(config: RunConfig, memory: number): string {
   const fits = (train: Partial<RunConfig['train']>) =>
     leastMemory({ ...config, train: { ...config.train, ...train } }) <= memory;
   const { recompute, batch_size } = config.train;
-  // Half as much again as can be said is what steps take of it.
+  // Steps take about half as much again as the least that can be computed.
   const batchFor = (train: Partial<RunConfig['train']>) => {
     let batch = batch_size;
     while (batch > 2 && !fits({ ...train, batch_size: Math.ceil(1.5 * batch) })) batch = Math.max(2, batch >> 1);

@@ -54,7 +54,7 @@ export class Draft {
   plan = $state.raw<BakeOffPlan | null>(null);
   error = $state.raw<Error | null>(null);
   measuring = $state(false);
-  /** Of each entry, as it was measured, and for what. */
+  /** Measured costs of the entries, with the `#key` that they were measured for. */
   #costs = $state.raw<{ key: string; costs: EntryCost[] } | null>(null);
   #task: TaskRef<'bakeoff'> | null = null;
   #turn = 0;
@@ -96,7 +96,7 @@ export class Draft {
     });
     return parsed.success ? parsed.data : null;
   });
-  /** What the cost of a step follows from. */
+  /** All that the cost of a step depends on. */
   #key = $derived(JSON.stringify([this.asked?.entries, this.asked?.encoder, this.dataset?.id]));
   costs = $derived(this.#costs?.key === this.#key ? this.#costs.costs : []);
   /** Why it cannot be started; empty where it can. */
