@@ -29,8 +29,12 @@ export class BakeOffs {
           INSERT INTO bake_offs (name, dataset_id, test_dataset_id, asked, plan, created_at)
           VALUES (@name, @dataset, @test_dataset, @asked, @plan, @now)`)
         .run({
-          ...{ name, dataset: asked.dataset, test_dataset: asked.test_dataset },
-          ...{ asked: JSON.stringify({ ...asked, name }), plan: JSON.stringify(plan), now: Date.now() },
+          name,
+          dataset: asked.dataset,
+          test_dataset: asked.test_dataset,
+          asked: JSON.stringify({ ...asked, name }),
+          plan: JSON.stringify(plan),
+          now: Date.now(),
         });
       return this.get(Number(lastInsertRowid));
     });

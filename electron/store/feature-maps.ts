@@ -58,7 +58,9 @@ export class FeatureMaps {
     const { created_at, ids, places, result } = row;
     const at = { row: `a map of run ${key.run_id} on dataset ${key.dataset_id}`, column: 'feature_maps.result' };
     return {
-      ...{ created_at, ids: integersOf(ids), places: floatsOf(places) },
+      created_at,
+      ids: integersOf(ids),
+      places: floatsOf(places),
       result: fromJson(mapResultSchema, result, at),
     };
   }

@@ -55,7 +55,11 @@ export class RunData {
     this.roots = roots;
     this.notice = prepared?.notice ?? '';
     this.#loader = new Loader({
-      ...{ images, roots, config, ...made, prepared: prepared?.places ?? null },
+      images,
+      roots,
+      config,
+      ...made,
+      prepared: prepared?.places ?? null,
       workers: config.data.workers,
       start: this.start,
     });

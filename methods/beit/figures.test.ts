@@ -6,8 +6,17 @@ import { account } from './figures.ts';
 /** Steps of a run that learns, whose tokens are as many as `tokens` evenly. */
 const steps = (tokens: number): Metric[] =>
   Array.from({ length: 10 }, (_, i) => ({
-    ...{ step: 400 + i, epoch: 1, time: 0, loss: 0.5 * Math.log(tokens), images_per_s: 1, data_wait: 0, replaced: 0 },
-    ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0, momentum: 0 },
+    step: 400 + i,
+    epoch: 1,
+    time: 0,
+    loss: 0.5 * Math.log(tokens),
+    images_per_s: 1,
+    data_wait: 0,
+    replaced: 0,
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0,
+    momentum: 0,
     figures: { token_entropy: Math.log(tokens), accuracy: 0.5, frequent: 0.1 },
   }));
 

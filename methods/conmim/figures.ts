@@ -18,32 +18,46 @@ import { type ConMIMRunConfig, ours } from './config.ts';
 const OF_MASKED = '% of masked patches';
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'top1', title: 'Look-up', scale: 'share', unit: OF_MASKED, isMain: true },
+    key: 'top1',
+    title: 'Look-up',
+    scale: 'share',
+    unit: OF_MASKED,
+    isMain: true,
     about: 'Share of masked patches whose own key was found',
   },
   {
-    ...{ key: 'top5', title: 'Look-up, top-5', scale: 'share', unit: OF_MASKED, isMain: false },
+    key: 'top5',
+    title: 'Look-up, top-5',
+    scale: 'share',
+    unit: OF_MASKED,
+    isMain: false,
     about: 'Share of masked patches whose own key was among the best five',
   },
   {
-    ...{ key: 'top1_control', title: 'Control', scale: 'share', unit: OF_MASKED, isMain: true },
+    key: 'top1_control',
+    title: 'Control',
+    scale: 'share',
+    unit: OF_MASKED,
+    isMain: true,
     about: "The same, asked for another image's keys: what position alone gives",
   },
   ...(['teacher', 'student'] as const).flatMap((who): Figure[] => {
     const what = who === 'teacher' ? 'keys' : 'queries';
     return [
       {
-        ...{
-          key: `rank_${who}`,
-          title: `Effective rank of the ${what}`,
-          scale: 'plain',
-          unit: 'dimensions',
-          isMain: false,
-        },
+        key: `rank_${who}`,
+        title: `Effective rank of the ${what}`,
+        scale: 'plain',
+        unit: 'dimensions',
+        isMain: false,
         about: `How many directions the ${what} of a batch use`,
       },
       {
-        ...{ key: `cosine_${who}`, title: `Mean cosine of the ${what}`, scale: 'plain', unit: '', isMain: false },
+        key: `cosine_${who}`,
+        title: `Mean cosine of the ${what}`,
+        scale: 'plain',
+        unit: '',
+        isMain: false,
         about: `How much two of the ${what} of a batch are alike; 1 where all are one`,
       },
     ];
@@ -292,6 +306,10 @@ export function contentful(config: RunConfig): string {
 
 /** What a step of ConMIM says, and what it is held against. */
 export const account: Account = {
-  ...{ figures, charts, chance, alarm, notes },
+  figures,
+  charts,
+  chance,
+  alarm,
+  notes,
   health: 'Effective rank, dead dimensions, uniformity, alignment and position short cut',
 };

@@ -19,23 +19,28 @@ import { joined, queriesAndKeys } from './lookups.ts';
 
 const figures: readonly HealthFigure[] = [
   {
-    ...{ key: 'alignment', title: 'Alignment of queries and keys', words: (value) => value!.toFixed(3) },
+    key: 'alignment',
+    title: 'Alignment of queries and keys',
+    words: (value) => value!.toFixed(3),
     against: () => '0 the same, 2 nothing in common',
   },
   {
-    ...{ key: 'top1', title: 'Look-ups, top-1', words: percent },
+    key: 'top1',
+    title: 'Look-ups, top-1',
+    words: percent,
     against: ({ references }) => `guessing ${percent(references.chance)}`,
   },
+  { key: 'control', title: "Look-ups, another image's keys", words: percent, against: () => 'position alone' },
   {
-    ...{ key: 'control', title: "Look-ups, another image's keys", words: percent },
-    against: () => 'position alone',
-  },
-  {
-    ...{ key: 'position_shortcut', title: 'Position shortcut score', words: percent },
+    key: 'position_shortcut',
+    title: 'Position shortcut score',
+    words: percent,
     against: () => 'share of the gain over guessing',
   },
   {
-    ...{ key: 'place_share', title: 'Variance of keys explained by place', words: percent },
+    key: 'place_share',
+    title: 'Variance of keys explained by place',
+    words: percent,
     against: ({ references }) => `by chance ${percent(references.place_share_chance)}`,
   },
 ];

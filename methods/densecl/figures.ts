@@ -35,41 +35,72 @@ const OF_PATCHES = '% of patches';
 const seldom = { scale: 'plain', isMain: false } as const;
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'lookup_global', title: 'Crops found', scale: 'share', unit: '% of images', isMain: true },
+    key: 'lookup_global',
+    title: 'Crops found',
+    scale: 'share',
+    unit: '% of images',
+    isMain: true,
     about: 'Share of first crops that were nearer to the second crop of their image than to every key of the queue',
   },
   {
-    ...{ key: 'lookup_dense', title: 'Patches found', scale: 'share', unit: OF_PATCHES, isMain: true },
+    key: 'lookup_dense',
+    title: 'Patches found',
+    scale: 'share',
+    unit: OF_PATCHES,
+    isMain: true,
     about: 'Share of patches that were nearer to the patch they are matched with than to every key of the queue',
   },
   {
-    ...{ key: 'loss_global', title: 'Loss of whole crops', unit: 'nats', ...seldom },
+    key: 'loss_global',
+    title: 'Loss of whole crops',
+    unit: 'nats',
+    ...seldom,
     about: 'Cross-entropy of finding the second crop of an image among the queue, before lambda',
   },
   {
-    ...{ key: 'loss_dense', title: 'Loss of patches', unit: 'nats', ...seldom },
+    key: 'loss_dense',
+    title: 'Loss of patches',
+    unit: 'nats',
+    ...seldom,
     about: 'Cross-entropy of finding the matched patch among the queue, before lambda',
   },
   {
-    ...{ key: 'distinct', title: 'Distinct matches', scale: 'share', unit: OF_PATCHES, isMain: false },
+    key: 'distinct',
+    title: 'Distinct matches',
+    scale: 'share',
+    unit: OF_PATCHES,
+    isMain: false,
     about:
       'Different patches of the second crop that those of the first are matched with, of all; one patch for all is a collapse',
   },
   {
-    ...{ key: 'same_place', title: 'Matches at the same place', scale: 'share', unit: OF_PATCHES, isMain: false },
+    key: 'same_place',
+    title: 'Matches at the same place',
+    scale: 'share',
+    unit: OF_PATCHES,
+    isMain: false,
     about:
       'Share of patches that are matched with the one at their own place; two crops hardly ever show the same there',
   },
   {
-    ...{ key: 'cosine_queue', title: 'Mean cosine of the keys of crops', unit: '', ...seldom },
+    key: 'cosine_queue',
+    title: 'Mean cosine of the keys of crops',
+    unit: '',
+    ...seldom,
     about: 'How much two keys of the queue are alike; 1 where all images are one',
   },
   {
-    ...{ key: 'cosine_queue2', title: 'Mean cosine of the keys of patches', unit: '', ...seldom },
+    key: 'cosine_queue2',
+    title: 'Mean cosine of the keys of patches',
+    unit: '',
+    ...seldom,
     about: "How much two keys of the patches' queue are alike, each the mean of a crop's; 1 where all are one",
   },
   {
-    ...{ key: 'rank_patches', title: 'Effective rank of patch tokens', unit: 'dimensions', ...seldom },
+    key: 'rank_patches',
+    title: 'Effective rank of patch tokens',
+    unit: 'dimensions',
+    ...seldom,
     about: 'How many directions the patch tokens of a batch use, before the heads',
   },
 ];
@@ -157,13 +188,17 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const K = patchesOf(config.model);
   if (meanOf(last, 'distinct') * K < FEWEST_MATCHED)
     return {
-      ...{ word: 'one match', kind: 'one-match', level: 'alarm' },
+      word: 'one match',
+      kind: 'one-match',
+      level: 'alarm',
       text: `All ${K} patches of a crop are matched with one patch of the other: the encoder sees patches alike.`,
       advice: later(config),
     };
   if (dense.lambda > 0 && ofPatches > AS_GUESSED * guessing && ofCrops < AS_GUESSED * guessing)
     return {
-      ...{ word: 'matches are noise', kind: 'noisy-matches', level: 'alarm' },
+      word: 'matches are noise',
+      kind: 'noisy-matches',
+      level: 'alarm',
       text:
         `Whole crops are found (loss ${ofCrops.toFixed(2)}), patches are not: their loss stays at ln(1 + ${contrast.queue}) ` +
         `= ${guessing.toFixed(2)}, for what they are matched with says nothing.`,
@@ -172,7 +207,9 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const same = meanOf(last, 'same_place');
   if (same > BY_PLACE && config.augment.crop_scale[0] < WHOLE)
     return {
-      ...{ word: 'matched by place', kind: 'matched-by-place', level: 'alarm' },
+      word: 'matched by place',
+      kind: 'matched-by-place',
+      level: 'alarm',
       text:
         `${percent(same)} of the patches are matched with the one at their own place, where the other crop shows something ` +
         `else: they are matched by place, and nothing is learned of what they show.`,

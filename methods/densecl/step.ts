@@ -91,8 +91,11 @@ export function contrast(
   return {
     loss,
     figures: {
-      ...{ loss_global: loss_global!, loss_dense: loss_dense! },
-      ...{ lookup_global: crops.top1, lookup_dense: patches.top1, ...sharesOf(match, K) },
+      loss_global: loss_global!,
+      loss_dense: loss_dense!,
+      lookup_global: crops.top1,
+      lookup_dense: patches.top1,
+      ...sharesOf(match, K),
     },
   };
 }

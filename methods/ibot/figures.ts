@@ -22,31 +22,59 @@ const ONE_CLASS = 0.05;
 
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'accuracy', title: 'Agreement', scale: 'share', unit: '% of images', isMain: true },
+    key: 'accuracy',
+    title: 'Agreement',
+    scale: 'share',
+    unit: '% of images',
+    isMain: true,
     about: 'Share of images of whose second crop the student says the class that the teacher says of the first',
   },
   {
-    ...{ key: 'loss_cls', title: 'Loss of CLS', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'loss_cls',
+    title: 'Loss of CLS',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'Cross-entropy of one crop’s CLS with what the teacher says of another',
   },
   {
-    ...{ key: 'loss_patch', title: 'Loss of patches', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'loss_patch',
+    title: 'Loss of patches',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'Cross-entropy of masked patches with what the teacher says of them; a crop without a mask counts as 0',
   },
   {
-    ...{ key: 'teacher_entropy_cls', title: 'Entropy of CLS', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'teacher_entropy_cls',
+    title: 'Entropy of CLS',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'How evenly the teacher spreads a crop over the classes',
   },
   {
-    ...{ key: 'entropy_patch', title: 'Entropy of patches', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'entropy_patch',
+    title: 'Entropy of patches',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'How evenly the teacher spreads a masked patch over the classes',
   },
   {
-    ...{ key: 'rank_images', title: 'Effective rank of CLS', scale: 'plain', unit: 'dimensions', isMain: false },
+    key: 'rank_images',
+    title: 'Effective rank of CLS',
+    scale: 'plain',
+    unit: 'dimensions',
+    isMain: false,
     about: "How many directions the teacher's CLS tokens of a batch use",
   },
   {
-    ...{ key: 'cosine_images', title: 'Mean cosine of CLS', scale: 'plain', unit: '', isMain: false },
+    key: 'cosine_images',
+    title: 'Mean cosine of CLS',
+    scale: 'plain',
+    unit: '',
+    isMain: false,
     about: "How much two images of a batch are alike by the teacher's CLS token; 1 where all are one",
   },
 ];
@@ -155,6 +183,10 @@ export function steadier(config: RunConfig): string {
 
 /** What a step of iBOT says, and what it is held against. */
 export const account: Account = {
-  ...{ figures, charts, chance, alarm, notes: () => [] },
+  figures,
+  charts,
+  chance,
+  alarm,
+  notes: () => [],
   health: 'Classes in use, crops that fall together, effective rank and uniformity',
 };

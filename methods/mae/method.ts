@@ -35,8 +35,12 @@ export const method: Method = {
   defaultPreset: 'mae-small-cpu',
   views: ({ model }) => [
     {
-      ...{ name: 'image', title: 'image', side: model.image_size, geometry: 'geometry' },
-      ...{ colours: 'weak' as const, isMasked: true },
+      name: 'image',
+      title: 'image',
+      side: model.image_size,
+      geometry: 'geometry',
+      colours: 'weak' as const,
+      isMasked: true,
     },
   ],
   /** Every image the same number, each choice equally likely: the places of the smallest of K numbers are kept. */

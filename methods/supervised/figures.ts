@@ -5,11 +5,19 @@ import type { Account } from '../../shared/method.ts';
 export const account: Account = {
   figures: [
     {
-      ...{ key: 'top1', title: 'Accuracy', scale: 'share', unit: '% of test images', isMain: true },
+      key: 'top1',
+      title: 'Accuracy',
+      scale: 'share',
+      unit: '% of test images',
+      isMain: true,
       about: 'Share of test images whose class was named, as measured last',
     },
     {
-      ...{ key: 'top5', title: 'Accuracy, top-5', scale: 'share', unit: '% of test images', isMain: false },
+      key: 'top5',
+      title: 'Accuracy, top-5',
+      scale: 'share',
+      unit: '% of test images',
+      isMain: false,
       about: 'Share of test images whose class was among the likeliest five',
     },
   ],

@@ -9,7 +9,8 @@ export const tuning: Tuning<SupervisedConfig, SupervisedBatch> = {
   configOf: (model, classes, settings) => configOf(model, classes, settingsOf(settings)),
   startOf: (config, pretrained, random) => classifierStart(step.student(config), pretrained, random),
   batchOf: ({ images, targets }, config, random) => ({
-    ...{ images, targets },
+    images,
+    targets,
     dropPath: drawDropPath(targets.length / config.classes, config, random('drop path')),
   }),
   scores: (network, images, config) => logits(network, images, config),

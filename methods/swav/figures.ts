@@ -20,29 +20,43 @@ const PATIENCE = 300;
 
 const figures: readonly Figure[] = [
   {
-    ...{ key: 'agreement', title: 'Agreement', scale: 'share', unit: '% of images', isMain: true },
+    key: 'agreement',
+    title: 'Agreement',
+    scale: 'share',
+    unit: '% of images',
+    isMain: true,
     about: 'Share of images whose two large crops have the same nearest prototype',
   },
   {
-    ...{ key: 'prototypes_used', title: 'Prototypes in use', scale: 'plain', unit: 'prototypes', isMain: true },
+    key: 'prototypes_used',
+    title: 'Prototypes in use',
+    scale: 'plain',
+    unit: 'prototypes',
+    isMain: true,
     about: 'Prototypes that are the nearest of some large crop of a micro-batch',
   },
   {
-    ...{ key: 'code_entropy', title: 'Entropy of the codes', scale: 'plain', unit: 'nats', isMain: false },
+    key: 'code_entropy',
+    title: 'Entropy of the codes',
+    scale: 'plain',
+    unit: 'nats',
+    isMain: false,
     about: 'How evenly a code spreads over the prototypes; ln K where all images look alike',
   },
   {
-    ...{
-      key: 'rank_images',
-      title: 'Effective rank of the embeddings',
-      scale: 'plain',
-      unit: 'dimensions',
-      isMain: false,
-    },
+    key: 'rank_images',
+    title: 'Effective rank of the embeddings',
+    scale: 'plain',
+    unit: 'dimensions',
+    isMain: false,
     about: "How many directions the embeddings of a batch's first crops use",
   },
   {
-    ...{ key: 'cosine_images', title: 'Mean cosine of the embeddings', scale: 'plain', unit: '', isMain: false },
+    key: 'cosine_images',
+    title: 'Mean cosine of the embeddings',
+    scale: 'plain',
+    unit: '',
+    isMain: false,
     about: 'How much two images of a batch are alike; 1 where all are one',
   },
 ];
@@ -151,6 +165,10 @@ export function steadier(config: RunConfig): string {
 
 /** What a step of SwAV says, and what it is held against. */
 export const account: Account = {
-  ...{ figures, charts, chance, alarm, notes: () => [] },
+  figures,
+  charts,
+  chance,
+  alarm,
+  notes: () => [],
   health: 'Prototypes in use, crops that fall together, effective rank and uniformity',
 };

@@ -15,15 +15,21 @@ import { latentsOf } from './vq.ts';
 const words = (value: number | null | undefined) => figureWords({ scale: 'plain' }, value);
 const figures: readonly HealthFigure[] = [
   {
-    ...{ key: 'error', title: 'Reconstruction error', words },
+    key: 'error',
+    title: 'Reconstruction error',
+    words,
     against: ({ references }) => `each cell in its mean colour ${words(references.flat)}`,
   },
   {
-    ...{ key: 'perplexity', title: 'Codes in use', words: (value) => value!.toFixed(1) },
+    key: 'perplexity',
+    title: 'Codes in use',
+    words: (value) => value!.toFixed(1),
     against: (report) => `of ${report.references.codes}; fewer than ${fewest(report).toFixed(0)} are a collapse`,
   },
   {
-    ...{ key: 'dead', title: 'Codes that fall on none of these images', words: percent },
+    key: 'dead',
+    title: 'Codes that fall on none of these images',
+    words: percent,
     against: ({ references }) => `of ${references.codes}, with ${references.cells} cells`,
   },
 ];

@@ -54,8 +54,12 @@ export const method: Method = {
   },
   views: ({ model }) => [
     {
-      ...{ name: 'image', title: 'image', side: model.image_size, geometry: 'geometry' },
-      ...{ colours: 'weak' as const, isMasked: false },
+      name: 'image',
+      title: 'image',
+      side: model.image_size,
+      geometry: 'geometry',
+      colours: 'weak' as const,
+      isMasked: false,
     },
   ],
   mask: null,

@@ -13,7 +13,9 @@ beforeAll(async () => {
 
 // The smallest method: two vectors, and a loss whose gradients are given.
 const SPECS: ParameterSpec[] = ['long', 'short'].map((name, i) => ({
-  ...{ name, shape: [2], decay: false },
+  name,
+  shape: [2],
+  decay: false,
   init: { kind: 'constant', value: i + 1 },
 }));
 const GRADIENTS: Record<string, number[]> = { long: [30, 40], short: [0.3, 0.4] };

@@ -41,14 +41,24 @@ afterEach(() => {
 
 const TWO = METHODS.slice(0, 2);
 const asked = (change: Partial<AskedBakeOff> = {}): AskedBakeOff => ({
-  ...{ name: 'which', dataset: 1, test_dataset: null, seeds: 3, tasks: ['knn', 'linear'], finetune: null },
+  name: 'which',
+  dataset: 1,
+  test_dataset: null,
+  seeds: 3,
+  tasks: ['knn', 'linear'],
+  finetune: null,
   entries: TWO.map(({ defaultPreset }) => ({ preset: defaultPreset, changes: { 'train.batch_size': 4 } })),
   encoder: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2, mlp_ratio: 4 },
-  ...{ budget: { kind: 'images', images: 400 }, supervised: true, pixels: true },
+  budget: { kind: 'images', images: 400 },
+  supervised: true,
+  pixels: true,
   ...change,
 });
 const cost = (images_per_s: number, flops_per_image: number | null = 1e6): EntryCost => ({
-  ...{ images_per_s, flops_per_image, peak_memory: 1e9, warning: null },
+  images_per_s,
+  flops_per_image,
+  peak_memory: 1e9,
+  warning: null,
 });
 
 /** As a trainer leaves a run that it has finished. */
@@ -59,7 +69,11 @@ function finish(id: number, speed = 20) {
   store.checkpoints.save(
     id,
     {
-      ...{ step, epoch: 1, loss: null, config, state: {} },
+      step,
+      epoch: 1,
+      loss: null,
+      config,
+      state: {},
       metrics: [{ ...metric, step, images_per_s: speed, data_wait: 0, replaced: 0 }],
     },
     { student: untrainedState(config), ...(methodOf(config).hasTeacher && { teacher: untrainedState(config) }) },
@@ -72,11 +86,23 @@ function evaluated(bakeOff: BakeOff, run: number, task: BakeOffTask, trained: nu
   const { id, step } = store.checkpoints.latest(run)!;
   const scores = (mean_pooled: number): Scores => ({ mean_pooled, cls: mean_pooled / 2 });
   store.evaluations.add({
-    ...{ checkpoint_id: id, dataset_id: 1, task },
+    checkpoint_id: id,
+    dataset_id: 1,
+    task,
     result: {
-      ...{ task, checkpoint: { id, run_id: run, step }, dataset: 'pictures', test_dataset: bakeOff.plan.test_dataset },
-      ...{ train_images: 20, test_images: 4, classes: 2, chance: 0.5, left_out: [], notices: [], settings: {} },
-      ...{ trained: scores(trained), untrained: scores(0.3) },
+      task,
+      checkpoint: { id, run_id: run, step },
+      dataset: 'pictures',
+      test_dataset: bakeOff.plan.test_dataset,
+      train_images: 20,
+      test_images: 4,
+      classes: 2,
+      chance: 0.5,
+      left_out: [],
+      notices: [],
+      settings: {},
+      trained: scores(trained),
+      untrained: scores(0.3),
       ...more,
     },
   });

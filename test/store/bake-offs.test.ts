@@ -3,14 +3,31 @@ import type { AskedBakeOff, BakeOffPlan } from '../../shared/bakeoff.ts';
 import { CONFIG, catchError, newStore } from './helpers.ts';
 
 const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
-  ...{ name, dataset, test_dataset: null, entries: [{ preset: 'small-cpu', changes: {} }] },
+  name,
+  dataset,
+  test_dataset: null,
+  entries: [{ preset: 'small-cpu', changes: {} }],
   encoder: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 1, mlp_ratio: 4 },
-  ...{ budget: { kind: 'images', images: 100 }, seeds: 2, tasks: ['knn'] },
-  ...{ supervised: true, pixels: true, finetune: null },
+  budget: { kind: 'images', images: 100 },
+  seeds: 2,
+  tasks: ['knn'],
+  supervised: true,
+  pixels: true,
+  finetune: null,
 });
 const PLAN: BakeOffPlan = {
-  ...{ dataset: 'photos', test_dataset: 'photos', images: 2, entries: [], supervised_epochs: null, runs: 1 },
-  ...{ labelled_runs: 0, evaluations: 1, seconds: null, disk: 5, memory: null, notices: [] },
+  dataset: 'photos',
+  test_dataset: 'photos',
+  images: 2,
+  entries: [],
+  supervised_epochs: null,
+  runs: 1,
+  labelled_runs: 0,
+  evaluations: 1,
+  seconds: null,
+  disk: 5,
+  memory: null,
+  notices: [],
 };
 
 function withRuns() {
@@ -23,12 +40,18 @@ function withRuns() {
 test('it is found by id and by name, with what was asked, its plan, and its runs', () => {
   const { store, dataset, run, made } = withRuns();
   expect(store.bakeOffs.get('which one')).toEqual({
-    ...{ id: made.id, name: 'which one', created_at: made.created_at },
-    ...{ dataset_id: dataset.id, test_dataset_id: null, asked: asked(dataset.id), plan: PLAN },
+    id: made.id,
+    name: 'which one',
+    created_at: made.created_at,
+    dataset_id: dataset.id,
+    test_dataset_id: null,
+    asked: asked(dataset.id),
+    plan: PLAN,
     runs: [{ run_id: run.id, role: 'pretrain', entry: 0, seed: 1, is_tended: false }],
   });
   expect(catchError(() => store.bakeOffs.get('which two'))).toMatchObject({
-    ...{ kind: 'not-found', message: 'There is no bake-off "which two".' },
+    kind: 'not-found',
+    message: 'There is no bake-off "which two".',
     why: 'Near: "which one".',
   });
   const again = () => store.bakeOffs.create({ asked: asked(dataset.id), plan: PLAN });

@@ -43,16 +43,17 @@ export const FIGURES = [
 ];
 export const measured = (i: number) => Object.fromEntries(FIGURES.map((key, n) => [key, odd(10 * i + n)]));
 export const step = (i: number) => ({
-  ...{
-    step: i,
-    epoch: i / 3,
-    time: 1e12 + i / 7,
-    loss: odd(i),
-    grad_norm: odd(i + 1),
-    lr: 1e-3 / 3,
-    weight_decay: 0.05,
-  },
-  ...{ momentum: odd(i + 2), images_per_s: 100 / 7, data_wait: 0.1, replaced: i },
+  step: i,
+  epoch: i / 3,
+  time: 1e12 + i / 7,
+  loss: odd(i),
+  grad_norm: odd(i + 1),
+  lr: 1e-3 / 3,
+  weight_decay: 0.05,
+  momentum: odd(i + 2),
+  images_per_s: 100 / 7,
+  data_wait: 0.1,
+  replaced: i,
 });
 const CONFIG = { train: { batch_size: 8 } };
 const FIXED = { method: { name: 'mae' }, model: { position: 'fixed-sincos' } };
@@ -61,8 +62,14 @@ const TENSOR = { name: 'w', shape: '[2]', data: floats(1, -2) };
 const PARTS = ['student', 'teacher', 'exp_avg', 'exp_avg_sq'] as const;
 type Kept = { config: string; state: string };
 const STATE = {
-  ...{ updates: 2, seed: 3, content: 'c', data: 'd', draws: 'content', precision: 'fp16' },
-  ...{ scaling: { scale: 1024, stable: 7 }, accuracy: { top1: 0.5, top5: 1 } },
+  updates: 2,
+  seed: 3,
+  content: 'c',
+  data: 'd',
+  draws: 'content',
+  precision: 'fp16',
+  scaling: { scale: 1024, stable: 7 },
+  accuracy: { top1: 0.5, top5: 1 },
   position: { epoch: 1, sample: 4, samples: 12 },
 };
 const SETTINGS = { config: JSON.stringify(CONFIG), state: JSON.stringify(STATE) };
@@ -71,13 +78,25 @@ const MAP = { dataset_id: 3, created_at: 1, ids: Buffer.from(Int32Array.of(1, 2)
 const { peak_memory: _, ...RUNTIME } = runtime;
 export const ERROR = { kind: 'diverged', what: 'a', why: 'b', next: 'c' };
 const TUNE = {
-  ...{ group: 'g', start: 'untrained', checkpoint_id: 11, run_id: 7, source_id: 11, part: 'teacher' },
-  ...{ test_dataset_id: null, classes: ['a', 'b'], settings: { epochs: 3 } },
+  group: 'g',
+  start: 'untrained',
+  checkpoint_id: 11,
+  run_id: 7,
+  source_id: 11,
+  part: 'teacher',
+  test_dataset_id: null,
+  classes: ['a', 'b'],
+  settings: { epochs: 3 },
 };
 const none = { count: 0, paths: [] };
 export const LEFT_OUT = {
-  ...{ kinds: [{ kind: '.txt', count: 2 }], closed: { count: 1, paths: ['/a/x'] } },
-  ...{ system: none, hidden: none, own: none, special: none, broken: none },
+  kinds: [{ kind: '.txt', count: 2 }],
+  closed: { count: 1, paths: ['/a/x'] },
+  system: none,
+  hidden: none,
+  own: none,
+  special: none,
+  broken: none,
 };
 
 export const FORMATS: Format[] = [
@@ -88,16 +107,38 @@ export const FORMATS: Format[] = [
       write('datasets', { id: 3, ...dataset }, { id: 5, ...dataset, name: 'others', scanned_at: null });
       write('datasets', { id: 6, ...dataset, name: 'gone' });
       const image = {
-        ...{ dataset_id: 3, folder: 1, path: 'M\\xe4/1.png', bytes: 10, mtime: 1.5, hash: 'h', width: 3, height: 4 },
-        ...{ format: 'png', label: 'M\\xe4', status: 'ok' },
+        dataset_id: 3,
+        folder: 1,
+        path: 'M\\xe4/1.png',
+        bytes: 10,
+        mtime: 1.5,
+        hash: 'h',
+        width: 3,
+        height: 4,
+        format: 'png',
+        label: 'M\\xe4',
+        status: 'ok',
       };
       const skipped = { status: 'skipped', reason: 'truncated', detail: 'cut off', label: null };
       write('images', { id: 1, ...image }, { id: 2, ...image, path: 'cat/2.png', label: 'cat' });
       write('images', { id: 4, ...image, path: '3.png', ...skipped });
       const run = {
-        ...{ name: 'first', dataset_id: 3, preset: 'small-cpu', config: CONFIG, status: 'failed', step: 2 },
-        ...{ total_steps: 9, steps_per_epoch: 3, created_at: 1, started_at: 2, ended_at: 3, pid: 99, heartbeat: 4 },
-        ...{ request: 'pause', error: ERROR, runtime: RUNTIME },
+        name: 'first',
+        dataset_id: 3,
+        preset: 'small-cpu',
+        config: CONFIG,
+        status: 'failed',
+        step: 2,
+        total_steps: 9,
+        steps_per_epoch: 3,
+        created_at: 1,
+        started_at: 2,
+        ended_at: 3,
+        pid: 99,
+        heartbeat: 4,
+        request: 'pause',
+        error: ERROR,
+        runtime: RUNTIME,
       };
       write('runs', { id: 7, ...run }, { id: 8, ...run, name: 'weights', dataset_id: null, status: 'queued' });
       write('metrics', { run_id: 7, ...step(1), ...measured(1) }, { run_id: 7, ...step(2), top1: odd(3), replaced: 0 });
@@ -197,25 +238,22 @@ export const FORMATS: Format[] = [
     brings: { queued_evaluations: {}, evaluation_features: {} },
     fill: (write, db) => {
       const queued = {
-        ...{
-          run_id: 7,
-          checkpoint_id: 11,
-          step: 2,
-          dataset_id: 3,
-          test_dataset_id: 5,
-          task: 'knn',
-          options: { k: 20 },
-        },
-        ...{
-          queue_position: 1.5,
-          pid: 97,
-          heartbeat: 7,
-          begun: 2,
-          deaths: 1,
-          is_canceled: 1,
-          error: ERROR,
-          created_at: 6,
-        },
+        run_id: 7,
+        checkpoint_id: 11,
+        step: 2,
+        dataset_id: 3,
+        test_dataset_id: 5,
+        task: 'knn',
+        options: { k: 20 },
+
+        queue_position: 1.5,
+        pid: 97,
+        heartbeat: 7,
+        begun: 2,
+        deaths: 1,
+        is_canceled: 1,
+        error: ERROR,
+        created_at: 6,
       };
       write('queued_evaluations', { id: 12, ...queued }, { id: 13, ...queued, test_dataset_id: null, error: null });
       write('queued_evaluations', { id: 15, ...queued });
@@ -291,14 +329,31 @@ export const FORMATS: Format[] = [
     brings: { bake_offs: {}, bake_off_runs: {} },
     fill: (write) => {
       const asked = {
-        ...{ name: 'which one', dataset: 3, test_dataset: null, entries: [{ preset: 'small-cpu', changes: {} }] },
+        name: 'which one',
+        dataset: 3,
+        test_dataset: null,
+        entries: [{ preset: 'small-cpu', changes: {} }],
         encoder: { image_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 1, mlp_ratio: 4 },
-        ...{ budget: { kind: 'images', images: 100 }, seeds: 2, tasks: ['knn'] },
-        ...{ supervised: true, pixels: true, finetune: null },
+        budget: { kind: 'images', images: 100 },
+        seeds: 2,
+        tasks: ['knn'],
+        supervised: true,
+        pixels: true,
+        finetune: null,
       };
       const plan = {
-        ...{ dataset: 'photos', test_dataset: 'photos', images: 2, entries: [], supervised_epochs: null, runs: 1 },
-        ...{ labelled_runs: 0, evaluations: 1, seconds: null, disk: 5, memory: null, notices: [] },
+        dataset: 'photos',
+        test_dataset: 'photos',
+        images: 2,
+        entries: [],
+        supervised_epochs: null,
+        runs: 1,
+        labelled_runs: 0,
+        evaluations: 1,
+        seconds: null,
+        disk: 5,
+        memory: null,
+        notices: [],
       };
       const bakeOff = { dataset_id: 3, test_dataset_id: 5, asked, plan, created_at: 9 };
       write('bake_offs', { id: 2, name: 'which one', ...bakeOff }, { id: 3, name: 'another', ...bakeOff });

@@ -5,10 +5,7 @@ import { CONFIG, image, newStore, state } from './helpers.ts';
 const map = (seed: number) => ({
   ids: Int32Array.from([seed, seed + 1]),
   places: Float32Array.from([0.1, seed, -3, 4]),
-  result: {
-    ...{ total: seed, unreadable: 0, left_out: [] },
-    figures: { k: 1, n: 2, sample: 2, trustworthiness: 1, kept: 1 },
-  },
+  result: { total: seed, unreadable: 0, left_out: [], figures: { k: 1, n: 2, sample: 2, trustworthiness: 1, kept: 1 } },
 });
 
 test('a map comes back as it was kept, for its network and images alone; a new one takes its place', () => {
@@ -39,8 +36,12 @@ test('a map comes back as it was kept, for its network and images alone; a new o
 test('parts of a map come back in order, and go when the map is kept', () => {
   const { store, dataset, run } = newStore();
   const key = {
-    ...{ run_id: run.id, dataset_id: dataset.id, checkpoint_id: null },
-    ...{ network: 'untrained' as const, pool: 'cls' as const, images: 'a' },
+    run_id: run.id,
+    dataset_id: dataset.id,
+    checkpoint_id: null,
+    network: 'untrained' as const,
+    pool: 'cls' as const,
+    images: 'a',
   };
   store.featureMaps.savePart(key, 2, Float32Array.from([3, Number.NaN]));
   store.featureMaps.savePart(key, 0, Float32Array.from([1, 2]));
@@ -56,8 +57,12 @@ test('parts of a map come back in order, and go when the map is kept', () => {
 test('features that a disk changed, or of an older version, are not gone on with, nor those after them', () => {
   const { store, dataset, run, path } = newStore();
   const key = {
-    ...{ run_id: run.id, dataset_id: dataset.id, checkpoint_id: null },
-    ...{ network: 'untrained' as const, pool: 'cls' as const, images: 'a' },
+    run_id: run.id,
+    dataset_id: dataset.id,
+    checkpoint_id: null,
+    network: 'untrained' as const,
+    pool: 'cls' as const,
+    images: 'a',
   };
   const starts = () => store.featureMaps.parts(key).map(({ start }) => start);
   for (const start of [0, 2, 4]) store.featureMaps.savePart(key, start, Float32Array.from([start, 1]));

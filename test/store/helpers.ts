@@ -38,20 +38,29 @@ export function newStore() {
 export const CONFIG: RunConfig = runConfigSchema.parse({});
 
 export const RUNTIME: Runtime = {
-  ...{ name: 'wasm', variant: null, device: 'CPU, WebAssembly', versions: { tfjs: '4' }, why: '', warnings: [] },
+  name: 'wasm',
+  variant: null,
+  device: 'CPU, WebAssembly',
+  versions: { tfjs: '4' },
+  why: '',
+  warnings: [],
   peak_memory: null,
 };
 
 /** What a fine-tuning of checkpoint 1 is told. */
 export const TUNE: FineTune = {
-  ...{ group: 'g', start: 'trained', checkpoint_id: 1, run_id: 1, source_id: 1, part: 'student' },
-  ...{
-    test_dataset_id: null,
-    lone: ['h'],
-    has_positions: true,
-    classes: ['a', 'b'],
-    settings: fineTuneSchema.parse({}),
-  },
+  group: 'g',
+  start: 'trained',
+  checkpoint_id: 1,
+  run_id: 1,
+  source_id: 1,
+  part: 'student',
+
+  test_dataset_id: null,
+  lone: ['h'],
+  has_positions: true,
+  classes: ['a', 'b'],
+  settings: fineTuneSchema.parse({}),
 };
 
 export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow, 'id' | 'dataset_id'> {
@@ -71,8 +80,18 @@ export function image(path: string, rest: Partial<ImageRow> = {}): Omit<ImageRow
 
 export function metric(step: number, rest: Partial<Metric> = {}): Metric {
   return {
-    ...{ step, epoch: step / 2, time: 1000 + step, loss: 5 - step / 100, figures: { top1: 0.1, top5: 0.5 } },
-    ...{ grad_norm: 1, lr: 1e-3, weight_decay: 0.05, momentum: 0.99, images_per_s: 20, data_wait: 0.1, replaced: 0 },
+    step,
+    epoch: step / 2,
+    time: 1000 + step,
+    loss: 5 - step / 100,
+    figures: { top1: 0.1, top5: 0.5 },
+    grad_norm: 1,
+    lr: 1e-3,
+    weight_decay: 0.05,
+    momentum: 0.99,
+    images_per_s: 20,
+    data_wait: 0.1,
+    replaced: 0,
     ...rest,
   };
 }

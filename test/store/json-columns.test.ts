@@ -38,7 +38,12 @@ const readAll = (store: Store) => [
   ...[() => store.queuedEvaluations.list(), () => store.probes.list(7, 'k')],
   () =>
     store.featureMaps.get({
-      ...{ run_id: 7, checkpoint_id: 11, dataset_id: 3, network: 'student', pool: 'mean', images: 'sha' },
+      run_id: 7,
+      checkpoint_id: 11,
+      dataset_id: 3,
+      network: 'student',
+      pool: 'mean',
+      images: 'sha',
     }),
   ...[() => store.lists(), () => store.runs.signatures(), () => store.queue.order()],
 ];

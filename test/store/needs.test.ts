@@ -18,10 +18,21 @@ function made(status: Run['status']) {
   const [checkpoint, weights] = [save(run.id, 1), save(official.id, 0)];
   const tune = (source_id: number, start: 'trained' | 'official') => {
     const { id } = store.runs.create({
-      ...{ ...common, dataset_id: dataset.id, name: `tuned, ${start}` },
+      ...common,
+      dataset_id: dataset.id,
+      name: `tuned, ${start}`,
       finetune: {
-        ...{ group: 'g', start, checkpoint_id: checkpoint, run_id: run.id, source_id, part: 'student' },
-        ...{ test_dataset_id: test.id, lone: [], has_positions: true, classes: ['a', 'b'], settings: {} },
+        group: 'g',
+        start,
+        checkpoint_id: checkpoint,
+        run_id: run.id,
+        source_id,
+        part: 'student',
+        test_dataset_id: test.id,
+        lone: [],
+        has_positions: true,
+        classes: ['a', 'b'],
+        settings: {},
       },
     });
     store.runs.update(id, { status });

@@ -292,8 +292,12 @@ test('fine-tunings of one group are one evaluation, also where their checkpoint 
   const { store, dataset } = newStore();
   const of = (start: 'trained' | 'untrained', found: number[][]) =>
     evaluationResult({
-      ...{ task: 'finetune', group: 'one', checkpoint: { id: null, run_id: null, step: 0 } },
-      ...{ trained: undefined, untrained: undefined, [start]: { accuracy: 0.5 } },
+      task: 'finetune',
+      group: 'one',
+      checkpoint: { id: null, run_id: null, step: 0 },
+      trained: undefined,
+      untrained: undefined,
+      [start]: { accuracy: 0.5 },
       confusion: { classes: ['a', 'b'], [start]: found },
       runs: { [start]: { id: 7, name: start } },
     });
@@ -313,7 +317,9 @@ test('fine-tunings of one group are one evaluation, also where their checkpoint 
   );
   expect(store.evaluations.list()).toHaveLength(1);
   expect(result).toMatchObject({
-    ...{ checkpoint: { id: null, run_id: null, step: 0 }, trained: { accuracy: 0.5 }, untrained: { accuracy: 0.5 } },
+    checkpoint: { id: null, run_id: null, step: 0 },
+    trained: { accuracy: 0.5 },
+    untrained: { accuracy: 0.5 },
     confusion: {
       classes: ['a', 'b'],
       untrained: [

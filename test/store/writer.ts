@@ -9,8 +9,18 @@ const [what, path, run, first] = process.argv.slice(2) as [string, string, strin
 const store = Store.open(path);
 
 const metric = (step: number): Metric => ({
-  ...{ step, epoch: 0, time: 0, loss: 1, figures: { top1: 0, top5: 0 }, grad_norm: 1, lr: 1, weight_decay: 0 },
-  ...{ momentum: 1, images_per_s: 1, data_wait: 0, replaced: 0 },
+  step,
+  epoch: 0,
+  time: 0,
+  loss: 1,
+  figures: { top1: 0, top5: 0 },
+  grad_norm: 1,
+  lr: 1,
+  weight_decay: 0,
+  momentum: 1,
+  images_per_s: 1,
+  data_wait: 0,
+  replaced: 0,
 });
 
 switch (what) {

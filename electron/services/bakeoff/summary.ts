@@ -46,7 +46,9 @@ export function summaryOf(store: Store, id: number): BakeOffSummary {
   const { runs, ...kept } = bakeOff;
   return {
     ...kept,
-    ...{ columns, rows, pairs },
+    columns,
+    rows,
+    pairs,
     findings: findingsOf(columns, rows, pairs),
     notices: [...bakeOff.plan.notices, ...found.notices()],
     runs: runs.map((run): SummaryRun => {
@@ -61,7 +63,10 @@ export function summaryOf(store: Store, id: number): BakeOffSummary {
 /** Every bake-off, the newest first. */
 export const bakeOffRows = (store: Store): BakeOffRow[] =>
   store.bakeOffs.list().map((bakeOff) => ({
-    ...{ id: bakeOff.id, name: bakeOff.name, created_at: bakeOff.created_at, dataset: bakeOff.plan.dataset },
+    id: bakeOff.id,
+    name: bakeOff.name,
+    created_at: bakeOff.created_at,
+    dataset: bakeOff.plan.dataset,
     methods: bakeOff.plan.entries.map(({ title }) => title),
     ...progressOf(store, bakeOff),
   }));
@@ -134,8 +139,12 @@ class Figures {
   columns(): Column[] {
     const { asked } = this.#bakeOff;
     const share = (task: Judging, key: string, isMain: boolean): Column => ({
-      ...{ key: `${task} ${key}`, title: `${capital(TASKS[task])}, ${labelOf(key)}`, scale: 'share' },
-      ...{ isMain, isHigherBetter: true, about: ABOUT[task] },
+      key: `${task} ${key}`,
+      title: `${capital(TASKS[task])}, ${labelOf(key)}`,
+      scale: 'share',
+      isMain,
+      isHigherBetter: true,
+      about: ABOUT[task],
     });
     const ofTasks = asked.tasks.flatMap((task) => {
       if (task === 'labelfree') return Object.keys(LABEL_FREE).map(withoutLabels);
@@ -153,11 +162,19 @@ class Figures {
       ...ofTasks,
       ...ofLabels.map((key) => share('finetune', key, key === 'accuracy')),
       {
-        ...{ key: 'images_per_s', title: 'Images/s', scale: 'number', isMain: true, isHigherBetter: true },
+        key: 'images_per_s',
+        title: 'Images/s',
+        scale: 'number',
+        isMain: true,
+        isHigherBetter: true,
         about: `Of the last ${PACE_STEPS} steps of a pretraining.`,
       },
       {
-        ...{ key: 'memory', title: 'Memory', scale: 'bytes', isMain: true, isHigherBetter: false },
+        key: 'memory',
+        title: 'Memory',
+        scale: 'bytes',
+        isMain: true,
+        isHigherBetter: false,
         about: 'The most that the process of a pretraining had resident.',
       },
     ];
@@ -254,8 +271,12 @@ class Figures {
 function withoutLabels(key: string): Column {
   const { title, says, isHigherBetter } = LABEL_FREE[key]!;
   return {
-    ...{ key: `labelfree ${key}`, title: capital(title), scale: 'number', isHigherBetter },
-    ...{ isMain: MAIN_LABEL_FREE.includes(key), about: `Without labels: ${says}.` },
+    key: `labelfree ${key}`,
+    title: capital(title),
+    scale: 'number',
+    isHigherBetter,
+    isMain: MAIN_LABEL_FREE.includes(key),
+    about: `Without labels: ${says}.`,
   };
 }
 

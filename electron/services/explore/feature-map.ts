@@ -45,7 +45,11 @@ export function mapSubject(
     .update(`${untrained ? '' : checkpoint.created_at} ${rows.map((row) => `${row.id} ${row.hash}`)}`)
     .digest('hex');
   const key: MapKey = {
-    ...{ run_id: checkpoint.run_id, checkpoint_id: untrained ? null : id, dataset_id: dataset, pool, images },
+    run_id: checkpoint.run_id,
+    checkpoint_id: untrained ? null : id,
+    dataset_id: dataset,
+    pool,
+    images,
     network: untrained ? 'untrained' : part,
   };
   return { checkpoint, rows, total, key };
@@ -106,10 +110,7 @@ export async function computeMap(
   store.featureMaps.save(key, {
     places,
     ids: Int32Array.from(readable, (row) => rows[row]!.id),
-    result: {
-      ...{ total, unreadable: rows.length - readable.length, figures },
-      left_out: reader.leftOut.slice(0, NAMED),
-    },
+    result: { total, unreadable: rows.length - readable.length, figures, left_out: reader.leftOut.slice(0, NAMED) },
   });
   return { images: readable.length, figures };
 }
@@ -145,7 +146,10 @@ async function pooledFeatures(
   };
   try {
     await extractFeatures({
-      ...{ images: rows, sink: table, reader, onDone },
+      images: rows,
+      sink: table,
+      reader,
+      onDone,
       fileOf: (row) => fileOf({ folders }, row),
       encoder: { side: model.image_size, augment, encode },
     });
