@@ -301,7 +301,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     await slider.press('End');
     await page.getByRole('heading', { name: /^Nearest patches, step \d+/ }).waitFor();
     await nothingSerious();
-    await page.getByRole('button', { name: 'Look-ups' }).click();
+    await page.getByRole('button', { name: 'Look-ups', exact: true }).click();
     await page.getByRole('region', { name: 'All look-ups' }).waitFor();
   });
 
