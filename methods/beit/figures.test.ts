@@ -1,24 +1,17 @@
 import { expect, test } from 'vitest';
 import { parseRunConfig } from '../../methods/index.ts';
 import type { Metric } from '../../shared/run.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { account } from './figures.ts';
 
 /** Steps of a run that learns, whose tokens are as many as `tokens` evenly. */
 const steps = (tokens: number): Metric[] =>
-  Array.from({ length: 10 }, (_, i) => ({
-    step: 400 + i,
-    epoch: 1,
-    time: 0,
-    loss: 0.5 * Math.log(tokens),
-    images_per_s: 1,
-    data_wait: 0,
-    replaced: 0,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0,
-    momentum: 0,
-    figures: { token_entropy: Math.log(tokens), accuracy: 0.5, frequent: 0.1 },
-  }));
+  Array.from({ length: 10 }, (_, i) =>
+    metric(400 + i, {
+      loss: 0.5 * Math.log(tokens),
+      figures: { token_entropy: Math.log(tokens), accuracy: 0.5, frequent: 0.1 },
+    }),
+  );
 
 test('tokens are few beside the patches that a micro-batch hides, where these are fewer than the codes', () => {
   // 8 images of 196 patches, of which 40 % are hidden: 627 of 8,192 tokens can be in use at most, and 78 are an eighth.

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { RunConfigInput } from '../../shared/config.ts';
 import { lastStepsOf } from '../../shared/figures.ts';
 import type { Metric } from '../../shared/run.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { account, collapseOf } from './figures.ts';
 import { conmimSchema } from './schema.ts';
 
@@ -27,20 +28,7 @@ type Given = { step?: number; loss?: number } & { [K in keyof typeof FIGURES]?: 
 const steps = (n: number, at: (i: number) => Given = () => ({})): Metric[] =>
   Array.from({ length: n }, (_, i) => {
     const { step = 10 * (i + 1), loss = 2, ...figures } = at(i);
-    return {
-      step,
-      epoch: 0,
-      time: 0,
-      loss,
-      figures: { ...FIGURES, ...figures },
-      grad_norm: 1,
-      lr: 1e-3,
-      weight_decay: 0.05,
-      momentum: 0.99,
-      images_per_s: 100,
-      data_wait: 0,
-      replaced: 0,
-    };
+    return metric(step, { loss, figures: { ...FIGURES, ...figures } });
   });
 const alarm = (metrics: Metric[], config?: RunConfigInput) =>
   account.alarm(lastStepsOf(metrics, account.charts), configOf(config));

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { lastStepsOf } from '../../shared/figures.ts';
 import type { Metric } from '../../shared/run.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig } from '../index.ts';
 import type { DenseCLInput } from './config.ts';
 import { method } from './method.ts';
@@ -10,20 +11,7 @@ const configOf = (over: DenseCLInput = {}) =>
 const GUESSING = Math.log(641);
 const HEALTHY = { loss_global: 4, loss_dense: 3, distinct: 0.3, same_place: 0.05, cosine_queue: 0.2 };
 const steps = (count: number, loss: number, figures: Metric['figures'] = {}): Metric[] =>
-  Array.from({ length: count }, (_, i) => ({
-    step: i + 1,
-    epoch: 0,
-    time: 0,
-    loss,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0,
-    momentum: 0.99,
-    images_per_s: 1,
-    data_wait: 0,
-    replaced: 0,
-    figures: { ...HEALTHY, ...figures },
-  }));
+  Array.from({ length: count }, (_, i) => metric(i + 1, { loss, figures: { ...HEALTHY, ...figures } }));
 const alarmOf = (metrics: Metric[], config = configOf()) => method.alarm(lastStepsOf(metrics, method.charts), config);
 const kindOf = (figures: Metric['figures'], loss = 3.5, config = configOf()) =>
   alarmOf(steps(400, loss, figures), config)?.kind;

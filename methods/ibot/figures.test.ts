@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { lastStepsOf } from '../../shared/figures.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig, schemaFor } from '../index.ts';
 import { ours } from './config.ts';
 import { account } from './figures.ts';
@@ -11,20 +12,7 @@ import { temperaturesAt } from './step.ts';
 const ibot = (settings: object = {}) => parseRunConfig({ method: { name: 'ibot' }, ...settings });
 const config = ibot();
 const steps = (n: number, loss: number, figures: Record<string, number> = {}) =>
-  Array.from({ length: n }, (_, i) => ({
-    step: 50 * (i + 1),
-    epoch: 0,
-    time: 0,
-    loss,
-    figures,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0.05,
-    momentum: 0,
-    images_per_s: 9,
-    data_wait: 0,
-    replaced: 0,
-  }));
+  Array.from({ length: n }, (_, i) => metric(50 * (i + 1), { loss, figures }));
 const alarm = (metrics: ReturnType<typeof steps>, of = config) =>
   account.alarm(lastStepsOf(metrics, account.charts), of);
 

@@ -1,24 +1,12 @@
 import { expect, test } from 'vitest';
 import { lastStepsOf } from '../../shared/figures.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig } from '../index.ts';
 import { account } from './figures.ts';
 
 const config = parseRunConfig({ method: { name: 'mae' } });
 const steps = (n: number, loss: number, figures: Record<string, number> = {}) =>
-  Array.from({ length: n }, (_, i) => ({
-    step: 10 * (i + 1),
-    epoch: 0,
-    time: 0,
-    loss,
-    figures,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0.05,
-    momentum: 0,
-    images_per_s: 9,
-    data_wait: 0,
-    replaced: 0,
-  }));
+  Array.from({ length: n }, (_, i) => metric(10 * (i + 1), { loss, figures }));
 const alarm = (metrics: ReturnType<typeof steps>) =>
   account.alarm(lastStepsOf(metrics, account.charts), config)?.kind ?? null;
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { lastStepsOf } from '../../shared/figures.ts';
 import type { Metric } from '../../shared/run.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig } from '../index.ts';
 import type { MoCoInput } from './config.ts';
 import { method } from './method.ts';
@@ -8,20 +9,7 @@ import { method } from './method.ts';
 const configOf = (over: MoCoInput = {}) =>
   parseRunConfig({ method: { name: 'moco' }, train: { batch_size: 64 }, ...over });
 const steps = (count: number, loss: number, figures: Metric['figures'] = {}): Metric[] =>
-  Array.from({ length: count }, (_, i) => ({
-    step: i + 1,
-    epoch: 0,
-    time: 0,
-    loss,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0,
-    momentum: 0.99,
-    images_per_s: 1,
-    data_wait: 0,
-    replaced: 0,
-    figures,
-  }));
+  Array.from({ length: count }, (_, i) => metric(i + 1, { loss, figures }));
 const alarmOf = (metrics: Metric[], config = configOf()) => method.alarm(lastStepsOf(metrics, method.charts), config);
 
 test('guessing among the keys of the batch, of a queue, of two', () => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { ratesAt } from '../../electron/engine/schedule.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { type Checked, replayed } from '../../test/methods/fixture-checks.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig } from '../index.ts';
 import { method } from './method.ts';
 
@@ -46,20 +47,7 @@ test('guessing, alarms, and what follows from micro-batches', () => {
   expect(method.chance(config, { batch: 4096 }).loss).toBeCloseTo(9.01, 2);
   expect(method.notices(config, 0).join()).toContain('among the 128 of its micro-batch, not among the 256');
   const metrics = (loss: number, accuracy: number) =>
-    Array.from({ length: 400 }, (_, i) => ({
-      step: i + 1,
-      epoch: 0,
-      time: 0,
-      loss,
-      grad_norm: 1,
-      lr: 1e-3,
-      weight_decay: 0,
-      momentum: 0,
-      images_per_s: 1,
-      data_wait: 0,
-      replaced: 0,
-      figures: { accuracy },
-    }));
+    Array.from({ length: 400 }, (_, i) => metric(i + 1, { loss, figures: { accuracy } }));
   const alarm = (loss: number) => method.alarm({ metrics: metrics(loss, 0), measured: null }, config)?.kind;
   expect(alarm(Math.log(127))).toBe('not-learning');
   expect(alarm(3)).toBeUndefined();

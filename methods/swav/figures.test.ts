@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { lastStepsOf } from '../../shared/figures.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig, schemaFor } from '../index.ts';
 import { account } from './figures.ts';
 import { method } from './method.ts';
@@ -7,20 +8,7 @@ import { method } from './method.ts';
 const swav = (settings: object = {}) => parseRunConfig({ method: { name: 'swav' }, ...settings });
 const config = swav();
 const steps = (n: number, loss: number, figures: Record<string, number> = {}) =>
-  Array.from({ length: n }, (_, i) => ({
-    step: 20 * (i + 1),
-    epoch: 0,
-    time: 0,
-    loss,
-    figures,
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0.05,
-    momentum: 0,
-    images_per_s: 9,
-    data_wait: 0,
-    replaced: 0,
-  }));
+  Array.from({ length: n }, (_, i) => metric(20 * (i + 1), { loss, figures }));
 const alarm = (metrics: ReturnType<typeof steps>, of = config) =>
   account.alarm(lastStepsOf(metrics, account.charts), of);
 

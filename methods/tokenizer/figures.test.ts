@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { lastStepsOf } from '../../shared/figures.ts';
+import { metric } from '../../test/store/helpers.ts';
 import { parseRunConfig } from '../index.ts';
 import { account, fewestCodes } from './figures.ts';
 import { health } from './health.ts';
@@ -13,20 +14,7 @@ const configOf = (batch_size: number) =>
     codebook: { codes: 512 },
   });
 const steps = (perplexity: number) =>
-  Array.from({ length: 50 }, (_, i) => ({
-    step: 20 * (i + 1),
-    epoch: 0,
-    time: 0,
-    loss: 1,
-    figures: { perplexity, used: 0.5 },
-    grad_norm: 1,
-    lr: 1e-3,
-    weight_decay: 0.05,
-    momentum: 0,
-    images_per_s: 9,
-    data_wait: 0,
-    replaced: 0,
-  }));
+  Array.from({ length: 50 }, (_, i) => metric(20 * (i + 1), { loss: 1, figures: { perplexity, used: 0.5 } }));
 const alarm = (perplexity: number, batch: number) =>
   account.alarm(lastStepsOf(steps(perplexity), account.charts), configOf(batch));
 

@@ -18,7 +18,7 @@ import type { AskedBakeOff, BakeOff, BakeOffRun, BakeOffTask, EntryCost } from '
 import { intervalOf, shownIn } from '../../shared/bakeoff-words.ts';
 import type { Scores } from '../../shared/evaluation.ts';
 import { makeImages } from '../e2e/harness.ts';
-import { behindItsBack, catchError, RUNTIME } from '../store/helpers.ts';
+import { behindItsBack, catchError, metric, RUNTIME } from '../store/helpers.ts';
 
 // What of a bake-off needs no training: its runs end here as if they had been trained.
 
@@ -65,7 +65,6 @@ const cost = (images_per_s: number, flops_per_image: number | null = 1e6): Entry
 function finish(id: number, speed = 20) {
   const run = store.runs.get(id);
   const { config, total_steps: step } = run;
-  const metric = { epoch: 1, time: 1, loss: 1, figures: {}, grad_norm: 1, lr: 1, weight_decay: 0, momentum: 0 };
   store.checkpoints.save(
     id,
     {
@@ -74,7 +73,7 @@ function finish(id: number, speed = 20) {
       loss: null,
       config,
       state: {},
-      metrics: [{ ...metric, step, images_per_s: speed, data_wait: 0, replaced: 0 }],
+      metrics: [metric(step, { figures: {}, images_per_s: speed })],
     },
     { student: untrainedState(config), ...(methodOf(config).hasTeacher && { teacher: untrainedState(config) }) },
   );
