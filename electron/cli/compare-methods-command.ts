@@ -16,6 +16,7 @@ import {
   tasksFor,
 } from '../../shared/bakeoff.ts';
 import { budgetWords, meanOf } from '../../shared/bakeoff-words.ts';
+import { suggested } from '../../shared/command.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { Run } from '../../shared/run.ts';
 import { MOST_SEEDS } from '../../shared/statistics.ts';
@@ -287,8 +288,15 @@ async function workAt(
   try {
     for (const lender of unfinishedLenders(store, store.bakeOffs.get(id))) {
       const { after } = await trainQuietly(context, lender, store.runs.reserve(lender.id));
-      // Ended otherwise than by this command: who needs it says so at its own beginning.
-      if (after.status !== 'finished') out.note(`Run ${lender.id} "${lender.name}" is ${after.status}.`);
+      signal.throwIfAborted();
+      // What it is at now would be taken over as if it were trained.
+      if (after.status !== 'finished')
+        throw new AppError(
+          'conflict',
+          `Run ${lender.id} "${lender.name}", which is trained first, is ${after.status}.`,
+          'What is compared takes over what it learns.',
+          `Go on with \`${suggested('compare-methods', [], `--resume ${id}`, process.platform)}\`.`,
+        );
     }
     const tried = new Set<number>();
     for (;;) {

@@ -82,8 +82,8 @@ export function continueBakeOff(store: Store, id: number): void {
 
 /** Runs that those of a bake-off take networks over from, and that have still to be trained: the first of them first. */
 export function unfinishedLenders(store: Store, { plan }: BakeOff): Run[] {
-  const lenders = plan.entries.flatMap(({ config }) => lendersOf(store, config));
-  return [...new Map(lenders.map((run) => [run.id, run])).values()].filter(({ status }) => status !== 'finished');
+  const configs = plan.entries.map(({ config }) => config);
+  return lendersOf(store, ...configs).filter(({ status }) => status !== 'finished');
 }
 
 /** Puts a run in the queue that is new, or halted; one that waits there or is trained stays where it is. */

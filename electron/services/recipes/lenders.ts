@@ -59,14 +59,19 @@ const madeFor = ({ make }: Borrowing): RunConfig => parseConfig(withChanges(find
 export const wouldTake = (config: RunConfig): Readonly<Record<string, unknown>> =>
   Object.assign({}, ...(methodOf(config).borrows?.(config) ?? []).map((one) => one.takes(madeFor(one))));
 
-/** Runs that a configuration names, and that those name in turn: what is trained first comes first. @throws AppError not-found */
-export function lendersOf(store: Store, config: RunConfig): Run[] {
-  const runs = (methodOf(config).borrows?.(config) ?? []).flatMap(({ key }) => {
-    const id = settingOf(config, key);
-    if (typeof id !== 'number') return [];
-    const run = store.runs.get(id);
-    return [...lendersOf(store, run.config), run];
-  });
+/**
+ * Runs that configurations name, and that those name in turn, each once: what is trained first comes first.
+ * @throws AppError not-found
+ */
+export function lendersOf(store: Store, ...configs: readonly RunConfig[]): Run[] {
+  const runs = configs.flatMap((config) =>
+    (methodOf(config).borrows?.(config) ?? []).flatMap(({ key }) => {
+      const id = settingOf(config, key);
+      if (typeof id !== 'number') return [];
+      const run = store.runs.get(id);
+      return [...lendersOf(store, run.config), run];
+    }),
+  );
   return [...new Map(runs.map((run) => [run.id, run])).values()];
 }
 
