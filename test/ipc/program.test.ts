@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import type { Shell } from '../../electron/shell/shell.ts';
 import { databaseIn } from '../../electron/store/home.ts';
@@ -24,15 +24,20 @@ const open = async () => {
   program.listen(({ event }) => heard.push(event));
 };
 
-beforeEach(async () => {
+const openAtNewHome = async () => {
   home = mkdtempSync(join(tmpdir(), 'program-'));
   heard.length = 0;
   await open();
-});
-afterEach(async () => {
+};
+const end = async () => {
   await program.close('stop');
   rmSync(home, { recursive: true });
-});
+};
+/** Each test has a program and a home of its own. */
+const eachAlone = () => {
+  beforeEach(openAtNewHome);
+  afterEach(end);
+};
 
 const call = callerOf(() => program);
 async function ended<K extends TaskKind>({ task }: TaskRef<K>): Promise<TaskOf<K>> {
@@ -79,6 +84,9 @@ const SMALL = {
 };
 
 describe('what a window sends is checked once, where it arrives', () => {
+  // Nothing of it is taken, so that one program stays as it was for all.
+  beforeAll(openAtNewHome);
+  afterAll(end);
   const WRONG: unknown[] = [
     undefined,
     null,
@@ -130,6 +138,8 @@ describe('what a window sends is checked once, where it arrives', () => {
 });
 
 describe('datasets', () => {
+  eachAlone();
+
   test('import, page, search, sort, thumbnail, rename, delete and undo', async () => {
     const id = await dataset();
     const detail = await call('datasets.get', { id });
@@ -289,6 +299,8 @@ describe('datasets', () => {
 });
 
 describe('recipes', () => {
+  eachAlone();
+
   test('every problem at once, with what to do', async () => {
     const check = await call('config.check', {
       preset: 'small-cpu',
@@ -377,6 +389,8 @@ describe('recipes', () => {
 });
 
 describe('runs', () => {
+  eachAlone();
+
   test('a queue of two trains one after the other; metrics, checkpoints and probes arrive', async () => {
     const id = await dataset();
     const made = await call('runs.create', {
