@@ -1,11 +1,11 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import sharp from 'sharp';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { type OpenProgram, openProgram } from '../../electron/ipc/program.ts';
 import { databaseIn } from '../../electron/store/home.ts';
 import { Store } from '../../electron/store/store.ts';
@@ -22,13 +22,14 @@ const open = async () => {
   program = await openProgram({ home, shell: { kind: 'browser', reveal: () => false } });
   program.listen(({ event }) => heard.push(structuredClone(event)));
 };
-beforeEach(async () => {
-  home = mkdtempSync(join(tmpdir(), 'queue-'));
-  await open();
-});
+/** Homes that tests begin with copies of, by how many images they have; the images stay with them. */
+const begun = new Map<number, { home: string; ids: { dataset: number; run: number; checkpoint: number } }>();
 afterEach(async () => {
   await program.close('stop');
-  rmSync(home, { recursive: true });
+  if (![...begun.values()].some((one) => one.home === home)) rmSync(home, { recursive: true });
+});
+afterAll(() => {
+  for (const one of begun.values()) rmSync(one.home, { recursive: true });
 });
 
 const call = callerOf(() => program);
@@ -44,8 +45,23 @@ function stored<T>(ask: (store: Store) => T): T {
   }
 }
 
+/** Opens a home of its own, with `learn(count)` done. */
+async function learned(count: 24 | 600) {
+  if (!begun.has(count)) {
+    home = mkdtempSync(join(tmpdir(), 'queue-'));
+    await open();
+    const ids = await learn(count);
+    await program.close('stop');
+    begun.set(count, { home, ids });
+  }
+  const { home: from, ids } = begun.get(count)!;
+  home = mkdtempSync(join(tmpdir(), 'queue-'));
+  cpSync(from, home, { recursive: true, filter: (path) => path !== join(from, 'pictures') });
+  await open();
+  return ids;
+}
 /** Coloured noise in two folders, imported, and a run of a second on it. */
-async function learned(count: number) {
+async function learn(count: number) {
   const folder = join(home, 'pictures');
   for (const label of ['a', 'b']) mkdirSync(join(folder, label), { recursive: true });
   for (let i = 0; i < count; i++) {
@@ -176,7 +192,7 @@ test('a program that is killed finds its evaluations again: the one that was wor
 });
 
 test('closing puts what is worked at back to the front; what it has counts', async () => {
-  const { dataset, checkpoint } = await learned(500);
+  const { dataset, checkpoint } = await learned(600);
   const { task: knn } = await call('evaluations.start', { ...asked, checkpoint, dataset, task: 'knn' });
   const { task: lookup } = await call('evaluations.start', { ...asked, checkpoint, dataset, task: 'lookup' });
   await wait(async () => (await task(knn)).done > 128);
@@ -197,7 +213,7 @@ test('closing puts what is worked at back to the front; what it has counts', asy
 });
 
 test('one that fails says why, also after a restart, until it is dismissed', async () => {
-  const { dataset, checkpoint } = await learned(8);
+  const { dataset, checkpoint } = await learned(24);
   const [long] = await call('runs.create', { ...recipe(100_000), dataset, name: 'long', grid: [] });
   await wait(async () => (await call('runs.get', { id: long!.id })).status === 'running');
   const { task: knn } = await call('evaluations.start', { ...asked, checkpoint, dataset, task: 'knn' });
