@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readWindowState } from '../../electron/shell/window-state.ts';
 import { Store } from '../../electron/store/store.ts';
 import { hasChromium, makeImages, why } from '../e2e/harness.ts';
@@ -75,14 +75,14 @@ function basics(here: () => { app: Pick<App, 'page' | 'order'>; home: string; ca
 describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electron's interface${why}`, () => {
   let home: string;
   let app: App;
-  beforeEach(async () => {
+  const launch = async () => {
     home = mkdtempSync(join(tmpdir(), 'desktop-'));
     app = await App.launch(home);
-  });
-  afterEach(async () => {
+  };
+  const end = async () => {
     await app.close();
     rmSync(home, { recursive: true, force: true, maxRetries: 5 });
-  });
+  };
   const call = callFrom(() => app.page);
   const poll = async (what: () => Promise<boolean>) => {
     const until = Date.now() + 60_000;
@@ -117,147 +117,161 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
     return stored((store) => store.runs.get('run').id);
   }
 
-  basics(() => ({ app, home, call }));
-
-  test('nothing leads out: other addresses, new windows, scripts in the page, permissions', async () => {
-    const { page } = app;
-    const before = page.url();
-    await page.evaluate(() => {
-      location.href = 'https://example.org/';
-    });
-    await page.waitForTimeout(300);
-    expect(page.url()).toBe(before);
-    await page.evaluate(() => {
-      window.open('https://example.org/paper');
-      window.open('http://insecure.example.org/');
-    });
-    await poll(async () => (await app.order('seen')).denied.length === 2);
-    const { opened } = await app.order('seen');
-    expect(opened).toContain('https://example.org/paper'); // in the user's browser
-    expect(opened).not.toContain('http://insecure.example.org/');
-    await poll(async () => page.context().pages().length === 1);
-    const isRun = await page.evaluate(() => {
-      const script = document.createElement('script');
-      script.textContent = 'window.wasRun = true';
-      document.body.append(script);
-      return 'wasRun' in window;
-    });
-    expect(isRun).toBe(false);
-    for (const permission of ['media', 'geolocation', 'notifications', 'fullscreen', 'midi'])
-      expect(await app.order('permission', permission)).toEqual([false, false]);
-    expect((await app.order('seen')).spellcheck).toBe(false); // it would fetch dictionaries
-    expect(await app.order('privileges')).toEqual({ app: { standard: true, secure: true, supportFetchAPI: true } });
+  describe('as on a real one, of one start', () => {
+    beforeAll(launch);
+    afterAll(end);
+    basics(() => ({ app, home, call }));
   });
 
-  test('calls from another page are refused', async () => {
-    for (const url of ['https://example.org/', 'app://other/index.html', 'app://bundle.example.org/', ''])
-      await expect(app.order('call', [url, 'runs.list', {}])).rejects.toThrow('Refused');
-    expect(await app.order('call', ['app://bundle/index.html', 'runs.list', {}])).toEqual({ ok: true, value: [] });
-  });
+  describe('what it holds off and hears, of one start', () => {
+    beforeAll(launch);
+    afterAll(end);
 
-  test('the menu has its keys, and its items act in the window', async () => {
-    const items = await app.order<{ label?: string; accelerator?: string }[]>('menu');
-    const key = (label: string) => items.find((item) => item.label === label)?.accelerator;
-    expect([key('Import Folder…'), key('New Run'), key('Datasets'), key('Runtime')]).toEqual([
-      ...['CmdOrCtrl+O', 'CmdOrCtrl+N', 'Alt+1', 'Alt+7'],
-    ]);
-    await app.order('click', 'Runtime');
-    await app.page.waitForURL(/#\/runtime/);
-    await app.order('click', 'Import Folder…');
-    await app.page.getByRole('dialog', { name: 'Import images' }).waitFor();
-    await app.page.keyboard.press('Escape');
-    await app.order('click', 'Keys');
-    await app.page.getByRole('dialog', { name: 'Keys' }).waitFor();
-  });
-
-  test('events come over a port; a page that is reloaded gets another, and its predecessor none', async () => {
-    const count = () =>
-      app.page.evaluate(() => {
-        const heard = { count: 0 };
-        Object.assign(globalThis, { heard });
-        (globalThis as unknown as { conmim: { listen(f: () => void): void } }).conmim.listen(() => {
-          heard.count++;
-        });
+    test('nothing leads out: other addresses, new windows, scripts in the page, permissions', async () => {
+      const { page } = app;
+      const before = page.url();
+      await page.evaluate(() => {
+        location.href = 'https://example.org/';
       });
-    const heard = () => app.page.evaluate(() => (globalThis as unknown as { heard: { count: number } }).heard.count);
-    await count();
-    await poll(async () => (await heard()) > 0); // the machine's usage, every two seconds
-    await app.page.reload();
-    await app.page.getByRole('heading', { level: 1 }).first().waitFor();
-    await count();
-    await poll(async () => (await heard()) > 0);
+      await page.waitForTimeout(300);
+      expect(page.url()).toBe(before);
+      await page.evaluate(() => {
+        window.open('https://example.org/paper');
+        window.open('http://insecure.example.org/');
+      });
+      await poll(async () => (await app.order('seen')).denied.length === 2);
+      const { opened } = await app.order('seen');
+      expect(opened).toContain('https://example.org/paper'); // in the user's browser
+      expect(opened).not.toContain('http://insecure.example.org/');
+      await poll(async () => page.context().pages().length === 1);
+      const isRun = await page.evaluate(() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.wasRun = true';
+        document.body.append(script);
+        return 'wasRun' in window;
+      });
+      expect(isRun).toBe(false);
+      for (const permission of ['media', 'geolocation', 'notifications', 'fullscreen', 'midi'])
+        expect(await app.order('permission', permission)).toEqual([false, false]);
+      expect((await app.order('seen')).spellcheck).toBe(false); // it would fetch dictionaries
+      expect(await app.order('privileges')).toEqual({ app: { standard: true, secure: true, supportFetchAPI: true } });
+    });
+
+    test('calls from another page are refused', async () => {
+      for (const url of ['https://example.org/', 'app://other/index.html', 'app://bundle.example.org/', ''])
+        await expect(app.order('call', [url, 'runs.list', {}])).rejects.toThrow('Refused');
+      expect(await app.order('call', ['app://bundle/index.html', 'runs.list', {}])).toEqual({ ok: true, value: [] });
+    });
+
+    test('the menu has its keys, and its items act in the window', async () => {
+      const items = await app.order<{ label?: string; accelerator?: string }[]>('menu');
+      const key = (label: string) => items.find((item) => item.label === label)?.accelerator;
+      expect([key('Import Folder…'), key('New Run'), key('Datasets'), key('Runtime')]).toEqual([
+        ...['CmdOrCtrl+O', 'CmdOrCtrl+N', 'Alt+1', 'Alt+7'],
+      ]);
+      await app.order('click', 'Runtime');
+      await app.page.waitForURL(/#\/runtime/);
+      await app.order('click', 'Import Folder…');
+      await app.page.getByRole('dialog', { name: 'Import images' }).waitFor();
+      await app.page.keyboard.press('Escape');
+      await app.order('click', 'Keys');
+      await app.page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    });
+
+    test('events come over a port; a page that is reloaded gets another, and its predecessor none', async () => {
+      const count = () =>
+        app.page.evaluate(() => {
+          const heard = { count: 0 };
+          Object.assign(globalThis, { heard });
+          (globalThis as unknown as { conmim: { listen(f: () => void): void } }).conmim.listen(() => {
+            heard.count++;
+          });
+        });
+      const heard = () => app.page.evaluate(() => (globalThis as unknown as { heard: { count: number } }).heard.count);
+      await count();
+      await poll(async () => (await heard()) > 0); // the machine's usage, every two seconds
+      await app.page.reload();
+      await app.page.getByRole('heading', { level: 1 }).first().waitFor();
+      await count();
+      await poll(async () => (await heard()) > 0);
+    });
   });
 
-  test('a second start shows the first window and ends', async () => {
-    const second = await App.launch(home, { window: false });
-    expect(await second.ended).toBe(0);
-    await poll(async () => (await app.order('seen')).opened.includes('focus'));
-  });
+  describe('what it starts and ends, each of its own start', () => {
+    beforeEach(launch);
+    afterEach(end);
 
-  test('a window comes back where it was; a display that is gone is not looked for', async () => {
-    await app.order('bounds', { x: 200, y: 120, width: 1000, height: 700 });
-    await poll(async () => existsSync(join(home, 'window.json')));
-    await app.order('quit');
-    await app.ended;
-    app = await App.launch(home);
-    expect(await app.order('bounds')).toEqual({ x: 200, y: 120, width: 1000, height: 700 });
-  });
+    test('a second start shows the first window and ends', async () => {
+      const second = await App.launch(home, { window: false });
+      expect(await second.ended).toBe(0);
+      await poll(async () => (await app.order('seen')).opened.includes('focus'));
+    });
 
-  test('while a run trains: sleep is blocked, progress shown; at its end a notification leads to it', async () => {
-    const id = await train(40);
-    await poll(
-      async () => (await app.order('seen')).blockers === 1 || stored((s) => s.runs.get(id).status === 'finished'),
-    );
-    await poll(async () => (await app.order('seen')).notifications.length === 1);
-    const { notifications, blockers, progress } = await app.order('seen');
-    expect(notifications[0].title).toBe('run is finished');
-    expect(blockers).toBe(0);
-    expect(progress.some((value: number) => value > 0 && value <= 1)).toBe(true);
-    expect(progress.at(-1)).toBe(-1);
-    await app.order('click-notification');
-    await app.page.waitForURL(new RegExp(`#/runs/${id}`));
-  });
+    test('a window comes back where it was; a display that is gone is not looked for', async () => {
+      await app.order('bounds', { x: 200, y: 120, width: 1000, height: 700 });
+      await poll(async () => existsSync(join(home, 'window.json')));
+      await app.order('quit');
+      await app.ended;
+      app = await App.launch(home);
+      expect(await app.order('bounds')).toEqual({ x: 200, y: 120, width: 1000, height: 700 });
+    });
 
-  test('quitting while a run trains asks: cancel goes on, pause saves, and the next start finds it', async () => {
-    const id = await train();
-    await app.order('answer', { response: 3 });
-    await app.order('quit');
-    await poll(async () => (await app.order('seen')).dialogs.length === 1);
-    expect((await app.order('seen')).dialogs[0].buttons).toEqual([
-      'Pause and Quit',
-      'Keep Training',
-      'Stop and Quit',
-      'Cancel',
-    ]);
-    expect(stored((store) => store.runs.get(id).status)).toBe('running');
-    await app.order('answer', { response: 0 });
-    await app.order('quit');
-    expect(await app.ended).toBe(0);
-    const run = stored((store) => store.runs.get(id));
-    expect(run.status).toBe('paused');
-    expect(stored((store) => store.checkpoints.latest(id)!.step)).toBe(run.step);
-  });
+    test('while a run trains: sleep is blocked, progress shown; at its end a notification leads to it', async () => {
+      const id = await train(40);
+      await poll(
+        async () => (await app.order('seen')).blockers === 1 || stored((s) => s.runs.get(id).status === 'finished'),
+      );
+      await poll(async () => (await app.order('seen')).notifications.length === 1);
+      const { notifications, blockers, progress } = await app.order('seen');
+      expect(notifications[0].title).toBe('run is finished');
+      expect(blockers).toBe(0);
+      expect(progress.some((value: number) => value > 0 && value <= 1)).toBe(true);
+      expect(progress.at(-1)).toBe(-1);
+      await app.order('click-notification');
+      await app.page.waitForURL(new RegExp(`#/runs/${id}`));
+    });
 
-  test('"Keep Training": the run goes on without the application, and is found again', async () => {
-    const id = await train();
-    await app.order('answer', { response: 1 });
-    await app.order('quit');
-    await app.ended;
-    const { step } = stored((store) => store.runs.get(id));
-    await poll(async () => stored((store) => store.runs.get(id).step > step));
-    app = await App.launch(home);
-    await app.page.goto(`${app.page.url().split('#')[0]}#/runs/${id}`);
-    await app.page.getByText('running').first().waitFor();
-    await app.page.getByRole('button', { name: 'Stop', exact: true }).click();
-    await app.page.getByText('stopped').first().waitFor();
-  });
+    test('quitting while a run trains asks: cancel goes on, pause saves, and the next start finds it', async () => {
+      const id = await train();
+      await app.order('answer', { response: 3 });
+      await app.order('quit');
+      await poll(async () => (await app.order('seen')).dialogs.length === 1);
+      expect((await app.order('seen')).dialogs[0].buttons).toEqual([
+        'Pause and Quit',
+        'Keep Training',
+        'Stop and Quit',
+        'Cancel',
+      ]);
+      expect(stored((store) => store.runs.get(id).status)).toBe('running');
+      await app.order('answer', { response: 0 });
+      await app.order('quit');
+      expect(await app.ended).toBe(0);
+      const run = stored((store) => store.runs.get(id));
+      expect(run.status).toBe('paused');
+      expect(stored((store) => store.checkpoints.latest(id)!.step)).toBe(run.step);
+    });
 
-  test('"Stop and Quit" stops it', async () => {
-    const id = await train();
-    await app.order('answer', { response: 2 });
-    await app.order('quit');
-    await app.ended;
-    expect(stored((store) => store.runs.get(id).status)).toBe('stopped');
+    test('"Keep Training": the run goes on without the application, and is found again', async () => {
+      const id = await train();
+      await app.order('answer', { response: 1 });
+      await app.order('quit');
+      await app.ended;
+      const { step } = stored((store) => store.runs.get(id));
+      await poll(async () => stored((store) => store.runs.get(id).step > step));
+      app = await App.launch(home);
+      await app.page.goto(`${app.page.url().split('#')[0]}#/runs/${id}`);
+      await app.page.getByText('running').first().waitFor();
+      await app.page.getByRole('button', { name: 'Stop', exact: true }).click();
+      await app.page.getByText('stopped').first().waitFor();
+    });
+
+    test('"Stop and Quit" stops it', async () => {
+      const id = await train();
+      await app.order('answer', { response: 2 });
+      await app.order('quit');
+      await app.ended;
+      expect(stored((store) => store.runs.get(id).status)).toBe('stopped');
+    });
   });
 });
 
