@@ -15,7 +15,7 @@ const SMALL = {
   'decoder.depth': 1,
   'decoder.num_heads': 2,
   'train.batch_size': 8,
-  'train.steps': 400,
+  'train.steps': 200,
   'checkpoint.every_steps': 20,
 };
 const STEPS = SMALL['train.steps'];
