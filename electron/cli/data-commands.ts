@@ -130,16 +130,16 @@ export function addDataCommands(program: Command): void {
     .action(
       withStore<[string]>(({ out, store }, _, name) => {
         const dataset = store.datasets.get(name);
-        const used = store.runs.list().filter((r) => r.dataset_id === dataset.id);
+        const used = store.datasets.runs(dataset.id);
         if (used.length > 0) {
           throw new AppError(
             'conflict',
             `Dataset "${name}" is used by ${plural(used.length, 'run')}.`,
             '',
-            `Delete them first: \`conmim delete ${used[0]!.id}\`.`,
+            `Delete them first: \`conmim delete ${used[0]!}\`.`,
           );
         }
-        const kept = store.evaluations.list().filter((one) => one.dataset_id === dataset.id).length;
+        const kept = store.evaluations.countOn(dataset.id);
         store.datasets.delete(dataset.id);
         sweepPrepared(store);
         const stays =

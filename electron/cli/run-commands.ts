@@ -10,6 +10,7 @@ import type { Metric, Notice, Run } from '../../shared/run.ts';
 import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
+import { listEach } from '../services/ground/list-each.ts';
 import { buildConfig, describeKeys, findPreset, methodIn, requireMethod } from '../services/recipes/configuration.ts';
 import { estimateCost } from '../services/recipes/estimate.ts';
 import { lend, lendingNotices } from '../services/recipes/lenders.ts';
@@ -27,10 +28,12 @@ import {
   waitUntilIdle,
 } from '../services/runs/runs.ts';
 import type { FileLock } from '../store/file-lock.ts';
+import type { RunHead } from '../store/runs.ts';
 import type { Store } from '../store/store.ts';
 import type { TrainerMessage } from '../trainer/protocol.ts';
 import type { Context } from './context.ts';
 import { unhurried, withOutput, withStore } from './context.ts';
+import { damagedWords } from './damaged-words.ts';
 import { collect, wholeNumber } from './output.ts';
 import { table } from './table.ts';
 
@@ -127,7 +130,7 @@ export function addRunCommands(program: Command): void {
       withStore(({ out, store }) => {
         recoverLostRuns(store);
         const notices = store.notices.counts();
-        const runs = store.runs.list().map((run) => ({
+        const { rows: runs, damaged } = listEach(store.runs, (run) => ({
           ...run,
           last: store.metrics.last(run.id),
           alarm: alarmOfRun(store, run),
@@ -148,21 +151,31 @@ export function addRunCommands(program: Command): void {
           dayAndTime(r.created_at),
         ]);
         out.result(
-          runs.map((run) => ({ ...run, last: flatOf(run, run.last) })),
-          runs.length > 0
-            ? table(
-                [
-                  'run',
-                  'name',
-                  'status',
-                  'step',
-                  'loss',
-                  ...columns.map(({ title }) => title.toLowerCase()),
-                  'created',
-                ],
-                rows,
-              )
-            : 'No run yet: `conmim pretrain DATASET` starts one.',
+          [
+            ...runs.map((run) => ({ ...run, last: flatOf(run, run.last) })),
+            ...damaged.map(({ id, name, error }) => ({ id, name, damaged: error })),
+          ],
+          [
+            runs.length > 0
+              ? table(
+                  [
+                    'run',
+                    'name',
+                    'status',
+                    'step',
+                    'loss',
+                    ...columns.map(({ title }) => title.toLowerCase()),
+                    'created',
+                  ],
+                  rows,
+                )
+              : damaged.length > 0
+                ? ''
+                : 'No run yet: `conmim pretrain DATASET` starts one.',
+            ...damagedWords('run', damaged),
+          ]
+            .filter(Boolean)
+            .join('\n'),
         );
       }),
     );
@@ -253,7 +266,8 @@ export function addRunCommands(program: Command): void {
     .argument('<runs...>')
     .action(
       withStore<[string[]]>((context, _, ids) => {
-        const runs = [...new Map(ids.map((id) => findRun(context, id)).map((run) => [run.id, run])).values()];
+        recoverLostRuns(context.store);
+        const runs = [...new Map(ids.map((id) => context.store.runs.head(id)).map((run) => [run.id, run])).values()];
         const { length: gone } = waitingEvaluations(context.store, runs);
         const freed = deleteAll(context.store, runs);
         context.out.result(
@@ -271,7 +285,7 @@ export function addRunCommands(program: Command): void {
     .action(
       withStore<[number]>(({ out, store }, _, id) => {
         recoverLostRuns(store);
-        const run = store.runs.get(store.checkpoints.runOf(id));
+        const run = store.runs.head(store.checkpoints.runOf(id));
         if (run.status === 'running')
           throw new AppError(
             'conflict',
@@ -377,11 +391,11 @@ export function addRunCommands(program: Command): void {
 }
 
 /** Evaluations of runs that wait in the queue, and go with them. */
-const waitingEvaluations = (store: Store, runs: readonly Run[]) =>
+const waitingEvaluations = (store: Store, runs: readonly RunHead[]) =>
   store.queuedEvaluations.list().filter((one) => one.error === null && runs.some(({ id }) => id === one.run_id));
 
 /** Deletes runs, each once. If one cannot be deleted, the error says which were before it. @returns bytes freed */
-function deleteAll(store: Store, runs: readonly Run[]): number {
+function deleteAll(store: Store, runs: readonly RunHead[]): number {
   requireDeletable(
     store,
     runs.map(({ id }) => id),

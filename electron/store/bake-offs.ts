@@ -1,12 +1,15 @@
 import { type BakeOff, type BakeOffRun, bakeOffPlanSchema, bakeOffSchema } from '../../shared/bakeoff.ts';
+import type { DamagedRow } from '../../shared/damaged-row.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
-import { fromJson } from './json.ts';
+import { errorsOf, fromJson, type RowError, readEach } from './json.ts';
 import { requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { configSchema } from './stored-config.ts';
 
-type Row = Omit<BakeOff, 'asked' | 'plan' | 'runs'> & { asked: string; plan: string };
+/** What of a bake-off is no JSON: it is there though the rest of its row is damaged. */
+export type BakeOffHead = Omit<BakeOff, 'asked' | 'plan'>;
+type Row = Omit<BakeOffHead, 'runs'> & { asked: string; plan: string };
 const planSchema = bakeOffPlanSchema(configSchema);
 type RunRow = Omit<BakeOffRun, 'is_tended'> & { is_tended: number };
 
@@ -40,15 +43,38 @@ export class BakeOffs {
     });
   }
 
-  /** By id, digits of an id, or name. @throws AppError not-found, with near names */
+  /** By id, digits of an id, or name. @throws AppError not-found, with near names; bad-file where it is damaged */
   get(idOrName: number | string): BakeOff {
-    const id = resolveId(this.#db, 'bake-off', idOrName);
-    return this.#read(this.#db.prepare('SELECT * FROM bake_offs WHERE id = ?').get(id) as Row);
+    return this.#read(this.#row(idOrName));
   }
 
-  /** The newest first. */
+  /** The same of one that may be damaged. @throws AppError not-found, with near names */
+  head(idOrName: number | string): BakeOffHead {
+    return this.#head(this.#row(idOrName));
+  }
+
+  #row(idOrName: number | string): Row {
+    const id = resolveId(this.#db, 'bake-off', idOrName);
+    return this.#db.prepare('SELECT * FROM bake_offs WHERE id = ?').get(id) as Row;
+  }
+
+  /** Those that can be read, the newest first. */
   list(): BakeOff[] {
-    return (this.#db.prepare('SELECT * FROM bake_offs ORDER BY id DESC').all() as Row[]).map((row) => this.#read(row));
+    return readEach(this.#rows(), (row) => this.#read(row)).sound;
+  }
+
+  /** Those that cannot be read, the newest first. */
+  damaged(): DamagedRow[] {
+    return readEach(this.#rows(), (row) => this.#read(row)).damaged;
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#rows(), (row) => this.#read(row));
+  }
+
+  #rows(): Row[] {
+    return this.#db.prepare('SELECT * FROM bake_offs ORDER BY id DESC').all() as Row[];
   }
 
   /** Puts a run of a bake-off down as such. */
@@ -91,23 +117,31 @@ export class BakeOffs {
   /** Forgets a bake-off; its runs stay. @throws AppError not-found */
   delete(id: number): void {
     write(this.#db, () => {
-      this.get(id);
+      resolveId(this.#db, 'bake-off', id);
       this.#db.prepare('DELETE FROM bake_offs WHERE id = ?').run(id);
     });
     this.#holds.forget('bake-off', id);
   }
 
-  #read({ asked, plan, ...row }: Row): BakeOff {
+  #head({ asked, plan, ...row }: Row): BakeOffHead {
     const runs = this.#db
       .prepare(`
         SELECT run_id, role, entry, seed, is_tended FROM bake_off_runs WHERE bake_off_id = ? ORDER BY seed, entry, run_id`)
       .all(row.id) as RunRow[];
-    const at = (column: string) => ({ row: `bake-off ${row.id} "${row.name}"`, column: `bake_offs.${column}` });
+    return { ...row, runs: runs.map((run) => ({ ...run, is_tended: run.is_tended === 1 })) };
+  }
+
+  #read(row: Row): BakeOff {
+    const { id, name, asked, plan } = row;
+    const at = (column: 'asked' | 'plan') => ({
+      row: `bake-off ${id} "${name}"`,
+      column: `bake_offs.${column}`,
+      last: 'If neither can be done, delete it on the Bake-off screen. Its runs stay.',
+    });
     return {
-      ...row,
+      ...this.#head(row),
       asked: fromJson(bakeOffSchema, asked, at('asked')),
       plan: fromJson(planSchema, plan, at('plan')),
-      runs: runs.map((run) => ({ ...run, is_tended: run.is_tended === 1 })),
     };
   }
 }

@@ -80,7 +80,7 @@ export const damageError = (database: string, { problems }: Findings): AppError 
     'bad-file',
     `The database ${database} is damaged.`,
     `A check of its structure found: ${problems.slice(0, 3).join('; ')}${problems.length > 3 ? ' …' : ''}.`,
-    'What can still be read can be exported. Then restore the database from a copy, or name another home folder; `conmim doctor` checks it again.',
+    'Export what can still be read. Then restore the database from a copy, or name another home folder; `conmim doctor` checks it again.',
   );
 
 /**

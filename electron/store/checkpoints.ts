@@ -13,7 +13,7 @@ import type { Metric } from '../../shared/run.ts';
 import type { HostTensor, StateDict, TensorSequence, TensorSource } from '../../shared/tensors.ts';
 import { plural } from '../../shared/words.ts';
 import { floatsOf, toBlob } from './blobs.ts';
-import { fromJson, type Place } from './json.ts';
+import { errorsOf, fromJson, type Place, type RowError } from './json.ts';
 import { type KeepPolicy, sortOut } from './keep-policy.ts';
 import { Metrics } from './metrics.ts';
 import { Needs } from './needs.ts';
@@ -50,7 +50,7 @@ const shapeSchema = z.array(z.number());
 const placeOf = ({ id, step }: Pick<Row, 'id' | 'step'>, column: 'config' | 'state'): Place => ({
   row: `checkpoint ${id} (step ${step})`,
   column: `checkpoints.${column}`,
-  next: `Delete it: \`conmim delete-checkpoint ${id}\`.`,
+  last: `If neither can be done, delete it: \`conmim delete-checkpoint ${id}\`.`,
 });
 
 function toCheckpoint(row: Row): Checkpoint {
@@ -181,6 +181,14 @@ export class Checkpoints {
     return this.#db.prepare('SELECT 1 FROM checkpoints WHERE run_id = ?').get(runId) !== undefined;
   }
 
+  /** How many each run has, and their bytes, of those that have any. */
+  sizes(): Map<number, { checkpoints: number; bytes: number }> {
+    const rows = this.#db.prepare('SELECT run_id, count(*), sum(bytes) FROM checkpoints GROUP BY run_id').raw().all();
+    return new Map(
+      (rows as number[][]).map(([run, checkpoints, bytes]) => [run!, { checkpoints: checkpoints!, bytes: bytes! }]),
+    );
+  }
+
   /** By step. */
   list(runId: number): Checkpoint[] {
     return (this.#db.prepare(`${SELECT} WHERE run_id = ? ORDER BY step`).all(runId) as Row[]).map(toCheckpoint);
@@ -264,6 +272,12 @@ export class Checkpoints {
       if (why !== null) checked.damaged.push({ checkpoint: id, ...where, why });
     }
     return checked;
+  }
+
+  /** What is wrong with settings that cannot be read, of those without a checksum: `check` looks at the others, and at tensors. */
+  unreadable(): Generator<RowError> {
+    const rows = this.#db.prepare(`SELECT *, NULL AS lacks FROM checkpoints WHERE crc32 IS NULL`).iterate();
+    return errorsOf(rows as Iterable<Row & { state: string }>, (row) => stateOf(row, row.state));
   }
 
   #look(id: number): { sound: number; unknown: number; why: string | null } {

@@ -2,7 +2,7 @@ import { type Dataset, foldersSchema } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import { named } from '../../shared/named.ts';
 import { type NotImported, notImportedSchema } from '../../shared/not-imported.ts';
-import { fromJson, fromNullable } from './json.ts';
+import { errorsOf, fromJson, fromNullable, type RowError } from './json.ts';
 import { changedElsewhere, requireFreeName, resolveId } from './names.ts';
 import { Needs } from './needs.ts';
 import { type Db, write } from './open.ts';
@@ -61,6 +61,16 @@ export class Datasets {
 
   list(): Dataset[] {
     return (this.#db.prepare(`${SELECT} ORDER BY d.id`).all() as Row[]).map(toDataset);
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#db.prepare(`${SELECT} ORDER BY d.id`).all() as Row[], toDataset);
+  }
+
+  /** By id. */
+  names(): Map<number, string> {
+    return new Map(this.#db.prepare('SELECT id, name FROM datasets').raw().all() as [number, string][]);
   }
 
   /** @throws AppError conflict where the name is taken; changed where it is not `before` any more */

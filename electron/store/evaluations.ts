@@ -1,5 +1,5 @@
 import { type Evaluation, evaluationResultSchema } from '../../shared/evaluation.ts';
-import { fromJson } from './json.ts';
+import { errorsOf, fromJson, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 
 type Row = Omit<Evaluation, 'result'> & { result: string };
@@ -37,7 +37,9 @@ export class Evaluations {
   ): Evaluation {
     return write(this.#db, () => {
       const row = this.#db
-        .prepare(`${SELECT} WHERE task = ? AND json_extract(result, '$.group') = ?`)
+        .prepare(
+          `${SELECT} WHERE task = ? AND CASE WHEN json_valid(result) THEN json_extract(result, '$.group') END = ?`,
+        )
         .get(evaluation.task, group) as Row | undefined;
       if (!row) return this.add(evaluation);
       // Objects are joined; of anything else the later word counts (RFC 7396).
@@ -46,6 +48,16 @@ export class Evaluations {
         .run(JSON.stringify(evaluation.result), Date.now(), row.id);
       return toEvaluation(this.#db.prepare(`${SELECT} WHERE id = ?`).get(row.id) as Row);
     });
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#db.prepare(SELECT).iterate() as Iterable<Row>, toEvaluation);
+  }
+
+  /** How many there are on a dataset. */
+  countOn(datasetId: number): number {
+    return this.#db.prepare('SELECT count(*) FROM evaluations WHERE dataset_id = ?').pluck().get(datasetId) as number;
   }
 
   /** By age. Those of a run include those of checkpoints that are deleted by now. */

@@ -1,7 +1,7 @@
 import { type MapResult, mapResultSchema } from '../../shared/feature-map.ts';
 import { floatsOf, integersOf, toBlob } from './blobs.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
-import { fromJson } from './json.ts';
+import { errorsOf, fromJson, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 
 /** Whose map it is. A null checkpoint is the untrained network of the run. */
@@ -25,6 +25,12 @@ export interface StoredMap {
 
 const WHERE = `run_id = @run_id AND coalesce(checkpoint_id, 0) = coalesce(@checkpoint_id, 0) AND dataset_id = @dataset_id
   AND network = @network AND pool = @pool`;
+
+const resultIn = ({ run_id, dataset_id, result }: Pick<MapKey, 'run_id' | 'dataset_id'> & { result: string }) =>
+  fromJson(mapResultSchema, result, {
+    row: `a map of run ${run_id} on dataset ${dataset_id}`,
+    column: 'feature_maps.result',
+  });
 
 /** Maps of datasets by features. */
 export class FeatureMaps {
@@ -56,13 +62,18 @@ export class FeatureMaps {
       .get(key) as { created_at: number; ids: Buffer; places: Buffer; result: string } | undefined;
     if (!row) return null;
     const { created_at, ids, places, result } = row;
-    const at = { row: `a map of run ${key.run_id} on dataset ${key.dataset_id}`, column: 'feature_maps.result' };
     return {
       created_at,
       ids: integersOf(ids),
       places: floatsOf(places),
-      result: fromJson(mapResultSchema, result, at),
+      result: resultIn({ ...key, result }),
     };
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    const rows = this.#db.prepare('SELECT run_id, dataset_id, result FROM feature_maps').iterate();
+    return errorsOf(rows as Iterable<Parameters<typeof resultIn>[0]>, resultIn);
   }
 
   /** Keeps features of a map that is being made, from its image `start` on. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { figuresSchema, type Metric } from '../../shared/run.ts';
-import { fromJson } from './json.ts';
+import { errorsOf, fromJson, type Place, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 
 /** Columns whose mean stands for many steps. */
@@ -26,17 +26,29 @@ const recordsSchema = z.custom<Metric['figures'][]>(
   { error: 'expected a number or null by each name' },
 );
 
+/** Where the figures of these steps stand. */
+const placeOf = (steps: string, runId: unknown, column: string): Place => ({
+  row: `${steps} of run ${runId}`,
+  column,
+  last: `If neither can be done, delete the run: \`conmim delete ${runId}\`.`,
+});
+
+const figuresIn = (
+  table: 'metrics' | 'metric_blocks',
+  { step, figures }: Pick<Row, 'step' | 'figures'>,
+  runId: number,
+) => fromJson(figuresSchema, figures, placeOf(`step ${step}`, runId, `${table}.figures`));
+
 /** SQLite has no NaN: it is stored as null. */
 function toMetric({ figures, ...row }: Row, runId: number): Metric {
   for (const column of AVERAGED) row[column] ??= Number.NaN;
-  const place = { row: `step ${row.step} of run ${runId}`, column: 'metrics.figures' };
-  return { ...row, figures: fromJson(figuresSchema, figures, place) };
+  return { ...row, figures: figuresIn('metrics', { step: row.step, figures }, runId) };
 }
 
 /** The mean of each figure where it was measured, as JSON. @param records JSON of several, with commas between */
 function meanFigures(records: unknown, column: unknown, runId: unknown, first: unknown, last: unknown): string {
   const sums = new Map<string, { sum: number; n: number }>();
-  const place = { row: `steps ${first} to ${last} of run ${runId}`, column: String(column) };
+  const place = placeOf(`steps ${first} to ${last}`, runId, String(column));
   for (const record of fromJson(recordsSchema, `[${records}]`, place)) {
     for (const key in record) {
       const mean = sums.get(key) ?? { sum: 0, n: 0 };
@@ -98,7 +110,11 @@ export class Metrics {
   /** The last row that has one of these figures. */
   lastWith(runId: number, keys: readonly string[]): Metric | null {
     // Few rows have what is measured seldom: looking for its name is much faster than reading the record.
-    const has = keys.map((_, i) => `(instr(figures, @name${i}) > 0 AND figures ->> @path${i} IS NOT NULL)`);
+    // One that is no JSON is taken too, so that what reads it says so.
+    const has = keys.map(
+      (_, i) =>
+        `(instr(figures, @name${i}) > 0 AND CASE WHEN json_valid(figures) THEN figures ->> @path${i} IS NOT NULL ELSE 1 END)`,
+    );
     const named = Object.fromEntries(
       keys.flatMap((key, i) => [
         [`name${i}`, JSON.stringify(key)],
@@ -109,6 +125,14 @@ export class Metrics {
       .prepare(`${SELECT} AND (${has.join(' OR ') || '0'}) ORDER BY step DESC LIMIT 1`)
       .get({ runId, ...named });
     return row ? toMetric(row as Row, runId) : null;
+  }
+
+  /** What is wrong with rows, of whichever run, that cannot be read. */
+  *unreadable(): Generator<RowError> {
+    for (const table of ['metrics', 'metric_blocks'] as const) {
+      const rows = this.#db.prepare(`SELECT run_id, step, figures FROM ${table}`).iterate();
+      yield* errorsOf(rows as Iterable<Row & { run_id: number }>, (row) => figuresIn(table, row, row.run_id));
+    }
   }
 
   count(runId: number): number {

@@ -211,14 +211,14 @@ export function explain(error: unknown, path: string): unknown {
       return wrap(
         'bad-file',
         `${path} is damaged.`,
-        '`conmim doctor` lists what is damaged. Restore it from a copy; what can still be read can be exported before.',
+        '`conmim doctor` lists what is damaged. Restore it from a copy; before that, export what can still be read.',
       );
     }
     if (/malformed JSON/.test(message)) {
       return wrap(
         'bad-file',
         `${path} is damaged: a row of it cannot be read.`,
-        'Restore the database from a copy. What can still be read can be exported before.',
+        'Restore the database from a copy. Before that, export what can still be read.',
       );
     }
     // A disk without room shows itself in several ways, as the files beside the database cannot be made either.

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError } from '../../shared/errors.ts';
+import { errorsOf, orElse, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 import { storedConfig } from './stored-config.ts';
 
@@ -13,6 +14,17 @@ export interface SavedPreset {
   created_at: number;
 }
 
+type Row = Omit<SavedPreset, 'config'> & { config: string };
+
+const toPreset = (row: Row): SavedPreset => ({
+  ...row,
+  config: storedConfig(row.config, {
+    row: `preset "${row.name}"`,
+    column: 'presets.config',
+    last: 'If neither can be done, save another preset by this name.',
+  }),
+});
+
 export class Presets {
   readonly #db: Db;
 
@@ -20,12 +32,28 @@ export class Presets {
     this.#db = db;
   }
 
+  /** Those that can be read. */
   list(): SavedPreset[] {
-    const rows = this.#db.prepare('SELECT * FROM presets ORDER BY created_at, name').all();
-    return (rows as (Omit<SavedPreset, 'config'> & { config: string })[]).map((row) => ({
-      ...row,
-      config: storedConfig(row.config, { row: `preset "${row.name}"`, column: 'presets.config' }),
-    }));
+    return this.#rows().flatMap((row) =>
+      orElse(
+        () => [toPreset(row)],
+        () => [],
+      ),
+    );
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#rows(), toPreset);
+  }
+
+  #rows(): Row[] {
+    return this.#db.prepare('SELECT * FROM presets ORDER BY created_at, name').all() as Row[];
+  }
+
+  /** Whether there is one of this name, which may be damaged. */
+  has(name: string): boolean {
+    return this.#db.prepare('SELECT 1 FROM presets WHERE name = ?').get(name) !== undefined;
   }
 
   /** Saves a recipe; one of this name is replaced. */

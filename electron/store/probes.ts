@@ -1,9 +1,18 @@
 import { z } from 'zod';
 import { type ProbeAnswer, probeAnswerSchema } from '../../shared/contract/explore.ts';
-import { fromJson } from './json.ts';
+import { errorsOf, fromJson, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 
+interface Row {
+  run_id: number;
+  step: number;
+  answers: string;
+}
+
 const savedSchema = z.object({ key: z.string(), answers: z.array(z.array(probeAnswerSchema)) });
+
+const savedIn = ({ run_id, step, answers }: Row) =>
+  fromJson(savedSchema, answers, { row: `the look-ups of run ${run_id} at step ${step}`, column: 'probes.answers' });
 
 /** Look-ups of a run's fixed images, by step; step 0 is the untrained network. */
 export class Probes {
@@ -24,13 +33,17 @@ export class Probes {
 
   /** Answers by step, of these images and masks. */
   list(runId: number, key: string): Map<number, ProbeAnswer[][]> {
-    const rows = this.#db.prepare('SELECT step, answers FROM probes WHERE run_id = ? ORDER BY step').all(runId);
+    const rows = this.#db.prepare('SELECT * FROM probes WHERE run_id = ? ORDER BY step').all(runId) as Row[];
     return new Map(
-      (rows as { step: number; answers: string }[]).flatMap(({ step, answers }) => {
-        const row = `the look-ups of run ${runId} at step ${step}`;
-        const saved = fromJson(savedSchema, answers, { row, column: 'probes.answers' });
-        return saved.key === key ? [[step, saved.answers] as const] : [];
+      rows.flatMap((row) => {
+        const saved = savedIn(row);
+        return saved.key === key ? [[row.step, saved.answers] as const] : [];
       }),
     );
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#db.prepare('SELECT * FROM probes').iterate() as Iterable<Row>, savedIn);
   }
 }

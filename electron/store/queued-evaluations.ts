@@ -11,7 +11,7 @@ import { Evaluations } from './evaluations.ts';
 import { type FeaturePart, FeatureParts } from './feature-parts.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
-import { fromJson, fromNullable } from './json.ts';
+import { errorsOf, fromJson, fromNullable, orElse, type RowError } from './json.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
 import { Runs } from './runs.ts';
@@ -25,7 +25,9 @@ export type NewEvaluation = Pick<QueuedEvaluation, 'checkpoint_id' | 'dataset_id
   options: z.input<typeof evaluationOptionsSchema>;
 };
 
-function toQueued(kept: Row): QueuedEvaluation {
+const NO_OPTIONS = evaluationOptionsSchema.parse({ k: 0 });
+
+function read(kept: Row): QueuedEvaluation {
   const row = `evaluation ${kept.id} of the queue`;
   return {
     ...kept,
@@ -34,6 +36,13 @@ function toQueued(kept: Row): QueuedEvaluation {
     is_canceled: kept.is_canceled === 1,
   };
 }
+
+/** One that cannot be read is one that failed, so that the queue goes on, and a person sees it and can dismiss it. */
+const toQueued = (kept: Row): QueuedEvaluation =>
+  orElse(
+    () => read(kept),
+    (error) => ({ ...kept, options: NO_OPTIONS, error: error.toJSON(), is_canceled: kept.is_canceled === 1 }),
+  );
 
 /** Evaluations that wait their turn, are worked at, or failed. */
 export class QueuedEvaluations {
@@ -75,6 +84,11 @@ export class QueuedEvaluations {
   /** By age. */
   list(): QueuedEvaluation[] {
     return (this.#db.prepare('SELECT * FROM queued_evaluations ORDER BY id').all() as Row[]).map(toQueued);
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#db.prepare('SELECT * FROM queued_evaluations').all() as Row[], read);
   }
 
   /** Whether a living process works at it. */

@@ -1,10 +1,11 @@
+import type { DamagedRow } from '../../shared/damaged-row.ts';
 import { errorReportSchema } from '../../shared/error-report.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { FineTune } from '../../shared/finetune.ts';
 import { type Run, type RunStatus, runtimeSchema, tagsSchema } from '../../shared/run.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
-import { fromJson, fromNullable } from './json.ts';
+import { errorsOf, fromJson, fromNullable, type RowError, readEach } from './json.ts';
 import { changedElsewhere, freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { Queue } from './queue.ts';
@@ -12,7 +13,9 @@ import { giveBack } from './space.ts';
 import { storedConfig, storedTuneSchema } from './stored-config.ts';
 
 const JSON_COLUMNS = ['config', 'error', 'runtime', 'tags', 'finetune'] as const;
-type Row = Omit<Run, 'kind' | (typeof JSON_COLUMNS)[number]> & {
+/** What of a run is no JSON: it is there though the rest of its row is damaged. */
+export type RunHead = Omit<Run, (typeof JSON_COLUMNS)[number]>;
+type Row = Omit<RunHead, 'kind'> & {
   /** Exact; null for a run of an older program, which took whole numbers. */
   epoch_steps: number | null;
   config: string;
@@ -50,17 +53,28 @@ const RESUMABLE: readonly RunStatus[] = ['queued', 'paused', 'interrupted', 'sto
 /** Texts, or lists of them. */
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-function toRun({ epoch_steps, ...kept }: Row): Run {
-  const at = (column: keyof Row) => ({ row: `run ${kept.id} "${kept.name}"`, column: `runs.${column}` });
+function toHead({ epoch_steps, config, tags, error, runtime, finetune, ...kept }: Row): RunHead {
   return {
     ...kept,
-    kind: kept.finetune !== null ? 'finetune' : kept.dataset_id === null ? 'imported' : 'pretrain',
+    kind: finetune !== null ? 'finetune' : kept.dataset_id === null ? 'imported' : 'pretrain',
     steps_per_epoch: epoch_steps ?? kept.steps_per_epoch,
-    config: storedConfig(kept.config, at('config')),
-    tags: fromJson(tagsSchema, kept.tags, at('tags')),
-    error: fromNullable(errorReportSchema, kept.error, at('error')),
-    runtime: fromNullable(runtimeSchema, kept.runtime, at('runtime')),
-    finetune: fromNullable(storedTuneSchema, kept.finetune, at('finetune')),
+  };
+}
+
+function toRun(row: Row): Run {
+  const { id, name } = row;
+  const at = (column: (typeof JSON_COLUMNS)[number]) => ({
+    row: `run ${id} "${name}"`,
+    column: `runs.${column}`,
+    last: `If neither can be done, delete it: \`conmim delete ${id}\`.`,
+  });
+  return {
+    ...toHead(row),
+    config: storedConfig(row.config, at('config')),
+    tags: fromJson(tagsSchema, row.tags, at('tags')),
+    error: fromNullable(errorReportSchema, row.error, at('error')),
+    runtime: fromNullable(runtimeSchema, row.runtime, at('runtime')),
+    finetune: fromNullable(storedTuneSchema, row.finetune, at('finetune')),
   };
 }
 
@@ -104,17 +118,45 @@ export class Runs {
     return freeName(this.#db, 'run', base);
   }
 
-  /** By id, digits of an id, or name. @throws AppError not-found, with near names */
+  /** By id, digits of an id, or name. @throws AppError not-found, with near names; bad-file where it is damaged */
   get(idOrName: number | string): Run {
-    const id = resolveId(this.#db, 'run', idOrName);
-    return toRun(this.#db.prepare('SELECT * FROM runs WHERE id = ?').get(id) as Row);
+    return toRun(this.#row(idOrName));
   }
 
+  /** The same of one that may be damaged. @throws AppError not-found, with near names */
+  head(idOrName: number | string): RunHead {
+    return toHead(this.#row(idOrName));
+  }
+
+  #row(idOrName: number | string): Row {
+    const id = resolveId(this.#db, 'run', idOrName);
+    return this.#db.prepare('SELECT * FROM runs WHERE id = ?').get(id) as Row;
+  }
+
+  /** Those that can be read. */
   list({ status }: { status?: RunStatus } = {}): Run[] {
-    const rows = this.#db
+    return readEach(this.#rows(status), toRun).sound;
+  }
+
+  /** Those that cannot be read. */
+  damaged(): DamagedRow[] {
+    return readEach(this.#rows(), toRun).damaged;
+  }
+
+  /** All, those that are damaged too. */
+  heads({ status }: { status?: RunStatus } = {}): RunHead[] {
+    return this.#rows(status).map(toHead);
+  }
+
+  /** What is wrong with those that cannot be read. */
+  unreadable(): Generator<RowError> {
+    return errorsOf(this.#rows(), toRun);
+  }
+
+  #rows(status?: RunStatus): Row[] {
+    return this.#db
       .prepare('SELECT * FROM runs WHERE @status IS NULL OR status = @status ORDER BY id')
       .all({ status: status ?? null }) as Row[];
-    return rows.map(toRun);
   }
 
   /** What tells whether a run has changed, and its newest checkpoint, by id; cheap enough to be asked often. */
@@ -141,7 +183,7 @@ export class Runs {
     const columns = UPDATABLE.filter((column) => change[column] !== undefined);
     if (columns.length === 0) return;
     write(this.#db, () => {
-      const now = this.get(id);
+      const now: Partial<Run> & RunHead = before.tags === undefined ? this.head(id) : this.get(id);
       const { name } = now;
       const other = (['name', 'notes', 'tags'] as const).find(
         (key) => before[key] !== undefined && !isSame(before[key], now[key]) && !isSame(change[key], now[key]),
@@ -164,7 +206,7 @@ export class Runs {
   }
 
   /** Runs that living processes train or are about to. */
-  held(): Run[] {
+  held(): RunHead[] {
     return this.#unplaced().filter(({ id }) => this.isHeld(id));
   }
 
@@ -176,7 +218,7 @@ export class Runs {
    */
   reserve(id: number): FileLock {
     return write(this.#db, () => {
-      const { status } = this.get(id);
+      const { status } = this.head(id);
       if (RESUMABLE.includes(status)) {
         const lock = this.#holds.isHeld('run', id) ? null : this.#holds.take('start', id);
         if (lock) {
@@ -200,7 +242,7 @@ export class Runs {
    */
   claim(id: number, pid: number): FileLock | 'held' | 'withdrawn' {
     return write(this.#db, () => {
-      const run = this.get(id);
+      const run = this.head(id);
       if (run.status !== 'queued' && run.status !== 'running') return this.isTrained(id) ? 'held' : 'withdrawn';
       const lock = this.#holds.take('run', id);
       if (lock === null) return 'held';
@@ -222,7 +264,7 @@ export class Runs {
    * @param first also queues runs of which no trace of a starter is left; a program sets it when it starts
    */
   recoverLost({ first = false } = {}): void {
-    const isGone = ({ id, kind, status, queue_position }: Run) =>
+    const isGone = ({ id, kind, status, queue_position }: RunHead) =>
       status === 'running'
         ? !this.isTrained(id)
         : status === 'queued' &&
@@ -243,11 +285,11 @@ export class Runs {
   }
 
   /** Runs that a process should be training or starting. */
-  #unplaced(): Run[] {
+  #unplaced(): RunHead[] {
     const rows = this.#db
       .prepare(`SELECT * FROM runs WHERE status = 'running' OR (status = 'queued' AND queue_position IS NULL)`)
       .all() as Row[];
-    return rows.map(toRun);
+    return rows.map(toHead);
   }
 
   /**
@@ -257,7 +299,7 @@ export class Runs {
    */
   delete(id: number): number {
     write(this.#db, () => {
-      this.get(id);
+      resolveId(this.#db, 'run', id);
       this.#db.prepare('DELETE FROM runs WHERE id = ?').run(id);
     });
     for (const kind of ['run', 'start'] as const) this.#holds.forget(kind, id);

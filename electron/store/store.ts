@@ -4,10 +4,11 @@ import { Datasets } from './datasets.ts';
 import { Evaluations } from './evaluations.ts';
 import { FeatureMaps } from './feature-maps.ts';
 import { Images } from './images.ts';
+import type { RowError } from './json.ts';
 import { Metrics } from './metrics.ts';
 import { Needs } from './needs.ts';
 import { Notices } from './notices.ts';
-import { type Db, openDatabase, write } from './open.ts';
+import { type Db, isDamage, openDatabase, write } from './open.ts';
 import { Prepared } from './prepared.ts';
 import { Presets } from './presets.ts';
 import { Probes } from './probes.ts';
@@ -89,6 +90,21 @@ export class Store {
   /** What tells whether a list that windows show has changed; cheap enough to be asked whenever somebody has written. */
   lists(): Record<WatchedList, string> {
     return this.#db.prepare(LISTS).get() as Record<WatchedList, string>;
+  }
+
+  /** What is wrong with rows that cannot be read, of every table that keeps JSON; what `checkpoints.check` finds is not among it. */
+  *unreadable(): Generator<RowError> {
+    const { datasets, presets, runs, metrics, checkpoints, evaluations, bakeOffs, queuedEvaluations } = this;
+    for (const table of [
+      ...[datasets, presets, runs, metrics, checkpoints, evaluations, bakeOffs, queuedEvaluations],
+      ...[this.probes, this.featureMaps],
+    ]) {
+      try {
+        yield* table.unreadable();
+      } catch (error) {
+        if (!isDamage(error)) throw error; // a page is: the check of the structure names it
+      }
+    }
   }
 
   /** All that `act` writes, or nothing of it; other processes write before it or after it. */

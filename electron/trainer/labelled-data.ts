@@ -31,7 +31,7 @@ export class LabelledData extends RunData {
 }
 
 function requireTestDataset(store: Store, id: number): void {
-  if (store.datasets.list().some((one) => one.id === id)) return;
+  if (store.datasets.names().has(id)) return;
   const why = 'Their dataset was deleted after this fine-tuning was made.';
   throw new AppError('not-found', 'The test images of this fine-tuning are gone.', why, 'Start a new fine-tuning.');
 }

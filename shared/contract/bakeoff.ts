@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type BakeOffPlan, type BakeOffRow, type BakeOffSummary, bakeOffSchema, entryCostSchema } from '../bakeoff.ts';
+import type { DamagedRow } from '../damaged-row.ts';
 import { byId, channel, nothing } from './schemas.ts';
 import type { TaskRef } from './started.ts';
 
@@ -10,6 +11,8 @@ const withCosts = z.strictObject({ asked: bakeOffSchema, costs: z.array(entryCos
 
 export const BAKE_OFFS = {
   'bakeoffs.list': channel<BakeOffRow[]>()(nothing),
+  /** Those that cannot be read, and so are not listed. */
+  'bakeoffs.damaged': channel<DamagedRow[]>()(nothing),
   'bakeoffs.get': channel<BakeOffSummary>()(byId),
   /** What it takes, as far as that can be said; refused where it cannot be used. */
   'bakeoffs.check': channel<BakeOffPlan>()(withCosts),

@@ -56,8 +56,16 @@ export type Channel = keyof typeof CHANNELS;
  */
 export const ASKS: ReadonlySet<string> = new Set([
   ...['app.info', 'folders.list', 'tasks.list', 'datasets.list', 'datasets.get', 'images.page', 'images.get'],
-  ...['prepared.plan', 'config.fields', 'config.check', 'presets.list', 'lab.preview', 'runs.list', 'runs.get'],
-  ...['runs.metrics', 'probes.get', 'explore.lookup', 'explore.explain', 'explore.groups', 'explore.colours'],
+  ...['prepared.plan', 'config.fields', 'config.check', 'presets.list', 'lab.preview', 'runs.list', 'runs.damaged'],
+  ...[
+    'runs.get',
+    'runs.metrics',
+    'probes.get',
+    'explore.lookup',
+    'explore.explain',
+    'explore.groups',
+    'explore.colours',
+  ],
   ...[
     'explore.attention',
     'explore.map',
@@ -66,6 +74,7 @@ export const ASKS: ReadonlySet<string> = new Set([
     'travel.ask',
     'evaluations.list',
     'bakeoffs.list',
+    'bakeoffs.damaged',
     'bakeoffs.get',
     'bakeoffs.check',
     'bakeoffs.report',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Checkpoint } from '../checkpoint.ts';
+import type { DamagedRow } from '../damaged-row.ts';
 import type { Evaluation } from '../evaluation.ts';
 import type { Sign } from '../method.ts';
 import { tagSchema } from '../names.ts';
@@ -29,6 +30,8 @@ const queueItem = z.strictObject({ kind: z.enum(['run', 'evaluation']), id });
 
 export const RUNS = {
   'runs.list': channel<RunRow[]>()(nothing),
+  /** Those that cannot be read, and so are not listed. */
+  'runs.damaged': channel<DamagedRow[]>()(nothing),
   'runs.get': channel<RunDetail>()(byId),
   /** At most `points` of the steps `from` to `to`; means of neighbouring steps where there are more. */
   'runs.metrics': channel<Metric[]>()(

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest';
+import { bakeOffRows, damagedBakeOffs, summaryOf } from '../../electron/services/bakeoff/summary.ts';
+import { tendBakeOffs } from '../../electron/services/bakeoff/work.ts';
 import type { AskedBakeOff, BakeOffPlan } from '../../shared/bakeoff.ts';
-import { CONFIG, catchError, newStore } from './helpers.ts';
+import { behindItsBack, CONFIG, catchError, newStore } from './helpers.ts';
 
 const asked = (dataset: number, name = 'which one'): AskedBakeOff => ({
   name,
@@ -31,10 +33,10 @@ const PLAN: BakeOffPlan = {
 };
 
 function withRuns() {
-  const { store, dataset, run } = newStore();
+  const { path, store, dataset, run } = newStore();
   const made = store.bakeOffs.create({ asked: asked(dataset.id), plan: PLAN });
   store.bakeOffs.addRun(made.id, { run_id: run.id, role: 'pretrain', entry: 0, seed: 1 });
-  return { store, dataset, run, made };
+  return { path, store, dataset, run, made };
 }
 
 test('it is found by id and by name, with what was asked, its plan, and its runs', () => {
@@ -98,4 +100,37 @@ test('windows see that there is another, and another run of one', () => {
   const other = store.runs.create({ dataset_id: 1, preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 });
   store.bakeOffs.addRun(made.id, { run_id: other.id, role: 'pretrain', entry: 0, seed: 0 });
   expect(store.lists().bakeoffs).not.toBe(before);
+});
+
+test.each([
+  ['plan', '{}'],
+  ['asked', '{"name":'],
+])('one whose %s is %s is named apart, and can be forgotten', (column, text) => {
+  const { store, run, dataset, made, path } = withRuns();
+  const other = store.bakeOffs.create({ asked: asked(dataset.id, 'another'), plan: PLAN });
+  behindItsBack(path, (raw) => raw.prepare(`UPDATE bake_offs SET ${column} = ? WHERE id = ?`).run(text, made.id));
+  expect(store.bakeOffs.list()).toEqual([other]);
+  const why = expect.stringContaining(`Its column bake_offs.${column} is not`);
+  expect(store.bakeOffs.damaged()).toMatchObject([{ id: made.id, name: made.name, error: { why } }]);
+  expect(catchError(() => store.bakeOffs.get(made.id))).toMatchObject({ kind: 'bad-file', why });
+  expect(bakeOffRows(store).map(({ id }) => id)).toEqual([other.id]);
+  expect(damagedBakeOffs(store)).toEqual(store.bakeOffs.damaged());
+  expect(store.bakeOffs.head(made.name)).toMatchObject({ id: made.id, runs: [{ run_id: run.id }] });
+  // What it waits for ends, and it is not asked again and again.
+  store.runs.update(run.id, { status: 'finished' });
+  expect([tendBakeOffs(store), tendBakeOffs(store)]).toEqual([true, false]);
+  expect(store.notices.list(run.id)).toHaveLength(1);
+  store.bakeOffs.delete(made.id);
+  expect([store.bakeOffs.damaged(), store.bakeOffs.list()]).toEqual([[], [other]]);
+});
+
+test('a run that is damaged hides neither its bake-off from the list, nor the page of that', () => {
+  const { store, run, made, path } = withRuns();
+  store.runs.update(run.id, { status: 'finished', step: 100 });
+  behindItsBack(path, (raw) => raw.exec(`UPDATE runs SET runtime = '{}'`));
+  expect(bakeOffRows(store)).toMatchObject([{ id: made.id, done: 1 }]);
+  expect(damagedBakeOffs(store)).toEqual([]);
+  const { runs, notices } = summaryOf(store, made.id);
+  expect(runs).toMatchObject([{ name: run.name, status: 'finished', step: 100 }]);
+  expect(notices).toEqual([expect.stringContaining('Its column runs.runtime is not')]);
 });

@@ -1,9 +1,10 @@
 import type { BAKE_OFFS } from '../../../shared/contract/bakeoff.ts';
 import type { Context, HandlersOf } from '../context.ts';
 
-export function bakeOffHandlers({ bakeOffs }: Context): HandlersOf<typeof BAKE_OFFS> {
+export function bakeOffHandlers({ bakeOffs, events }: Context): HandlersOf<typeof BAKE_OFFS> {
   return {
     'bakeoffs.list': () => bakeOffs.rows(),
+    'bakeoffs.damaged': () => bakeOffs.damaged(),
     'bakeoffs.get': ({ id }) => bakeOffs.get(id),
     'bakeoffs.check': (input) => bakeOffs.check(input),
     'bakeoffs.measure': (input) => bakeOffs.measure(input),
@@ -14,6 +15,7 @@ export function bakeOffHandlers({ bakeOffs }: Context): HandlersOf<typeof BAKE_O
     },
     'bakeoffs.delete': ({ id }) => {
       bakeOffs.delete(id);
+      events.emit({ type: 'bakeoffs' });
       return {};
     },
     'bakeoffs.report': ({ id }) => bakeOffs.report(id),

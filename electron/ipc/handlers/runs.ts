@@ -9,6 +9,7 @@ export function runHandlers(context: Context): HandlersOf<typeof RUNS> {
   return {
     'finetune.start': (input) => live.fineTune(input),
     'runs.list': () => live.rows(),
+    'runs.damaged': () => live.damaged(),
     'runs.get': ({ id }) => {
       const run = live.row(id);
       if (deletions.isHidden('run', id))

@@ -1,12 +1,13 @@
 import type { BakeOffRow, BakeOffSummary } from '../../../shared/bakeoff.ts';
 import type { Input } from '../../../shared/contract/index.ts';
 import type { TaskRef } from '../../../shared/contract/started.ts';
+import type { DamagedRow } from '../../../shared/damaged-row.ts';
 import type { Store } from '../../store/store.ts';
 import type { Tasks } from '../ground/tasks.ts';
 import type { LiveRuns } from '../runs/live.ts';
 import { bakeOffPage } from './page.ts';
 import { measureBakeOff, planBakeOff } from './plan.ts';
-import { bakeOffRows, summaryOf } from './summary.ts';
+import { bakeOffRows, damagedBakeOffs, summaryOf } from './summary.ts';
 import { continueBakeOff, createBakeOff, tendBakeOffs } from './work.ts';
 
 /** Bake-offs as windows see them; whenever a run has ended, what follows from it is put in the queue. */
@@ -24,6 +25,10 @@ export class LiveBakeOffs {
 
   rows(): BakeOffRow[] {
     return bakeOffRows(this.#store);
+  }
+
+  damaged(): DamagedRow[] {
+    return damagedBakeOffs(this.#store);
   }
 
   /** @throws AppError not-found */

@@ -1,6 +1,7 @@
 import type {
   BakeOff,
   BakeOffRow,
+  BakeOffRun,
   BakeOffState,
   BakeOffSummary,
   BakeOffTask,
@@ -11,12 +12,15 @@ import type {
   TableRow,
 } from '../../../shared/bakeoff.ts';
 import { shownIn } from '../../../shared/bakeoff-words.ts';
+import type { DamagedRow } from '../../../shared/damaged-row.ts';
 import type { Evaluation, Scores } from '../../../shared/evaluation.ts';
 import { LABEL_FREE, labelOf, TASKS } from '../../../shared/evaluation-figures.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import { compare, seedsInWords, spreadOf } from '../../../shared/statistics.ts';
 import { capital, percent, plural } from '../../../shared/words.ts';
+import { orElse } from '../../store/json.ts';
 import type { Store } from '../../store/store.ts';
+import { listEach } from '../ground/list-each.ts';
 import { foundOf } from './work.ts';
 
 type Judging = Exclude<BakeOffTask, 'labelfree'> | 'finetune';
@@ -50,9 +54,9 @@ export function summaryOf(store: Store, id: number): BakeOffSummary {
     rows,
     pairs,
     findings: findingsOf(columns, rows, pairs),
-    notices: [...bakeOff.plan.notices, ...found.notices()],
+    notices: [...bakeOff.plan.notices, ...found.notices(), ...damageOf(store, bakeOff)],
     runs: runs.map((run): SummaryRun => {
-      const { name, status, step, total_steps } = store.runs.get(run.run_id);
+      const { name, status, step, total_steps } = store.runs.head(run.run_id);
       return { ...run, name, status, step, total_steps };
     }),
     ...progressOf(store, bakeOff),
@@ -60,9 +64,20 @@ export function summaryOf(store: Store, id: number): BakeOffSummary {
   };
 }
 
-/** Every bake-off, the newest first. */
-export const bakeOffRows = (store: Store): BakeOffRow[] =>
-  store.bakeOffs.list().map((bakeOff) => ({
+/** Which of its runs are damaged. */
+function damageOf(store: Store, { runs }: BakeOff): string[] {
+  const ids = new Set(runs.map(({ run_id }) => run_id));
+  return store.runs.damaged().flatMap(({ id, error }) => (ids.has(id) ? [`${error.what} ${error.why}`] : []));
+}
+
+/** Every bake-off that can be read, the newest first. */
+export const bakeOffRows = (store: Store): BakeOffRow[] => rowsOf(store).rows;
+
+/** The others. */
+export const damagedBakeOffs = (store: Store): DamagedRow[] => rowsOf(store).damaged;
+
+const rowsOf = (store: Store) =>
+  listEach(store.bakeOffs, (bakeOff) => ({
     id: bakeOff.id,
     name: bakeOff.name,
     created_at: bakeOff.created_at,
@@ -74,7 +89,7 @@ export const bakeOffRows = (store: Store): BakeOffRow[] =>
 /** Runs and evaluations: how many are done, and whether the rest goes on by itself. */
 function progressOf(store: Store, bakeOff: BakeOff): { state: BakeOffState; done: number; total: number } {
   const { plan, asked, runs } = bakeOff;
-  const states = runs.map((link) => ({ ...link, ...store.runs.get(link.run_id) }));
+  const states = runs.map((link) => ({ ...link, ...store.runs.head(link.run_id) }));
   const finished = states.filter(({ status }) => status === 'finished');
   const evaluated = runs
     .filter(({ role }) => role === 'pretrain')
@@ -99,7 +114,7 @@ function failuresOf(store: Store, { runs }: BakeOff): BakeOffSummary['failed'] {
     .list()
     .flatMap(({ run_id, task, error }) =>
       error && ids.has(run_id)
-        ? [{ name: `${capital(TASKS[task])} of ${store.runs.get(run_id).name}`, what: error.what }]
+        ? [{ name: `${capital(TASKS[task])} of ${store.runs.head(run_id).name}`, what: error.what }]
         : [],
     );
 }
@@ -229,17 +244,26 @@ class Figures {
     const { runs } = this.#bakeOff;
     const own = runs.filter((run) => run.role === 'pretrain' && run.entry === entry);
     if (column === 'images_per_s')
-      return own.flatMap(({ run_id, seed }) => {
-        const pace = paceOf(this.#store.metrics.tail(run_id, PACE_STEPS));
-        return pace === null ? [] : [{ seed, value: 1 / pace }];
+      return this.#measured(own, (id) => {
+        const pace = paceOf(this.#store.metrics.tail(id, PACE_STEPS));
+        return pace === null ? null : 1 / pace;
       });
-    if (column === 'memory')
-      return own.flatMap(({ run_id, seed }) => {
-        const peak = this.#store.runs.get(run_id).runtime?.peak_memory;
-        return peak ? [{ seed, value: peak }] : [];
-      });
+    if (column === 'memory') return this.#measured(own, (id) => this.#store.runs.get(id).runtime?.peak_memory);
     if (column.startsWith('finetune ')) return this.#withLabels('finetune', entry, column);
     return this.#frozen(column, entry, 'trained');
+  }
+
+  /** A figure of each of these runs; none of one that is damaged. */
+  #measured(runs: readonly BakeOffRun[], of: (run: number) => number | null | undefined): Cell['values'] {
+    return runs.flatMap(({ run_id, seed }) =>
+      valuesOf(
+        seed,
+        orElse(
+          () => of(run_id),
+          () => null,
+        ),
+      ),
+    );
   }
 
   #supervised = (column: string) => this.#withLabels('supervised', 0, column);

@@ -13,6 +13,7 @@ import { MOST_TAG } from '../../../shared/names.ts';
 import type { QueueItem } from '../../../shared/queue.ts';
 import type { Run } from '../../../shared/run.ts';
 import { shortened } from '../../../shared/words.ts';
+import type { RunHead } from '../../store/runs.ts';
 import type { Store } from '../../store/store.ts';
 import { queueEvaluation } from '../evaluation/evaluation.ts';
 import type { EvaluateAsked } from '../ground/jobs.ts';
@@ -72,7 +73,7 @@ export function continueBakeOff(store: Store, id: number): void {
     addMissing(store, store.bakeOffs.get(id));
     for (const lender of unfinishedLenders(store, store.bakeOffs.get(id))) putInQueue(store, lender);
     for (const link of store.bakeOffs.get(id).runs) {
-      const run = store.runs.get(link.run_id);
+      const run = store.runs.head(link.run_id);
       if (run.status !== 'finished') putInQueue(store, run);
       else if (link.role === 'pretrain') reopen(store, id, link);
     }
@@ -87,7 +88,7 @@ export function unfinishedLenders(store: Store, { plan }: BakeOff): Run[] {
 }
 
 /** Puts a run in the queue that is new, or halted; one that waits there or is trained stays where it is. */
-function putInQueue(store: Store, { id, status, queue_position }: Run): void {
+function putInQueue(store: Store, { id, status, queue_position }: RunHead): void {
   const isNew = status === 'queued' && queue_position === null && !store.runs.isHeld(id);
   if (isNew) store.queue.put({ kind: 'run', id });
   else if (HALTED.has(status)) queueRun(store, id);
@@ -137,7 +138,7 @@ function tend(store: Store, id: number, run_id: number): void {
 /** Keeps with a run why nothing follows from it in its bake-off. */
 export function sayUntended(store: Store, run_id: number, { message, why }: AppError): void {
   const text = `Its bake-off asks nothing more of it: ${[message, why].filter(Boolean).join(' ')}`;
-  store.notices.add(run_id, { key: text, step: store.runs.get(run_id).step, text });
+  store.notices.add(run_id, { key: text, step: store.runs.head(run_id).step, text });
 }
 
 /** What of a bake-off is to be started next. */
@@ -186,7 +187,7 @@ export function foundOf(
   task: BakeOffTask,
   isWanted: (evaluation: Evaluation) => boolean = () => true,
 ): Evaluation | undefined {
-  const { total_steps } = store.runs.get(run);
+  const { total_steps } = store.runs.head(run);
   return store.evaluations
     .list({ run_id: run })
     .find(

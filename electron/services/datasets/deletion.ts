@@ -16,12 +16,11 @@ export function datasetDeletion({ store, events, deletions }: Ground, id: number
   const { name } = store.datasets.get(id);
   const runs = store.datasets.runs(id).filter((run) => !deletions.isHidden('run', run));
   if (runs.length > 0) {
-    const names = named(runs.map((run) => store.runs.get(run).name));
+    const names = named(runs.map((run) => store.runs.head(run).name));
     const why = `${runs.length === 1 ? 'Run' : 'Runs'} ${names} learned from it.`;
     throw new AppError('conflict', `Dataset "${name}" is in use.`, why, 'Delete these runs first.');
   }
-  const hiddenRuns = store.runs.list().flatMap((run) => (deletions.isHidden('run', run.id) ? [run.id] : []));
-  store.needs.refuseDataset(id, name, hiddenRuns);
+  store.needs.refuseDataset(id, name, deletions.hidden('run'));
   return {
     kind: 'dataset',
     ids: [id],

@@ -183,7 +183,7 @@ export class EvaluationQueue {
   }
 
   #title({ run_id, task, step }: QueuedEvaluation): string {
-    return `${capital(TASKS[task])} of ${this.#store.runs.get(run_id).name}, step ${step}`;
+    return `${capital(TASKS[task])} of ${this.#store.runs.head(run_id).name}, step ${step}`;
   }
 }
 

@@ -33,6 +33,11 @@ export class Deletions {
     return this.#hiding(kind, id) !== undefined;
   }
 
+  /** What is hidden. */
+  hidden(kind: Deletion['kind']): number[] {
+    return [...this.#pending.values()].flatMap((p) => (p.kind === kind ? p.ids : []));
+  }
+
   #hiding(kind: Deletion['kind'], id: number): Deletion | undefined {
     return [...this.#pending.values()].find((p) => p.kind === kind && p.ids.includes(id));
   }

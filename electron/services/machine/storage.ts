@@ -21,26 +21,19 @@ export async function storageReport(
   }: { home: string; thumbnails: string; indexes: RetrievalIndex[]; prepared: PreparedSet[] },
 ): Promise<Storage> {
   const { bavail, bsize } = statfsSync(home);
+  const sizes = store.checkpoints.sizes();
   return {
     home: { path: home, bytes: await folderBytes(home), free: bavail * bsize },
-    runs: store.runs
-      .list()
-      .map(({ id, name }) => {
-        const checkpoints = store.checkpoints.list(id);
-        return {
-          id,
-          name,
-          checkpoints: checkpoints.length,
-          bytes: checkpoints.reduce((sum, c) => sum + c.bytes, 0),
-        };
-      })
-      .filter(({ checkpoints }) => checkpoints > 0),
+    runs: store.runs.heads().flatMap(({ id, name }) => {
+      const size = sizes.get(id);
+      return size ? [{ id, name, ...size }] : [];
+    }),
     indexes: await Promise.all(
       shown.indexes.map(async ({ id, checkpoint_id, dataset_id, part, feature, images, is_ready }) => {
         const { run_id, step } = store.checkpoints.get(checkpoint_id);
         return {
           id,
-          run: store.runs.get(run_id).name,
+          run: store.runs.head(run_id).name,
           dataset: store.datasets.get(dataset_id).name,
           step,
           part,

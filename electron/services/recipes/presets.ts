@@ -45,7 +45,7 @@ export function savePreset(
 ): PresetRow {
   if (PRESETS.some((p) => p.name === recipe.name))
     throw new AppError('conflict', `"${recipe.name}" is a preset of the program.`, '', 'Choose another name.');
-  if (!recipe.replace && store.presets.list().some((p) => p.name === recipe.name)) {
+  if (!recipe.replace && store.presets.has(recipe.name)) {
     const what = `There is a preset named "${recipe.name}" already.`;
     throw new AppError('conflict', what, '', 'Choose another name, or replace it.', { exists: recipe.name });
   }

@@ -10,11 +10,10 @@ export function runDeletion(
   { store, events, deletions }: { store: Store; events: Events; deletions: Deletions },
   ids: number[],
 ): Deletion {
-  const runs = [...new Set(ids)].map((id) => store.runs.get(id));
+  const runs = [...new Set(ids)].map((id) => store.runs.head(id));
   const running = runs.find(({ status }) => status === 'running');
   if (running) throw new AppError('conflict', `Run "${running.name}" is running.`, '', 'Stop it first.');
-  const hidden = store.runs.list().filter(({ id }) => deletions.isHidden('run', id));
-  store.needs.refuseRuns([...runs, ...hidden].map(({ id }) => id));
+  store.needs.refuseRuns([...runs.map(({ id }) => id), ...deletions.hidden('run')]);
   const waiting = store.queuedEvaluations.list().filter((one) => one.error === null && ids.includes(one.run_id)).length;
   const also =
     waiting === 0 ? '' : ` So ${waiting === 1 ? 'is an evaluation' : `are ${waiting} evaluations`} that waited.`;

@@ -1,16 +1,20 @@
 import { basename } from 'node:path';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { Input, RunRow, TaskRef } from '../../../shared/contract/index.ts';
+import type { DamagedRow } from '../../../shared/damaged-row.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import type { QueueItem } from '../../../shared/queue.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { FileLock } from '../../store/file-lock.ts';
+import { orElse } from '../../store/json.ts';
+import type { RunHead } from '../../store/runs.ts';
 import type { Store, WatchedList } from '../../store/store.ts';
 import type { TrainerHandle } from '../../trainer/host.ts';
 import type { TrainerMessage } from '../../trainer/protocol.ts';
 import type { EvaluationQueue } from '../evaluation/queue.ts';
 import type { Events } from '../ground/events.ts';
+import { listEach } from '../ground/list-each.ts';
 import type { Deletions } from '../ground/undo.ts';
 import { UsageMeter } from '../machine/usage.ts';
 import { configOf } from '../recipes/presets.ts';
@@ -71,21 +75,21 @@ export class LiveRuns {
   }
 
   rows(): RunRow[] {
-    const datasets = new Map(this.#store.datasets.list().map(({ id, name }) => [id, name]));
-    return this.#store.runs
-      .list()
-      .filter(({ id }) => !this.#deletions.isHidden('run', id))
-      .map((run) => this.#row(run, run.dataset_id === null ? null : (datasets.get(run.dataset_id) ?? null)));
+    return this.#shown(this.#listed().rows);
+  }
+
+  /** Those that cannot be read. */
+  damaged(): DamagedRow[] {
+    return this.#shown(this.#listed().damaged);
   }
 
   row(id: number): RunRow {
-    const run = this.#store.runs.get(id);
-    return this.#row(run, run.dataset_id === null ? null : this.#store.datasets.get(run.dataset_id).name);
+    return this.#row(this.#store.runs.get(id), this.#store.datasets.names());
   }
 
   /** Runs that a process trains now, whichever started it. */
-  running(): Run[] {
-    return this.#store.runs.list({ status: 'running' });
+  running(): RunHead[] {
+    return this.#store.runs.heads({ status: 'running' });
   }
 
   /** Puts runs at the end of the queue: one, or one for each combination of the grid's values. @throws AppError bad-input */
@@ -223,8 +227,18 @@ export class LiveRuns {
     await Promise.race([Promise.all(ends), patience]);
   }
 
-  #row(run: Run, dataset: string | null): RunRow {
+  #listed() {
+    const datasets = this.#store.datasets.names();
+    return listEach(this.#store.runs, (run) => this.#row(run, datasets));
+  }
+
+  #shown<R extends { id: number }>(rows: readonly R[]): R[] {
+    return rows.filter(({ id }) => !this.#deletions.isHidden('run', id));
+  }
+
+  #row(run: Run, datasets: ReadonlyMap<number, string>): RunRow {
     const { metrics, checkpoints, notices } = this.#store;
+    const dataset = run.dataset_id === null ? null : (datasets.get(run.dataset_id) ?? null);
     const last = metrics.last(run.id);
     const known = { has_checkpoint: checkpoints.has(run.id), notice_count: notices.list(run.id).length };
     return { ...run, dataset, last, ...known, ...this.#judged(run, last?.step ?? 0) };
@@ -241,7 +255,13 @@ export class LiveRuns {
   }
 
   #tell(id: number) {
-    if (!this.#deletions.isHidden('run', id)) this.#events.emit({ type: 'run', run: this.row(id) });
+    if (this.#deletions.isHidden('run', id)) return;
+    this.#events.emit(
+      orElse(
+        () => ({ type: 'run', run: this.row(id) }),
+        () => ({ type: 'runs' }), // it is among the damaged ones from now on
+      ),
+    );
   }
 
   /** What the command line, or another window's program, has added, changed or deleted. */
@@ -254,20 +274,26 @@ export class LiveRuns {
 
   #tellMetrics() {
     const training = new Set(this.running().map(({ id }) => id));
-    for (const id of new Set([...training, ...this.#sent.keys()])) {
-      const last = this.#store.metrics.last(id)?.step ?? 0;
-      // The first look at a run: a window asks for what was before it. After a resume the later steps are made again.
-      const from = Math.min(this.#sent.get(id) ?? last, last);
-      if (last > from) {
-        const metrics = this.#store.metrics.list(id, { from: Math.max(from + 1, last - MOST_METRICS), to: last });
-        const before = this.#judgements.get(id)?.judged.alarm?.kind;
-        this.#events.emit({ type: 'metrics', run: id, metrics });
-        // Windows are told of an alarm, and of its end, when it comes.
-        if (this.#judged(this.#store.runs.get(id), last).alarm?.kind !== before) this.#tell(id);
-      }
-      if (training.has(id)) this.#sent.set(id, last);
-      else this.#sent.delete(id);
+    for (const id of new Set([...training, ...this.#sent.keys()]))
+      orElse(
+        () => this.#tellMetricsOf(id),
+        () => {}, // its page says what cannot be read
+      );
+    for (const id of this.#sent.keys()) if (!training.has(id)) this.#sent.delete(id);
+  }
+
+  #tellMetricsOf(id: number) {
+    const last = this.#store.metrics.last(id)?.step ?? 0;
+    // The first look at a run: a window asks for what was before it. After a resume the later steps are made again.
+    const from = Math.min(this.#sent.get(id) ?? last, last);
+    if (last > from) {
+      const metrics = this.#store.metrics.list(id, { from: Math.max(from + 1, last - MOST_METRICS), to: last });
+      const before = this.#judgements.get(id)?.judged.alarm?.kind;
+      this.#events.emit({ type: 'metrics', run: id, metrics });
+      // Windows are told of an alarm, and of its end, when it comes.
+      if (this.#judged(this.#store.runs.get(id), last).alarm?.kind !== before) this.#tell(id);
     }
+    this.#sent.set(id, last);
   }
 
   #startNext() {
@@ -278,7 +304,7 @@ export class LiveRuns {
       return item?.kind === 'run' ? { ...item, place: this.#store.runs.reserve(item.id) } : item;
     });
     if (next?.kind === 'evaluation') this.#evaluations.start(next.id);
-    else if (next && 'place' in next) this.#startRun(this.#store.runs.get(next.id), next.place);
+    else if (next && 'place' in next) this.#startRun(next.id, next.place);
   }
 
   /** What is to begin now; null while something runs that the queue waits for. */
@@ -296,8 +322,9 @@ export class LiveRuns {
     return !this.#deletions.isHidden('run', id) && !this.#store.runs.isHeld(id);
   }
 
-  #startRun(next: Run, place: FileLock) {
+  #startRun(id: number, place: FileLock) {
     try {
+      const next = this.#store.runs.get(id);
       const tell = (message: TrainerMessage) => {
         if (message.type === 'notice') this.#events.emit({ type: 'notice', text: message.text, run: next.id });
       };
@@ -311,11 +338,11 @@ export class LiveRuns {
       });
     } catch (error) {
       place.remove();
-      this.#store.runs.update(next.id, { status: 'failed', error: toReport(error), ended_at: Date.now() });
+      this.#store.runs.update(id, { status: 'failed', error: toReport(error), ended_at: Date.now() });
       const { message } = error as Error;
-      this.#events.emit({ type: 'notice', text: message, run: next.id });
+      this.#events.emit({ type: 'notice', text: message, run: id });
     }
-    this.#tell(next.id);
+    this.#tell(id);
   }
 
   async #tellUsage() {

@@ -2,6 +2,7 @@ import type { RunConfig } from '../../../shared/config.ts';
 import { AppError } from '../../../shared/errors.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { FileLock } from '../../store/file-lock.ts';
+import type { RunHead } from '../../store/runs.ts';
 import type { Store } from '../../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer/host.ts';
 import type { TrainerMessage } from '../../trainer/protocol.ts';
@@ -99,7 +100,7 @@ export function startRun(
 /** After its process is gone a run's row must not name that process, nor keep a request to it. */
 function settle(store: Store, id: number, { status, error }: TrainerEnd): void {
   store.atomically(() => {
-    const run = store.runs.get(id);
+    const run = store.runs.head(id);
     const isOpen = run.status === 'running' || (run.status === 'queued' && run.queue_position === null);
     if (!isOpen || store.runs.isHeld(id)) return; // its trainer has written the end itself, or another one has the run by now
     const ended = status === 'failed' ? status : 'interrupted';
@@ -160,7 +161,7 @@ export function requireDeletable(store: Store, ids: readonly number[]): void {
 }
 
 /** Fine-tunings first: they may need the others. */
-export const inOrderOfDeletion = (runs: readonly Run[]): Run[] =>
+export const inOrderOfDeletion = (runs: readonly RunHead[]): RunHead[] =>
   runs.toSorted((a, b) => Number(a.kind !== 'finetune') - Number(b.kind !== 'finetune'));
 
 /** Deletes a run with all that it stored. @returns bytes given back to the disk */
@@ -170,7 +171,7 @@ export function deleteRun(store: Store, id: number): number {
 }
 
 function requireIdle(store: Store, id: number): void {
-  const { status } = store.runs.get(id);
+  const { status } = store.runs.head(id);
   if (status === 'running' || store.runs.isHeld(id)) {
     const what = status === 'running' ? 'running' : 'being started';
     throw new AppError('conflict', `Run ${id} is ${what}.`, '', `Stop it first: \`conmim stop ${id}\`.`);
