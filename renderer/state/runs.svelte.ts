@@ -1,18 +1,21 @@
 import type { RunRow } from '../../shared/contract/runs.ts';
+import type { DamagedRow } from '../../shared/damaged-row.ts';
 import { followPace } from '../../shared/pace.ts';
 import { call, on, onConnection } from '../api.ts';
 
-/** Every run, by id, as it is now. */
+/** Every run that can be read, by id, as it is now. */
 const rows = $state<Record<number, RunRow>>({});
+let damaged = $state.raw<DamagedRow[]>([]);
 let isKnown = $state(false);
 let error = $state.raw<Error>();
 
 async function reload(): Promise<void> {
   try {
-    const all = await call('runs.list', {});
+    const [all, others] = await Promise.all([call('runs.list', {}), call('runs.damaged', {})]);
     const ids = new Set(all.map(({ id }) => String(id)));
     for (const id of Object.keys(rows)) if (!ids.has(id)) delete rows[Number(id)];
     for (const run of all) rows[run.id] = run;
+    damaged = others;
     isKnown = true;
     error = undefined;
   } catch (thrown) {
@@ -41,6 +44,10 @@ export const runs = {
   },
   get(id: number): RunRow | undefined {
     return rows[id];
+  },
+  /** Those that cannot be read. */
+  get damaged(): DamagedRow[] {
+    return damaged;
   },
   get isKnown() {
     return isKnown;
