@@ -74,6 +74,8 @@ export interface DatabaseReport {
   found: Findings | null;
   /** Of what was written into it; null where that was not read. */
   checkpoints: Checked | null;
+  /** Of rows that are kept as JSON; null where they were not read. */
+  rows: Unreadable[] | null;
   /** Why it cannot be opened. */
   error: ErrorReport | null;
 }
@@ -83,6 +85,15 @@ export interface Findings {
   at: number;
   /** SQLite's words; none where it is sound. */
   problems: string[];
+}
+
+/** Rows of a column that cannot be read. */
+export interface Unreadable {
+  /** With its table: `runs.tags`. */
+  column: string;
+  rows: number;
+  /** What is wrong with the first of them, and what to do. */
+  first: ErrorReport[];
 }
 
 /** How much of what is kept can be checked. */

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BackendChoice } from '../../../shared/backends.ts';
-import type { DatabaseReport, DoctorReport } from '../../../shared/contract/machine.ts';
+import type { DatabaseReport, DoctorReport, Unreadable } from '../../../shared/contract/machine.ts';
 import { toReport } from '../../../shared/errors.ts';
 import { bytes, dayAndTime, plural } from '../../../shared/words.ts';
 import { loadBackend } from '../../runtime/backend.ts';
@@ -19,6 +19,9 @@ export interface DoctorOptions {
   readAll?: boolean;
   onProgress?: (done: number, total: number, phase: string) => void;
 }
+
+/** Rows of a column that are named; a run has one for each step. */
+const MOST_NAMED = 5;
 
 /** Looks at the machine and sets up the backend. @param home where datasets and runs are kept */
 export async function doctor(home: string, options: DoctorOptions = {}): Promise<DoctorReport> {
@@ -45,7 +48,14 @@ export async function doctor(home: string, options: DoctorOptions = {}): Promise
 
 function databaseReport(path: string, { readAll = false, onProgress }: DoctorOptions): DatabaseReport | null {
   if (!existsSync(path)) return null;
-  const report: DatabaseReport = { path, bytes: statSync(path).size, found: null, checkpoints: null, error: null };
+  const report: DatabaseReport = {
+    path,
+    bytes: statSync(path).size,
+    found: null,
+    checkpoints: null,
+    rows: null,
+    error: null,
+  };
   try {
     if (readAll) {
       onProgress?.(0, 0, 'structure of the database');
@@ -57,6 +67,8 @@ function databaseReport(path: string, { readAll = false, onProgress }: DoctorOpt
       const store = Store.open(path);
       try {
         report.checkpoints = store.checkpoints.check((done, total) => onProgress?.(done, total, 'checkpoints'));
+        onProgress?.(0, 0, 'rows of the database');
+        report.rows = unreadableRows(store);
       } finally {
         store.close();
       }
@@ -67,16 +79,36 @@ function databaseReport(path: string, { readAll = false, onProgress }: DoctorOpt
   return report;
 }
 
-function databaseWords({ path, bytes: size, found, checkpoints, error }: DatabaseReport): string[] {
+function unreadableRows(store: Store): Unreadable[] {
+  const columns = new Map<string, Unreadable>();
+  for (const error of store.unreadable()) {
+    const { column } = error;
+    const known = columns.get(column) ?? { column, rows: 0, first: [] };
+    columns.set(column, known);
+    if (known.rows++ < MOST_NAMED) known.first.push(error.toJSON());
+  }
+  return [...columns.values()];
+}
+
+function rowsWords(rows: readonly Unreadable[]): string[] {
+  if (rows.length === 0) return ['  its rows are as this program writes them'];
+  return rows.flatMap(({ column, rows: count, first }) => [
+    ...first.flatMap(({ what, why, next }) => [`  DAMAGED: ${what} ${why}`, `    ${next}`]),
+    ...(count > first.length ? [`  DAMAGED: ${plural(count - first.length, 'more row')} in column ${column}`] : []),
+  ]);
+}
+
+function databaseWords({ path, bytes: size, found, checkpoints, rows, error }: DatabaseReport): string[] {
   const lines = [`Database: ${path}, ${bytes(size)}`];
   if (found && found.problems.length > 0)
     lines.push(
       '  DAMAGED: its structure is not whole:',
       ...found.problems.map((problem) => `    ${problem}`),
-      '  What can still be read can be exported. Then restore it from a copy, or name another home folder.',
+      '  Export what can still be read. Then restore it from a copy, or name another home folder.',
     );
   else if (found) lines.push('  its structure is sound');
   if (error) lines.push(...[error.what, error.why, error.next].filter(Boolean).map((line) => `  ${line}`));
+  if (rows) lines.push(...rowsWords(rows));
   if (!checkpoints) return lines;
   const { sound, unknown, damaged } = checkpoints;
   for (const { checkpoint, run, step, why } of damaged)
