@@ -54,14 +54,17 @@ function even(n: number, seed: number): Float32Array {
   return out;
 }
 
-/** All cosines, in double precision: what the index is held against. */
+/** The best of all cosines, in double precision: what the index is held against. */
 function exact(all: Float32Array, query: Float32Array, k: number): { row: number; score: number }[] {
-  const scores = Array.from({ length: all.length / WIDTH }, (_, row) => {
+  const best: { row: number; score: number }[] = [];
+  for (let row = 0; row < all.length / WIDTH; row++) {
     let score = 0;
     for (let d = 0; d < WIDTH; d++) score += query[d]! * all[row * WIDTH + d]!;
-    return { row, score };
-  });
-  return scores.sort((a, b) => b.score - a.score).slice(0, k);
+    if (best.length === k && score <= best.at(-1)!.score) continue;
+    best.push({ row, score });
+    best.sort((a, b) => b.score - a.score).splice(k);
+  }
+  return best;
 }
 
 test('a small index compares all rows', async () => {
@@ -136,7 +139,8 @@ test('rows of another kind are added: recall is measured anew, and more is looke
     expect(share).toBeGreaterThan(narrow);
     expect(recall!.recall).toBeGreaterThanOrEqual(RECALL_GOAL);
   }
-  const joined = Float32Array.from(all.flatMap((one) => [...one]));
+  const joined = new Float32Array(all.length * 21_000 * WIDTH);
+  for (const [i, one] of all.entries()) joined.set(one, i * one.length);
   let [found, missed] = [0, 0];
   for (let q = 0; q < 20; q++) {
     const query = even(1, 100 + q);
