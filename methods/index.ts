@@ -67,6 +67,18 @@ export const schemaFor = (config: unknown): z.ZodType<RunConfig> =>
 /** A complete configuration from any part of one. @throws ZodError */
 export const parseRunConfig = (config: unknown): RunConfig => schemaFor(config).parse(config);
 
+/** The value of a dotted setting. */
+export function settingOf(config: RunConfig, key: string): unknown {
+  const [section, field] = key.split('.') as [string, string];
+  return (config as unknown as Record<string, Record<string, unknown>>)[section]?.[field];
+}
+
+/** Ids of the runs that a configuration names, because it takes over their networks. */
+export const lendersIn = (config: RunConfig): number[] =>
+  (methodOf(config).borrows?.(config) ?? [])
+    .map(({ key }) => settingOf(config, key))
+    .filter((id): id is number => typeof id === 'number');
+
 /** How runs are read: of each method. */
 export const DESCRIPTIONS: readonly Description[] = [...METHODS, ...LABELLED_METHODS];
 

@@ -185,5 +185,5 @@ export function sharesOf(numbers: ArrayLike<number>): number[] {
   return [...counts.values()].map((count) => count / numbers.length);
 }
 
-/** Perplexity: exp of the entropy of how often each number is among them, as many as would be as often. */
+/** Perplexity: exp of the entropy of how often each number is among them: so many equally frequent ones have this entropy. */
 export const inUse = (numbers: ArrayLike<number>): number => Math.exp(entropyOf(sharesOf(numbers)));

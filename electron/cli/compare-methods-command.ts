@@ -82,6 +82,7 @@ export function addCompareMethodsCommand(program: Command): void {
     .option('--dry-run', 'only say what it would take')
     .option('--queue', 'only put it in the queue of the window')
     .addOption(new Option('--resume <bake-off>', 'go on with one, by its name or number'))
+    .addOption(new Option('--delete <bake-off>', 'forget one; its runs stay').conflicts('resume'))
     .addOption(
       new OutputOption('--report <file>', 'an .html file; it needs nothing beside it', {
         endings: ['.html', '.htm'],
@@ -91,6 +92,10 @@ export function addCompareMethodsCommand(program: Command): void {
     .action(
       withStore<[string | undefined]>(async (context, options, dataset) => {
         const { out, store } = context;
+        if (options.delete !== undefined) {
+          forget(context, options.delete as string);
+          return;
+        }
         if (options.resume !== undefined) {
           const { id } = store.bakeOffs.get(options.resume as string);
           if (options.queue) {
@@ -126,6 +131,20 @@ export function addCompareMethodsCommand(program: Command): void {
       }),
     );
 }
+
+/** @throws AppError not-found; conflict while another process works at it */
+function forget({ out, store }: Context, asked: string): void {
+  const { id, name, runs } = store.bakeOffs.get(asked);
+  const lock = store.bakeOffs.take(id);
+  if (lock === null) throw busy(id);
+  store.bakeOffs.delete(id);
+  lock.remove();
+  const rest = runs.length > 0 ? ` Its ${plural(runs.length, 'run')} stay: \`conmim delete RUN\` deletes one.` : '';
+  out.result({ id, name, deleted: true }, `Bake-off ${id} "${name}" is forgotten.${rest}`);
+}
+
+const busy = (id: number) =>
+  new AppError('conflict', `Another process works at bake-off ${id}.`, '', 'Wait for its end.');
 
 function list({ out, store }: Context): void {
   const rows = bakeOffRows(store);
@@ -276,8 +295,7 @@ async function workAt(
 ): Promise<void> {
   const { out, store, signal } = context;
   const lock = store.bakeOffs.take(id);
-  if (lock === null)
-    throw new AppError('conflict', `Another process works at bake-off ${id}.`, '', 'Wait for its end.');
+  if (lock === null) throw busy(id);
   const places =
     reserved ??
     store.atomically(() => {

@@ -127,7 +127,7 @@ function free({ value, kept }: Entry): void {
   tf.dispose([value.tensor, ...kept]);
 }
 
-/** The way there: of the tensors that are made on it those stay that are on the tape. */
+/** Forward pass: keeps only the tensors that the tape recorded. */
 function forward<R>(tape: Tape, compute: () => R): R {
   let found: R;
   tf.tidy(() => {

@@ -19,7 +19,7 @@ export function beginOf(pid) {
 /**
  * Whether a process of this machine is there. A number that another process has by now is told by when that began. It
  * says whose a left file is, never who works at what: that is for locks (`electron/store/holds.ts`).
- * @param {number} pid what is no process's number, as of an empty file, is nobody
+ * @param {number} pid an invalid number, as of an empty file, counts as no process
  * @param {string} begin as `beginOf` said it; empty where it is not known
  * @returns {boolean}
  */

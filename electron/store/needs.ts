@@ -1,12 +1,18 @@
+import { lendersIn } from '../../methods/index.ts';
 import { AppError } from '../../shared/errors.ts';
+import { BakeOffs } from './bake-offs.ts';
+import { readEach } from './json.ts';
 import type { Db } from './open.ts';
+import { storedConfig } from './stored-config.ts';
 
-/** A fine-tuning that waits, runs, or can be resumed: one whose settings are damaged cannot go on, and needs nothing. */
-const OPEN = `status IN ('queued', 'running', 'paused', 'interrupted') AND finetune IS NOT NULL AND json_valid(finetune)`;
+/** A run that waits, is trained, or can be resumed. */
+const UNFINISHED = `status IN ('queued', 'running', 'paused', 'interrupted')`;
+/** A fine-tuning of these: one whose settings are damaged cannot go on, and needs nothing. */
+const OPEN = `${UNFINISHED} AND finetune IS NOT NULL AND json_valid(finetune)`;
 
 /**
- * Refuses to delete what unfinished work needs: the test images of a fine-tuning, the weights that it starts from, the
- * checkpoint and the datasets of a queued evaluation.
+ * Refuses to delete what unfinished work needs: the test images of a fine-tuning, the weights that it starts from, the run
+ * whose network another one takes over, the checkpoint and the datasets of a queued evaluation.
  */
 export class Needs {
   readonly #db: Db;
@@ -33,13 +39,23 @@ export class Needs {
           json_extract(finetune, '$.source_id') IN (SELECT id FROM checkpoints WHERE run_id = @id))
         AND id NOT IN (SELECT value FROM json_each(@ids))`;
       // An evaluation of the run itself goes with it; one of another may stand beside its weights.
-      this.#refuse(`Run "${name}"`, this.#fineTunings(needed, { id, ids: JSON.stringify(ids) }));
+      this.#refuse(`Run "${name}"`, [
+        ...this.#fineTunings(needed, { id, ids: JSON.stringify(ids) }),
+        ...this.#borrowers(id, ids),
+      ]);
     }
   }
 
   /** @throws AppError conflict */
   refuseCheckpoint(id: number): void {
+    const lender = this.#db
+      .prepare(
+        'SELECT run_id FROM checkpoints WHERE id = ? AND id = (SELECT max(id) FROM checkpoints c WHERE c.run_id = checkpoints.run_id)',
+      )
+      .pluck()
+      .get(id) as number | undefined;
     this.#refuse(`Checkpoint ${id}`, [
+      ...(lender === undefined ? [] : this.#borrowers(lender)),
       ...this.#fineTunings(
         `@id IN (json_extract(finetune, '$.checkpoint_id'), json_extract(finetune, '$.source_id'))`,
         { id },
@@ -69,6 +85,35 @@ export class Needs {
     );
   }
 
+  /** What has still to take over the network of a run: runs, and bake-offs whose pretrainings are not all finished. */
+  #borrowers(lender: number, but: readonly number[] = []): string[] {
+    const rows = this.#db.prepare(`SELECT id, name, status, config FROM runs WHERE ${UNFINISHED} ORDER BY id`).all();
+    // What is damaged cannot go on, and needs nothing.
+    const { sound } = readEach(rows as { id: number; name: string; status: string; config: string }[], (row) => ({
+      ...row,
+      config: storedConfig(row.config, { row: `run ${row.id} "${row.name}"`, column: 'runs.config' }),
+    }));
+    const runs = sound
+      .filter(({ id, config }) => !but.includes(id) && lendersIn(config).includes(lender))
+      .map(({ id, name, status }) => `run ${id} "${name}" (${status})`);
+    const bakeOffs = new BakeOffs(this.#db)
+      .list()
+      .filter(
+        ({ plan, runs: made }) =>
+          plan.entries.some(({ config }) => lendersIn(config).includes(lender)) &&
+          this.#finished(made.filter(({ role }) => role === 'pretrain').map(({ run_id }) => run_id)) < plan.runs,
+      )
+      .map(({ id, name }) => `bake-off ${id} "${name}"`);
+    return [...bakeOffs, ...runs];
+  }
+
+  #finished(ids: readonly number[]): number {
+    return this.#db
+      .prepare(`SELECT count(*) FROM runs WHERE status = 'finished' AND id IN (SELECT value FROM json_each(?))`)
+      .pluck()
+      .get(JSON.stringify(ids)) as number;
+  }
+
   #evaluations(where: string, values: object): string[] {
     const rows = this.#db
       .prepare(`
@@ -88,7 +133,8 @@ export class Needs {
       'conflict',
       `${what} is needed.`,
       `By ${named}${more}.`,
-      'Wait until it has ended, or end it first: `conmim stop RUN` for a run, or the queue of the window.',
+      'Wait until it has ended, or end it first: `conmim stop RUN` for a run, `conmim compare-methods --delete NAME` for a ' +
+        'bake-off (its runs stay), or the queue of the window.',
     );
   }
 }

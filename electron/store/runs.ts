@@ -133,6 +133,10 @@ export class Runs {
     return this.#db.prepare('SELECT * FROM runs WHERE id = ?').get(id) as Row;
   }
 
+  has(id: number): boolean {
+    return this.#db.prepare('SELECT 1 FROM runs WHERE id = ?').get(id) !== undefined;
+  }
+
   /** Those that can be read. */
   list({ status }: { status?: RunStatus } = {}): Run[] {
     return readEach(this.#rows(status), toRun).sound;

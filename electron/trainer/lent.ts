@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { methodOf, steadiestOf } from '../../methods/index.ts';
+import { methodOf, settingOf, steadiestOf } from '../../methods/index.ts';
 import type { Checkpoint } from '../../shared/checkpoint.ts';
 import { suggested } from '../../shared/command.ts';
 import type { RunConfig } from '../../shared/config.ts';
@@ -7,12 +7,6 @@ import { AppError } from '../../shared/errors.ts';
 import type { Borrowing } from '../../shared/method.ts';
 import type { TensorSource } from '../../shared/tensors.ts';
 import type { Store } from '../store/store.ts';
-
-/** The value of a dotted setting. */
-export function settingOf(config: RunConfig, key: string): unknown {
-  const [section, field] = key.split('.') as [string, string];
-  return (config as unknown as Record<string, Record<string, unknown>>)[section]?.[field];
-}
 
 /** @throws AppError bad-input where no run is named, or it has no weights yet; not-found for one that is gone */
 function lenderOf(store: Store, config: RunConfig, { key, what, make }: Borrowing): Checkpoint {

@@ -27,9 +27,19 @@ export function imagesOf(store: Store, dataset: Dataset, keep: (image: ImageRow)
   return images;
 }
 
+/** How many images of a dataset a run trains on: those that are not held out. */
+export const countImages = (store: Store, dataset: Dataset, { data }: Pick<RunConfig, 'data'>): number =>
+  data.holdout === 0
+    ? dataset.image_count // quick with 100,000
+    : imagesOf(store, dataset, (image) => !isHeldOut(image, data.holdout)).length;
+
 /** Optimizer steps of an epoch: as many as see every image once, and so seldom a whole number. */
 export const stepsPerEpoch = (images: number, { train }: Pick<RunConfig, 'train'>): number =>
   samplesOf(images, { train }) / (train.batch_size * train.accumulation);
 
 /** Whole steps of some epochs, to the nearest; at least one. */
 export const stepsOf = (epochs: number, perEpoch: number): number => Math.max(1, Math.round(epochs * perEpoch));
+
+/** Optimizer steps of a run. */
+export const totalSteps = (images: number, { train }: Pick<RunConfig, 'train'>): number =>
+  train.steps ?? stepsOf(train.epochs, stepsPerEpoch(images, { train }));

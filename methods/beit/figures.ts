@@ -84,8 +84,8 @@ export function fewTokens(last: readonly Metric[], config: RunConfig): Sign | nu
     kind: 'few-tokens',
     level: 'alarm',
     text:
-      `The tokenizer gives ${codes} tokens, and of these about as many as ${perplexity.toFixed(1)} would be evenly ` +
-      `(fewer than ${fewest.toFixed(0)} are a collapse): it has collapsed, and a low loss says nothing.`,
+      `The tokenizer has ${codes} tokens, and uses them as unevenly as if there were ${perplexity.toFixed(1)} equally frequent ` +
+      `ones (fewer than ${fewest.toFixed(0)} are a collapse): it has collapsed, and a low loss says nothing.`,
     advice: `Train another tokenizer${run === null ? '' : ` than run ${run}`}, and look at its perplexity.`,
   };
 }

@@ -55,7 +55,7 @@ export const health: Health<RunConfig> = {
     ],
     [
       'Tokens in use',
-      'exp of the entropy of how often the tokenizer gives each: as many as would be used as evenly. The tokenizer does not ' +
+      'exp of the entropy of how often the tokenizer gives each: so many equally frequent ones would have this entropy. The tokenizer does not ' +
         'change in training.',
     ],
     PATCH_MEANING,

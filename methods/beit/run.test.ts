@@ -81,7 +81,7 @@ describe.each(['beit', 'mc-beit', 'peco'])('a run of %s', (name) => {
   test('says how a tokenizer is trained where the dataset has none', () => {
     expect(create).toThrow(
       expect.objectContaining({
-        message: expect.stringContaining('needs a tokenizer, and dataset "set" has none that suits'),
+        message: expect.stringContaining('needs a tokenizer, and no tokenizer that was trained on dataset "set" fits'),
         next: expect.stringMatching(/conmim tokenizer( --preset \S+)? set/),
       }),
     );

@@ -48,7 +48,7 @@ const ofImages = cropHealth({
     [
       'Classes in use',
       'exp of the entropy of how often each class is the likeliest of an image’s CLS token, or of a patch, by the teacher and ' +
-        'its centre: as many as would be used as evenly. Zhou et al., arXiv 2111.07832.',
+        'its centre: so many equally frequent ones would have this entropy. Zhou et al., arXiv 2111.07832.',
     ],
     [
       'Keys',

@@ -3,7 +3,7 @@ import { settingsOf } from './config.ts';
 import { classifierStart } from './network.ts';
 import { configOf, drawDropPath, logits, type SupervisedBatch, type SupervisedConfig, step } from './step.ts';
 
-/** How a fine-tuning trains, for who brings it images and labels. */
+/** Trains a fine-tuning; the caller supplies images and labels. */
 export const tuning: Tuning<SupervisedConfig, SupervisedBatch> = {
   step,
   configOf: (model, classes, settings) => configOf(model, classes, settingsOf(settings)),

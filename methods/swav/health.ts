@@ -27,7 +27,7 @@ export const health = cropHealth({
   meanings: [
     [
       'Prototypes in use',
-      'exp of the entropy of how often each prototype is the nearest of an image: as many as would be used as evenly. No ' +
+      'exp of the entropy of how often each prototype is the nearest of an image: so many equally frequent ones would have this entropy. No ' +
         'balance is forced, as it is on the codes of a training. Caron et al., arXiv 2006.09882.',
     ],
     [

@@ -13,7 +13,7 @@ const LEAST_SHARE = 1 / 8;
 /** Fewer codes than these in use, as evenly, are a collapse. @param cells that codes were given to: no more can be in use */
 export const fewestCodes = (codes: number, cells: number): number => LEAST_SHARE * Math.min(codes, cells);
 
-/** Of a step: of each micro-batch the codes are counted. */
+/** For a step: codes are counted in each micro-batch. */
 const fewestOf = (config: RunConfig): number =>
   fewestCodes(ours(config).codebook.codes, config.train.batch_size * patchesOf(config.model));
 

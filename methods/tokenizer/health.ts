@@ -49,7 +49,7 @@ export const health: Health<RunConfig> = {
     ],
     [
       'Codes in use',
-      'exp of the entropy of how often each code falls: as many as would be used as evenly. van den Oord et al., arXiv 1711.00937.',
+      'exp of the entropy of how often each code falls: so many equally frequent ones would have this entropy. van den Oord et al., arXiv 1711.00937.',
     ],
     [
       'Vectors of cells',

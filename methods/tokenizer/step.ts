@@ -69,7 +69,7 @@ export const step: Method<VQConfig, VQBatch> = {
     const [squared] = hostTidy(() => tf.mean(tf.squaredDifference(drawn.tensor, truth)));
     show?.('reconstruction', drawn.tensor);
     if (show) tf.tidy(() => show('ids', tf.tensor1d(ids, 'int32')));
-    // After all that asks which code is nearest: those of this step are from before they follow what falls on them.
+    // Last, because this step must use the codes as they were before the update.
     followOnSphere(student, { codes: CODES, counts: COUNTS }, rows.tensor, ids, codebook.decay);
     const counts = countsOf(ids, codebook.codes);
     const revived = keepInUse(
@@ -96,7 +96,7 @@ export const step: Method<VQConfig, VQBatch> = {
   },
 };
 
-/** exp of the entropy of how often each code fell: as many as would fall as evenly, V at most. */
+/** exp of the entropy of how often each code fell: so many equally frequent ones would have this entropy, V at most. */
 export function perplexityOf(counts: Float32Array): number {
   const all = counts.reduce((sum, n) => sum + n, 0);
   return Math.exp(entropyOf(Array.from(counts, (n) => n / all)));

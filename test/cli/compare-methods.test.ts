@@ -71,16 +71,21 @@ test('from start to report; what is done is not done again', () => {
   expect(conmim('compare-methods').stdout).toMatch(/1 +first +pictures .* finished +8\/8/);
 });
 
-test('in the queue of the window', () => {
+test('in the queue of the window, and forgotten', () => {
   const got = conmim(...asked, '--images', '8', '--seeds', '1', '--queue', '--name', 'later', '--json');
   expect(got.json()).toMatchObject({ name: 'later', state: 'going', done: 0 });
+  const runs = conmim('runs', '--json').json().length;
+  expect(conmim('compare-methods', '--delete', 'later').stdout).toContain('Its 2 runs stay');
+  expect(conmim('compare-methods').stdout).not.toContain('later');
+  expect(conmim('runs', '--json').json()).toHaveLength(runs);
+  expect(conmim('compare-methods', '--delete', 'later').stderr).toContain('There is no bake-off "later"');
 });
 
 test('what a method takes over is trained first, also where the bake-off was begun elsewhere', () => {
   const borrowing = METHODS.find(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length)!;
   const work = [...asked, '--methods', borrowing.name, '--images', '8', '--seeds', '1', '--tasks', 'knn'];
   const dry = conmim(...work, '--dry-run', '--json').json();
-  expect(dry.plan.notices.join(' ')).toContain('is trained first, as a run of its own');
+  expect(dry.plan.notices.join(' ')).toMatch(/is trained first, as a run of its own \(\S+, [\d,]+ steps\)/);
   const { rows } = conmim(...work, '--no-supervised', '--no-pixels', '--queue', '--name', 'lent', '--json').json();
   expect(rows[0].title).toBe(borrowing.title);
   const runs = conmim('runs', '--json').json();

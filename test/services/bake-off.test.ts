@@ -11,6 +11,7 @@ import { bakeOffRows, summaryOf } from '../../electron/services/bakeoff/summary.
 import { continueBakeOff, createBakeOff, tendBakeOffs } from '../../electron/services/bakeoff/work.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { lendersOf } from '../../electron/services/recipes/lenders.ts';
+import { deleteRun } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { untrainedState } from '../../electron/trainer/training.ts';
 import { METHODS, methodOf, parseRunConfig } from '../../methods/index.ts';
@@ -144,7 +145,7 @@ test('what methods take over is trained first, once for all of them, and is ther
     expect(named.length > 0, method).toBe(borrowing.some(({ name }) => name === method));
     for (const { id } of named) expect(own.has(id)).toBe(false);
   }
-  expect(bakeOff.plan.notices.join(' ')).not.toContain('is trained first');
+  expect(bakeOff.plan.notices.join(' ')).not.toContain('as a run of its own');
 
   continueBakeOff(store, bakeOff.id);
   const first = order().slice(0, lenders.length);
@@ -157,6 +158,58 @@ test('what methods take over is trained first, once for all of them, and is ther
   continueBakeOff(store, bakeOff.id);
   expect(order()).toContain(`run ${failed}`);
   expect(order()).not.toContain(`run ${done}`);
+});
+
+test('what a method takes over stays until the bake-off has ended, and where it is gone the others go on', () => {
+  const borrowing = METHODS.find(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length)!;
+  const entries = [TWO[0]!, borrowing].map(({ defaultPreset }) => ({ preset: defaultPreset, changes: {} }));
+  const wanted = asked({ entries, seeds: 1, supervised: false, pixels: false });
+  const bakeOff = createBakeOff(store, wanted, []);
+  const [alone, borrower] = bakeOff.runs.map(({ run_id }) => run_id) as [number, number];
+  const [lender] = lendersOf(store, store.runs.get(borrower).config);
+  const refusal = {
+    kind: 'conflict',
+    why: `By bake-off 1 "which", run ${borrower} "which: ${borrowing.title}, seed 0" (queued).`,
+  };
+  expect(catchError(() => deleteRun(store, lender!.id))).toMatchObject(refusal);
+  // Also while its own runs are gone or have failed: they are made, and tried, again.
+  store.runs.update(borrower, { status: 'failed' });
+  expect(catchError(() => deleteRun(store, lender!.id))).toMatchObject({ why: 'By bake-off 1 "which".' });
+  // A bake-off of an older program, which let it go.
+  store.runs.delete(lender!.id);
+  store.runs.update(alone, { status: 'paused' });
+  continueBakeOff(store, bakeOff.id);
+  expect(order()).toEqual([`run ${alone}`, `run ${borrower}`]);
+});
+
+test('what was taken over by a bake-off that has ended, or is forgotten, may go', () => {
+  const borrowing = METHODS.find(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length)!;
+  const wanted = asked({ entries: [{ preset: borrowing.defaultPreset, changes: {} }], seeds: 1 });
+  const ended = createBakeOff(store, wanted, []);
+  const [{ run_id }] = ended.runs as [BakeOffRun];
+  const [lender] = lendersOf(store, store.runs.get(run_id).config);
+  store.runs.update(lender!.id, { status: 'finished' });
+  const forgotten = createBakeOff(store, { ...wanted, name: 'later' }, []);
+  expect(forgotten.plan.notices.join(' ')).toContain(`that of run ${lender!.id} "${lender!.name}".`);
+  store.runs.update(run_id, { status: 'finished' });
+  store.runs.update(forgotten.runs[0]!.run_id, { status: 'stopped' });
+  expect(catchError(() => deleteRun(store, lender!.id))).toMatchObject({ why: 'By bake-off 2 "later".' });
+  store.bakeOffs.delete(forgotten.id);
+  deleteRun(store, lender!.id);
+  expect(store.runs.has(lender!.id)).toBe(false);
+});
+
+test('an unfinished run that is taken over is trained to its end first, and that is said', () => {
+  const borrowing = METHODS.find(({ name, borrows }) => borrows?.(parseRunConfig({ method: { name } })).length)!;
+  const wanted = asked({ entries: [{ preset: borrowing.defaultPreset, changes: {} }], seeds: 1 });
+  const [lender] = lendersOf(store, store.runs.get(createBakeOff(store, wanted, []).runs[0]!.run_id).config);
+  store.runs.update(lender!.id, { status: 'paused', step: 1 });
+  const { notices } = planBakeOff(store, { ...wanted, name: 'later' });
+  expect(notices[0]).toBe(
+    `The tokenizer is that of run ${lender!.id} "${lender!.name}", ` +
+      `which is trained to its end first: ${(lender!.total_steps - 1).toLocaleString('en')} steps are left.`,
+  );
+  expect(notices[1]).toBe('What is trained first is counted neither in the budget nor in the time.');
 });
 
 test('a warm-up is at most a fifth of a run', () => {

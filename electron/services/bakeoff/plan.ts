@@ -8,11 +8,11 @@ import { wantedWarmup } from '../../engine/schedule.ts';
 import type { Store } from '../../store/store.ts';
 import { type LabelledSplit, splitLabelled } from '../../trainer/labelled.ts';
 import { planNotices } from '../../trainer/plan-notices.ts';
-import { imagesOf, isHeldOut, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { countImages, stepsPerEpoch } from '../../trainer/training-images.ts';
 import { MOST_IMAGES, VIEWS_OF_IMAGE } from '../evaluation/label-free.ts';
 import { findPreset, parseConfig, withChanges } from '../recipes/configuration.ts';
 import { estimateCost } from '../recipes/estimate.ts';
-import { lend, lendingNotices, type ToMake } from '../recipes/lenders.ts';
+import { type Lent, lend, lendingNotices } from '../recipes/lenders.ts';
 import { checkpointBytes, machineMemory, parametersOf, requireMemory } from '../recipes/memory-need.ts';
 import { savedPresets } from '../recipes/presets.ts';
 
@@ -36,7 +36,10 @@ export function planBakeOff(store: Store, asked: AskedBakeOff, costs: readonly (
   const titles = titlesOf(store, asked);
   const planned = asked.entries.map((_, i) => planEntry(store, asked, i, titles[i]!, costs[i] ?? null));
   const entries = planned.map(({ entry }) => entry);
-  const missing = planned.flatMap((one) => one.missing);
+  const lent = {
+    missing: planned.flatMap(({ missing }) => missing),
+    taken: planned.flatMap(({ taken }) => taken),
+  };
   const images = imagesFor(store, dataset.id, entries[0]!.config);
   const supervised_epochs = epochsWithLabels(asked, entries, split);
   const runs = entries.length * asked.seeds;
@@ -55,7 +58,7 @@ export function planBakeOff(store: Store, asked: AskedBakeOff, costs: readonly (
       asked.seeds * entries.reduce((sum, one) => sum + one.checkpoint_bytes, 0) +
       labelled_runs * LABELLED_BYTES * entries[0]!.parameters,
     memory: entries.every(({ cost }) => cost) ? Math.max(...entries.map(({ cost }) => cost!.peak_memory)) : null,
-    notices: [...beforehand(missing), ...noticesOf(store, asked, entries, split)],
+    notices: [...beforehand(lent), ...noticesOf(store, asked, entries, split)],
   };
   return { ...plan, seconds: secondsOf(asked, plan, split) };
 }
@@ -114,12 +117,12 @@ function planEntry(
   entry: number,
   title: string,
   cost: EntryCost | null,
-): { entry: PlannedEntry; missing: readonly ToMake[] } {
+): Pick<Lent, 'missing' | 'taken'> & { entry: PlannedEntry } {
   const { preset: name, changes } = asked.entries[entry]!;
   const preset = findPreset(name, savedPresets(store));
   const encoder = Object.fromEntries(ENCODER_KEYS.map((key) => [`model.${key}`, asked.encoder[key]]));
   const kept = { 'checkpoint.keep_last': 1, 'checkpoint.keep_best': false, 'checkpoint.keep_every_epochs': null };
-  const { config, missing } = named(title, () =>
+  const { config, missing, taken } = named(title, () =>
     lend(
       store,
       store.datasets.get(asked.dataset),
@@ -141,14 +144,26 @@ function planEntry(
     checkpoint_bytes: checkpointBytes(config),
     cost,
   };
-  return { entry: planned, missing };
+  return { entry: planned, missing, taken };
 }
 
-/** What is trained before anything that is compared: beside the budget, and once for all who take it over. */
-const beforehand = (missing: readonly ToMake[]): string[] =>
-  missing.length === 0
-    ? []
-    : [...lendingNotices({ missing }), 'What is trained first is counted neither in the budget nor in the time.'];
+/** What is taken over, and what of it is trained before anything that is compared: beside the budget, once for all. */
+function beforehand({ missing, taken }: Pick<Lent, 'missing' | 'taken'>): string[] {
+  const unfinished = taken.filter(({ run }) => run.status !== 'finished');
+  return [
+    ...lendingNotices({ missing, taken: taken.filter((one) => !unfinished.includes(one)) }),
+    ...new Set(
+      unfinished.map(
+        ({ what, run }) =>
+          `The ${what} is that of run ${run.id} "${run.name}", which is trained to its end first: ` +
+          `${plural(run.total_steps - run.step, 'step')} are left.`,
+      ),
+    ),
+    ...(missing.length + unfinished.length > 0
+      ? ['What is trained first is counted neither in the budget nor in the time.']
+      : []),
+  ];
+}
 
 /** Images that a run may see; null where that has to be measured first. */
 function imagesInBudget({ budget }: AskedBakeOff, cost: EntryCost | null): number | null {
@@ -186,10 +201,8 @@ function named<T>(title: string, act: () => T): T {
   }
 }
 
-const imagesFor = (store: Store, dataset: number, { data }: RunConfig): number =>
-  data.holdout === 0
-    ? store.datasets.get(dataset).image_count // counting is enough, and quick with 100,000
-    : imagesOf(store, store.datasets.get(dataset), (image) => !isHeldOut(image, data.holdout)).length;
+const imagesFor = (store: Store, dataset: number, config: RunConfig): number =>
+  countImages(store, store.datasets.get(dataset), config);
 
 /** Multiplications and additions of an encoder's products for an image, one way. */
 export function encoderFlops(model: ModelConfig): number {

@@ -7,7 +7,7 @@ export type Task = EvaluateAsked['task'];
 export interface EvaluateOptions extends EvaluateAsked {
   /** Its number in the queue: it goes on with the features that were kept, and leaves the queue when its figures are stored. */
   queued?: number;
-  /** Of one that is not in the queue: features that others of this process computed, and that it leaves for them. */
+  /** Features that this evaluation shares with others of this process; unset for one of the queue. */
   memory?: FeatureMemory;
   onProgress?: (done: number, total: number, what: string) => void;
   signal?: AbortSignal;

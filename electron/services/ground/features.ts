@@ -3,7 +3,7 @@ import type { ImageReader, Readable } from '../../data/readable.ts';
 import type { FeaturePart } from '../../store/feature-parts.ts';
 import { centreImage, stack } from './pictures.ts';
 
-/** Images that are encoded together. Features of another company may differ in their last bits. */
+/** Images that are encoded together. In a batch with other images the last bits of a feature may differ. */
 const BATCH = 32;
 /** Rows are kept after so many images: a multiple of the batch, so that the batches of a later attempt are the same. */
 const PART = 128;

@@ -1,12 +1,13 @@
-import { methodOf } from '../../../methods/index.ts';
+import { lendersIn, methodOf, settingOf } from '../../../methods/index.ts';
 import { suggested } from '../../../shared/command.ts';
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ConfigProblem } from '../../../shared/contract/recipes.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { type Borrowing, canLend } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
+import { count, plural } from '../../../shared/words.ts';
 import type { Store } from '../../store/store.ts';
-import { settingOf } from '../../trainer/lent.ts';
+import { countImages, totalSteps } from '../../trainer/training-images.ts';
 import { findPreset, parseConfig, withChanges } from './configuration.ts';
 
 interface Named {
@@ -22,12 +23,20 @@ export interface ToMake {
   name: string;
   preset: string;
   config: RunConfig;
+  steps: number;
+}
+
+/** A run that is there, and what another takes over from it. */
+export interface Taken {
+  what: string;
+  run: Run;
 }
 
 /** A configuration that says what it takes over, and what has to be trained for it before, the first of all first. */
 export interface Lent {
   config: RunConfig;
   missing: ToMake[];
+  taken: Taken[];
 }
 
 /**
@@ -38,18 +47,23 @@ export interface Lent {
 export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
   let whole = config;
   const missing: ToMake[] = [];
+  const taken: Taken[] = [];
   for (const one of methodOf(config).borrows?.(config) ?? []) {
-    let lender: { id: number | null; config: RunConfig } | null = lenderFor(store, dataset, whole, one);
-    if (!lender) {
+    const run = lenderFor(store, dataset, whole, one);
+    let config = run?.config;
+    if (run) taken.push({ what: one.what, run });
+    else {
       const made = lend(store, dataset, madeFor(one));
+      config = made.config;
       const name = `${dataset.name}: ${one.what}`;
-      missing.push(...made.missing, { what: one.what, name, preset: one.make.preset, config: made.config });
-      lender = { id: null, config: made.config };
+      const steps = totalSteps(countImages(store, store.datasets.get(dataset.id), config), config);
+      missing.push(...made.missing, { what: one.what, name, preset: one.make.preset, config, steps });
+      taken.push(...made.taken);
     }
-    const taken = { ...one.takes(lender.config), [one.key]: lender.id };
-    whole = parseConfig(withChanges({ config: whole as never }, taken));
+    const changes = { ...one.takes(config!), [one.key]: run?.id ?? null };
+    whole = parseConfig(withChanges({ config: whole as never }, changes));
   }
-  return { config: whole, missing };
+  return { config: whole, missing, taken };
 }
 
 /** Configuration of the run that is made where no run can lend. */
@@ -60,17 +74,15 @@ export const wouldTake = (config: RunConfig): Readonly<Record<string, unknown>> 
   Object.assign({}, ...(methodOf(config).borrows?.(config) ?? []).map((one) => one.takes(madeFor(one))));
 
 /**
- * Runs that configurations name, and that those name in turn, each once: what is trained first comes first.
- * @throws AppError not-found
+ * Runs that configurations name, and that those name in turn, each once: what is trained first comes first. One that is gone
+ * is left out: the run that needs it says so when it begins.
  */
 export function lendersOf(store: Store, ...configs: readonly RunConfig[]): Run[] {
   const runs = configs.flatMap((config) =>
-    (methodOf(config).borrows?.(config) ?? []).flatMap(({ key }) => {
-      const id = settingOf(config, key);
-      if (typeof id !== 'number') return [];
-      const run = store.runs.get(id);
-      return [...lendersOf(store, run.config), run];
-    }),
+    lendersIn(config)
+      .filter((id) => store.runs.has(id))
+      .map((id) => store.runs.get(id))
+      .flatMap((run) => [...lendersOf(store, run.config), run]),
   );
   return [...new Map(runs.map((run) => [run.id, run])).values()];
 }
@@ -84,7 +96,7 @@ export function withLenders(store: Store, dataset: Named, config: RunConfig): Ru
   const { what, make } = borrows!(config).find((one) => lent.missing.some((made) => made.what === one.what))!;
   throw new AppError(
     'bad-input',
-    `${title} needs a ${what}, and dataset "${dataset.name}" has none that suits.`,
+    `${title} needs a ${what}, and no ${what} that was trained on dataset "${dataset.name}" fits.`,
     'It is a run of its own, on the same images: nothing is downloaded.',
     `Train one first: \`${suggested(make.command, [dataset.name], make.options, process.platform)}\`. Then start this again.`,
   );
@@ -102,19 +114,24 @@ export function checkLenders(
     if (!(error instanceof AppError)) throw error;
     const named = methodOf(config).borrows!(config).find(({ key }) => typeof settingOf(config, key) === 'number');
     const message = [error.message, error.why].filter(Boolean).join(' ').replace(/\.$/, '');
-    return { config, missing: [], problem: { key: named?.key ?? '', message, next: error.next } };
+    return { config, missing: [], taken: [], problem: { key: named?.key ?? '', message, next: error.next } };
   }
 }
 
-/** What is trained before a run begins, in a sentence each. */
-export const lendingNotices = ({ missing }: { missing: readonly ToMake[] }): string[] => [
-  ...new Set(
-    missing.map(
-      ({ what, preset }) =>
-        `The ${what} is trained first, as a run of its own (${preset}): none of this dataset can be taken over.`,
-    ),
-  ),
-];
+/** What a run takes over, and what is trained for it before it begins, in a sentence each. */
+export function lendingNotices({ missing, taken }: Pick<Lent, 'missing' | 'taken'>): string[] {
+  const there = taken.map(({ what, run: { id, name, status, step, total_steps } }) => {
+    const whose = `The ${what} is that of run ${id} "${name}"`;
+    if (status === 'finished') return `${whose}.`;
+    const resume = suggested('resume', [String(id)], '', process.platform);
+    return `${whose}, as it is at step ${count(step)} of ${count(total_steps)}: \`${resume}\` goes on with it before.`;
+  });
+  const made = missing.map(
+    ({ what, preset, steps }) =>
+      `The ${what} is trained first, as a run of its own (${preset}, ${plural(steps, 'step')}): no ${what} that was trained on this dataset fits.`,
+  );
+  return [...new Set([...there, ...made])];
+}
 
 /** Null where none is named, and none suits. */
 function lenderFor(store: Store, dataset: Named, config: RunConfig, one: Borrowing): Run | null {

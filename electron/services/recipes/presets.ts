@@ -6,7 +6,7 @@ import type { Preset } from '../../../shared/method.ts';
 import { ratesAt } from '../../engine/schedule.ts';
 import type { Store } from '../../store/store.ts';
 import { maskedPatches, planNotices } from '../../trainer/plan-notices.ts';
-import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { countImages, stepsPerEpoch, totalSteps } from '../../trainer/training-images.ts';
 import { checkConfig, differences, findPreset, withChanges } from './configuration.ts';
 import { checkLenders, lendingNotices } from './lenders.ts';
 import { checkpointBytes, parametersOf, requireMemory } from './memory-need.ts';
@@ -85,11 +85,13 @@ export function checkRecipe(store: Store, recipe: Recipe & { dataset: number | n
   const lent = checkLenders(store, store.datasets.get(recipe.dataset), config);
   if (lent.problem) return { config: null, problems: [lent.problem], differs, plan: null };
   const plan = planOf(store, recipe.dataset, lent.config);
+  // The form names the run that is taken over: only that one is not finished has to be said.
+  const unfinished = lent.taken.filter(({ run }) => run.status !== 'finished');
   return {
     config: lent.config,
     problems,
     differs,
-    plan: { ...plan, notices: [...lendingNotices(lent), ...plan.notices] },
+    plan: { ...plan, notices: [...lendingNotices({ ...lent, taken: unfinished }), ...plan.notices] },
   };
 }
 
@@ -106,12 +108,9 @@ function memoryNotice(config: RunConfig): string[] {
 
 function planOf(store: Store, datasetId: number, config: RunConfig): NonNullable<ConfigCheck['plan']> {
   const dataset = store.datasets.get(datasetId);
-  const images =
-    config.data.holdout === 0
-      ? dataset.image_count // counting is enough, and quick with 100,000
-      : imagesOf(store, dataset, (image) => !isHeldOut(image, config.data.holdout)).length;
+  const images = countImages(store, dataset, config);
   const perEpoch = stepsPerEpoch(images, config);
-  const steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
+  const steps = totalSteps(images, config);
   const parameters = parametersOf(config);
   const count = Math.min(CURVE_POINTS, steps);
   const at = Array.from({ length: count }, (_, i) => (count < 2 ? 0 : Math.round((i * (steps - 1)) / (count - 1))));

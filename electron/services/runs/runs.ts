@@ -6,7 +6,7 @@ import type { RunHead } from '../../store/runs.ts';
 import type { Store } from '../../store/store.ts';
 import { startTrainer, type TrainerEnd, type TrainerHandle } from '../../trainer/host.ts';
 import type { TrainerMessage } from '../../trainer/protocol.ts';
-import { imagesOf, isHeldOut, stepsOf, stepsPerEpoch } from '../../trainer/training-images.ts';
+import { countImages, stepsPerEpoch, totalSteps } from '../../trainer/training-images.ts';
 import { lend, type ToMake, withLenders } from '../recipes/lenders.ts';
 import { requireMemory } from '../recipes/memory-need.ts';
 
@@ -21,7 +21,7 @@ export interface NewRun {
 export function createRun(store: Store, { dataset, config: asked, preset, name }: NewRun): Run {
   const { id, name: datasetName } = store.datasets.get(dataset);
   const config = withLenders(store, { id, name: datasetName }, asked);
-  const images = imagesOf(store, store.datasets.get(id), (image) => !isHeldOut(image, config.data.holdout)).length;
+  const images = countImages(store, store.datasets.get(id), config);
   if (images === 0) {
     throw new AppError(
       'bad-input',
@@ -31,15 +31,13 @@ export function createRun(store: Store, { dataset, config: asked, preset, name }
     );
   }
   requireMemory(config);
-  const perEpoch = stepsPerEpoch(images, config);
-  const total_steps = config.train.steps ?? stepsOf(config.train.epochs, perEpoch);
   return store.runs.create({
     ...(name !== undefined && { name }),
     dataset_id: id,
     preset,
     config,
-    total_steps,
-    steps_per_epoch: perEpoch,
+    total_steps: totalSteps(images, config),
+    steps_per_epoch: stepsPerEpoch(images, config),
   });
 }
 
