@@ -262,7 +262,7 @@ export interface Ablation {
 }
 
 /** Screens of Explore that every method has, by what the address calls them. */
-export const COMMON_VIEWS = ['retrieve', 'time', 'colours', 'attention', 'map'] as const;
+export const COMMON_VIEWS = ['alike', 'retrieve', 'time', 'colours', 'attention', 'map'] as const;
 export type CommonView = (typeof COMMON_VIEWS)[number];
 
 /** A screen of Explore that only some methods have. */

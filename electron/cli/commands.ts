@@ -49,7 +49,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
   { names: ['lookups'], load: async () => (await import('./explore-commands.ts')).addExploreCommands },
   { names: ['explain'], load: async () => (await import('./explain-command.ts')).addExplainCommand },
   {
-    names: ['index', 'indexes', 'retrieve', 'travel'],
+    names: ['index', 'indexes', 'retrieve', 'alike', 'travel'],
     load: async () => (await import('./retrieval-commands.ts')).addRetrievalCommands,
   },
   { names: ['features'], load: async () => (await import('./feature-commands.ts')).addFeatureCommands },

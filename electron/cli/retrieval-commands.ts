@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { requireNetwork, steadiestOf } from '../../methods/index.ts';
 import { gridOf } from '../../shared/config.ts';
@@ -11,12 +14,12 @@ import { bytes, percent, plural } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { deleteIndex } from '../services/retrieval/folders.ts';
-import { PatchIndexes } from '../services/retrieval/patch-index.ts';
+import { type AlikeQuery, PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { buildTravel, travel } from '../services/retrieval/travel.ts';
 import { drawRetrieval } from '../services/sheets/retrieval.ts';
 import { drawTravel } from '../services/sheets/travel.ts';
 import type { Store } from '../store/store.ts';
-import { withStore } from './context.ts';
+import { type Context, withStore } from './context.ts';
 import { findImage } from './explore-commands.ts';
 import { findCheckpoint } from './model-commands.ts';
 import { wholeNumber } from './output.ts';
@@ -24,7 +27,7 @@ import { OutputOption } from './output-option.ts';
 import { patchesFrom } from './patches.ts';
 import { table } from './table.ts';
 
-/** index, indexes, retrieve, travel. */
+/** index, indexes, retrieve, alike, travel. */
 export function addRetrievalCommands(program: Command): void {
   features(
     program
@@ -120,6 +123,40 @@ export function addRetrievalCommands(program: Command): void {
         );
       }),
     );
+  ofPart(program.command('alike').description('find the images of a dataset that are most like one, as a whole'))
+    .option('--image <path>', 'image of the query, by its path in its folder')
+    .option('--from <dataset>', 'dataset of that image, if not the one that is searched')
+    .option('--file <file>', 'a file that is in no dataset, in place of --image')
+    .option('--feature <feature>', 'mean (of the patch tokens) or cls', 'mean')
+    .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 24)
+    .option('--label <class>', 'only answers of this class')
+    .option('--folder <start>', 'only answers whose path begins with this')
+    .option('--no-duplicates', 'no copies: equal files, and images that look the same to the network')
+    .action(
+      withStore<[string]>(async ({ out, store, signal }, options, text) => {
+        const spec = specOf(store, { ...options, maxImages: 0 }, text);
+        const of = asQuery({ store, out }, spec.dataset_id, options);
+        await loadBackend();
+        const indexes = new PatchIndexes(store);
+        // What is there is looked through at once: only what is new or was cut short is computed.
+        await indexes.build(spec, {
+          signal,
+          onProgress: (done, total, phase) => out.progress(`${phase}: ${done} of ${total}`),
+        });
+        const view = await indexes.alike({
+          spec,
+          of,
+          k: options.neighbours as number,
+          label: (options.label as string | undefined) ?? null,
+          folder: (options.folder as string | undefined) ?? '',
+          duplicates: options.duplicates !== false,
+        });
+        indexes.close();
+        const { picture: _, ...rest } = view;
+        const rows = view.results.map(({ score, path, label }) => [score.toFixed(3), path, label ?? '']);
+        out.result(rest, [table(['score', 'image', 'class'], rows), view.searched.words].join('\n'));
+      }),
+    );
   program
     .command('travel')
     .description('ask the same patch at every checkpoint of a run, or of several beside the first, and before training')
@@ -196,12 +233,19 @@ export function addRetrievalCommands(program: Command): void {
     );
 }
 
-const features = (command: Command) =>
+const ofPart = (command: Command) =>
   command
     .argument('<checkpoint>', 'number of a checkpoint, or run:NAME for the latest of a run')
     .requiredOption('--dataset <name>', 'dataset that is searched')
-    .option('--part <part>', 'whose features: student, teacher, or untrained (else the teacher’s, where there is one)')
-    .option('--feature <feature>', 'tokens (after the last LayerNorm), projector, or block-N', 'tokens')
+    .option('--part <part>', 'whose features: student, teacher, or untrained (else the teacher’s, where there is one)');
+
+const features = (command: Command) =>
+  ofPart(command)
+    .option(
+      '--feature <feature>',
+      'tokens (after the last LayerNorm), projector, or block-N; of whole images: mean, cls',
+      'tokens',
+    )
     .option(
       '--max-images <n>',
       'images in the index, at most, spread evenly; 0 for all',
@@ -223,6 +267,23 @@ function specOf(store: Store, options: Record<string, unknown>, checkpoint: stri
     feature: options.feature as string,
     max_images: options.maxImages as number,
   };
+}
+
+/** @throws AppError bad-input unless one of --image and --file is given; not-found */
+function asQuery(
+  { store, out }: Pick<Context, 'store' | 'out'>,
+  dataset: number,
+  { image, from, file }: Record<string, unknown>,
+): AlikeQuery['of'] {
+  if ((image === undefined) === (file === undefined))
+    throw new AppError('bad-input', 'Which image?', '', 'Give --image with a path in the dataset, or --file.');
+  if (file === undefined) {
+    const of = from === undefined ? dataset : store.datasets.get(from as string).id;
+    return { image: findImage({ store, out }, of, image as string) };
+  }
+  const path = resolve(file as string);
+  if (!existsSync(path)) throw new AppError('not-found', `There is no file ${path}.`, '', 'Check its path.');
+  return { file: path, hash: createHash('sha256').update(readFileSync(path)).digest('hex') };
 }
 
 function viewWords({ results, searched, grid, path, patches }: RetrievalView): string {

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { lookup } from 'mrmime';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { LARGEST_FILE } from '../../shared/contract/retrieval.ts';
 import { AppError, toReport } from '../../shared/errors.ts';
 import { Access } from './access.ts';
 import { HEADERS } from './policy.ts';
@@ -33,7 +34,8 @@ export interface ServeOptions {
 
 /** A window that hears nothing for so long is asked whether it is there, ms: a tunnel that died tells nobody. */
 const PING_EVERY = 15_000;
-const LARGEST_MESSAGE = 1 << 20;
+/** The largest has a file that somebody dropped on the window. */
+const LARGEST_MESSAGE = LARGEST_FILE + (1 << 20);
 
 /** The name alone is checked, against DNS rebinding: through a tunnel the port is another. */
 const isLocal = (host: string | undefined) => /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(host ?? '');

@@ -6,6 +6,7 @@ import { computeMap } from '../services/explore/feature-map.ts';
 import { FeatureViews } from '../services/explore/features.ts';
 import type { ExploreQuestions } from '../services/explore/host.ts';
 import { Networks } from '../services/ground/networks.ts';
+import { alike } from '../services/retrieval/alike.ts';
 import { PatchIndexes, queryOf } from '../services/retrieval/patch-index.ts';
 import { travel } from '../services/retrieval/travel.ts';
 import { Store } from '../store/store.ts';
@@ -25,6 +26,7 @@ answer<ExploreQuestions>(
     explain: (input) => explanations.explain(input),
     groups: (input) => explanations.groups(input),
     retrieve: (input) => indexes.search(queryOf(input)),
+    alike: (input) => alike(indexes, input),
     travel: (input) => travel(store, indexes, input),
     accuracy: (input, onProgress) => explorer.accuracy(input, onProgress),
     colours: (input) => features.colours(input),

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import type { LeftOut } from '../left-out.ts';
-import type { RetrievalIndex } from '../retrieval.ts';
+import { type RetrievalIndex, WHOLE_FEATURES } from '../retrieval.ts';
 import type { Place } from '../travel.ts';
 import { byId, channel, id, nothing, text } from './schemas.ts';
 import type { TaskRef, Undo } from './started.ts';
 
 /** Patches like a patch, at one checkpoint or at several. */
+
+/** Letters of a file that a window sends, in base64: 24 MB of bytes. */
+export const LARGEST_FILE = 32 * 2 ** 20;
 
 /** Which index: see `RetrievalSpec`. */
 const retrieval = {
@@ -47,6 +50,20 @@ export const RETRIEVAL = {
       duplicates: z.boolean(),
     }),
   ),
+  /** Whole images like one, by an index of `retrieval.build`. */
+  'alike.search': channel<AlikeView>()(
+    z.strictObject({
+      ...retrieval,
+      feature: z.enum(WHOLE_FEATURES),
+      /** The query: an image of any dataset, or the bytes of a file that is in none, in base64. */
+      of: z.union([z.strictObject({ image: id }), z.strictObject({ name: text, bytes: z.base64().max(LARGEST_FILE) })]),
+      k: z.number().int().min(1).max(500),
+      label: text.nullable(),
+      /** Start of the path. */
+      folder: text,
+      duplicates: z.boolean(),
+    }),
+  ),
   'travel.build': channel<TaskRef<'index'>>()(z.strictObject(voyage)),
   /** Checkpoints that are not built yet have no results. */
   'travel.ask': channel<TravelView>()(
@@ -76,6 +93,23 @@ export interface RetrievalView {
     /** Cosine, of features less their mean. */
     score: number;
     picture: string;
+  }[];
+  searched: Searched;
+}
+
+/** Whole images like one, the nearest first. */
+export interface AlikeView {
+  /** The middle square of the query, as a data URL. */
+  picture: string;
+  /** Null for a file that is in no dataset. */
+  path: string | null;
+  results: {
+    image: number;
+    hash: string;
+    path: string;
+    label: string | null;
+    /** Cosine, of features less their mean. */
+    score: number;
   }[];
   searched: Searched;
 }
@@ -127,6 +161,7 @@ export interface TravelAnswer extends Place {
 export interface Searched {
   dataset: string;
   images: number;
+  /** None where whole images were. */
   patches: number;
   /** True where all were compared. */
   is_exact: boolean;

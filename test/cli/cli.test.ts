@@ -293,6 +293,15 @@ describe('the command line', () => {
     expect(found.results.every(({ label }: { label: string }) => label === 'light')).toBe(true);
     expect(readFileSync(png).subarray(1, 4).toString()).toBe('PNG');
     expect(conmim('retrieve', ...index, '--image', 'dark/0.png', '--patch', '9,9').stderr).toMatch(/from 1 to 4/);
+    // Whole images: what is missing is computed first.
+    const alike = conmim('alike', ...index, '--image', 'dark/0.png', '-k', '5', '--json').json();
+    expect(alike.results.map(({ path }: { path: string }) => path)).not.toContain('dark/0.png');
+    expect(alike.results).toHaveLength(5);
+    const outside = conmim('alike', ...index, '--file', png, '--label', 'light');
+    expect(outside.stdout).toMatch(
+      /images of pictures \(class light\) were searched by the mean of their patch tokens/,
+    );
+    expect(conmim('alike', ...index).stderr).toContain('Which image?');
     const travelled = join(folder, 'travel.png');
     const { stations } = conmim(
       ...[

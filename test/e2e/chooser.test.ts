@@ -32,7 +32,7 @@ describe.skipIf(!hasChromium)(`any image of a dataset, in Chromium${why}`, () =>
   });
 
   test('an image beyond the strip is found, looked up, and stands in the strip', async () => {
-    await open('explore?run=1&dataset=3');
+    await open('explore?run=1&dataset=3&view=lookups');
     const strip = page.getByRole('listbox', { name: 'Images' });
     await expect.poll(() => strip.getByRole('option').count()).toBe(24);
     await page.getByRole('button', { name: `All ${MANY} images` }).click();
@@ -58,8 +58,8 @@ describe.skipIf(!hasChromium)(`any image of a dataset, in Chromium${why}`, () =>
     await open('datasets/3');
     await page.getByText(`${MANY} files shown`).waitFor();
     await page.getByRole('listbox', { name: 'Images' }).press('End');
-    await page.getByRole('link', { name: 'Explore this image' }).click();
-    await page.waitForURL(/explore\?dataset=3&image=\d+/);
+    await page.getByRole('link', { name: 'Images like this' }).click();
+    await page.waitForURL(/explore\?dataset=3&image=\d+&view=alike/);
     expect(path(/image=(\d+)/.exec(page.url())![1]!)).toBe('class-1/image 059.png');
     expect(window.faults).toEqual([]);
   });

@@ -119,7 +119,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
   });
 
   test('a mask that was drawn belongs to the image that it was drawn for', async () => {
-    await page.goto(address('explore?run=1&image=1'));
+    await page.goto(address('explore?run=1&image=1&view=lookups'));
     await page.getByRole('button', { name: 'Another mask' }).waitFor({ timeout: 90_000 });
     await page.getByRole('button', { name: 'Unmask', exact: true }).click();
     const student = page.getByRole('region', { name: 'What the student sees' }).getByRole('application');
@@ -127,7 +127,7 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
     await page.mouse.click(box.x + box.width * 0.4, box.y + box.height * 0.4);
     const own = page.getByRole('button', { name: "The run's mask" });
     await own.waitFor();
-    await page.goto(address('explore?run=1&image=2'));
+    await page.goto(address('explore?run=1&image=2&view=lookups'));
     await page.getByRole('button', { name: 'Another mask' }).waitFor();
     await page.goBack();
     await own.waitFor();

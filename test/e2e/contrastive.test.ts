@@ -34,9 +34,9 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
   const views = () => page.getByRole('navigation', { name: 'Views' }).getByRole('button').allTextContents();
 
   test('with a queue: second crops by how near they are, its own marked, beside the network before training', async () => {
-    await open('explore?run=1&image=3');
+    await open('explore?run=1&image=3&view=nearest');
     await region('Nearest, Before training').waitFor({ timeout: 120_000 });
-    expect((await views())[0]).toBe('Nearest');
+    expect((await views())[1]).toBe('Nearest');
     const trained = region(`Nearest, Step ${STEPS}`);
     await trained.getByText('of 527 others are nearer').waitFor(); // the queue's 512, and 15 images
     const shown = trained.getByRole('listitem');
@@ -52,9 +52,9 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
   });
 
   test('of a batch: the matrix of its crops, partners outlined', async () => {
-    await open('explore?run=2&image=3');
+    await open('explore?run=2&image=3&view=pairs');
     await region('Pairs, Before training').waitFor({ timeout: 120_000 });
-    expect((await views())[0]).toBe('Pairs');
+    expect((await views())[1]).toBe('Pairs');
     const trained = region(`Pairs, Step ${STEPS}`);
     const cells = trained.locator('svg rect');
     expect(await cells.count()).toBe(24 * 24 + 24); // 12 images, two crops each
@@ -68,9 +68,9 @@ describe.skipIf(!hasChromium)(`what crops are taken for, in Chromium${why}`, () 
   });
 
   test('patch by patch: lines between two crops, and the match of a chosen patch', async () => {
-    await open('explore?run=3&image=3');
+    await open('explore?run=3&image=3&view=matches');
     await region('Matches, Before training').waitFor({ timeout: 120_000 });
-    expect((await views())[0]).toBe('Matches');
+    expect((await views())[1]).toBe('Matches');
     const trained = region(`Matches, Step ${STEPS}`);
     const [first, second] = ['first crop', 'second crop'].map((name) => trained.getByRole('application', { name }));
     const lines = trained.locator('g:not(.around) > line');

@@ -38,13 +38,13 @@ describe.skipIf(!hasChromium)(`what an autoencoder reconstructs, in Chromium${wh
   const errors = async () =>
     (await region('Figures').locator('tbody tr td:nth-child(2)').allTextContents()).map(Number);
 
-  test('Explore opens on the reconstruction: image, mask, both networks’ pictures and errors', async () => {
-    await open('explore?run=1&image=7');
+  test('Explore shows the reconstruction: image, mask, both networks’ pictures and errors', async () => {
+    await open('explore?run=1&image=7&view=reconstruction');
     await region('Reconstruction, Before training').waitFor({ timeout: 120_000 });
     await region('Reconstruction, Step 60').waitFor();
     const views = page.getByRole('navigation', { name: 'Views' }).getByRole('button');
     expect(await views.allTextContents()).toEqual([
-      ...['Reconstruction', 'Patches like this', 'Through training', 'Colours', 'Attention', 'Map'],
+      ...['Images like this', 'Reconstruction', 'Patches like this', 'Through training', 'Colours', 'Attention', 'Map'],
     ]);
     const [trained, untrained, nothing] = await errors();
     expect(trained).toBeLessThan(untrained!);

@@ -37,7 +37,7 @@ describe.skipIf(!hasChromium)(`what methods sort images and patches into, in Chr
   const button = (name: string | RegExp) => page.getByRole('button', { name });
 
   test('images of each prototype; choosing one brings its own to the front', async () => {
-    await open('explore?run=1&image=7');
+    await open('explore?run=1&image=7&view=prototypes');
     const table = page.getByRole('table', { name: 'Groups in use' });
     await table.getByText('Before training').waitFor({ timeout: 120_000 });
     expect(await table.getByRole('row').count()).toBe(3);
@@ -53,12 +53,12 @@ describe.skipIf(!hasChromium)(`what methods sort images and patches into, in Chr
   });
 
   test('the class of each patch of an image, and the patches of each class', async () => {
-    await open('explore?run=2&image=7');
+    await open('explore?run=2&image=7&view=classes');
     await region('Classes, Before training').waitFor({ timeout: 120_000 });
     await region('Classes, Step 15').waitFor();
     const views = page.getByRole('navigation', { name: 'Views' }).getByRole('button');
-    expect((await views.allTextContents()).slice(0, 2)).toEqual(['Classes of patches', 'Patches of each class']);
-    await open('explore?run=2&image=7&patch=5');
+    expect((await views.allTextContents()).slice(1, 3)).toEqual(['Classes of patches', 'Patches of each class']);
+    await open('explore?run=2&image=7&patch=5&view=classes');
     await page
       .getByRole('table', { name: 'Classes' })
       .getByText(/class \d+, probability/)

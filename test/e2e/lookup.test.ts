@@ -29,7 +29,7 @@ describe.skipIf(!hasChromium)(`look-ups drawn in the window, in Chromium${why}`,
   });
 
   test('a mask drawn by hand: place, rank, probability, entropy and the five likeliest are those that replay writes', async () => {
-    await page.goto(`${new URL(serving.url).origin}/#/explore?run=1&dataset=1&image=${IMAGE}`);
+    await page.goto(`${new URL(serving.url).origin}/#/explore?run=1&dataset=1&image=${IMAGE}&view=lookups`);
     await page.getByText(/of \d+ found/).waitFor({ timeout: 60_000 });
     const student = page.getByRole('region', { name: 'What the student sees' }).locator('svg');
     const paint = async (tool: string, patches: number[]) => {

@@ -62,14 +62,14 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
   });
 
   test('of a tokenizer: codes as a map, the picture that is drawn of them, and how far it is off', async () => {
-    await open('explore?run=1&image=3');
+    await open('explore?run=1&image=3&view=codes');
     await region('Reconstruction').waitFor({ timeout: 120_000 });
-    expect((await views()).slice(0, 2)).toEqual(['Codes', 'Patches of each code']);
+    expect((await views()).slice(1, 3)).toEqual(['Codes', 'Patches of each code']);
     await region('Codes')
       .getByText(/^\d+ different codes; choose a cell$/)
       .waitFor();
     await page.getByRole('cell', { name: 'of each cell its mean colour' }).waitFor();
-    await open('explore?run=1&image=3&patch=5');
+    await open('explore?run=1&image=3&patch=5&view=codes');
     await region('Codes')
       .getByText(new RegExp(`^code \\d+: \\d+ of ${K} cells$`))
       .waitFor();
@@ -97,9 +97,9 @@ describe.skipIf(!hasChromium)(`tokens, in Chromium${why}`, () => {
     ['BEiT', 2],
     ['mc-BEiT', 3],
   ])('%s: what it says of hidden patches, beside what is true', async (_, run) => {
-    await open(`explore?run=${run}&image=3`);
+    await open(`explore?run=${run}&image=3&view=tokens`);
     await region('Picture of the true tokens').waitFor({ timeout: 120_000 });
-    expect((await views()).slice(0, 2)).toEqual(['Tokens', 'Patches of each token']);
+    expect((await views()).slice(1, 3)).toEqual(['Tokens', 'Patches of each token']);
     const heads = await page.locator('section h2').evaluateAll((all) => all.map((one) => one.getBoundingClientRect()));
     // A heading of two lines would push its map below the others of its row.
     expect(new Set(heads.map(({ height }) => Math.round(height))).size).toBe(1);

@@ -2,7 +2,9 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { centreImage } from '../../electron/data/centre.ts';
 import { stream } from '../../electron/data/random.ts';
+import { FrozenNetwork } from '../../electron/engine/inference.ts';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { indexFolder, sweepIndexes } from '../../electron/services/retrieval/folders.ts';
@@ -103,6 +105,84 @@ test('an image tiled from another is found; filters hold; the text says what was
   expect(within.results.map(({ score }) => score)).toEqual(
     [...within.similarity.slice(1)].sort((a, b) => b - a).slice(0, 8),
   );
+});
+
+test.each(['mean', 'cls'] as const)('whole images like one, by %s: as computed one by one', async (feature) => {
+  // The same pixels in other bytes: a file of equal bytes would not be taken into the dataset.
+  await sharp(join(folder, 'even/02.png')).png({ compressionLevel: 0 }).toFile(join(folder, 'even/copy.png'));
+  await scan();
+  const whole = { ...spec, feature };
+  const ask = { spec: whole, of: { image: idOf('even/02.png') }, k: 100 };
+  await expect(indexes.alike(ask)).rejects.toMatchObject({ kind: 'not-found' });
+  expect(await indexes.build(whole)).toMatchObject({ patches: 42, index: { images: 42, is_ready: true } });
+
+  const images = store.images.list(spec.dataset_id);
+  const network = new FrozenNetwork(config.model, config.projector, untrainedState(config));
+  const rows: number[][] = [];
+  for (const { path } of images) {
+    const tokens = network.tokens(await centreImage(join(folder, path), SIDE, config.augment));
+    const token = (i: number) => [...tokens.slice(32 * i, 32 * (i + 1))];
+    const patches = Array.from({ length: K }, (_, i) => token(i + 1));
+    rows.push(
+      feature === 'cls' ? token(0) : token(0).map((_, d) => patches.reduce((sum, one) => sum + one[d]! / K, 0)),
+    );
+  }
+  network.dispose();
+  const middle = rows[0]!.map((_, d) => rows.reduce((sum, row) => sum + row[d]! / rows.length, 0));
+  const units = rows.map((row) => {
+    const moved = row.map((x, d) => x - middle[d]!);
+    return moved.map((x) => x / Math.hypot(...moved));
+  });
+  const own = images.findIndex(({ path }) => path === 'even/02.png');
+  const want = new Map(
+    images.map(({ path }, i) => [path, units[i]!.reduce((sum, x, d) => sum + x * units[own]![d]!, 0)]),
+  );
+  want.delete('even/02.png');
+
+  const { results, searched, path } = await indexes.alike(ask);
+  expect(path).toBe('even/02.png');
+  expect(new Set(results.map((one) => one.path))).toEqual(new Set(want.keys()));
+  for (const one of results) expect(one.score).toBeCloseTo(want.get(one.path)!, 2); // rows are kept in 16 bits
+  expect(results.map(({ score }) => score)).toEqual(results.map(({ score }) => score).sort((a, b) => b - a));
+  expect(results[0]).toMatchObject({ path: 'even/copy.png', label: 'even' });
+  expect(searched).toMatchObject({ images: 41, patches: 0, is_exact: true });
+  const what = feature === 'cls' ? 'their CLS tokens' : 'the mean of their patch tokens';
+  expect(searched.words).toContain(`41 images of photos were searched by ${what} of the teacher`);
+
+  const filtered = await indexes.alike({ ...ask, label: 'odd', folder: 'odd/1', duplicates: false, k: 3 });
+  expect(filtered.results).toEqual(
+    results
+      .filter((one) => one.path.startsWith('odd/1'))
+      .slice(0, 3)
+      .map((one) => ({ ...one, score: expect.closeTo(one.score, 5) })),
+  );
+  expect((await indexes.alike({ ...ask, duplicates: false })).results.map((one) => one.path)).not.toContain(
+    'even/copy.png',
+  );
+
+  // A file that is in no dataset: the same pixels are as near, and are a copy where the content is the same.
+  const outside = join(scratch(), 'outside.png');
+  writeFileSync(outside, readFileSync(join(folder, 'even/02.png')));
+  const { hash } = images[own]!;
+  const near = await indexes.alike({ ...ask, of: { file: outside, hash } });
+  expect(near.path).toBeNull();
+  expect(
+    near.results
+      .slice(0, 2)
+      .map((one) => one.path)
+      .sort(),
+  ).toEqual(['even/02.png', 'even/copy.png']);
+  expect(near.results[0]!.score).toBeCloseTo(1, 2);
+  const others = await indexes.alike({ ...ask, of: { file: outside, hash }, duplicates: false });
+  expect(others.results[0]!.path).toBe(results.find((one) => one.path !== 'even/copy.png')!.path);
+});
+
+test('patches are not asked of whole images, nor the other way', async () => {
+  const image = idOf('even/00.png');
+  await expect(indexes.search({ spec: { ...spec, feature: 'mean' }, image, patches: [0], k: 1 })).rejects.toThrow(
+    '"mean" is of whole images, and has no patches.',
+  );
+  await expect(indexes.alike({ spec, of: { image }, k: 1 })).rejects.toThrow('"block-1" is of patches');
 });
 
 test('copies are left out where that is asked', async () => {

@@ -15,6 +15,10 @@ export function retrievalHandlers(context: Context): HandlersOf<typeof RETRIEVAL
       await ofImage(input.image);
       return explore.retrieve(input);
     },
+    'alike.search': async (input) => {
+      if ('image' in input.of) await ofImage(input.of.image);
+      return explore.alike(input);
+    },
     'retrieval.delete': ({ id }) => deletions.add(indexDeletion(context, id)),
     'travel.build': (input) => startTravel(context, input),
     'travel.ask': async (input) => {

@@ -1,4 +1,5 @@
 import type {
+  AlikeView,
   AttentionView,
   ColoursView,
   ExplainView,
@@ -21,6 +22,7 @@ export interface ExploreQuestions {
   groups: [Input<'explore.groups'>, GroupsView];
   accuracy: [Input<'explore.accuracy'>, LookupAccuracy];
   retrieve: [Input<'retrieval.search'>, RetrievalView];
+  alike: [Input<'alike.search'>, AlikeView];
   travel: [Input<'travel.ask'>, TravelView];
   colours: [Input<'explore.colours'>, ColoursView];
   attention: [Input<'explore.attention'>, AttentionView];
@@ -54,6 +56,10 @@ export class ExploreHost {
 
   retrieve(input: Input<'retrieval.search'>): Promise<RetrievalView> {
     return this.#ask('retrieve', input);
+  }
+
+  alike(input: Input<'alike.search'>): Promise<AlikeView> {
+    return this.#ask('alike', input);
   }
 
   travel(input: Input<'travel.ask'>): Promise<TravelView> {

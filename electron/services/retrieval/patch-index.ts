@@ -2,20 +2,23 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { join } from 'node:path';
 import { LRUCache } from 'lru-cache';
 import sharp from 'sharp';
+import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
-import type { Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
+import type { AlikeView, Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
 import type { BuildReport } from '../../../shared/contract/retrieval.ts';
 import type { ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
-import type { RetrievalIndex, RetrievalSpec } from '../../../shared/retrieval.ts';
+import { isWhole, type RetrievalIndex, type RetrievalSpec, WHOLE_FEATURES } from '../../../shared/retrieval.ts';
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
+import type { FrozenNetwork } from '../../engine/inference.ts';
 import { writeWhole } from '../../files/files.ts';
 import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
+import { poolTokens } from '../ground/features.ts';
 import { Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';
@@ -53,6 +56,9 @@ export interface SearchQuery {
   duplicates?: boolean;
 }
 
+/** Which answers are asked for. */
+type Filters = Pick<SearchQuery, 'k' | 'label' | 'folder' | 'sameImage' | 'duplicates'>;
+
 /** A window's words for it. */
 export const queryOf = (input: Input<'retrieval.search'>): SearchQuery => ({
   spec: specOf(input),
@@ -72,7 +78,20 @@ interface Opened {
   mean: Float32Array;
 }
 
-/** Searches patches of datasets by what a checkpoint's network makes of them. Needs a backend. */
+/** What is asked of whole images. */
+export interface AlikeQuery {
+  spec: RetrievalSpec;
+  /** Image of the query, of any dataset; or a file that is in none. */
+  of: { image: number } | { file: string; hash: string };
+  k: number;
+  label?: string | null;
+  /** Start of the path. */
+  folder?: string;
+  /** Whether copies may be answers: files of the same content, and images that look the same to the network. */
+  duplicates?: boolean;
+}
+
+/** Searches patches of datasets, or whole images, by what a checkpoint's network makes of them. Needs a backend. */
 export class PatchIndexes {
   readonly #store: Store;
   readonly #networks: Networks;
@@ -107,7 +126,7 @@ export class PatchIndexes {
     this.#opened.clear();
     const folder = indexFolder(this.#store, id);
     mkdirSync(folder, { recursive: true });
-    const K = patchesOf(config.model);
+    const K = rowsOf(config, spec.feature);
     const repaired = this.#clearDamaged(id, folder, K, width);
     const network = this.#networks.of(checkpoint, spec.part);
     const vectors = await VectorIndex.open(folder, width).catch((error) => {
@@ -118,16 +137,16 @@ export class PatchIndexes {
     const reader = new ImageReader();
     try {
       const withFile = (image: ImageRow) => ({ ...image, file: fileOf(dataset, image) });
-      const featuresOf = async (images: ImageRow[]) => {
+      const read = async (images: ImageRow[]) => {
         const good = await reader.read(images.map(withFile), (file) => centrePixels(file, config.model.image_size));
         const input = stack(good.map(({ value }) => normalisePixels(value, config.augment)));
         return {
           images: good.map(({ image }) => image),
-          features: good.length > 0 ? network.patches(input, spec.feature) : new Float32Array(),
+          features: good.length > 0 ? featuresOf(network, config, spec.feature, input) : new Float32Array(),
         };
       };
       if (!existsSync(join(folder, MEAN))) {
-        const { features } = await featuresOf(spread(wanted, MEAN_IMAGES));
+        const { features } = await read(spread(wanted, MEAN_IMAGES));
         if (features.length === 0) {
           const why = leftOutWords(reader.leftOut, wanted.length);
           throw new AppError('bad-input', `No image of "${dataset.name}" can be read.`, why, 'Look at its folders.');
@@ -142,7 +161,7 @@ export class PatchIndexes {
       let slot = there;
       for (let at = 0; at < missing.length; at += BATCH) {
         signal?.throwIfAborted();
-        const { images, features } = await featuresOf(missing.slice(at, at + BATCH));
+        const { images, features } = await read(missing.slice(at, at + BATCH));
         if (images.length > 0) {
           vectors.append(centred(features, mean));
           this.#store.retrieval.addImages(id, slot, images);
@@ -174,6 +193,13 @@ export class PatchIndexes {
     const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
     const { config } = checkpoint;
     const K = patchesOf(config.model);
+    if (isWhole(spec.feature))
+      throw new AppError(
+        'bad-input',
+        `"${spec.feature}" is of whole images, and has no patches.`,
+        '',
+        'Choose tokens.',
+      );
     const width = widthOf(config, spec.feature);
     const bad = query.patches.find((patch) => patch >= K);
     if (bad !== undefined || query.patches.length === 0)
@@ -181,20 +207,13 @@ export class PatchIndexes {
     const row = this.#store.images.get(query.image);
     const index = this.#store.retrieval.find(spec);
     const opened = index?.is_ready ? await this.#open(index, width) : null;
-    if (!opened && !query.isWithinImage)
-      throw new AppError('not-found', 'This dataset has no index of these features yet.', '', 'Build it first.');
-    const slot = opened && [...opened.bySlot.values()].find((one) => one.id === row.id && one.ok)?.slot;
-    const featuresOf = async () => {
-      const pixels = await centrePixels(this.#fileOf(row), config.model.image_size);
-      return this.#networks
-        .of(checkpoint, spec.part)
-        .patches(stack([normalisePixels(pixels, config.augment)]), spec.feature);
-    };
+    if (!opened && !query.isWithinImage) throw notIndexed();
+    const slot = opened && slotOf(opened, row);
     let own: Float32Array;
     if (opened && slot !== undefined && slot !== null)
       own = centred(new Float32Array(opened.vectors.read(slot * K, (slot + 1) * K)), new Float32Array(width));
     else {
-      const raw = await featuresOf();
+      const raw = await this.#featuresOf(checkpoint, spec, this.#fileOf(row));
       own = centred(raw, opened?.mean ?? meanOf(raw, width));
     }
     const vector = unit(meanOf(own, width, query.patches));
@@ -226,6 +245,55 @@ export class PatchIndexes {
     };
   }
 
+  /** Whole images like one. @throws AppError not-found where no index of this kind is ready; bad-file */
+  async alike(query: AlikeQuery): Promise<AlikeView> {
+    const { spec, of } = query;
+    if (!isWhole(spec.feature)) {
+      const next = `Choose ${WHOLE_FEATURES.join(' or ')}.`;
+      throw new AppError('bad-input', `"${spec.feature}" is of patches, not of whole images.`, '', next);
+    }
+    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
+    const { config } = checkpoint;
+    const index = this.#store.retrieval.find(spec);
+    if (!index?.is_ready) throw notIndexed();
+    const opened = await this.#open(index, widthOf(config, spec.feature));
+    const row = 'image' in of ? this.#store.images.get(of.image) : null;
+    const file = row ? this.#fileOf(row) : (of as { file: string }).file;
+    const slot = row ? slotOf(opened, row) : undefined;
+    const vector =
+      slot === undefined
+        ? centred(await this.#featuresOf(checkpoint, spec, file), opened.mean)
+        : unit(new Float32Array(opened.vectors.read(slot, slot + 1)));
+    const start = performance.now();
+    // No image is like itself: the first answer is another one.
+    const own = row ?? { id: 0, hash: (of as { hash: string }).hash };
+    const found = this.#answers(opened, vector, 1, { ...query, sameImage: false }, own);
+    const ms = performance.now() - start;
+    const side = config.model.image_size;
+    return {
+      picture: row
+        ? await this.#picture(row, side, PICTURE)
+        : await drawn(await centrePixels(file, side), side, PICTURE),
+      path: row?.path ?? null,
+      results: found.results.map(({ image: { id, hash, path, label }, score }) => ({
+        image: id,
+        hash: hash.slice(0, 16),
+        path,
+        label,
+        score,
+      })),
+      searched: this.#searched(query, opened, found.rows, found.isExact, ms, 1),
+    };
+  }
+
+  /** Features of an image's middle square: a row for each patch, or one. @throws AppError bad-file */
+  async #featuresOf(checkpoint: Checkpoint, { part, feature }: RetrievalSpec, file: string): Promise<Float32Array> {
+    const { config } = checkpoint;
+    const pixels = await centrePixels(file, config.model.image_size);
+    const network = this.#networks.of(checkpoint, part);
+    return featuresOf(network, config, feature, stack([normalisePixels(pixels, config.augment)]));
+  }
+
   /** An image as a network of this configuration sees it. */
   async pictureOf(image: number, { model }: RunConfig): Promise<Pick<RetrievalView, 'picture' | 'path'>> {
     const row = this.#store.images.get(image);
@@ -243,8 +311,14 @@ export class PatchIndexes {
     return known;
   }
 
-  #answers({ vectors, bySlot }: Opened, vector: Float32Array, K: number, query: SearchQuery, own: ImageRow) {
-    const { k, label = null, folder = '', sameImage = true, duplicates = true } = query;
+  /** @param K rows of an image @param own the query's image */
+  #answers(
+    { vectors, bySlot }: Opened,
+    vector: Float32Array,
+    K: number,
+    { k, label = null, folder = '', sameImage = true, duplicates = true }: Filters,
+    own: Pick<ImageRow, 'id' | 'hash'>,
+  ) {
     const allowed = new Uint8Array(Math.ceil(vectors.rows / K));
     let images = 0;
     for (const [slot, image] of bySlot) {
@@ -270,19 +344,21 @@ export class PatchIndexes {
   }
 
   #searched(
-    query: SearchQuery,
+    query: Filters & { spec: RetrievalSpec; isWithinImage?: boolean },
     opened: Opened | null,
-    patches: number,
+    rows: number,
     isExact: boolean,
     ms: number,
     K: number,
   ): Searched {
     const dataset = this.#store.datasets.get(query.spec.dataset_id).name;
     const recall = isExact ? null : (opened!.vectors.description.recall?.recall ?? null);
-    const images = Math.round(patches / K);
+    const images = Math.round(rows / K);
+    const isOfWhole = isWhole(query.spec.feature);
+    const patches = isOfWhole ? 0 : rows;
     const what = query.isWithinImage
-      ? `The ${patches} patches of this image`
-      : `${plural(patches, 'patch', 'patches')} of ${plural(images, 'image')} of ${dataset}`;
+      ? `The ${rows} patches of this image`
+      : `${isOfWhole ? '' : `${plural(rows, 'patch', 'patches')} of `}${plural(images, 'image')} of ${dataset}`;
     const filters = [
       ...(query.label ? [`class ${query.label}`] : []),
       ...(query.folder ? [`paths that begin with ${query.folder}`] : []),
@@ -303,7 +379,7 @@ export class PatchIndexes {
       recall,
       ms,
       words:
-        `${what}${filters.length > 0 ? ` (${filters.join(', ')})` : ''} were searched by ${query.spec.feature} of the ` +
+        `${what}${filters.length > 0 ? ` (${filters.join(', ')})` : ''} were searched by ${WORDS[query.spec.feature] ?? query.spec.feature} of the ` +
         `${query.spec.part === 'untrained' ? 'untrained network' : query.spec.part}, ${how}, in ${ms.toFixed(1)} ms.`,
     };
   }
@@ -323,7 +399,7 @@ export class PatchIndexes {
     const { config } = this.#store.checkpoints.get(index.checkpoint_id);
     let vectors: VectorIndex | null = null;
     try {
-      requireSound(folder, index.images * patchesOf(config.model), width);
+      requireSound(folder, index.images * rowsOf(config, index.feature), width);
       vectors = await VectorIndex.open(folder, width);
       const slots = this.#store.retrieval.slots(index.id);
       const bySlot = new Map(slots.map((s) => [s.slot, s]));
@@ -406,8 +482,29 @@ function readMean(folder: string, width: number): Float32Array {
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
 }
 
+/** Features of whole images, in words. */
+const WORDS: Record<string, string> = { mean: 'the mean of their patch tokens', cls: 'their CLS tokens' };
+
+const notIndexed = () =>
+  new AppError('not-found', 'This dataset has no index of these features yet.', '', 'Build it first.');
+
+/** Where an image stands in an index; undefined where it is not in it, or has changed since. */
+const slotOf = ({ bySlot }: Opened, { id }: Pick<ImageRow, 'id'>): number | undefined =>
+  [...bySlot.values()].find((one) => one.id === id && one.ok)?.slot;
+
+/** Rows that an image has in an index. */
+const rowsOf = ({ model }: RunConfig, feature: string): number => (isWhole(feature) ? 1 : patchesOf(model));
+
+/** @param input `[n, side, side, 3]`, normalised @returns `[n * rows of an image, width]` */
+function featuresOf(network: FrozenNetwork, { model }: RunConfig, feature: string, input: Float32Array): Float32Array {
+  if (!isWhole(feature)) return network.patches(input, feature);
+  const n = input.length / (3 * model.image_size ** 2);
+  return poolTokens(network.tokens(input), n, patchesOf(model), model.embed_dim)[feature];
+}
+
 /** @throws AppError bad-input with the features that there are */
 function widthOf({ model, projector }: RunConfig, feature: string): number {
+  if (isWhole(feature)) return model.embed_dim;
   if (feature === 'projector' && projector) return projector.out;
   const block = /^block-([1-9]\d{0,3})$/.exec(feature);
   if (feature !== 'tokens' && !(block && Number(block[1]) <= model.depth))
