@@ -6,9 +6,9 @@ import type { Db } from './open.ts';
 
 /**
  * What only one process at a time may do: train a run, start one, work at an evaluation, write a set of prepared
- * images, do the work of a bake-off itself.
+ * images, build an index, do the work of a bake-off itself.
  */
-export type HoldKind = 'run' | 'start' | 'evaluation' | 'prepared' | 'bake-off';
+export type HoldKind = 'run' | 'start' | 'evaluation' | 'prepared' | 'index' | 'bake-off';
 
 /** Locks of this process: referenced here, because a lock that is garbage-collected is released. */
 const held = new Set<FileLock>();

@@ -1,6 +1,8 @@
 import type { ImageRow } from '../../shared/dataset.ts';
 import { AppError } from '../../shared/errors.ts';
 import type { RetrievalIndex, RetrievalSpec } from '../../shared/retrieval.ts';
+import type { FileLock } from './file-lock.ts';
+import { Holds } from './holds.ts';
 import { type Db, write } from './open.ts';
 
 const SELECT = `
@@ -16,9 +18,16 @@ const asIndex = (row: IndexRow): RetrievalIndex => ({ ...row, is_ready: row.is_r
 /** Indexes of patch features, and the images in them. Their files are not the store's. */
 export class Retrieval {
   readonly #db: Db;
+  readonly #holds: Holds;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#holds = new Holds(db);
+  }
+
+  /** Takes an index for the process that builds it. @returns null while another has it */
+  take(id: number): FileLock | null {
+    return this.#holds.take('index', id);
   }
 
   list(): RetrievalIndex[] {

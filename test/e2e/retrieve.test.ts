@@ -135,7 +135,7 @@ describe.skipIf(!hasChromium)(`patches like this beside the untrained network, i
     const storage = page.getByRole('region', { name: 'Storage' });
     const rows = storage.getByRole('row').filter({ hasText: `index, ${IMAGES} images` });
     await expect.poll(() => rows.count()).toBe(2);
-    await storage.getByText(/^Of that, 3 indexes of patch features: \d+ kB/).waitFor();
+    await storage.getByText(/^Of that, 3 indexes of features: \d+ kB/).waitFor();
     const untrained = rows.filter({ hasText: 'untrained' });
     expect(await untrained.textContent()).toMatch(/pictures by tokens of .*, untrained.*\d kB/);
     const remove = untrained.getByRole('button', { name: /^Delete pictures by tokens/ });

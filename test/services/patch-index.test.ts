@@ -177,6 +177,16 @@ test.each(['mean', 'cls'] as const)('whole images like one, by %s: as computed o
   expect(others.results[0]!.path).toBe(results.find((one) => one.path !== 'even/copy.png')!.path);
 });
 
+test('an index that is being built is not built twice at once', async () => {
+  const first = indexes.build(spec);
+  await expect(new PatchIndexes(store).build(spec)).rejects.toMatchObject({
+    kind: 'conflict',
+    message: 'This index is being built by another process.',
+  });
+  expect(await first).toMatchObject({ index: { images: 41, is_ready: true } });
+  expect(await indexes.build(spec)).toMatchObject({ index: { images: 41, is_ready: true } });
+});
+
 test('patches are not asked of whole images, nor the other way', async () => {
   const image = idOf('even/00.png');
   await expect(indexes.search({ spec: { ...spec, feature: 'mean' }, image, patches: [0], k: 1 })).rejects.toThrow(

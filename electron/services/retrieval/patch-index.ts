@@ -105,7 +105,8 @@ export class PatchIndexes {
 
   /**
    * Builds an index, goes on with one that was cut short, or adds new images. Features that are there are not computed again.
-   * @throws AppError bad-input where the dataset has no usable image or the network has no such feature
+   * @throws AppError bad-input where the dataset has no usable image or the network has no such feature; conflict while it is
+   * being built elsewhere
    */
   async build(
     spec: RetrievalSpec,
@@ -114,14 +115,35 @@ export class PatchIndexes {
       onProgress,
     }: { signal?: AbortSignal | undefined; onProgress?: (done: number, total: number, phase: string) => void } = {},
   ): Promise<BuildReport> {
-    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
-    const { config } = checkpoint;
+    widthOf(this.#store.checkpoints.get(spec.checkpoint_id).config, spec.feature); // refuses one that is not there
     const dataset = this.#store.datasets.get(spec.dataset_id);
-    const width = widthOf(config, spec.feature);
     const wanted = spread([...this.#store.images.iterate(dataset.id, { status: 'ok' })], spec.max_images);
     if (wanted.length === 0) throw new AppError('bad-input', `Dataset "${dataset.name}" has no usable image.`);
     sweepIndexes(this.#store);
     const { id } = this.#store.retrieval.ensure(spec);
+    const lock = this.#store.retrieval.take(id);
+    if (lock === null) {
+      const next = 'Wait until that has ended.';
+      throw new AppError('conflict', 'This index is being built by another process.', '', next);
+    }
+    try {
+      return await this.#build(id, spec, wanted, signal, onProgress);
+    } finally {
+      lock.remove();
+    }
+  }
+
+  async #build(
+    id: number,
+    spec: RetrievalSpec,
+    wanted: readonly ImageRow[],
+    signal: AbortSignal | undefined,
+    onProgress: ((done: number, total: number, phase: string) => void) | undefined,
+  ): Promise<BuildReport> {
+    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
+    const { config } = checkpoint;
+    const dataset = this.#store.datasets.get(spec.dataset_id);
+    const width = widthOf(config, spec.feature);
     this.#store.retrieval.setReady(id, false);
     this.#opened.clear();
     const folder = indexFolder(this.#store, id);
@@ -137,7 +159,7 @@ export class PatchIndexes {
     const reader = new ImageReader();
     try {
       const withFile = (image: ImageRow) => ({ ...image, file: fileOf(dataset, image) });
-      const read = async (images: ImageRow[]) => {
+      const read = async (images: readonly ImageRow[]) => {
         const good = await reader.read(images.map(withFile), (file) => centrePixels(file, config.model.image_size));
         const input = stack(good.map(({ value }) => normalisePixels(value, config.augment)));
         return {
@@ -518,7 +540,7 @@ function widthOf({ model, projector }: RunConfig, feature: string): number {
 }
 
 /** At most so many, spread evenly; all where `most` is 0. */
-function spread<T>(all: T[], most: number): T[] {
+function spread<T>(all: readonly T[], most: number): readonly T[] {
   if (most === 0 || all.length <= most) return all;
   return Array.from({ length: most }, (_, i) => all[Math.floor((i * all.length) / most)]!);
 }

@@ -8,12 +8,29 @@ import { specOf } from './folders.ts';
 
 type Here = Starting & { deletions: Deletions };
 
-/** An index of a checkpoint's features. @throws AppError not-found */
+/** Indexes that are being built, by what they are of. */
+const building = new Map<string, TaskRef<'index'>>();
+
+/**
+ * An index of a checkpoint's features. Where it is being built already, that task: a window that was loaded again asks once
+ * more. @throws AppError not-found
+ */
 export function startIndex(here: Here, asked: Input<'retrieval.build'>): TaskRef<'index'> {
   const { store } = here;
+  const key = JSON.stringify([store.path, specOf(asked)]);
+  const known = building.get(key);
+  if (known) return known;
   const title = `Index of ${store.datasets.get(asked.dataset).name} by ${checkpointWords(store, asked.checkpoint)}`;
   const job = { database: store.path, spec: specOf(asked) };
-  return start(here, title, ({ signal, progress }) => runJob('index', job, { signal, onProgress: progress }));
+  const ref = start(here, title, async ({ signal, progress }) => {
+    try {
+      return await runJob('index', job, { signal, onProgress: progress });
+    } finally {
+      building.delete(key);
+    }
+  });
+  building.set(key, ref);
+  return ref;
 }
 
 /** Indexes of several checkpoints. @throws AppError not-found */
