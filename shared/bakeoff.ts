@@ -174,6 +174,8 @@ export interface TableRow {
   title: string;
   /** Place among the entries; null of what is no entry. */
   entry: number | null;
+  /** Of an untrained network, the entries that begin as it; empty of what is none. */
+  starts: readonly number[];
   /** By column; missing where nothing is known yet. */
   cells: Record<string, Cell>;
 }

@@ -384,9 +384,32 @@ test('the table: mean, deviation and interval of each method, beside the untrain
   expect(pair!.differences).toEqual([expect.closeTo(-0.2, 9), expect.closeTo(-0.02, 9), expect.closeTo(-0.11, 9)]);
   expect(pair!.words).toContain('Three seeds cannot tell these two apart');
   expect(findings[0]).toBe(
-    `k-NN, mean of patch tokens: ${TWO[1]!.title} is highest, 66.0 %. Three seeds cannot tell it apart from ${TWO[0]!.title}.`,
+    `k-NN, mean of patch tokens: ${TWO[1]!.title} is highest, 66.0 %, 36.0 points above the same network untrained. Three seeds cannot tell it apart from ${TWO[0]!.title}.`,
   );
   expect([state, done, total]).toEqual(['going', 12, 18]);
+});
+
+test('methods that begin as different networks have an untrained row each, and are held against their own', () => {
+  const bakeOff = createBakeOff(store, asked({ supervised: false, pixels: false, tasks: ['knn'] }), []);
+  for (const { run_id, entry } of pretrainings(bakeOff.id)) {
+    finish(run_id);
+    const untrained = { mean_pooled: [0.3, 0.2][entry]!, cls: [0.3, 0.2][entry]! };
+    evaluated(bakeOff, run_id, 'knn', [0.35, 0.31][entry]!, { untrained });
+  }
+  const { rows, pairs, findings } = summaryOf(store, bakeOff.id);
+  const [first, second] = TWO.map(({ title }) => title);
+  expect(rows.map(({ title, cells }) => [title, cells['knn mean_pooled']!.spread.mean.toFixed(2)])).toEqual([
+    [first, '0.35'],
+    [second, '0.31'],
+    [`Untrained: ${first}`, '0.30'],
+    [`Untrained: ${second}`, '0.20'],
+  ]);
+  expect(pairs.map(({ a, b }) => [a, b])).toEqual([
+    [first, second],
+    [first, `Untrained: ${first}`],
+    [second, `Untrained: ${second}`],
+  ]);
+  expect(findings[0]).toContain(`${first} is highest, 35.0 %, 5.0 points above the same network untrained.`);
 });
 
 /** A bake-off of which each run has figures without labels: 3 directions of the first method, 5 of the second. */

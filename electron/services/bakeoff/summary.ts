@@ -202,23 +202,54 @@ class Figures {
       title: string,
       entry: number | null,
       of: (column: string) => Cell['values'],
+      starts: readonly number[] = [],
     ): TableRow => {
       const cells = columns.flatMap(({ key }) => {
         const values = of(key);
         const spread = spreadOf(values.map(({ value }) => value));
         return spread ? [[key, { values, spread }] as const] : [];
       });
-      return { kind, title, entry, cells: Object.fromEntries(cells) };
+      return { kind, title, entry, starts, cells: Object.fromEntries(cells) };
     };
-    const untrained = asked.tasks.length > 0;
+    const frozen = asked.tasks.length > 0;
+    const starts = frozen ? this.#starts(columns) : [];
+    const named = (entries: readonly number[]) =>
+      starts.length === 1 ? 'Untrained' : `Untrained: ${entries.map((entry) => plan.entries[entry]!.title).join(', ')}`;
     return [
       ...plan.entries.map(({ title }, entry) => row('method', title, entry, (key) => this.#ofMethod(entry, key))),
-      ...(untrained ? [row('untrained', 'Untrained', null, (key) => this.#frozen(key, 0, 'untrained'))] : []),
+      ...starts.map((entries) =>
+        row('untrained', named(entries), null, (key) => this.#frozen(key, entries[0]!, 'untrained'), entries),
+      ),
       ...(asked.supervised
         ? [row('supervised', 'With labels, from scratch', null, (key) => this.#supervised(key))]
         : []),
-      ...(asked.pixels && untrained ? [row('pixels', 'Raw pixels', null, (key) => this.#pixels(key))] : []),
+      ...(asked.pixels && frozen ? [row('pixels', 'Raw pixels', null, (key) => this.#pixels(key))] : []),
     ];
+  }
+
+  /**
+   * Entries that begin as the same network. The encoder is of one size, but each method says how it knows places and how its
+   * weights are drawn, which makes some untrained networks better than others. One that is not evaluated yet counts to the
+   * first ones.
+   */
+  #starts(columns: readonly Column[]): number[][] {
+    const valuesOf = (entry: number) =>
+      new Map(
+        columns.flatMap(({ key }) =>
+          this.#frozen(key, entry, 'untrained').map(({ seed, value }) => [`${key} ${seed}`, value] as const),
+        ),
+      );
+    const groups: { entries: number[]; values: Map<string, number> }[] = [];
+    for (const entry of this.#bakeOff.plan.entries.keys()) {
+      const values = valuesOf(entry);
+      const group = groups.find((one) => {
+        const both = [...values].filter(([key]) => one.values.has(key));
+        return values.size === 0 || (both.length > 0 && both.every(([key, value]) => one.values.get(key) === value));
+      });
+      if (group) group.entries.push(entry);
+      else groups.push({ entries: [entry], values });
+    }
+    return groups.map(({ entries }) => entries);
   }
 
   /** What a person should know of the images that were evaluated. */
@@ -307,7 +338,7 @@ function withoutLabels(key: string): Column {
 const valuesOf = (seed: number | null, value: number | null | undefined): Cell['values'] =>
   typeof value === 'number' ? [{ seed, value }] : [];
 
-/** Every two methods, and each beside the untrained network, in the columns that are shown at once; by seeds that both have. */
+/** Every two methods, and each beside its network untrained, in the columns that are shown at once; by seeds that both have. */
 function pairsOf(columns: readonly Column[], rows: readonly TableRow[]): Pair[] {
   const compared = rows.filter(({ kind }) => kind === 'method' || kind === 'untrained');
   const judged = columns.filter(({ isMain, scale }) => isMain && scale === 'share');
@@ -315,7 +346,7 @@ function pairsOf(columns: readonly Column[], rows: readonly TableRow[]): Pair[] 
     compared.flatMap((a, i) =>
       compared.slice(i + 1).flatMap((b): Pair[] => {
         const [ofA, ofB] = [a.cells[column.key], b.cells[column.key]];
-        if (!ofA || !ofB) return [];
+        if (!ofA || !ofB || (b.kind === 'untrained' && !b.starts.includes(a.entry ?? -1))) return [];
         const differences = ofA.values.flatMap(({ seed, value }) => {
           const other = ofB.values.find((one) => one.seed === seed);
           return other ? [value - other.value] : [];
@@ -328,6 +359,13 @@ function pairsOf(columns: readonly Column[], rows: readonly TableRow[]): Pair[] 
 
 /** A difference of shares, in percentage points. */
 const points = (d: number) => `${(100 * d).toFixed(1)} points`;
+
+/** How far a method's mean is above its own network's before training; null where that is not known. */
+function gainOf(key: string, { cells, entry }: TableRow, rows: readonly TableRow[]): number | null {
+  const start = rows.find(({ kind, starts }) => kind === 'untrained' && starts.includes(entry ?? -1));
+  const [after, before] = [cells[key], start?.cells[key]];
+  return after && before ? after.spread.mean - before.spread.mean : null;
+}
 
 /** For each column that is judged: which method is highest, and from which others the seeds cannot tell it. */
 function findingsOf(columns: readonly Column[], rows: readonly TableRow[], pairs: readonly Pair[]): string[] {
@@ -344,7 +382,10 @@ function findingsOf(columns: readonly Column[], rows: readonly TableRow[], pairs
     const others = open
       .map(({ a, b }) => (a === best.title ? b : a))
       .filter((one) => methods.some((row) => row.title === one));
-    const first = `${title}: ${best.title} is highest, ${percent(mean)}${n === 1 ? ' with a single seed' : ''}.`;
+    const gain = gainOf(key, best, rows);
+    const above =
+      gain === null ? '' : `, ${points(Math.abs(gain))} ${gain < 0 ? 'below' : 'above'} the same network untrained`;
+    const first = `${title}: ${best.title} is highest, ${percent(mean)}${n === 1 ? ' with a single seed' : ''}${above}.`;
     if (methods.length < 2) return [first];
     if (others.length === 0) return [`${first} It differs from every other method.`];
     const fewest = Math.min(...open.map(({ differences }) => differences.length));
