@@ -26,7 +26,7 @@ import { makeFolder, type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
 import { bakeOffPage } from '../services/bakeoff/page.ts';
 import { measureBakeOff, planBakeOff } from '../services/bakeoff/plan.ts';
-import { bakeOffRows, summaryOf } from '../services/bakeoff/summary.ts';
+import { bakeOffRows, damagedBakeOffs, summaryOf } from '../services/bakeoff/summary.ts';
 import {
   addLabelled,
   addMissing,
@@ -43,6 +43,7 @@ import { savedPresets } from '../services/recipes/presets.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { Store } from '../store/store.ts';
 import { type Context, withStore } from './context.ts';
+import { damagedWords } from './damaged-words.ts';
 import { collect, wholeNumber } from './output.ts';
 import { OutputOption } from './output-option.ts';
 import { trainQuietly } from './run-commands.ts';
@@ -132,9 +133,9 @@ export function addCompareMethodsCommand(program: Command): void {
     );
 }
 
-/** @throws AppError not-found; conflict while another process works at it */
+/** Also one that is damaged. @throws AppError not-found; conflict while another process works at it */
 function forget({ out, store }: Context, asked: string): void {
-  const { id, name, runs } = store.bakeOffs.get(asked);
+  const { id, name, runs } = store.bakeOffs.head(asked);
   const lock = store.bakeOffs.take(id);
   if (lock === null) throw busy(id);
   store.bakeOffs.delete(id);
@@ -148,16 +149,19 @@ const busy = (id: number) =>
 
 function list({ out, store }: Context): void {
   const rows = bakeOffRows(store);
+  const damaged = damagedBakeOffs(store);
+  const none = 'No bake-off yet: `conmim compare-methods DATASET --images 100000` starts one.';
+  const known = table(
+    ['bake-off', 'name', 'dataset', 'methods', 'state', 'done'],
+    rows.map((row) => [
+      ...[row.id, row.name, row.dataset, row.methods.join(', '), row.state, `${row.done}/${row.total}`],
+    ]),
+  );
   out.result(
-    rows,
-    rows.length === 0
-      ? 'No bake-off yet: `conmim compare-methods DATASET --images 100000` starts one.'
-      : table(
-          ['bake-off', 'name', 'dataset', 'methods', 'state', 'done'],
-          rows.map((row) => [
-            ...[row.id, row.name, row.dataset, row.methods.join(', '), row.state, `${row.done}/${row.total}`],
-          ]),
-        ),
+    [...rows, ...damaged.map(({ id, name, error }) => ({ id, name, damaged: error }))],
+    [...(rows.length > 0 ? [known] : damaged.length > 0 ? [] : [none]), ...damagedWords('bake-off', damaged)].join(
+      '\n',
+    ),
   );
 }
 
@@ -234,7 +238,7 @@ function askedBy(store: Store, dataset: string, options: Record<string, unknown>
 }
 
 const freeName = (store: Store, base: string): string => {
-  const taken = new Set(store.bakeOffs.list().map(({ name }) => name));
+  const taken = new Set([...store.bakeOffs.list(), ...store.bakeOffs.damaged()].map(({ name }) => name));
   for (let i = 1; ; i++) {
     const name = i === 1 ? base : `${base} ${i}`;
     if (!taken.has(name)) return name;

@@ -136,7 +136,7 @@ export class BakeOffs {
     const at = (column: 'asked' | 'plan') => ({
       row: `bake-off ${id} "${name}"`,
       column: `bake_offs.${column}`,
-      last: 'If neither can be done, delete it on the Bake-off screen. Its runs stay.',
+      last: `If neither can be done, delete it: \`conmim compare-methods --delete ${row.id}\`. Its runs stay.`,
     });
     return {
       ...this.#head(row),

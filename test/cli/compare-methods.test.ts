@@ -77,6 +77,11 @@ test('in the queue of the window, and forgotten', () => {
   const got = conmim(...asked, '--images', '8', '--seeds', '1', '--queue', '--name', 'later', '--json');
   expect(got.json()).toMatchObject({ name: 'later', state: 'going', done: 0 });
   const runs = conmim('runs', '--json').json().length;
+  // One that is damaged is named, and can be forgotten all the same.
+  behindItsBack(join(folder, 'home', 'workbench.sqlite'), (raw) =>
+    raw.prepare(`UPDATE bake_offs SET plan = '{}' WHERE name = 'later'`).run(),
+  );
+  expect(conmim('compare-methods').stdout).toMatch(/later[^]*bake_offs\.plan[^]*--delete \d+/);
   expect(conmim('compare-methods', '--delete', 'later').stdout).toContain('Its 2 runs stay');
   expect(conmim('compare-methods').stdout).not.toContain('later');
   expect(conmim('runs', '--json').json()).toHaveLength(runs);
