@@ -81,7 +81,7 @@ test('in the queue of the window, and forgotten', () => {
   behindItsBack(join(folder, 'home', 'workbench.sqlite'), (raw) =>
     raw.prepare(`UPDATE bake_offs SET plan = '{}' WHERE name = 'later'`).run(),
   );
-  expect(conmim('compare-methods').stdout).toMatch(/later[^]*bake_offs\.plan[^]*--delete \d+/);
+  expect(conmim('compare-methods').stdout).toMatch(/later.*bake_offs\.plan.*--delete \d+/s);
   expect(conmim('compare-methods', '--delete', 'later').stdout).toContain('Its 2 runs stay');
   expect(conmim('compare-methods').stdout).not.toContain('later');
   expect(conmim('runs', '--json').json()).toHaveLength(runs);

@@ -384,7 +384,8 @@ test('the table: mean, deviation and interval of each method, beside the untrain
   expect(pair!.differences).toEqual([expect.closeTo(-0.2, 9), expect.closeTo(-0.02, 9), expect.closeTo(-0.11, 9)]);
   expect(pair!.words).toContain('Three seeds cannot tell these two apart');
   expect(findings[0]).toBe(
-    `k-NN, mean of patch tokens: ${TWO[1]!.title} is highest, 66.0 %, 36.0 points above the same network untrained. Three seeds cannot tell it apart from ${TWO[0]!.title}.`,
+    `k-NN, mean of patch tokens: ${TWO[1]!.title} is highest, 66.0 %, 36.0 points above the same network untrained. ` +
+      `Three seeds cannot tell it apart from ${TWO[0]!.title}.`,
   );
   expect([state, done, total]).toEqual(['going', 12, 18]);
 });

@@ -105,8 +105,9 @@ ${table(
   ),
 )}
 <h2>What the rows are</h2>
-<p>Each method's rows are its networks after the budget, one for each seed. <em>Untrained</em> is the network
-before its first step: where methods begin as different ones, in how they know places and how weights are drawn, each has a row. <em>With labels, from scratch</em> is the same encoder trained with labels alone, as long as it takes to see the budget's
+<p>Each method's rows are its networks after the budget, one for each seed. <em>Untrained</em> is the network before its first
+step: where methods begin as different ones, in how they know places and how weights are drawn, each has a row.
+<em>With labels, from scratch</em> is the same encoder trained with labels alone, as long as it takes to see the budget's
 images. <em>Raw pixels</em> are images of 16 pixels a side in place of features.</p>
 </main></body></html>
 `;

@@ -24,7 +24,9 @@ export function indexesOf<F extends string>(asked: () => Asked<F>) {
     const { checkpoint, checkpoints, searched, feature } = asked();
     return list.value?.find(
       (one) =>
-        (part === 'untrained' ? checkpoints.some(({ id }) => id === one.checkpoint_id) : one.checkpoint_id === checkpoint) &&
+        (part === 'untrained'
+          ? checkpoints.some(({ id }) => id === one.checkpoint_id)
+          : one.checkpoint_id === checkpoint) &&
         one.dataset_id === searched &&
         one.part === part &&
         one.feature === feature &&
