@@ -85,7 +85,10 @@ export class Needs {
     );
   }
 
-  /** What has still to take over the network of a run: runs, and bake-offs whose pretrainings are not all finished. */
+  /**
+   * What has still to take over the network of a run: runs without a checkpoint, for each keeps it in its own from the first
+   * on, and bake-offs that have not all of their runs as far as that.
+   */
   #borrowers(lender: number, but: readonly number[] = []): string[] {
     const rows = this.#db.prepare(`SELECT id, name, status, config FROM runs WHERE ${UNFINISHED} ORDER BY id`).all();
     // What is damaged cannot go on, and needs nothing.
@@ -94,24 +97,24 @@ export class Needs {
       config: storedConfig(row.config, { row: `run ${row.id} "${row.name}"`, column: 'runs.config' }),
     }));
     const runs = sound
-      .filter(({ id, config }) => !but.includes(id) && lendersIn(config).includes(lender))
+      .filter(({ id, config }) => !but.includes(id) && lendersIn(config).includes(lender) && !this.#hasCheckpoint(id))
       .map(({ id, name, status }) => `run ${id} "${name}" (${status})`);
     const bakeOffs = new BakeOffs(this.#db)
       .list()
-      .filter(
-        ({ plan, runs: made }) =>
-          plan.entries.some(({ config }) => lendersIn(config).includes(lender)) &&
-          this.#finished(made.filter(({ role }) => role === 'pretrain').map(({ run_id }) => run_id)) < plan.runs,
+      .filter(({ asked, plan, runs: made }) =>
+        plan.entries.some(
+          ({ config }, entry) =>
+            lendersIn(config).includes(lender) &&
+            made.filter((run) => run.role === 'pretrain' && run.entry === entry && this.#hasCheckpoint(run.run_id))
+              .length < asked.seeds,
+        ),
       )
       .map(({ id, name }) => `bake-off ${id} "${name}"`);
     return [...bakeOffs, ...runs];
   }
 
-  #finished(ids: readonly number[]): number {
-    return this.#db
-      .prepare(`SELECT count(*) FROM runs WHERE status = 'finished' AND id IN (SELECT value FROM json_each(?))`)
-      .pluck()
-      .get(JSON.stringify(ids)) as number;
+  #hasCheckpoint(run: number): boolean {
+    return this.#db.prepare('SELECT 1 FROM checkpoints WHERE run_id = ? LIMIT 1').get(run) !== undefined;
   }
 
   #evaluations(where: string, values: object): string[] {

@@ -21,7 +21,7 @@ async function withFile<T>(
   content: Buffer,
   act: (query: { file: string; hash: string }) => Promise<T>,
 ): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'conmim-query-'));
+  const folder = mkdtempSync(join(tmpdir(), 'image-query-'));
   try {
     const ending = /^\.[a-z0-9]{1,5}$/i.exec(extname(name))?.[0] ?? '';
     const file = join(folder, `query${ending}`);
