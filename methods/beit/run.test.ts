@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadBackend } from '../../electron/runtime/backend.ts';
 import { importDataset } from '../../electron/services/datasets/datasets.ts';
 import { findPreset, parseConfig, withChanges } from '../../electron/services/recipes/configuration.ts';
-import { createLenders, createRun, deleteRun } from '../../electron/services/runs/runs.ts';
+import { createLenders, createRun, deleteRun, inOrderOfDeletion } from '../../electron/services/runs/runs.ts';
 import { Store } from '../../electron/store/store.ts';
 import { pretrainingData } from '../../electron/trainer/run-data.ts';
 import { Training } from '../../electron/trainer/training.ts';
@@ -99,7 +99,7 @@ describe.each(['beit', 'mc-beit', 'peco'])('a run of %s', (name) => {
     expect(tokenizer.config).toMatchObject({ perceptual: { run: name === 'peco' ? before[0]!.id : null } });
     // Now it is there.
     expect(createLenders(store, { dataset: 'set', config })).toEqual([]);
-    for (const { id } of store.runs.list()) deleteRun(store, id);
+    for (const { id } of inOrderOfDeletion(store.runs.list())) deleteRun(store, id);
   });
 
   test('takes it over, goes on without it, and is the same run to the bit where it was paused', async () => {
@@ -123,7 +123,7 @@ describe.each(['beit', 'mc-beit', 'peco'])('a run of %s', (name) => {
       isThere = false;
     });
     expect(again).toEqual(whole);
-    for (const { id } of store.runs.list()) deleteRun(store, id);
+    for (const { id } of inOrderOfDeletion(store.runs.list())) deleteRun(store, id);
   });
 });
 

@@ -158,9 +158,9 @@ export function requireDeletable(store: Store, ids: readonly number[]): void {
   store.needs.refuseRuns(ids);
 }
 
-/** Fine-tunings first: they may need the others. */
+/** Fine-tunings first, then the newest: they may need the others, which were there before them. */
 export const inOrderOfDeletion = (runs: readonly RunHead[]): RunHead[] =>
-  runs.toSorted((a, b) => Number(a.kind !== 'finetune') - Number(b.kind !== 'finetune'));
+  runs.toSorted((a, b) => Number(a.kind !== 'finetune') - Number(b.kind !== 'finetune') || b.id - a.id);
 
 /** Deletes a run with all that it stored. @returns bytes given back to the disk */
 export function deleteRun(store: Store, id: number): number {
