@@ -215,7 +215,7 @@ function askedBy(store: Store, dataset: string, options: Record<string, unknown>
   const labelled = store.images.labels(id).filter(({ label }) => label !== '').length > 1;
   const test = options.testDataset === undefined ? null : store.datasets.get(options.testDataset as string).id;
   const parsed = bakeOffSchema.safeParse({
-    name: (options.name as string | undefined) ?? freeName(store, `${name} bake-off`),
+    name: (options.name as string | undefined) ?? store.bakeOffs.freeName(`${name} bake-off`),
     dataset: id,
     test_dataset: test,
     entries: chosen.map(({ preset }, i) => ({ preset: preset.name, changes: changes[i] })),
@@ -236,14 +236,6 @@ function askedBy(store: Store, dataset: string, options: Record<string, unknown>
     issue!.path[0] === 'seeds' ? `At most ${MOST_SEEDS} seeds can be asked for.` : '',
   );
 }
-
-const freeName = (store: Store, base: string): string => {
-  const taken = new Set([...store.bakeOffs.list(), ...store.bakeOffs.damaged()].map(({ name }) => name));
-  for (let i = 1; ; i++) {
-    const name = i === 1 ? base : `${base} ${i}`;
-    if (!taken.has(name)) return name;
-  }
-};
 
 function budgetOf(options: Record<string, unknown>): Budget {
   const given = (['images', 'minutes', 'flops'] as const).filter((kind) => options[kind] !== undefined);

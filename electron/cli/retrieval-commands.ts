@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { requireNetwork, steadiestOf } from '../../methods/index.ts';
 import { gridOf } from '../../shared/config.ts';
 import type { RetrievalView } from '../../shared/contract/retrieval.ts';
@@ -9,7 +9,7 @@ import { AppError } from '../../shared/errors.ts';
 import { leftOutWords } from '../../shared/left-out.ts';
 import { rowAndColumn } from '../../shared/patches.ts';
 import { printable } from '../../shared/printable.ts';
-import type { RetrievalSpec } from '../../shared/retrieval.ts';
+import { type RetrievalSpec, WHOLE_FEATURES } from '../../shared/retrieval.ts';
 import { bytes, percent, plural } from '../../shared/words.ts';
 import { type Target, targetOf } from '../files/outputs.ts';
 import { loadBackend } from '../runtime/backend.ts';
@@ -127,7 +127,11 @@ export function addRetrievalCommands(program: Command): void {
     .option('--image <path>', 'image of the query, by its path in its folder')
     .option('--from <dataset>', 'dataset of that image, if not the one that is searched')
     .option('--file <file>', 'a file that is in no dataset, in place of --image')
-    .option('--feature <feature>', 'mean (of the patch tokens) or cls', 'mean')
+    .addOption(
+      new Option('--feature <feature>', 'of an image: the mean of its patch tokens, or CLS')
+        .choices(WHOLE_FEATURES)
+        .default('mean'),
+    )
     .option('-k, --neighbours <n>', 'number of answers', wholeNumber('--neighbours', 1), 24)
     .option('--label <class>', 'only answers of this class')
     .option('--folder <start>', 'only answers whose path begins with this')

@@ -3,7 +3,7 @@ import type { DamagedRow } from '../../shared/damaged-row.ts';
 import type { FileLock } from './file-lock.ts';
 import { Holds } from './holds.ts';
 import { errorsOf, fromJson, type RowError, readEach } from './json.ts';
-import { requireFreeName, resolveId } from './names.ts';
+import { freeName, requireFreeName, resolveId } from './names.ts';
 import { type Db, write } from './open.ts';
 import { configSchema } from './stored-config.ts';
 
@@ -41,6 +41,11 @@ export class BakeOffs {
         });
       return this.get(Number(lastInsertRowid));
     });
+  }
+
+  /** `base`, or `base 2`, `base 3`, …: the first that no bake-off has. */
+  freeName(base: string): string {
+    return freeName(this.#db, 'bake-off', base);
   }
 
   /** By id, digits of an id, or name. @throws AppError not-found, with near names; bad-file where it is damaged */

@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { listEach } from '../../electron/services/ground/list-each.ts';
 import { deleteRun } from '../../electron/services/runs/runs.ts';
+import type { Store } from '../../electron/store/store.ts';
 import { behindItsBack, CONFIG, catchError, metric, newStore } from './helpers.ts';
+
+const anotherRun = (store: Store, dataset_id: number) =>
+  store.runs.create({ dataset_id, preset: null, config: CONFIG, total_steps: 1, steps_per_epoch: 1 });
 
 /** What can be wrong with a run's row, and what is said of it. */
 const FAULTS: [column: string, text: string, said: RegExp][] = [
@@ -15,13 +19,7 @@ const FAULTS: [column: string, text: string, said: RegExp][] = [
 
 test.each(FAULTS)('a run whose %s is %s is named apart, and hinders no other', (column, text, said) => {
   const { store, path, dataset, run } = newStore();
-  const other = store.runs.create({
-    dataset_id: dataset.id,
-    preset: null,
-    config: CONFIG,
-    total_steps: 1,
-    steps_per_epoch: 1,
-  });
+  const other = anotherRun(store, dataset.id);
   behindItsBack(path, (raw) => raw.prepare(`UPDATE runs SET ${column} = ? WHERE id = ?`).run(text, run.id));
   expect(store.runs.list()).toEqual([other]);
   const why = expect.stringMatching(said);
@@ -42,13 +40,7 @@ test.each(FAULTS)('a run whose %s is %s is named apart, and hinders no other', (
 
 test('a run whose figures are damaged is named where they are listed', () => {
   const { store, path, dataset, run } = newStore();
-  const other = store.runs.create({
-    dataset_id: dataset.id,
-    preset: null,
-    config: CONFIG,
-    total_steps: 1,
-    steps_per_epoch: 1,
-  });
+  const other = anotherRun(store, dataset.id);
   for (const { id } of [run, other]) store.metrics.add(id, [metric(1), metric(2)]);
   const figures = listEach(store.runs, ({ id }) => [id, store.metrics.last(id)!.step]);
   expect(figures).toEqual({

@@ -50,20 +50,24 @@ export function lend(store: Store, dataset: Named, config: RunConfig): Lent {
   const taken: Taken[] = [];
   for (const one of methodOf(config).borrows?.(config) ?? []) {
     const run = lenderFor(store, dataset, whole, one);
-    let config = run?.config;
-    if (run) taken.push({ what: one.what, run });
-    else {
-      const made = lend(store, dataset, madeFor(one));
-      config = made.config;
-      const name = `${dataset.name}: ${one.what}`;
-      const steps = totalSteps(countImages(store, store.datasets.get(dataset.id), config), config);
-      missing.push(...made.missing, { what: one.what, name, preset: one.make.preset, config, steps });
-      taken.push(...made.taken);
-    }
-    const changes = { ...one.takes(config!), [one.key]: run?.id ?? null };
+    const lender = run
+      ? { config: run.config, missing: [], taken: [{ what: one.what, run }] }
+      : toMake(store, dataset, one);
+    missing.push(...lender.missing);
+    taken.push(...lender.taken);
+    const changes = { ...one.takes(lender.config), [one.key]: run?.id ?? null };
     whole = parseConfig(withChanges({ config: whole as never }, changes));
   }
   return { config: whole, missing, taken };
+}
+
+/** What has to be made where no run can lend, behind what that needs in turn. */
+function toMake(store: Store, dataset: Named, one: Borrowing): Lent {
+  const { what, make } = one;
+  const { config, missing, taken } = lend(store, dataset, madeFor(one));
+  const steps = totalSteps(countImages(store, store.datasets.get(dataset.id), config), config);
+  const made = { what, name: `${dataset.name}: ${what}`, preset: make.preset, config, steps };
+  return { config, missing: [...missing, made], taken };
 }
 
 /** Configuration of the run that is made where no run can lend. */

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../../../shared/checkpoint.ts';
 import { gridOf, patchesOf, type RunConfig } from '../../../shared/config.ts';
 import type { AlikeView, Input, RetrievalView, Searched } from '../../../shared/contract/index.ts';
 import type { BuildReport } from '../../../shared/contract/retrieval.ts';
-import type { ImageRow } from '../../../shared/dataset.ts';
+import type { Dataset, ImageRow } from '../../../shared/dataset.ts';
 import { AppError } from '../../../shared/errors.ts';
 import { leftOutWords } from '../../../shared/left-out.ts';
 import { isWhole, type RetrievalIndex, type RetrievalSpec, WHOLE_FEATURES } from '../../../shared/retrieval.ts';
@@ -32,6 +32,8 @@ const MEAN_IMAGES = 64;
 /** Cosine from which on patches are called the same. */
 const SAME = 0.9995;
 const PICTURE = 192;
+/** No image has this number: what a file has that is in no dataset. */
+const NO_IMAGE = 0;
 /** Indexes that stay open: those of a run's checkpoints are asked in turn, of two runs even. */
 const OPEN = 256;
 /** Pictures that stay drawn, some kB each: neighbouring checkpoints find the same images. */
@@ -78,6 +80,18 @@ interface Opened {
   mean: Float32Array;
 }
 
+/** What an index is built of. */
+interface Building {
+  spec: RetrievalSpec;
+  checkpoint: Checkpoint;
+  /** Of its feature. */
+  width: number;
+  dataset: Dataset;
+  wanted: readonly ImageRow[];
+  signal: AbortSignal | undefined;
+  onProgress: ((done: number, total: number, phase: string) => void) | undefined;
+}
+
 /** What is asked of whole images. */
 export interface AlikeQuery {
   spec: RetrievalSpec;
@@ -115,7 +129,8 @@ export class PatchIndexes {
       onProgress,
     }: { signal?: AbortSignal | undefined; onProgress?: (done: number, total: number, phase: string) => void } = {},
   ): Promise<BuildReport> {
-    widthOf(this.#store.checkpoints.get(spec.checkpoint_id).config, spec.feature); // refuses one that is not there
+    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
+    const width = widthOf(checkpoint.config, spec.feature);
     const dataset = this.#store.datasets.get(spec.dataset_id);
     const wanted = spread([...this.#store.images.iterate(dataset.id, { status: 'ok' })], spec.max_images);
     if (wanted.length === 0) throw new AppError('bad-input', `Dataset "${dataset.name}" has no usable image.`);
@@ -127,7 +142,7 @@ export class PatchIndexes {
       throw new AppError('conflict', 'This index is being built by another process.', '', next);
     }
     try {
-      return await this.#build(id, spec, wanted, signal, onProgress);
+      return await this.#build(id, { spec, checkpoint, width, dataset, wanted, signal, onProgress });
     } finally {
       lock.remove();
     }
@@ -135,15 +150,9 @@ export class PatchIndexes {
 
   async #build(
     id: number,
-    spec: RetrievalSpec,
-    wanted: readonly ImageRow[],
-    signal: AbortSignal | undefined,
-    onProgress: ((done: number, total: number, phase: string) => void) | undefined,
+    { spec, checkpoint, width, dataset, wanted, signal, onProgress }: Building,
   ): Promise<BuildReport> {
-    const checkpoint = this.#store.checkpoints.get(spec.checkpoint_id);
     const { config } = checkpoint;
-    const dataset = this.#store.datasets.get(spec.dataset_id);
-    const width = widthOf(config, spec.feature);
     this.#store.retrieval.setReady(id, false);
     this.#opened.clear();
     const folder = indexFolder(this.#store, id);
@@ -280,22 +289,21 @@ export class PatchIndexes {
     if (!index?.is_ready) throw notIndexed();
     const opened = await this.#open(index, widthOf(config, spec.feature));
     const row = 'image' in of ? this.#store.images.get(of.image) : null;
-    const file = row ? this.#fileOf(row) : (of as { file: string }).file;
-    const slot = row ? slotOf(opened, row) : undefined;
+    const asked = 'image' in of ? { ...row!, file: this.#fileOf(row!) } : { id: NO_IMAGE, ...of };
+    const slot = slotOf(opened, asked);
     const vector =
       slot === undefined
-        ? centred(await this.#featuresOf(checkpoint, spec, file), opened.mean)
+        ? centred(await this.#featuresOf(checkpoint, spec, asked.file), opened.mean)
         : unit(new Float32Array(opened.vectors.read(slot, slot + 1)));
     const start = performance.now();
-    // No image is like itself: the first answer is another one.
-    const own = row ?? { id: 0, hash: (of as { hash: string }).hash };
-    const found = this.#answers(opened, vector, 1, { ...query, sameImage: false }, own);
+    // An image is no answer to itself.
+    const found = this.#answers(opened, vector, 1, { ...query, sameImage: false }, asked);
     const ms = performance.now() - start;
     const side = config.model.image_size;
     return {
       picture: row
         ? await this.#picture(row, side, PICTURE)
-        : await drawn(await centrePixels(file, side), side, PICTURE),
+        : await drawn(await centrePixels(asked.file, side), side, PICTURE),
       path: row?.path ?? null,
       results: found.results.map(({ image: { id, hash, path, label }, score }) => ({
         image: id,
