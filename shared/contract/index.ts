@@ -71,6 +71,7 @@ export const ASKS: ReadonlySet<string> = new Set([
     'explore.map',
     'retrieval.indexes',
     'retrieval.search',
+    'alike.search',
     'travel.ask',
     'evaluations.list',
     'bakeoffs.list',

@@ -39,6 +39,7 @@ const READ = [
   '--folder <start>',
   '--files <n>',
   '--image <path>',
+  '--file <file>',
   '<file>',
   '<folders...>',
   '<folder>',

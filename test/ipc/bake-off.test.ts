@@ -74,6 +74,7 @@ test('from start to the whole table, though the program is closed in between', a
   expect(known).toEqual([
     ['method', 'knn mean_pooled', 'memory'],
     ['method', 'knn mean_pooled', 'memory'],
+    ['untrained', 'knn mean_pooled'], // each start has its own
     ['untrained', 'knn mean_pooled'],
     ['supervised', 'finetune accuracy'],
     ['pixels', 'knn mean_pooled'],

@@ -7,6 +7,8 @@ import { attempt } from '../../state/toasts.svelte.ts';
 
 /** Tasks that this window asked for, by what they are of: another view and back shows the same progress. */
 const making = $state<Record<string, string>>({});
+/** What was pressed and has no task yet: a second press begins no second one. */
+const pressed = new Set<string>();
 
 /** What is made for a view, in a task. */
 export interface Making {
@@ -42,6 +44,8 @@ export function makingOf(key: () => string, start: () => Promise<TaskRef<TaskKin
     },
     async make() {
       const mine = key();
+      if (pressed.has(mine) || making[mine] !== undefined) return;
+      pressed.add(mine);
       error = undefined;
       try {
         const ref = await start();
@@ -51,6 +55,7 @@ export function makingOf(key: () => string, start: () => Promise<TaskRef<TaskKin
         if (mine === key() && !(thrown instanceof AppError && thrown.kind === 'canceled')) error = thrown as Error;
       } finally {
         delete making[mine];
+        pressed.delete(mine);
       }
     },
     cancel() {
