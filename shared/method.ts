@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { BudgetKey } from './budgets.ts';
 import type { AugmentConfig, Refuse, RunConfig, RunConfigInput } from './config.ts';
 import type { MaskShape } from './masking.ts';
 import type { Uniform } from './random.ts';
@@ -155,6 +156,8 @@ export interface Preset {
   meant_for: string;
   /** How long it took, and what came out, as it was measured; missing where nobody measured it here. */
   expected?: string;
+  /** How much time it is suggested for, and why, as a sentence: by what was measured (docs/small-data.md). Missing for most. */
+  serves?: { budgets: readonly BudgetKey[]; why: string };
   config: RunConfigInput;
 }
 

@@ -27,6 +27,7 @@ export const COMMAND_FILES: readonly CommandFile[] = [
       'delete-checkpoint',
       'methods',
       'presets',
+      'suggest',
       'settings',
     ],
     load: async () => (await import('./run-commands.ts')).addRunCommands,

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { chanceOf, DESCRIPTIONS, describe, FIRST_METHOD, METHODS, PRESETS } from '../../methods/index.ts';
+import { BUDGETS } from '../../shared/budgets.ts';
 import { suggested } from '../../shared/command.ts';
 import type { RunConfig } from '../../shared/config.ts';
 import { AppError, fromReport } from '../../shared/errors.ts';
@@ -7,6 +8,7 @@ import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../s
 import type { Figure, Preset, Sign } from '../../shared/method.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
+import { type Suggestion, timeWords } from '../../shared/suggestion.ts';
 import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../shared/words.ts';
 import { span } from '../processes/spans.ts';
@@ -15,6 +17,7 @@ import { buildConfig, describeKeys, findPreset, methodIn, requireMethod } from '
 import { estimateCost } from '../services/recipes/estimate.ts';
 import { lend, lendingNotices } from '../services/recipes/lenders.ts';
 import { savedPresets } from '../services/recipes/presets.ts';
+import { suggest, suggestionWords } from '../services/recipes/suggest.ts';
 import { alarmOfRun } from '../services/runs/alarms.ts';
 import {
   asRun,
@@ -67,10 +70,12 @@ function addTraining(command: Command, fallback?: string): Command {
         if (options.epochs !== undefined && options.steps !== undefined)
           throw new AppError('bad-input', '--epochs and --steps exclude each other.', '', 'Give one of them.');
         const settings = [...(options.set as string[])];
+        const planned = options.plan === undefined ? null : await planAsked(context, dataset, options);
+        if (planned) settings.unshift(...Object.entries(planned.changes).map(([key, value]) => `${key}=${value}`));
         if (options.epochs !== undefined) settings.push(`train.epochs=${options.epochs}`, 'train.steps=null');
         if (options.steps !== undefined) settings.push(`train.steps=${options.steps}`);
         const { preset, config } = buildConfig(
-          presetAsked(options, savedPresets(store)),
+          planned?.preset ?? presetAsked(options, savedPresets(store)),
           settings,
           savedPresets(store),
         );
@@ -86,6 +91,35 @@ function addTraining(command: Command, fallback?: string): Command {
         await train(context, run, place);
       }),
     );
+}
+
+/** The suggestion of `--plan`. @throws AppError bad-input for one that is not there, and beside what it says itself */
+async function planAsked(
+  { store, out, signal }: Context,
+  dataset: string,
+  options: Record<string, unknown>,
+): Promise<Suggestion> {
+  const beside = ['preset', 'method', 'epochs', 'steps'].filter((name) => options[name] !== undefined);
+  if (beside.length > 0)
+    throw new AppError(
+      'bad-input',
+      `--plan and --${beside[0]} exclude each other.`,
+      'A plan says which preset, and how many steps.',
+      'Give one of them.',
+    );
+  const budget = BUDGETS.find(({ key }) => key === options.plan);
+  if (!budget)
+    throw new AppError(
+      'bad-input',
+      `There is no plan "${options.plan}".`,
+      '',
+      `Plans: ${BUDGETS.map(({ key, minutes }) => `${key} (${timeWords(minutes)})`).join(', ')}.`,
+    );
+  out.progress('measuring how fast this machine is');
+  const { list } = await suggest(store, store.datasets.get(dataset), signal);
+  const found = list.find((one) => one.budget === budget)!;
+  out.note(suggestionWords(found));
+  return found;
 }
 
 /** What a training starts from: `--preset`, else the first one of `--method`. @throws AppError bad-input where they differ */
@@ -106,10 +140,9 @@ function presetAsked({ preset, method: name }: Record<string, unknown>, saved: r
 
 /** pretrain, runs, show, pause, resume, stop, delete, delete-checkpoint, methods, presets, settings. */
 export function addRunCommands(program: Command): void {
-  addTraining(program.command('pretrain').description('pretrain on a dataset; Ctrl-C pauses and saves')).option(
-    '--method <name>',
-    'with the preset for a small machine of this method (`conmim methods`)',
-  );
+  addTraining(program.command('pretrain').description('pretrain on a dataset; Ctrl-C pauses and saves'))
+    .option('--method <name>', 'with the preset for a small machine of this method (`conmim methods`)')
+    .option('--plan <time>', `as \`conmim suggest\` says: ${BUDGETS.map(({ key }) => key).join(', ')}`);
   for (const { command, defaultPreset } of METHODS)
     if (command) addTraining(program.command(command.name).description(command.description), defaultPreset);
 
@@ -371,6 +404,31 @@ export function addRunCommands(program: Command): void {
           ].join('\n'),
         );
         out.result(rows, words.join('\n\n'));
+      }),
+    );
+
+  program
+    .command('suggest')
+    .description(
+      'say what to train on a dataset in minutes, in an hour, overnight: by its images, and the speed of this machine',
+    )
+    .argument('<dataset>')
+    .action(
+      withStore<[string]>(async ({ out, store, signal }, _, name) => {
+        const dataset = store.datasets.get(name);
+        out.progress('measuring how fast this machine is');
+        const { facts, list } = await suggest(store, dataset, signal);
+        out.result(
+          { ...facts, suggestions: list },
+          [
+            `${plural(facts.images, 'image')} of about ${facts.width} x ${facts.height} px`,
+            ...list.map(
+              (one) =>
+                `${one.budget.title}: ${suggestionWords(one)}\n  ` +
+                suggested('pretrain', [dataset.name], ` --plan ${one.budget.key}`, process.platform),
+            ),
+          ].join('\n\n'),
+        );
       }),
     );
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { BudgetKey } from '../budgets.ts';
 import type { RunConfig } from '../config.ts';
 import type { FieldMeta } from '../method.ts';
 import { channel, id, known, name, nothing, recipe, replace, text } from './schemas.ts';
@@ -50,6 +51,8 @@ export interface PresetRow {
   meant_for: string;
   /** How long it took, and what came out. */
   expected?: string;
+  /** How much time it is suggested for, and why. */
+  serves?: { budgets: readonly BudgetKey[]; why: string };
   config: RunConfig;
   /** Saved by the user. */
   own: boolean;

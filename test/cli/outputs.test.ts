@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
-import { Command } from 'commander';
+import type { Command } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
-import { addCommands } from '../../electron/cli/commands.ts';
 import { OutputArgument, OutputOption } from '../../electron/cli/output-option.ts';
+import { programFor } from '../../electron/cli/program.ts';
 import { scratch } from '../store/helpers.ts';
+import { given } from './here.ts';
 
 /** What each command that writes where it is told to is given, by command and output. `beside`: what goes with it. */
 const COMMANDS: Record<
@@ -45,17 +46,12 @@ const READ = [
   '<folder>',
 ];
 
-async function everything(): Promise<Command> {
-  const program = new Command('conmim').exitOverride();
-  await addCommands(program, []);
-  return program;
-}
 const all = (program: Command): Command[] => program.commands.flatMap((one) => [one, ...all(one)]);
 const nameOf = (command: Command): string =>
   command.parent?.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
 
 test('every place that a command writes to is known here, and nothing else looks like one', async () => {
-  const commands = all(await everything());
+  const commands = all(await programFor([]));
   const found = commands.flatMap((command) => [
     ...command.options.filter((one) => one instanceof OutputOption).map((one) => `${nameOf(command)} ${one.long}`),
     ...command.registeredArguments
@@ -75,24 +71,12 @@ test('every place that a command writes to is known here, and nothing else looks
 });
 
 let said = '';
+let status = 0;
 async function run(...args: string[]): Promise<string> {
-  said = '';
-  const write = (text: unknown) => {
-    said += String(text);
-    return true;
-  };
-  const streams = [process.stdout, process.stderr].map((one) => vi.spyOn(one, 'write').mockImplementation(write));
-  try {
-    await (await everything()).parseAsync(args, { from: 'user' });
-  } catch (error) {
-    said += String(error);
-  } finally {
-    for (const stream of streams) stream.mockRestore();
-  }
+  ({ said, status } = await given(...args));
   return said;
 }
 afterEach(() => {
-  process.exitCode = 0;
   vi.unstubAllEnvs();
 });
 
@@ -118,10 +102,9 @@ test.each(Object.entries(COMMANDS))(
       }
       writeFileSync(join(here, 'file'), 'mine');
       for (const place of ['', join(here, 'file'), join(here, 'file', 'below')]) {
-        process.exitCode = 0;
         expect(await give(place), place).toMatch(/folder|empty/);
         expect(said, place).not.toContain('report this');
-        expect(process.exitCode).toBe(1);
+        expect(status).toBe(1);
       }
     } else {
       const file = join(here, to.file!);
@@ -129,7 +112,7 @@ test.each(Object.entries(COMMANDS))(
         writeFileSync(join(here, there), 'mine');
         for (const place of [file, typed(file)])
           expect(await give(place), place).toContain(`${there} is there already`);
-        expect(process.exitCode).toBe(1);
+        expect(status).toBe(1);
         expect(existsSync(home)).toBe(false); // it has not even looked for the checkpoint
         expect(await give(file, '--force')).not.toContain('is there already');
         expect(readFileSync(join(here, there), 'utf8')).toBe('mine');
@@ -143,16 +126,14 @@ test.each(Object.entries(COMMANDS))(
         ...(to.makesFolder ? [] : [join(here, 'missing', to.file!)]),
         join(here, `${'x'.repeat(256)}${to.file}`),
       ]) {
-        process.exitCode = 0;
         await give(place);
-        expect(process.exitCode, place).toBe(1);
+        expect(status, place).toBe(1);
         expect(existsSync(home), place).toBe(false);
       }
       expect(existsSync(join(here, 'missing'))).toBe(false);
       writeFileSync(file, 'mine');
-      process.exitCode = 0;
       expect(await give(join(file, 'below', to.file!))).toContain('no folder');
-      expect(process.exitCode).toBe(1);
+      expect(status).toBe(1);
     }
   },
 );

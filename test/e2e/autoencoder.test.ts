@@ -71,6 +71,7 @@ describe.skipIf(!hasChromium)(`an autoencoder from its start to its export, in C
     await form.getByRole('button', { name: 'Import', exact: true }).click();
     await page.waitForURL(/#\/datasets\/1/);
     await open('new?dataset=1');
+    await page.getByRole('button', { name: /Recipe/ }).click();
     await page.getByRole('combobox', { name: 'Method' }).selectOption({ label: 'MAE (2022)' });
     await page.waitForURL(/preset=mae-small-cpu/);
     await page.locator('img[src^="data:image/png"], image[href^="data:image/png"]').first().waitFor();

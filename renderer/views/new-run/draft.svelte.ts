@@ -1,13 +1,24 @@
 import { DEFAULT_PRESET, findMethod } from '../../../methods/index.ts';
+import { BUDGETS, type BudgetKey } from '../../../shared/budgets.ts';
 import type { DatasetRow } from '../../../shared/contract/datasets.ts';
 import type { ConfigCheck, ConfigField, PresetRow } from '../../../shared/contract/recipes.ts';
+import type { Suggestion } from '../../../shared/suggestion.ts';
 import { call, on } from '../../api.ts';
 import { wholeFrom } from '../../state/query.ts';
 import { route, setQuery } from '../../state/router.svelte.ts';
 import { Estimate } from './estimate.svelte.ts';
 import { type Axis, type Combination, combinations, MOST_RUNS, parseAxes, writeAxes } from './grid.ts';
 import { Live } from './live.svelte.ts';
-import { type Changes, type JsonValue, overPreset, parseChanges, problemsOf, valueAt, withChange } from './recipe.ts';
+import {
+  type Changes,
+  isSame,
+  type JsonValue,
+  overPreset,
+  parseChanges,
+  problemsOf,
+  valueAt,
+  withChange,
+} from './recipe.ts';
 
 /** Browsers refuse many changes of the address a second; a slider makes many. */
 const WRITE_DELAY = 250;
@@ -18,7 +29,9 @@ interface Question {
   dataset: number | null;
 }
 /** What was chosen when the screen was left: a link without a recipe comes back to it. */
-let left: (Question & { name: string; axes: Axis[]; seen: string }) | null = null;
+let left: (Question & { name: string; axes: Axis[]; budget: BudgetKey | null; seen: string }) | null = null;
+/** What someone gets who says nothing. */
+const USUAL_BUDGET: BudgetKey = 'good';
 
 const changesOf = (combination: Combination): Changes =>
   Object.fromEntries(combination.map(({ key, value }) => [key, value]));
@@ -44,6 +57,10 @@ export class Draft {
   changes = $state.raw<Changes>(left?.changes ?? {});
   axes = $state.raw<Axis[]>(left?.axes ?? []);
   name = $state(left?.name ?? '');
+  /** The suggestion that the recipe follows, whatever the dataset; null once a setting was chosen by hand. */
+  budget = $state<BudgetKey | null>(left ? left.budget : USUAL_BUDGET);
+  /** What it follows now; its minutes are null while the machine's speed is not known. */
+  suggestion = $state.raw<Suggestion | null>(null);
 
   readonly checker = new Live<Question, ConfigCheck>((input) =>
     call('config.check', { ...input, changes: { ...input.changes } }),
@@ -82,6 +99,9 @@ export class Draft {
     if (this.combinations.length > 0)
       return combinationsOf(this).every((check) => check?.config) ? '' : 'Not every run of the ablation can be used.';
     if (this.problems.length > 0) return 'Some settings cannot be used.';
+    // Too few steps would be begun.
+    if (this.budget && (!this.suggestion || (this.suggestion.minutes === null && this.estimate.state === 'measuring')))
+      return 'How fast this machine is, is being measured: a few seconds.';
     return '';
   });
 
@@ -124,8 +144,8 @@ export class Draft {
       this.checker.end();
       this.gridChecker.end();
       this.estimate.end();
-      const { presetName: preset, changes, datasetId: dataset, name, axes } = this;
-      left = { preset, changes, dataset, name, axes, seen: this.#seen };
+      const { presetName: preset, changes, datasetId: dataset, name, axes, budget } = this;
+      left = { preset, changes, dataset, name, axes, budget, seen: this.#seen };
     });
   }
 
@@ -141,24 +161,52 @@ export class Draft {
   value = (key: string): JsonValue => (this.preset ? valueAt(this.preset, this.changes, key) : null);
 
   set = (key: string, value: JsonValue): void => {
-    if (this.preset) this.changes = withChange(this.preset, this.changes, key, value);
+    if (!this.preset) return;
+    this.changes = withChange(this.preset, this.changes, key, value);
+    this.unfollow();
   };
 
   reset = (key: string): void => {
     const { [key]: _, ...rest } = this.changes;
     this.changes = rest;
+    this.unfollow();
   };
 
   resetAll = (): void => {
     this.changes = {};
+    this.unfollow();
+  };
+
+  /** The recipe stays as it is, whatever is suggested. */
+  unfollow = (): void => {
+    this.budget = null;
+    this.suggestion = null;
+  };
+
+  /** The recipe becomes what is suggested. */
+  follow = (suggestion: Suggestion): void => {
+    const { preset: name, changes, budget } = suggestion;
+    this.suggestion = suggestion;
+    const preset = this.presets.find((p) => p.name === name);
+    if (!preset) return;
+    this.budget = budget.key;
+    const next = overPreset(preset, changes);
+    if (this.presetName === name && isSame(this.changes, next)) return;
+    this.presetName = name;
+    this.changes = next;
   };
 
   problemsOf = (key: string) => problemsOf(this.problems, key);
 
-  /** What was changed stays changed, over the other preset; but for what its method does not have. */
+  /**
+   * What was changed by hand stays changed, over the other preset; but for what its method does not have. What was
+   * suggested belongs to the preset that it was suggested for.
+   */
   choosePreset = (name: string): void => {
     const preset = this.presets.find((p) => p.name === name);
     if (!preset) return;
+    if (this.budget) this.changes = {};
+    this.unfollow();
     this.presetName = name;
     const known = this.allFields[preset.config.method.name];
     const has = (key: string) => !known || known.some((field) => field.key === key);
@@ -188,13 +236,16 @@ export class Draft {
 
   #readAddress(query: Record<string, string>) {
     if (route.parts[0] !== 'new') return;
-    const text = JSON.stringify([query.dataset, query.preset, query.set, query.grid]);
+    const text = JSON.stringify([query.dataset, query.plan, query.preset, query.set, query.grid]);
     if (text === this.#seen && route.visits === this.#visits) return;
     this.#seen = text;
     this.#visits = route.visits;
     clearTimeout(this.#timer); // what was typed last and not written yet gives way to the link
     this.datasetId = wholeFrom(query.dataset, 1) ?? this.datasetId;
-    if (query.preset || query.set) {
+    const plan = BUDGETS.find(({ key }) => key === query.plan);
+    if (plan) this.budget = plan.key;
+    else if (query.preset || query.set) {
+      this.unfollow();
       this.presetName = query.preset ?? DEFAULT_PRESET;
       this.changes = parseChanges(query.set);
     }
@@ -204,19 +255,22 @@ export class Draft {
 
   #writeLater() {
     // Read here, so that the effect runs again when any of them changes.
-    void [this.datasetId, this.presetName, this.changes, this.axes];
+    void [this.datasetId, this.presetName, this.changes, this.axes, this.budget];
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#write(), WRITE_DELAY);
   }
 
   #write() {
     if (route.parts[0] !== 'new') return;
-    const set = Object.keys(this.changes).length > 0 ? JSON.stringify(this.changes) : null;
+    const { budget: plan } = this;
+    const set = !plan && Object.keys(this.changes).length > 0 ? JSON.stringify(this.changes) : null;
     const grid = writeAxes(this.axes);
-    const query = { dataset: this.datasetId, preset: this.presetName, set, grid };
+    // A suggestion is worked out anew from the dataset and the speed of the machine.
+    const query = { dataset: this.datasetId, plan, preset: plan ? null : this.presetName, set, grid };
     this.#seen = JSON.stringify([
       query.dataset === null ? undefined : String(query.dataset),
-      query.preset,
+      plan ?? undefined,
+      query.preset ?? undefined,
       set ?? undefined,
       grid ?? undefined,
     ]);

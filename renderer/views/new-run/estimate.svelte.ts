@@ -10,6 +10,10 @@ const DELAY = 600;
 /** Measured already since the window opened, by what speed and memory follow from. */
 const known = new Map<string, Cost>();
 
+/** What was measured of a recipe since the window opened. */
+export const costOf = (config: RunConfig, fields: readonly ConfigField[]): Cost | undefined =>
+  known.get(costKey(config, fields));
+
 /** Speed and memory of a recipe on this machine, measured again when what it follows from changes. */
 export class Estimate {
   state = $state<'none' | 'measuring' | 'done' | 'canceled' | 'failed'>('none');

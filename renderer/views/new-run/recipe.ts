@@ -27,6 +27,16 @@ export function withChange(preset: PresetRow, changes: Changes, key: string, val
 export const overPreset = (preset: PresetRow, changes: Changes): Changes =>
   Object.fromEntries(Object.entries(changes).filter(([key, value]) => !isSame(presetValue(preset.config, key), value)));
 
+/** The configuration of a preset with changes, as it stands: unchecked. */
+export function changed(config: RunConfig, changes: Changes): RunConfig {
+  const all = structuredClone(config) as unknown as Record<string, Record<string, JsonValue>>;
+  for (const [key, value] of Object.entries(changes)) {
+    const [section, field] = key.split('.') as [string, string];
+    all[section] = { ...all[section], [field]: value };
+  }
+  return all as unknown as RunConfig;
+}
+
 /** Changes as the address has them; an address that was cut or mistyped gives none. */
 export function parseChanges(text: string | undefined): Changes {
   try {
