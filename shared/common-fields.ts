@@ -61,4 +61,5 @@ export const COMMON_FIELDS: Readonly<Record<string, FieldMeta>> = {
   'checkpoint.every_steps': { fallback: 100 },
   'checkpoint.every_minutes': { fallback: 15 },
   'checkpoint.keep_every_epochs': { fallback: 10 },
+  'metrics.checkpoint_images': { label: 'Images measured at a checkpoint', fallback: 512 },
 };

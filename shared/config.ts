@@ -250,6 +250,14 @@ export const checkpointSchema = z.strictObject({
 
 export const metricsSchema = z.strictObject({
   features_every: positiveInt().default(50).describe('steps between measurements of effective rank and mean cosine'),
+  checkpoint_images: positiveInt()
+    .max(10_000)
+    .nullable()
+    .default(512)
+    .describe(
+      'images, the same each time, on which each checkpoint is measured beside the untrained network: by k-NN where they ' +
+        'have classes, else by RankMe; null for none',
+    ),
 });
 
 /** Sections that every run has, whatever its method. */

@@ -52,6 +52,10 @@ export function usableImages(
   return found;
 }
 
+/** An order that has nothing to do with folders or names, and stays where others are added. */
+export const inOrderOfContent = <I extends Pick<LabelledImage, 'hash'>>(images: readonly I[]): I[] =>
+  images.toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
+
 /**
  * Training and test images with their classes: those of two datasets, or about a fifth of each class for the test. No
  * content is on both sides.

@@ -123,8 +123,11 @@ export abstract class TrainingLoop {
   /** Everything that a resumption needs. */
   protected abstract state(): LoopState;
   protected abstract dispose(): void;
-  /** What is measured after a step, outside of its time; what it gives replaces the step's own figures of that key. */
-  protected async assess(_step: number): Promise<Metric['figures']> {
+  /**
+   * What is measured after a step, outside of its time; what it gives replaces the step's own figures of that key.
+   * @param isKept whether a checkpoint follows
+   */
+  protected async assess(_step: number, _isKept: boolean): Promise<Metric['figures']> {
     return {};
   }
   /** After the last step and its checkpoint. */
@@ -149,7 +152,7 @@ export abstract class TrainingLoop {
         if (news) this.tell(news, `news from ${this.from?.step ?? 0}`);
         const stepped = isFirst ? span('first step') : null;
         isFirst = false;
-        await this.#trainStep(batches, began);
+        const isKept = await this.#trainStep(batches, began);
         stepped?.();
         const request = this.#events.request();
         const finished = this.#step === this.run.total_steps;
@@ -157,7 +160,7 @@ export abstract class TrainingLoop {
           this.save();
           return request === 'pause' ? 'paused' : 'stopped';
         }
-        if (this.#isCheckpointDue() || finished) this.save();
+        if (isKept) this.save();
         else if (performance.now() - this.#flushedAt > FLUSH_EVERY) this.#flush();
         // The loop is synchronous but for the data: let messages in.
         await new Promise((resolve) => setImmediate(resolve));
@@ -175,7 +178,8 @@ export abstract class TrainingLoop {
     }
   }
 
-  async #trainStep(batches: readonly Batch[], began: number): Promise<void> {
+  /** @returns whether a checkpoint is due */
+  async #trainStep(batches: readonly Batch[], began: number): Promise<boolean> {
     const { config, total_steps, steps_per_epoch } = this.run;
     const { peakAfterWarmup } = describe(this.run);
     const rates = ratesAt(config, this.#step, total_steps, steps_per_epoch, peakAfterWarmup);
@@ -186,7 +190,8 @@ export abstract class TrainingLoop {
     const seconds = (performance.now() - began) / 1000;
     const waited = batches.reduce((sum, b) => sum + b.waitMs, 0) / 1000;
     this.#positions = [this.#positions[1], batches.at(-1)!.next];
-    const assessed = await this.assess(next);
+    const isKept = next === total_steps || this.#isCheckpointDue(next);
+    const assessed = await this.assess(next, isKept);
     this.#step = next;
     const images = batches.reduce((sum, b) => sum + b.imageIds.length, 0);
     const metric: Metric = {
@@ -205,6 +210,7 @@ export abstract class TrainingLoop {
     this.#lossSinceCheckpoint.sum += said.loss;
     this.#lossSinceCheckpoint.count++;
     this.#events.onMetric(metric);
+    return isKept;
   }
 
   #diverged(step: number, loss: number, lr: number): AppError {
@@ -218,9 +224,9 @@ export abstract class TrainingLoop {
     );
   }
 
-  #isCheckpointDue(): boolean {
+  #isCheckpointDue(step: number): boolean {
     const { every_steps, every_epochs, every_minutes } = this.run.config.checkpoint;
-    const isDue = every_steps === null ? this.hasEnded(every_epochs) : this.#step % every_steps === 0;
+    const isDue = every_steps === null ? this.hasEnded(every_epochs) : step % every_steps === 0;
     return isDue || (every_minutes !== null && performance.now() - this.#savedAt > every_minutes * 60_000);
   }
 

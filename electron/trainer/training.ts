@@ -10,6 +10,7 @@ import { hostCopy } from '../engine/host.ts';
 import { startOf } from '../engine/parameters.ts';
 import type { Rates } from '../engine/schedule.ts';
 import type { Store } from '../store/store.ts';
+import { CheckpointFeatures } from './checkpoint-features.ts';
 import { EngineLoop } from './engine-loop.ts';
 import { featureHealth } from './feature-health.ts';
 import { lentNotices, withLent } from './lent.ts';
@@ -31,6 +32,7 @@ export const untrainedSource = (config: RunConfig): TensorSource =>
 export class Training extends EngineLoop<RunConfig, MethodBatch> {
   /** Figures of the method: a `rank_NAME` or `cosine_NAME` among them is measured on what its step shows by that name. */
   readonly #keys: ReadonlySet<string>;
+  readonly #features: CheckpointFeatures | null;
 
   constructor(store: Store, run: Run, events: TrainingEvents, data: RunData) {
     const { config } = run;
@@ -41,6 +43,12 @@ export class Training extends EngineLoop<RunConfig, MethodBatch> {
     });
     if (!this.from) for (const text of lentNotices(store, config)) this.tell(text);
     this.#keys = new Set(describe(run).figures.map(({ key }) => key));
+    this.#features = CheckpointFeatures.of(store, run, () => untrainedSource(config));
+  }
+
+  /** Not at a pause, which should be quick: the run measures again where it goes on. */
+  protected override async assess(_step: number, isKept: boolean): Promise<Metric['figures']> {
+    return isKept && this.#features ? this.#features.measure(this.engine.networks.student) : {};
   }
 
   protected override takeStep(batches: readonly Batch[], rates: Rates, step: number): StepFigures {

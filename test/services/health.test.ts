@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { stream } from '../../electron/data/random.ts';
 import { placeShare, toUnitRows } from '../../electron/engine/health.ts';
-import { uniformity } from '../../electron/services/evaluation/spectrum.ts';
 import { relativeDeviations } from '../../electron/services/health/measures.ts';
 import { featureHealth } from '../../electron/trainer/feature-health.ts';
+import { uniformity } from '../../electron/trainer/spectrum.ts';
 
 const WIDTH = 8;
 function gaussian(rows: number, name: string, used = WIDTH): Float32Array {

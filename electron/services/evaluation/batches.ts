@@ -4,7 +4,7 @@ import { patchesOf, type RunConfig } from '../../../shared/config.ts';
 import { stream } from '../../data/random.ts';
 import type { ImageReader, Readable } from '../../data/readable.ts';
 import type { Store } from '../../store/store.ts';
-import { usableImages } from '../../trainer/labelled.ts';
+import { inOrderOfContent, usableImages } from '../../trainer/labelled.ts';
 import { isHeldOut } from '../../trainer/training-images.ts';
 import { centreImage, stack } from '../ground/pictures.ts';
 
@@ -61,10 +61,6 @@ export async function* inBatches(
     };
   }
 }
-
-/** An order that has nothing to do with folders or names, and stays where others are added. */
-export const inOrderOfContent = <I extends Pick<Asked, 'hash'>>(images: readonly I[]): I[] =>
-  images.toSorted((a, b) => (a.hash < b.hash ? -1 : a.hash > b.hash ? 1 : 0));
 
 /** Images in batches that are full but for the last, whatever cannot be read. */
 export async function* readableBatches<I extends Readable, T>(

@@ -8,6 +8,7 @@ import { leftOutWords } from '../../../shared/left-out.ts';
 import { stream } from '../../data/random.ts';
 import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
+import { poolTokens } from '../../engine/pooled.ts';
 import {
   accuracyOf,
   confusionOf,
@@ -24,7 +25,7 @@ import {
   splitLabelled,
   withoutUnread,
 } from '../../trainer/labelled.ts';
-import { extractFeatures, type FeatureEncoder, FeatureTable, type KeptParts, poolTokens } from '../ground/features.ts';
+import { extractFeatures, type FeatureEncoder, FeatureTable, type KeptParts } from '../ground/features.ts';
 import type { Contestant } from './contestants.ts';
 import type { EvaluateOptions } from './types.ts';
 

@@ -10,11 +10,12 @@ import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { applyViews, drawViews } from '../../data/views.ts';
 import { alignment, concatenated, toUnitRows } from '../../engine/health.ts';
 import { FrozenNetwork } from '../../engine/inference.ts';
+import { poolTokens } from '../../engine/pooled.ts';
 import type { Store } from '../../store/store.ts';
-import { poolTokens } from '../ground/features.ts';
-import { type Asked, heldOutImages, inOrderOfContent } from './batches.ts';
+import { inOrderOfContent } from '../../trainer/labelled.ts';
+import { alphaReq, lidar, rankMe, uniformity } from '../../trainer/spectrum.ts';
+import { type Asked, heldOutImages } from './batches.ts';
 import type { Contestant } from './contestants.ts';
-import { alphaReq, lidar, rankMe, uniformity } from './spectrum.ts';
 import type { EvaluateOptions } from './types.ts';
 
 /** Images that are looked at, and views of each: LiDAR's paper takes 50 views of 1,000, which takes hours on a processor. */

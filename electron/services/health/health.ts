@@ -13,12 +13,12 @@ import { type LeftOut, leftOutWords } from '../../../shared/left-out.ts';
 import { type ImageReader, onReadable } from '../../data/readable.ts';
 import { concatenated, type HealthNetworks, toUnitRows } from '../../engine/health.ts';
 import { tokensOf } from '../../engine/inference.ts';
+import { poolTokens } from '../../engine/pooled.ts';
 import type { Store } from '../../store/store.ts';
 import { featureHealth } from '../../trainer/feature-health.ts';
+import { uniformity } from '../../trainer/spectrum.ts';
 import { heldOutImages, inBatches } from '../evaluation/batches.ts';
 import { contestants } from '../evaluation/contestants.ts';
-import { uniformity } from '../evaluation/spectrum.ts';
-import { poolTokens } from '../ground/features.ts';
 import { wholeNetwork } from '../ground/networks.ts';
 import { DEAD, relativeDeviations } from './measures.ts';
 

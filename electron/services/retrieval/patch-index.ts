@@ -13,12 +13,12 @@ import { isWhole, type RetrievalIndex, type RetrievalSpec, WHOLE_FEATURES } from
 import { percent, plural } from '../../../shared/words.ts';
 import { ImageReader } from '../../data/readable.ts';
 import type { FrozenNetwork } from '../../engine/inference.ts';
+import { poolTokens } from '../../engine/pooled.ts';
 import { writeWhole } from '../../files/files.ts';
 import { folderBytes } from '../../files/folders.ts';
 import { fileOf } from '../../store/image-file.ts';
 import type { SlotRow } from '../../store/retrieval.ts';
 import type { Store } from '../../store/store.ts';
-import { poolTokens } from '../ground/features.ts';
 import { Networks } from '../ground/networks.ts';
 import { centrePixels, normalisePixels, stack } from '../ground/pictures.ts';
 import { type Contents, damagedFiles, lookAt, readContents, writeContents } from './contents.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { alphaReq, lidar, rankMe } from '../../electron/services/evaluation/spectrum.ts';
+import { alphaReq, lidar, rankMe } from '../../electron/trainer/spectrum.ts';
 
 /** Noise whose dimensions fall off, about a mean that is not zero: the same numbers as numpy was given. */
 function features(n: number, width: number): Float32Array {
