@@ -1,5 +1,5 @@
 import type { RunConfig } from './config.ts';
-import type { Account, Chance, Chart, Figure, LastSteps, Recipe, Sign } from './method.ts';
+import type { Account, Cause, Chance, Chart, Figure, LastSteps, Recipe, Sign } from './method.ts';
 import type { Metric } from './run.ts';
 import { NONE, percent } from './words.ts';
 
@@ -72,6 +72,7 @@ export const collapsed = (text: string, advice: string): Sign => ({
   word: 'collapsed',
   kind: 'collapsed',
   level: 'alarm',
+  trouble: 'collapsed',
   text,
   advice,
 });
@@ -81,17 +82,51 @@ export const notLearning = (text: string, advice: string): Sign => ({
   word: 'not learning',
   kind: 'not-learning',
   level: 'alarm',
+  trouble: 'not-started',
   text,
   advice,
 });
+
+/** What leads to a trouble, as advice; empty where no setting stands out. */
+export const adviceOf = (causes: readonly Cause[]): string =>
+  causes.length === 0
+    ? ''
+    : `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes
+        .map(({ why, todo }) => (todo === '' ? why : `${why}: ${todo}`))
+        .join('; ')}. Then train it anew.`;
+
+/** By how much a rate may differ from the published one before it is called the cause. */
+const FAR = 8;
+
+/** That a run's peak rate is far from the one that `peakRate` names. @param whose it is: "published" */
+export function rateCauses(config: RunConfig, whose: string): Cause[] {
+  const { lr } = config.optimizer;
+  // Small batches are trained at higher rates than the rule gives: a thousandth is far from none.
+  const [least, most] = [publishedRate(config) / FAR, Math.max(publishedRate(config) * FAR, 5e-3)];
+  if (lr >= least && lr <= most) return [];
+  const better = Math.max(publishedRate(config), 5e-4);
+  return [
+    {
+      why: `optimizer.lr is ${lr}, far from ${whose} rates`,
+      todo: `set it to ${better}`,
+      changes: {
+        'optimizer.lr': better,
+        ...(config.optimizer.min_lr > better && { 'optimizer.min_lr': better / 100 }),
+      },
+    },
+  ];
+}
+
+const publishedRate = ({ train }: RunConfig): number =>
+  Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
 
 /**
  * A run's peak rate beside the one that is published for ViTs (arXiv 2104.02057; arXiv 2111.06377): 1.5e-4 for every 256 images
  * of a step. @param whose it is: "published"
  */
-export function peakRate({ optimizer, train }: RunConfig, whose: string): string {
-  const there = Number(((1.5e-4 * train.batch_size * train.accumulation) / 256).toPrecision(2));
-  return `optimizer.lr, now ${optimizer.lr}; ${whose}: 1.5e-4 for every 256 images of a step, here ${there}`;
+export function peakRate(config: RunConfig, whose: string): string {
+  const { lr } = config.optimizer;
+  return `optimizer.lr, now ${lr}; ${whose}: 1.5e-4 for every 256 images of a step, here ${publishedRate(config)}`;
 }
 
 /**
@@ -113,12 +148,28 @@ export const AS_EVEN = 0.98;
 
 /** Steps at the end of a run that it is judged by. */
 export const LAST_STEPS = 10;
+/** Steps by which it is told whether a loss still falls. */
+export const TREND_STEPS = 60;
+
+/** Whether the loss falls over these steps by more than it varies from one to the next. */
+export function isFalling(metrics: readonly Metric[]): boolean {
+  const losses = metrics.slice(-TREND_STEPS).map(({ loss }) => loss);
+  const half = Math.floor(losses.length / 2);
+  if (half < 2) return false;
+  const [before, after] = [momentsOf(losses.slice(0, half)), momentsOf(losses.slice(-half))];
+  return before.mean - after.mean > 2 * Math.sqrt((before.variance + after.variance) / half);
+}
+
+function momentsOf(values: readonly number[]) {
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  return { mean, variance: values.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (values.length - 1) };
+}
 
 /** The part of a curve that an alarm looks at. */
 export function lastStepsOf(metrics: readonly Metric[], charts: readonly Chart[]): LastSteps {
   const keys = seldomMeasured(charts);
   const measured = metrics.findLast((metric) => keys.some((key) => figureOf(metric, key) !== null));
-  return { metrics: metrics.slice(-LAST_STEPS), measured: measured ?? null };
+  return { metrics: metrics.slice(-TREND_STEPS), measured: measured ?? null };
 }
 
 /** A column for a figure, in a table of runs of several methods. */

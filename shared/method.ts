@@ -115,6 +115,10 @@ export interface Account {
   alarm(last: LastSteps, config: RunConfig): Sign | null;
   /** What a whole curve tells beside that. */
   notes(metrics: readonly Metric[], config: RunConfig): Sign[];
+  /** Settings of a run that lead to a trouble, with better ones; the likeliest first. None where no setting stands out. */
+  causes(trouble: Trouble, config: RunConfig): readonly Cause[];
+  /** Why features of images are not what a run is for, so that they are no measure of it; missing where they are. */
+  isNotForFeatures?: string;
   /**
    * What a health report looks at, which health.ts of the folder measures and judges, for who chooses whether to make one.
    * Missing where that is no more than is looked at of every method: how images are told apart.
@@ -238,6 +242,19 @@ export interface Chance {
   figures: Readonly<Record<string, number>>;
 }
 
+/** What can be wrong with a run: as its verdict calls it. */
+export type Trouble = 'places' | 'not-started' | 'collapsed' | 'diverging' | 'no-gain';
+
+/** A setting that leads to a trouble, and what it should be. */
+export interface Cause {
+  /** As in "momentum.schedule is none, so the teacher is the student itself". */
+  why: string;
+  /** As behind a colon: "set momentum.schedule=cosine". */
+  todo: string;
+  /** The same for a program: values by dotted key. */
+  changes: Readonly<Record<string, unknown>>;
+}
+
 /** What goes wrong with a run, or is worth knowing: the same in its window, in the list of runs and in its health report. */
 export interface Sign {
   /** In a word or two, where there is room for no more. */
@@ -247,6 +264,8 @@ export interface Sign {
   level: 'alarm' | 'note';
   text: string;
   advice: string;
+  /** What a verdict makes of it; missing where that is nothing. */
+  trouble?: Trouble;
 }
 
 /** What a run's last steps are judged by. */

@@ -55,6 +55,11 @@ export class Evaluations {
     return errorsOf(this.#db.prepare(SELECT).iterate() as Iterable<Row>, toEvaluation);
   }
 
+  /** The number of the newest; 0 where there is none. */
+  lastId(): number {
+    return this.#db.prepare('SELECT coalesce(max(id), 0) FROM evaluations').pluck().get() as number;
+  }
+
   /** How many there are on a dataset. */
   countOn(datasetId: number): number {
     return this.#db.prepare('SELECT count(*) FROM evaluations WHERE dataset_id = ?').pluck().get(datasetId) as number;

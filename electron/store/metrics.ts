@@ -64,6 +64,21 @@ function meanFigures(records: unknown, column: unknown, runId: unknown, first: u
   return JSON.stringify(means);
 }
 
+/** Rows that have one of these figures, as a condition of SQL. */
+function havingAny(keys: readonly string[]) {
+  // Few rows have what is measured seldom: looking for its name is much faster than reading the record.
+  // One that is no JSON is taken too, so that what reads it says so.
+  const has = keys.map(
+    (_, i) =>
+      `(instr(figures, @name${i}) > 0 AND CASE WHEN json_valid(figures) THEN figures ->> @path${i} IS NOT NULL ELSE 1 END)`,
+  );
+  const named = keys.flatMap((key, i) => [
+    [`name${i}`, JSON.stringify(key)],
+    [`path${i}`, `$.${JSON.stringify(key)}`],
+  ]);
+  return { has: `(${has.join(' OR ') || '0'})`, named: Object.fromEntries(named) as Record<string, string> };
+}
+
 export class Metrics {
   readonly #db: Db;
 
@@ -109,22 +124,18 @@ export class Metrics {
 
   /** The last row that has one of these figures. */
   lastWith(runId: number, keys: readonly string[]): Metric | null {
-    // Few rows have what is measured seldom: looking for its name is much faster than reading the record.
-    // One that is no JSON is taken too, so that what reads it says so.
-    const has = keys.map(
-      (_, i) =>
-        `(instr(figures, @name${i}) > 0 AND CASE WHEN json_valid(figures) THEN figures ->> @path${i} IS NOT NULL ELSE 1 END)`,
-    );
-    const named = Object.fromEntries(
-      keys.flatMap((key, i) => [
-        [`name${i}`, JSON.stringify(key)],
-        [`path${i}`, `$.${JSON.stringify(key)}`],
-      ]),
-    );
-    const row = this.#db
-      .prepare(`${SELECT} AND (${has.join(' OR ') || '0'}) ORDER BY step DESC LIMIT 1`)
-      .get({ runId, ...named });
+    const { has, named } = havingAny(keys);
+    const row = this.#db.prepare(`${SELECT} AND ${has} ORDER BY step DESC LIMIT 1`).get({ runId, ...named });
     return row ? toMetric(row as Row, runId) : null;
+  }
+
+  /** All of them from a step on, by step. */
+  listWith(runId: number, keys: readonly string[], from = 0): Metric[] {
+    const { has, named } = havingAny(keys);
+    return this.#db
+      .prepare(`${SELECT} AND step >= @from AND ${has} ORDER BY step`)
+      .all({ runId, from, ...named })
+      .map((row) => toMetric(row as Row, runId));
   }
 
   /** What is wrong with rows, of whichever run, that cannot be read. */

@@ -1,6 +1,6 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import { AS_GUESSED, guessedLoss, LAST_STEPS, meanOf, notLearning } from '../../shared/figures.ts';
-import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
+import { AS_GUESSED, guessedLoss, LAST_STEPS, meanOf, notLearning, rateCauses } from '../../shared/figures.ts';
+import type { Account, Cause, Chance, Chart, Figure, Sign, Trouble } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { fewestCodes } from '../tokenizer/figures.ts';
 import { ours } from './config.ts';
@@ -83,6 +83,7 @@ export function fewTokens(last: readonly Metric[], config: RunConfig): Sign | nu
     word: 'few tokens',
     kind: 'few-tokens',
     level: 'alarm',
+    trouble: 'collapsed',
     text:
       `The tokenizer has ${codes} tokens, and uses them as unevenly as if there were ${perplexity.toFixed(1)} equally frequent ` +
       `ones (fewer than ${fewest.toFixed(0)} are a collapse): it has collapsed, and a low loss says nothing.`,
@@ -95,6 +96,16 @@ export const livelier = ({ model, optimizer, train }: RunConfig): string =>
   model.position === 'shared-relative-bias'
     ? 'With few images set model.position=absolute: relative positions start at zero, so all masked patches of an image are one at first.'
     : `Try more steps (${train.steps === null ? 'train.epochs' : 'train.steps'}), or another peak rate (optimizer.lr, now ${optimizer.lr}).`;
+
+export function causes(trouble: Trouble, config: RunConfig): readonly Cause[] {
+  const relative: Cause = {
+    why: 'model.position is shared-relative-bias, which starts at zero, so all masked patches of an image are one at first',
+    todo: 'with few images set it to absolute',
+    changes: { 'model.position': 'absolute' },
+  };
+  const isRelative = trouble === 'not-started' && config.model.position === 'shared-relative-bias';
+  return [...(isRelative ? [relative] : []), ...rateCauses(config, 'published')];
+}
 
 /** What a health report looks at. */
 export const health = 'Tokens found, tokens in use, effective rank and uniformity';
@@ -118,5 +129,6 @@ export const account: Account = {
     );
   },
   notes: () => [],
+  causes,
   health,
 };

@@ -1,16 +1,28 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
 import {
   AS_GUESSED,
+  adviceOf,
   chanceOfShare,
   collapsed,
   entropyChart,
   figureOf,
   HIGH_COSINE,
+  isFalling,
   LAST_STEPS,
   lastStepsOf,
   notLearning,
 } from '../../shared/figures.ts';
-import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type {
+  Account,
+  Cause,
+  Chance,
+  ChanceOptions,
+  Chart,
+  Figure,
+  LastSteps,
+  Sign,
+  Trouble,
+} from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
 import { type ConMIMRunConfig, ours } from './config.ts';
@@ -108,6 +120,8 @@ const ABOVE = 1.02;
 const LAST = LAST_STEPS;
 /** Steps that a run gets before a warning that it does not learn. */
 const PATIENCE = 300;
+/** And before one that it is worse than guessing, as every run is that begins. */
+const BEGINNING = 100;
 
 const isNumber = (value: number | null | undefined): value is number => typeof value === 'number';
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
@@ -143,11 +157,12 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
   const guessing = chance(config);
   const loss = mean(last.map((m) => m.loss));
   const uniform = `${guessing.words} (${guessing.loss.toFixed(2)})`;
-  if (loss > guessing.loss * ABOVE)
+  if (loss > guessing.loss * ABOVE && last.at(-1)!.step > BEGINNING && !isFalling(metrics))
     return {
       word: 'worse than guessing',
       kind: 'worse-than-guessing',
       level: 'alarm',
+      trouble: 'diverging',
       text: `The loss (${loss.toFixed(2)}) is above ${uniform}: look-ups are worse than guessing, which a collapse begins with.`,
       advice: steadier(config),
     };
@@ -199,6 +214,7 @@ function notes(metrics: readonly Metric[], config: RunConfig): Sign[] {
           word: 'position alone',
           kind: 'position-alone',
           level: 'note',
+          trouble: 'places',
           text: `Look-ups are no better than with another image's keys: so far position alone is learned.`,
           advice: contentful(config),
         },
@@ -222,6 +238,7 @@ function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: 
     word: 'getting worse',
     kind: 'rising',
     level: 'alarm',
+    trouble: 'diverging',
     text:
       `The loss rises again (${least.toFixed(2)} to ${now.toFixed(2)}) while the keys lose directions (effective rank ` +
       `${most.toFixed(1)} to ${rank.toFixed(1)}): a slow collapse looks like this.`,
@@ -232,40 +249,61 @@ function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: 
 const greatest = (values: readonly number[]) =>
   values.reduce((most, value) => (value > most ? value : most), -Infinity);
 
+const cause = (why: string, todo: string, changes: Cause['changes']): Cause => ({ why, todo, changes });
+
 /** Settings that are known to make training unsteady, with steadier values; the likeliest cause first. */
-function unsteady({ momentum, views, contrast, optimizer, train }: ConMIMRunConfig): string[] {
+function unsteady({ momentum, views, contrast, optimizer, train }: ConMIMRunConfig): Cause[] {
   return [
     momentum.schedule === 'none'
-      ? 'momentum.schedule is none, so the teacher is the student itself and nothing keeps its keys apart: set momentum.schedule=cosine'
+      ? cause(
+          'momentum.schedule is none, so the teacher is the student itself and nothing keeps its keys apart',
+          'set momentum.schedule=cosine',
+          { 'momentum.schedule': 'cosine' },
+        )
       : momentum.start < 0.9
-        ? `momentum.start is ${momentum.start}, so the teacher follows fast: set it to 0.99 or more`
+        ? cause(`momentum.start is ${momentum.start}, so the teacher follows fast`, 'set it to 0.99 or more', {
+            'momentum.start': 0.99,
+          })
         : null,
     views.teacher === 'same'
-      ? 'views.teacher is same, so both networks see the very same pixels: set it to strong'
+      ? cause('views.teacher is same, so both networks see the very same pixels', 'set it to strong', {
+          'views.teacher': 'strong',
+        })
       : null,
-    contrast.temperature > 0.5
-      ? `contrast.temperature is ${contrast.temperature}, at which all keys count about the same: set it to 0.1`
-      : contrast.temperature < 0.02
-        ? `contrast.temperature is ${contrast.temperature}, at which one key counts alone: set it to 0.1`
-        : null,
-    optimizer.lr > 5e-3 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 or less` : null,
+    temperature(contrast),
+    optimizer.lr > 5e-3
+      ? cause(`optimizer.lr is ${optimizer.lr}`, 'set it to 1e-3 or less', { 'optimizer.lr': 1e-3 })
+      : null,
     optimizer.clip_grad === null
-      ? 'optimizer.clip_grad is null, so one batch can move all weights far: set it to 1'
+      ? cause('optimizer.clip_grad is null, so one batch can move all weights far', 'set it to 1', {
+          'optimizer.clip_grad': 1,
+        })
       : null,
     train.batch_size < 8
-      ? `train.batch_size is ${train.batch_size}, and BatchNorm takes its statistics of so few images: set it to 16 or more`
+      ? cause(
+          `train.batch_size is ${train.batch_size}, and BatchNorm takes its statistics of so few images`,
+          'set it to 16 or more',
+          { 'train.batch_size': 16 },
+        )
       : null,
   ].filter((one) => one !== null);
 }
 
-const asAdvice = (causes: readonly string[]) =>
-  `${causes.length === 1 ? 'The likely cause' : 'Likely causes'}: ${causes.join('; ')}. Then train it anew.`;
+/** At which all keys count alike, or one alone; null for one between. */
+const temperature = ({ temperature: t }: ConMIMRunConfig['contrast']): Cause | null =>
+  t > 0.5 || t < 0.02
+    ? cause(
+        `contrast.temperature is ${t}, at which ${t > 0.5 ? 'all keys count about the same' : 'one key counts alone'}`,
+        'set it to 0.1',
+        { 'contrast.temperature': 0.1 },
+      )
+    : null;
 
 /** What to do about a collapse: the settings of this very run that lead to one, or those that are nearest to it. */
 export function steadier(any: RunConfig): string {
   const config = ours(any);
   const causes = unsteady(config);
-  if (causes.length > 0) return asAdvice(causes);
+  if (causes.length > 0) return adviceOf(causes);
   const { momentum, optimizer } = config;
   const follows =
     momentum.start < 0.9999 ? `a teacher that follows more slowly (momentum.start above ${momentum.start}), ` : '';
@@ -273,23 +311,49 @@ export function steadier(any: RunConfig): string {
   return `No setting of it stands out. Try ${follows}a lower optimizer.lr (now ${optimizer.lr})${view}.`;
 }
 
+/** Settings with which nothing is learned. */
+function lifeless({ model, optimizer, contrast }: ConMIMRunConfig): Cause[] {
+  const { lr } = optimizer;
+  const livelierRate = { 'optimizer.lr': 1e-3 };
+  return [
+    contrast.temperature > 0.5 ? temperature(contrast) : null,
+    lr > 5e-3 ? cause(`optimizer.lr is ${lr}`, 'set it to 1e-3 to 2e-3', livelierRate) : null,
+    model.position === 'none'
+      ? cause('model.position is none, so no patch knows its place', 'set it to absolute', {
+          'model.position': 'absolute',
+        })
+      : null,
+    model.position === 'shared-relative-bias'
+      ? cause('model.position is shared-relative-bias, which starts at zero', 'with few images set it to absolute', {
+          'model.position': 'absolute',
+        })
+      : null,
+    lr < 5e-4 ? cause(`optimizer.lr is ${lr}`, 'set it to 1e-3 to 2e-3', livelierRate) : null,
+  ].filter((one) => one !== null);
+}
+
 /** What to do where nothing is learned. */
 export function livelier(config: RunConfig): string {
-  const { model, optimizer, contrast, train } = ours(config);
-  const causes = [
-    contrast.temperature > 0.5
-      ? `contrast.temperature is ${contrast.temperature}, at which all keys count about the same: set it to 0.1`
-      : null,
-    optimizer.lr > 5e-3 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 to 2e-3` : null,
-    model.position === 'none' ? 'model.position is none, so no patch knows its place: set it to absolute' : null,
-    model.position === 'shared-relative-bias'
-      ? 'model.position is shared-relative-bias, which starts at zero: with few images set it to absolute'
-      : null,
-    optimizer.lr < 5e-4 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 to 2e-3` : null,
-  ].filter((one) => one !== null);
-  if (causes.length > 0) return asAdvice(causes);
+  const { optimizer, train } = config;
+  const causes = lifeless(ours(config));
+  if (causes.length > 0) return adviceOf(causes);
   const steps = train.steps === null ? 'train.epochs' : 'train.steps';
   return `No setting of it stands out. Try more steps (${steps}), or another peak rate (optimizer.lr, now ${optimizer.lr}).`;
+}
+
+/** Settings with which place is enough. */
+function placeful({ augment, mask }: ConMIMRunConfig): Cause[] {
+  const [, most] = augment.crop_scale;
+  const now = augment.crop_scale.join(' to ');
+  return [
+    most > 0.3
+      ? cause(`augment.crop_scale is ${now}, so that crops are framed much alike`, 'set it to 0.05 to 0.2', {
+          'augment.crop_scale': [0.05, 0.2],
+        })
+      : cause(`mask.ratio is ${mask.ratio}, so that little is seen of what is around`, 'set it to 0.5', {
+          'mask.ratio': 0.5,
+        }),
+  ];
 }
 
 /** What makes content worth more than position. */
@@ -304,6 +368,12 @@ export function contentful(config: RunConfig): string {
   return `What shows more content: ${crops}, more steps${view}.`;
 }
 
+function causes(trouble: Trouble, any: RunConfig): readonly Cause[] {
+  const config = ours(any);
+  if (trouble === 'not-started') return lifeless(config);
+  return trouble === 'places' || trouble === 'no-gain' ? placeful(config) : unsteady(config);
+}
+
 /** What a step of ConMIM says, and what it is held against. */
 export const account: Account = {
   figures,
@@ -311,5 +381,6 @@ export const account: Account = {
   chance,
   alarm,
   notes,
+  causes,
   health: 'Effective rank, dead dimensions, uniformity, alignment and position short cut',
 };

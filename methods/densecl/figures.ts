@@ -10,10 +10,11 @@ import {
   meanOf,
   notLearning,
   peakRate,
+  rateCauses,
   shareLine,
 } from '../../shared/figures.ts';
 import { filledAt, queueFilling } from '../../shared/key-queue.ts';
-import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type { Account, Cause, Chance, Chart, Figure, LastSteps, Sign, Trouble } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
 import { ours } from './config.ts';
@@ -191,6 +192,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       word: 'one match',
       kind: 'one-match',
       level: 'alarm',
+      trouble: 'collapsed',
       text: `All ${K} patches of a crop are matched with one patch of the other: the encoder sees patches alike.`,
       advice: later(config),
     };
@@ -199,6 +201,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       word: 'matches are noise',
       kind: 'noisy-matches',
       level: 'alarm',
+      trouble: 'not-started',
       text:
         `Whole crops are found (loss ${ofCrops.toFixed(2)}), patches are not: their loss stays at ln(1 + ${contrast.queue}) ` +
         `= ${guessing.toFixed(2)}, for what they are matched with says nothing.`,
@@ -210,6 +213,7 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       word: 'matched by place',
       kind: 'matched-by-place',
       level: 'alarm',
+      trouble: 'places',
       text:
         `${percent(same)} of the patches are matched with the one at their own place, where the other crop shows something ` +
         `else: they are matched by place, and nothing is learned of what they show.`,
@@ -246,6 +250,16 @@ export function later(config: RunConfig): string {
   );
 }
 
+function causes(_: Trouble, config: RunConfig): Cause[] {
+  const { momentum } = ours(config);
+  const teacher: Cause = {
+    why: `momentum.start is ${momentum.start}, so the teacher follows fast`,
+    todo: 'set it to 0.999',
+    changes: { 'momentum.start': 0.999 },
+  };
+  return [...rateCauses(config, "MoCo v3's"), ...(momentum.start < 0.9 ? [teacher] : [])];
+}
+
 /** What to do where a run learns nothing, or all images become one. */
 export function steadier(config: RunConfig): string {
   const { momentum } = ours(config);
@@ -260,5 +274,6 @@ export const account: Account = {
   chance,
   alarm,
   notes,
+  causes,
   health: 'Matches between an image and its mirror image, effective rank and uniformity of patch tokens',
 };

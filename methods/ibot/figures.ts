@@ -2,6 +2,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import {
   AS_EVEN,
   AS_GUESSED,
+  adviceOf,
   chanceOfShare,
   collapsed,
   figureOf,
@@ -11,7 +12,7 @@ import {
   meanOf,
   notLearning,
 } from '../../shared/figures.ts';
-import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type { Account, Cause, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { ours } from './config.ts';
 
@@ -161,25 +162,53 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
 }
 
 /** Settings of this run that are known to lead there, with steadier values. */
-export function steadier(config: RunConfig): string {
+function unsteady(config: RunConfig): Cause[] {
   const { temperatures: t, centres, head, optimizer, momentum } = ours(config);
-  const causes = [
-    Math.max(t.teacher, t.patch) > 0.07
-      ? `a temperature of the teacher is ${Math.max(t.teacher, t.patch)}, and above 0.07 the authors call it unstable: set it to 0.07`
+  const hot = Math.max(t.teacher, t.patch);
+  return [
+    hot > 0.07
+      ? {
+          why: `a temperature of the teacher is ${hot}, and above 0.07 the authors call it unstable`,
+          todo: 'set it to 0.07',
+          changes: {
+            'temperatures.teacher': Math.min(t.teacher, 0.07),
+            'temperatures.patch': Math.min(t.patch, 0.07),
+          },
+        }
       : null,
     centres.momentum > 0.99
-      ? `centres.momentum is ${centres.momentum}, so the centre lags behind: set it to 0.9`
+      ? {
+          why: `centres.momentum is ${centres.momentum}, so the centre lags behind`,
+          todo: 'set it to 0.9',
+          changes: { 'centres.momentum': 0.9 },
+        }
       : null,
-    head.frozen_steps === 0 ? 'head.frozen_steps is 0: keep the last layer for an epoch' : null,
+    head.frozen_steps === 0
+      ? {
+          why: 'head.frozen_steps is 0',
+          todo: 'keep the last layer for an epoch',
+          changes: { 'head.frozen_steps': 100 },
+        }
+      : null,
     momentum.schedule === 'none' || momentum.start < 0.98
-      ? 'the teacher follows fast: set momentum.start to 0.99 or more'
+      ? {
+          why: 'the teacher follows fast',
+          todo: 'set momentum.start to 0.99 or more',
+          changes: {
+            'momentum.start': 0.99,
+            ...(momentum.schedule === 'none' && { 'momentum.schedule': 'cosine' }),
+          },
+        }
       : null,
-    optimizer.lr > 5e-3 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 or less` : null,
+    optimizer.lr > 5e-3
+      ? { why: `optimizer.lr is ${optimizer.lr}`, todo: 'set it to 1e-3 or less', changes: { 'optimizer.lr': 1e-3 } }
+      : null,
   ].filter((one) => one !== null);
-  return causes.length > 0
-    ? `Likely causes: ${causes.join('; ')}. Then train it anew.`
-    : `No setting of it stands out. Try a lower optimizer.lr (now ${optimizer.lr}), or a longer temperatures.warmup_epochs.`;
 }
+
+export const steadier = (config: RunConfig): string =>
+  adviceOf(unsteady(config)) ||
+  `No setting of it stands out. Try a lower optimizer.lr (now ${config.optimizer.lr}), or a longer temperatures.warmup_epochs.`;
 
 /** What a step of iBOT says, and what it is held against. */
 export const account: Account = {
@@ -188,5 +217,6 @@ export const account: Account = {
   chance,
   alarm,
   notes: () => [],
+  causes: (trouble, config) => (trouble === 'places' ? [] : unsteady(config)),
   health: 'Classes in use, crops that fall together, effective rank and uniformity',
 };

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../shared/config.ts';
-import { AS_GUESSED, LAST_STEPS, meanOf, notLearning, peakRate } from '../../shared/figures.ts';
+import { AS_GUESSED, LAST_STEPS, meanOf, notLearning, peakRate, rateCauses } from '../../shared/figures.ts';
 import type { Account, Chance, Chart } from '../../shared/method.ts';
 import { ours } from './config.ts';
 
@@ -63,12 +63,14 @@ export const account: Account = {
         word: 'images alike',
         kind: 'ignores-images',
         level: 'alarm',
+        trouble: 'collapsed',
         text: `All images are drawn alike (spread ${spread.toPrecision(2)}, below ${LEAST_SPREAD}): the decoder ignores what the encoder saw.`,
         advice: livelier(config),
       };
     return null;
   },
   notes: () => [],
+  causes: (_, config) => rateCauses(config, 'published'),
   health: 'Error and spread of reconstructions, effective rank and uniformity',
 };
 

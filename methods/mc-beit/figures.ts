@@ -1,7 +1,16 @@
 import { patchesOf } from '../../shared/config.ts';
 import { AS_GUESSED, collapsed, guessedLoss, meanOf, notLearning } from '../../shared/figures.ts';
 import type { Account, Chart, Figure } from '../../shared/method.ts';
-import { accuracyChart, chance, fewTokens, health, livelier, figures as ofTokens, settled } from '../beit/figures.ts';
+import {
+  accuracyChart,
+  causes,
+  chance,
+  fewTokens,
+  health,
+  livelier,
+  figures as ofTokens,
+  settled,
+} from '../beit/figures.ts';
 import { ours } from './config.ts';
 
 const figures: readonly Figure[] = [
@@ -92,5 +101,6 @@ export const account: Account = {
     );
   },
   notes: () => [],
+  causes,
   health,
 };

@@ -8,9 +8,20 @@ import {
   meanOf,
   notLearning,
   peakRate,
+  rateCauses,
 } from '../../shared/figures.ts';
 import { filledAt, queueFilling } from '../../shared/key-queue.ts';
-import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type {
+  Account,
+  Cause,
+  Chance,
+  ChanceOptions,
+  Chart,
+  Figure,
+  LastSteps,
+  Sign,
+  Trouble,
+} from '../../shared/method.ts';
 import { ours } from './config.ts';
 
 const OF_QUERIES = '% of queries';
@@ -82,7 +93,18 @@ export const account: Account = {
     return null;
   },
   notes: (metrics, config) => queueFilling(metrics, filled(config)),
+  causes,
 };
+
+function causes(_: Trouble, config: RunConfig): Cause[] {
+  const { momentum } = ours(config);
+  const teacher: Cause = {
+    why: `momentum.start is ${momentum.start}, so the teacher follows fast`,
+    todo: 'set it to 0.99',
+    changes: { 'momentum.start': 0.99 },
+  };
+  return [...rateCauses(config, 'published'), ...(momentum.start < 0.9 ? [teacher] : [])];
+}
 
 /** What to do where a run learns nothing, or all images become one. */
 export function steadier(config: RunConfig): string {

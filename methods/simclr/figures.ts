@@ -8,6 +8,7 @@ import {
   meanOf,
   notLearning,
   peakRate,
+  rateCauses,
 } from '../../shared/figures.ts';
 import type { Account, Chance, ChanceOptions, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 
@@ -79,6 +80,7 @@ export const account: Account = {
       );
     return null;
   },
+  causes: (_, config) => rateCauses(config, "MoCo v3's"),
   notes(metrics, config): Sign[] {
     const last = metrics.slice(-LAST_STEPS);
     if (last.length < LAST_STEPS || !(meanOf(last, 'accuracy') >= 0.99)) return [];

@@ -46,4 +46,6 @@ export const account: Account = {
   },
   alarm: () => null,
   notes: () => [],
+  causes: () => [],
+  isNotForFeatures: 'A fine-tuning is judged by its accuracy.',
 };

@@ -2,6 +2,7 @@ import type { RunConfig } from '../../shared/config.ts';
 import {
   AS_EVEN,
   AS_GUESSED,
+  adviceOf,
   chanceOfShare,
   collapsed,
   entropyChart,
@@ -11,7 +12,7 @@ import {
   meanOf,
   notLearning,
 } from '../../shared/figures.ts';
-import type { Account, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
+import type { Account, Cause, Chance, Chart, Figure, LastSteps, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { ours, queueLength } from './config.ts';
 
@@ -144,24 +145,39 @@ function collapseOf(last: readonly Metric[], measured: Metric | null, config: Ru
 export const rowsOf = (config: RunConfig): number => config.train.batch_size + queueLength(ours(config));
 
 /** The authors' remedies, where this run has not taken them. */
-export function steadier(config: RunConfig): string {
+function unsteady(config: RunConfig): Cause[] {
   const { prototypes, queue, crops, optimizer } = ours(config);
-  const causes = [
+  return [
     queue.length === 0 && crops.small === 0
-      ? 'neither a queue nor small crops, without which small batches are known to collapse: set queue.length to 15 micro-batches, or crops.small to 4'
+      ? {
+          why: 'neither a queue nor small crops, without which small batches are known to collapse',
+          todo: 'set queue.length to 15 micro-batches, or crops.small to 4',
+          changes: { 'crops.small': 4 },
+        }
       : null,
     prototypes.epsilon > 0.03
-      ? `prototypes.epsilon is ${prototypes.epsilon}, and large ones make codes uniform: set it to 0.03`
+      ? {
+          why: `prototypes.epsilon is ${prototypes.epsilon}, and large ones make codes uniform`,
+          todo: 'set it to 0.03',
+          changes: { 'prototypes.epsilon': 0.03 },
+        }
       : null,
     prototypes.frozen_steps < 300
-      ? `prototypes.frozen_steps is ${prototypes.frozen_steps}: set it to an epoch or more`
+      ? {
+          why: `prototypes.frozen_steps is ${prototypes.frozen_steps}`,
+          todo: 'set it to an epoch or more',
+          changes: { 'prototypes.frozen_steps': 300 },
+        }
       : null,
-    optimizer.lr > 5e-3 ? `optimizer.lr is ${optimizer.lr}: set it to 1e-3 or less` : null,
+    optimizer.lr > 5e-3
+      ? { why: `optimizer.lr is ${optimizer.lr}`, todo: 'set it to 1e-3 or less', changes: { 'optimizer.lr': 1e-3 } }
+      : null,
   ].filter((one) => one !== null);
-  return causes.length > 0
-    ? `Likely causes: ${causes.join('; ')}. Then train it anew.`
-    : `No setting of it stands out. Try milder crops (augment.crop_scale), or a lower optimizer.lr (now ${optimizer.lr}).`;
 }
+
+export const steadier = (config: RunConfig): string =>
+  adviceOf(unsteady(config)) ||
+  `No setting of it stands out. Try milder crops (augment.crop_scale), or a lower optimizer.lr (now ${config.optimizer.lr}).`;
 
 /** What a step of SwAV says, and what it is held against. */
 export const account: Account = {
@@ -170,5 +186,6 @@ export const account: Account = {
   chance,
   alarm,
   notes: () => [],
+  causes: (trouble, config) => (trouble === 'places' ? [] : unsteady(config)),
   health: 'Prototypes in use, crops that fall together, effective rank and uniformity',
 };

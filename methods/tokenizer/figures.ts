@@ -1,5 +1,5 @@
 import { patchesOf, type RunConfig } from '../../shared/config.ts';
-import { LAST_STEPS, meanOf } from '../../shared/figures.ts';
+import { LAST_STEPS, meanOf, rateCauses } from '../../shared/figures.ts';
 import type { Account, Chance, Chart, Figure, Sign } from '../../shared/method.ts';
 import type { Metric } from '../../shared/run.ts';
 import { percent } from '../../shared/words.ts';
@@ -128,6 +128,7 @@ function alarm(metrics: readonly Metric[], config: RunConfig): Sign | null {
     word: 'codebook collapsed',
     kind: 'collapsed',
     level: 'alarm',
+    trouble: 'collapsed',
     text:
       `The codebook has collapsed: of ${codes} codes as many are used as ${perplexity.toFixed(1)} would be evenly ` +
       `(fewer than ${fewest.toFixed(0)} are a collapse); something fell on ${percent(used)} of them lately. ` +
@@ -153,6 +154,13 @@ export const account: Account = {
   chance,
   health: 'Reconstruction error, codes in use, effective rank and uniformity',
   alarm: ({ metrics }, config) => alarm(metrics, config),
+  isNotForFeatures: 'A tokenizer is for its codes, not for features of images.',
+  causes(trouble, config) {
+    const rate = rateCauses(config, 'published');
+    if (trouble !== 'collapsed' || ours(config).codebook.revive_after !== null) return rate;
+    const dead = 'codebook.revive_after is null, so that codes nothing falls on stay where they are';
+    return [{ why: dead, todo: 'set it to 20', changes: { 'codebook.revive_after': 20 } }, ...rate];
+  },
   notes(metrics) {
     const [first, last] = [metrics.slice(0, LAST_STEPS), metrics.slice(-LAST_STEPS)];
     if (metrics.length < 3 * PATIENCE) return [];

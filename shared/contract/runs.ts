@@ -5,6 +5,7 @@ import type { Evaluation } from '../evaluation.ts';
 import type { Sign } from '../method.ts';
 import { tagSchema } from '../names.ts';
 import type { Metric, Notice, Run } from '../run.ts';
+import type { Verdict } from '../verdict.ts';
 import type { ConfigCheck } from './recipes.ts';
 import { byId, changes, channel, id, known, name, nothing, part, recipe, text } from './schemas.ts';
 import type { Undo } from './started.ts';
@@ -85,6 +86,8 @@ export interface RunRow extends Run {
   notice_count: number;
   /** What goes wrong with it, by its last steps; null where nothing does. */
   alarm: Sign | null;
+  /** What is to be said of it in a sentence, with figures, cause and what to press; null for what was not pretrained here. */
+  health: Verdict | null;
   /** Seconds that an image takes, by its last steps; null where none is known. */
   pace: number | null;
 }

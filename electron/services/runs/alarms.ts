@@ -1,5 +1,5 @@
 import { describe } from '../../../methods/index.ts';
-import { LAST_STEPS, seldomMeasured } from '../../../shared/figures.ts';
+import { seldomMeasured, TREND_STEPS } from '../../../shared/figures.ts';
 import type { Sign } from '../../../shared/method.ts';
 import type { Run } from '../../../shared/run.ts';
 import type { Store } from '../../store/store.ts';
@@ -9,5 +9,5 @@ export function alarmOfRun({ metrics }: Pick<Store, 'metrics'>, run: Run): Sign 
   if (run.kind === 'imported') return null;
   const { alarm, charts } = describe(run);
   const measured = metrics.lastWith(run.id, seldomMeasured(charts));
-  return alarm({ metrics: metrics.tail(run.id, LAST_STEPS), measured }, run.config);
+  return alarm({ metrics: metrics.tail(run.id, TREND_STEPS), measured }, run.config);
 }

@@ -3,9 +3,11 @@ import type { RunConfig } from '../../../shared/config.ts';
 import type { Input, RunRow, TaskRef } from '../../../shared/contract/index.ts';
 import type { DamagedRow } from '../../../shared/damaged-row.ts';
 import { AppError, toReport } from '../../../shared/errors.ts';
+import type { FeatureMeasure } from '../../../shared/feature-measures.ts';
 import { PACE_STEPS, paceOf } from '../../../shared/pace.ts';
 import type { QueueItem } from '../../../shared/queue.ts';
-import type { Run } from '../../../shared/run.ts';
+import type { Run, RunStatus } from '../../../shared/run.ts';
+import type { Verdict } from '../../../shared/verdict.ts';
 import type { FileLock } from '../../store/file-lock.ts';
 import { orElse } from '../../store/json.ts';
 import type { RunHead } from '../../store/runs.ts';
@@ -21,6 +23,7 @@ import { configOf } from '../recipes/presets.ts';
 import { alarmOfRun } from './alarms.ts';
 import { queueFineTunings } from './fine-tune.ts';
 import { createLenders, createRun, queueRun, recoverLostRuns, requestRun, startRun } from './runs.ts';
+import { measuresOf, verdictOfRun } from './verdicts.ts';
 
 /** The store is looked at this often, ms: runs of other processes are seen as those of this one. */
 const LOOK_EVERY = 400;
@@ -31,6 +34,19 @@ const MOST_METRICS = 5000;
 const PATIENCE = 120_000;
 
 type Judged = Pick<RunRow, 'alarm' | 'pace'>;
+
+/** What is known of a run's worth, and by what. */
+interface Appraisal {
+  verdict: Verdict | null;
+  status: RunStatus;
+  step: number;
+  /** The newest evaluation of any run; it counts where the run measured nothing itself. */
+  evaluation: number;
+  at: number;
+  own: readonly FeatureMeasure[];
+}
+/** A run that trains is appraised this often, ms: it reads the whole curve. */
+const APPRAISE_EVERY = 2000;
 
 /** What windows see of runs, and the queue that starts one after the other. */
 export class LiveRuns {
@@ -47,6 +63,7 @@ export class LiveRuns {
   /** Last step whose metrics were sent, by run that trains. */
   readonly #sent = new Map<number, number>();
   readonly #judgements = new Map<number, { step: number; judged: Judged }>();
+  readonly #appraisals = new Map<number, Appraisal>();
   readonly #before: (() => void)[] = [];
   #isClosing = false;
   #isMeasuring = false;
@@ -241,7 +258,26 @@ export class LiveRuns {
     const dataset = run.dataset_id === null ? null : (datasets.get(run.dataset_id) ?? null);
     const last = metrics.last(run.id);
     const known = { has_checkpoint: checkpoints.has(run.id), notice_count: notices.list(run.id).length };
-    return { ...run, dataset, last, ...known, ...this.#judged(run, last?.step ?? 0) };
+    const judged = this.#judged(run, last?.step ?? 0);
+    return { ...run, dataset, last, ...known, ...judged, health: this.#appraised(run, judged.alarm) };
+  }
+
+  /** What is said of a run: again where there is something new, and seldom while it trains. */
+  #appraised(run: Run, alarm: RunRow['alarm']): Verdict | null {
+    const known = this.#appraisals.get(run.id);
+    const { status, step } = run;
+    const evaluation = this.#store.evaluations.lastId();
+    const isSame =
+      known?.status === status &&
+      (known.step === step || performance.now() - known.at < APPRAISE_EVERY) &&
+      (known.own.length > 0 || known.evaluation === evaluation);
+    if (isSame) return known.verdict;
+    // After a resume the steps behind the checkpoint are made again.
+    const before = known && known.step <= step ? known.own : [];
+    const { own, all } = measuresOf(this.#store, run, before);
+    const verdict = verdictOfRun(this.#store, run, alarm, all);
+    this.#appraisals.set(run.id, { verdict, status, step, evaluation, at: performance.now(), own });
+    return verdict;
   }
 
   /** What is derived from a run's last steps: computed again only when there are new ones. */
