@@ -19,7 +19,7 @@ import { computeProbes } from '../services/explore/probe-strip.ts';
 import { exportEncoder } from '../services/export/export.ts';
 import { exportWeights, importWeights } from '../services/export/weights.ts';
 import type { Jobs } from '../services/ground/jobs.ts';
-import { writeHealthReport } from '../services/health/report.ts';
+import { showHealth, writeHealthReport } from '../services/health/report.ts';
 import { doctor } from '../services/machine/doctor.ts';
 import { PatchIndexes } from '../services/retrieval/patch-index.ts';
 import { buildTravel } from '../services/retrieval/travel.ts';
@@ -54,6 +54,8 @@ answer<Jobs>({
     withEngine(database, (store) => evaluateInTurn(store, { ...options, onProgress })),
   health: ({ database, options }, onProgress) =>
     withEngine(database, (store) => writeHealthReport(store, options, { onProgress })),
+  'health-page': ({ database, options }, onProgress) =>
+    withEngine(database, (store) => showHealth(store, options, onProgress)),
   embeddings: ({ database, options }, onProgress) =>
     withEngine(database, (store) => exportEmbeddings(store, options, { onProgress })),
   index: ({ database, spec }, onProgress) =>

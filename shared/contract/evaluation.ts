@@ -20,7 +20,9 @@ export const EVALUATION = {
       official: z.boolean(),
     }),
   ),
-  /** Collapse and short cuts, beside the untrained network, as one HTML file. */
+  /** Collapse and short cuts, beside the untrained network, for a page of the window. */
+  'health.measure': channel<TaskRef<'health-page'>>()(z.strictObject({ checkpoint: id, dataset: id })),
+  /** The same as one HTML file. */
   'health.report': channel<TaskRef<'health'>>()(
     z.strictObject({
       checkpoint: id,
@@ -32,6 +34,12 @@ export const EVALUATION = {
     }),
   ),
 } as const;
+
+/** A report on health as a window shows it: the result of its task. */
+export interface HealthShown {
+  /** What the file has below its title; its texts are escaped. */
+  html: string;
+}
 
 /** A report on health that was written: the result of its task. */
 export interface HealthWritten {

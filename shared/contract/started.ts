@@ -17,6 +17,7 @@ export type TaskKind =
   | 'evaluate'
   | 'embeddings'
   | 'health'
+  | 'health-page'
   | 'probes'
   | 'doctor'
   | 'check'

@@ -4,7 +4,7 @@ import type { EntryCost } from '../bakeoff.ts';
 import type { ErrorReport } from '../errors.ts';
 import type { Evaluated } from '../evaluation.ts';
 import type { DatasetScan, PrepareSummary } from './datasets.ts';
-import type { HealthWritten } from './evaluation.ts';
+import type { HealthShown, HealthWritten } from './evaluation.ts';
 import type { LookupAccuracy } from './explore.ts';
 import type { EmbeddingReport } from './export.ts';
 import type { DoctorReport } from './machine.ts';
@@ -40,6 +40,7 @@ export interface TaskResults {
   evaluate: Evaluated | null;
   embeddings: EmbeddingReport;
   health: HealthWritten;
+  'health-page': HealthShown;
   probes: { computed: number };
   doctor: DoctorReport;
   check: Record<string, never>;

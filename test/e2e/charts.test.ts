@@ -253,7 +253,7 @@ describe.skipIf(!hasChromium)(`charts, in Chromium${why}`, () => {
 
   test('guessing among the keys of a batch is said as that', async () => {
     await opened(`#/runs/${ids.batch}`, async (page) => {
-      await page.getByText('ln(K·B) 6.24').waitFor(); // 16 patches of 32 images: ln 512
+      await page.getByText('ln(K·B) 6.24').first().waitFor(); // 16 patches of 32 images: ln 512
       await page.getByText('chance 0.2 %').first().waitFor();
       expect(await page.getByRole('alert').count()).toBe(0); // its loss is above ln K, and below ln(K·B)
     });

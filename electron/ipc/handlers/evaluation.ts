@@ -1,5 +1,5 @@
 import type { EVALUATION } from '../../../shared/contract/evaluation.ts';
-import { startHealthReport } from '../../services/health/tasks.ts';
+import { startHealthPage, startHealthReport } from '../../services/health/tasks.ts';
 import type { Context, HandlersOf } from '../context.ts';
 
 export function evaluationHandlers(context: Context): HandlersOf<typeof EVALUATION> {
@@ -7,6 +7,7 @@ export function evaluationHandlers(context: Context): HandlersOf<typeof EVALUATI
   return {
     'evaluations.list': ({ run }) => store.evaluations.list(run === null ? {} : { run_id: run }),
     'evaluations.start': (input) => live.evaluate(input),
+    'health.measure': (input) => startHealthPage(context, input),
     'health.report': (input) => startHealthReport(context, input),
   };
 }

@@ -1,5 +1,6 @@
 import type { RunConfig } from '../../../shared/config.ts';
 import type { ImportSummary, PrepareSummary } from '../../../shared/contract/datasets.ts';
+import type { HealthShown } from '../../../shared/contract/evaluation.ts';
 import type { EmbeddingFormat, EmbeddingReport, Exported, ExportFormat } from '../../../shared/contract/export.ts';
 import type { HealthWritten, ImportedWeights, Input } from '../../../shared/contract/index.ts';
 import type { DoctorReport, Findings } from '../../../shared/contract/machine.ts';
@@ -20,6 +21,7 @@ export interface Jobs {
   check: [{ database: string }, Findings];
   evaluate: [InDatabase & { options: EvaluateAsked & { queued: number } }, Evaluated];
   health: [InDatabase & { options: HealthAsked }, HealthWritten];
+  'health-page': [InDatabase & { options: Input<'health.measure'> }, HealthShown];
   embeddings: [InDatabase & { options: EmbeddingAsked }, EmbeddingReport];
   export: [InDatabase & { options: ExportAsked }, Exported];
   import: [InDatabase & { options: ImportAsked }, ImportSummary];

@@ -70,6 +70,18 @@ svg{max-width:100%;height:auto;display:block}dt{font-weight:600;margin-top:8px}d
 
 /** The report as one HTML document that needs nothing beside it, and names no folder of this machine. */
 export async function healthPage(store: Store, report: HealthReport): Promise<string> {
+  const title = escapeXml(`Health of ${report.run}, step`);
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title} ${report.checkpoint.step}</title><style>${STYLE}</style></head>
+<body><main>
+<h1>${title} ${count(report.checkpoint.step)}</h1>
+${await healthBody(store, report)}</main></body></html>
+`;
+}
+
+/** What stands in it below its title, for a window that has one of its own. */
+export async function healthBody(store: Store, report: HealthReport): Promise<string> {
   const e = escapeXml;
   const { trained, untrained } = report;
   const checkpoint = store.checkpoints.get(report.checkpoint.id);
@@ -117,12 +129,7 @@ ${pair(
     report.left_out.length > 0 ? leftOutWords(report.left_out, report.images + report.left_out.length) : '';
   const day = new Date().toISOString().slice(0, 10);
   const row = (cells: string[]) => `<tr>${cells.map((cell) => `<td>${e(cell)}</td>`).join('')}</tr>`;
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Health of ${e(report.run)}, step ${report.checkpoint.step}</title><style>${STYLE}</style></head>
-<body><main>
-<h1>Health of ${e(report.run)}, step ${count(report.checkpoint.step)}</h1>
-${leftOut === '' ? '' : `<p>${e(leftOut)}</p>\n`}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${day}.</p>
+  return `${leftOut === '' ? '' : `<p>${e(leftOut)}</p>\n`}<p class="quiet">${e(seen)}. ConMIM Workbench ${e(VERSION)}, ${day}.</p>
 <h2>What it says</h2>
 ${findings
   .map(
@@ -153,6 +160,5 @@ ${
 }
 <h2>What the figures mean</h2>
 <dl>${[...MEANINGS, ...(own?.meanings ?? PLAIN)].map(([term, text]) => `<dt>${e(term)}</dt><dd>${e(text)}</dd>`).join('\n')}</dl>
-</main></body></html>
 `;
 }

@@ -47,6 +47,8 @@ interface Appraisal {
 }
 /** A run that trains is appraised this often, ms: it reads the whole curve. */
 const APPRAISE_EVERY = 2000;
+/** A list, and then each look, appraises runs for this long, ms: hundreds are listed at once, and told of as they are known. */
+const APPRAISE_FOR = 60;
 
 /** What windows see of runs, and the queue that starts one after the other. */
 export class LiveRuns {
@@ -64,6 +66,8 @@ export class LiveRuns {
   readonly #sent = new Map<number, number>();
   readonly #judgements = new Map<number, { step: number; judged: Judged }>();
   readonly #appraisals = new Map<number, Appraisal>();
+  /** Runs that were listed without being appraised. */
+  readonly #unappraised = new Set<number>();
   readonly #before: (() => void)[] = [];
   #isClosing = false;
   #isMeasuring = false;
@@ -209,6 +213,7 @@ export class LiveRuns {
       this.#tellLists();
     }
     this.#version = version;
+    this.#appraiseMore();
     this.#startNext();
   }
 
@@ -246,24 +251,26 @@ export class LiveRuns {
 
   #listed() {
     const datasets = this.#store.datasets.names();
-    return listEach(this.#store.runs, (run) => this.#row(run, datasets));
+    const until = performance.now() + APPRAISE_FOR;
+    return listEach(this.#store.runs, (run) => this.#row(run, datasets, until));
   }
 
   #shown<R extends { id: number }>(rows: readonly R[]): R[] {
     return rows.filter(({ id }) => !this.#deletions.isHidden('run', id));
   }
 
-  #row(run: Run, datasets: ReadonlyMap<number, string>): RunRow {
+  /** @param until when no more runs are appraised that were not before, ms */
+  #row(run: Run, datasets: ReadonlyMap<number, string>, until = Number.POSITIVE_INFINITY): RunRow {
     const { metrics, checkpoints, notices } = this.#store;
     const dataset = run.dataset_id === null ? null : (datasets.get(run.dataset_id) ?? null);
     const last = metrics.last(run.id);
     const known = { has_checkpoint: checkpoints.has(run.id), notice_count: notices.list(run.id).length };
     const judged = this.#judged(run, last?.step ?? 0);
-    return { ...run, dataset, last, ...known, ...judged, health: this.#appraised(run, judged.alarm) };
+    return { ...run, dataset, last, ...known, ...judged, health: this.#appraised(run, judged.alarm, until) };
   }
 
   /** What is said of a run: again where there is something new, and seldom while it trains. */
-  #appraised(run: Run, alarm: RunRow['alarm']): Verdict | null {
+  #appraised(run: Run, alarm: RunRow['alarm'], until: number): Verdict | null {
     const known = this.#appraisals.get(run.id);
     const { status, step } = run;
     const evaluation = this.#store.evaluations.lastId();
@@ -272,12 +279,26 @@ export class LiveRuns {
       (known.step === step || performance.now() - known.at < APPRAISE_EVERY) &&
       (known.own.length > 0 || known.evaluation === evaluation);
     if (isSame) return known.verdict;
+    if (performance.now() > until) {
+      this.#unappraised.add(run.id);
+      return known?.verdict ?? null;
+    }
     // After a resume the steps behind the checkpoint are made again.
     const before = known && known.step <= step ? known.own : [];
     const { own, all } = measuresOf(this.#store, run, before);
     const verdict = verdictOfRun(this.#store, run, alarm, all);
     this.#appraisals.set(run.id, { verdict, status, step, evaluation, at: performance.now(), own });
     return verdict;
+  }
+
+  /** Goes on with what a list left. */
+  #appraiseMore(): void {
+    const until = performance.now() + APPRAISE_FOR;
+    for (const id of this.#unappraised) {
+      if (performance.now() > until) return;
+      this.#unappraised.delete(id); // of one that is gone or cannot be read there is nothing to say
+      this.#tell(id);
+    }
   }
 
   /** What is derived from a run's last steps: computed again only when there are new ones. */
