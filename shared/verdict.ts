@@ -27,7 +27,7 @@ export interface Verdict {
   word: string;
   sentence: string;
   figures: Evidence[];
-  /** Settings that lead there, in words; empty where none stands out. */
+  /** Settings that lead there, and what they should be, in words; empty where none stands out. */
   cause: string;
   /** Settings of a better run, and what its button says; null where nobody knows one. */
   better: { label: string; changes: Record<string, unknown> } | null;
@@ -66,10 +66,13 @@ export interface Judged {
 
 /** Share of a run before which nothing is said of features that are no better yet: many methods begin slowly. */
 const HALF = 0.5;
-/** Steps that a run gets at least before that. */
-const LEAST_STEPS = 200;
-/** Steps, and share of those done, without a gain after which a run no longer improves; and measurements in them. */
-const IDLE = { steps: 500, share: 0.4, measures: 4 };
+/** Steps that a run which trains gets at least before that: more than methods wait before an alarm of theirs. */
+const LEAST_STEPS = 500;
+/**
+ * Steps, and share of those done, without a gain after which a run no longer improves; and measurements in them. Features may
+ * wait while a loss falls, so that they get longer then.
+ */
+const IDLE = { steps: 500, share: 0.4, shareWhileFalling: 0.6, measures: 4 };
 /** Steps with which a run of few is begun again. */
 const ENOUGH = 1500;
 /** Factors of RankMe that say something: between them it does not tell which network is better (docs/methods.md). */
@@ -89,7 +92,7 @@ export function verdictOf(account: Account, run: Judged): Verdict {
   const blame = (trouble: Trouble, sentence: string): Verdict => {
     const causes = account.causes(trouble, run.config);
     return say(trouble, sentence, {
-      cause: causes.map(({ why }) => why).join('; '),
+      cause: causes.map(({ why, todo }) => `${why}: ${todo}`).join('; '),
       better: betterOf(causes, run, trouble),
     });
   };
@@ -116,7 +119,7 @@ export function verdictOf(account: Account, run: Judged): Verdict {
       better: { label: `Run again with ${count(rounded(idle))} steps`, changes: { 'train.steps': rounded(idle) } },
     });
   }
-  const isLate = run.step >= LEAST_STEPS && (HAS_ENDED.has(run.status) || run.step >= HALF * run.total_steps);
+  const isLate = HAS_ENDED.has(run.status) || run.step >= Math.max(LEAST_STEPS, HALF * run.total_steps);
   if (!isLate) {
     const so = last && !account.isNotForFeatures ? ` ${features}` : '';
     return say('early', `Too early to say, after ${count(run.step)} of ${count(run.total_steps)} steps.${so}`);
@@ -160,9 +163,10 @@ export function idleSince({ measures, metrics, step }: Pick<Judged, 'measures' |
   const little = task === 'knn' ? 0.25 / Math.sqrt(images) : best / 50;
   const since = measures.findIndex(({ trained }) => trained >= best - little);
   const { step: from } = measures[since]!;
-  const isLong = step - from >= Math.max(IDLE.steps, IDLE.share * step);
-  if (!isLong || measures.length - since <= IDLE.measures) return null;
-  return isLossIdle(metrics, from) ? from : null;
+  if (step - from < IDLE.steps || measures.length - since <= IDLE.measures) return null;
+  // What RankMe says of features is too little to stop a loss that falls.
+  const whileFalling = task === 'knn' ? IDLE.shareWhileFalling : Number.POSITIVE_INFINITY;
+  return step - from >= (isLossIdle(metrics, from) ? IDLE.share : whileFalling) * step ? from : null;
 }
 
 /** Whether a loss has come down by no more than a twentieth of its whole way since a step. */

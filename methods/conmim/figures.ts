@@ -162,13 +162,19 @@ function alarm({ metrics, measured }: LastSteps, config: RunConfig): Sign | null
       word: 'worse than guessing',
       kind: 'worse-than-guessing',
       level: 'alarm',
-      trouble: 'diverging',
+      trouble: troubleAbove(config),
       text: `The loss (${loss.toFixed(2)}) is above ${uniform}: look-ups are worse than guessing, which a collapse begins with.`,
       advice: steadier(config),
     };
   if (loss > AS_GUESSED * guessing.loss && last.at(-1)!.step > PATIENCE)
     return notLearning(`The loss stays at ${uniform}: nothing is learned yet.`, livelier(config));
   return null;
+}
+
+/** Which of two it is that a loss above guessing stands for: settings say it, where one alone stands out. */
+function troubleAbove(any: RunConfig): Trouble {
+  const config = ours(any);
+  return unsteady(config).length === 0 && lifeless(config).length > 0 ? 'not-started' : 'diverging';
 }
 
 /** What a whole curve tells beside that; nothing where something is wrong by the last steps. */
@@ -208,14 +214,15 @@ function notes(metrics: readonly Metric[], config: RunConfig): Sign[] {
   if (isComparable && controls.length >= 2 * LAST) {
     const control = mean(controls.slice(-LAST).map(({ c }) => c));
     const gap = mean(controls.slice(-LAST).map((x) => x.gap));
-    if (gap < 0.02 && control > 3 / patchesOf(config.model))
+    const gained = control + gap - 1 / patchesOf(config.model);
+    if (gap < Math.max(0.02, LITTLE * gained) && control > 3 / patchesOf(config.model))
       return [
         {
           word: 'position alone',
           kind: 'position-alone',
           level: 'note',
           trouble: 'places',
-          text: `Look-ups are no better than with another image's keys: so far position alone is learned.`,
+          text: `Look-ups are hardly better than with another image's keys: so far position alone is learned.`,
           advice: contentful(config),
         },
       ];
@@ -223,13 +230,17 @@ function notes(metrics: readonly Metric[], config: RunConfig): Sign[] {
   return [];
 }
 
+/** Share of what look-ups gain over guessing that is no content to speak of. */
+const LITTLE = 0.05;
+
 /** Nats, and share of directions, by which a run has to get worse before that is said. */
 const [WORSE_LOSS, FEWER] = [0.3, 0.75];
 
 /** A loss that rises again while keys lose directions: what a slow collapse looks like. */
 function risingOf(metrics: readonly Metric[], ranks: readonly number[], config: RunConfig): Sign | null {
   const losses = metrics.map((m) => m.loss).filter(Number.isFinite);
-  if (losses.length < 3 * LAST || ranks.length < 2) return null;
+  // A run that begins may do both, and recover.
+  if (losses.length < 3 * LAST || ranks.length < 2 || metrics.at(-1)!.step <= PATIENCE) return null;
   const means = losses.slice(LAST - 1).map((_, i) => mean(losses.slice(i, i + LAST)));
   const [least, now] = [-greatest(means.map((m) => -m)), means.at(-1)!];
   const [most, rank] = [greatest(ranks), ranks.at(-1)!];
@@ -371,7 +382,9 @@ export function contentful(config: RunConfig): string {
 function causes(trouble: Trouble, any: RunConfig): readonly Cause[] {
   const config = ours(any);
   if (trouble === 'not-started') return lifeless(config);
-  return trouble === 'places' || trouble === 'no-gain' ? placeful(config) : unsteady(config);
+  // Where what is unsteady stands out, it comes before crops.
+  const isOfFeatures = trouble === 'places' || trouble === 'no-gain';
+  return [...unsteady(config), ...(isOfFeatures ? placeful(config) : [])];
 }
 
 /** What a step of ConMIM says, and what it is held against. */

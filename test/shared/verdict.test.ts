@@ -43,8 +43,10 @@ describe('a run that no longer improves', () => {
   test('is told since when, and that it could stop; one that gains is not', () => {
     expect(idleSince(judged(1000))).toBe(1000);
     expect(idleSince(judged(3000))).toBeNull();
-    // Its features wait, and the loss still falls.
-    expect(idleSince(judged(1000, 3000))).toBeNull();
+    // Its features wait while the loss still falls: they get longer.
+    expect(idleSince(judged(1400, 3000))).toBeNull();
+    expect(idleSince(judged(1400))).toBe(1400);
+    expect(idleSince(judged(1000, 3000))).toBe(1000);
     const verdict = verdictOf(methodOf(config), judged(1000));
     expect(verdict).toMatchObject({
       kind: 'plateau',
