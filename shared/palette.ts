@@ -41,22 +41,25 @@ export const lineColour = ({ colour }: LineStyle, ground: Ground): string => COL
 export const lineDash = ({ dash }: LineStyle): readonly number[] => DASHES[dash % DASHES.length]!;
 
 /**
- * Styles of runs that are shown together. A run's id decides, so that it looks the same in any company; where two would look
- * alike, the later one takes the next free style. Beyond `STYLES` runs styles repeat.
+ * Places in the palette of runs that are shown together. A run's id decides, so that it looks the same in any company; where two
+ * would look alike, the later one takes the next free place. Beyond `STYLES` runs places repeat.
+ * @param known places of runs that had to give way before: they keep them
  */
-export function stylesOf(ids: readonly number[]): Map<number, LineStyle> {
+export function placesOf(ids: readonly number[], known: Readonly<Record<number, number>> = {}): Map<number, number> {
   const taken = new Set<number>();
-  const found = new Map<number, LineStyle>();
+  const found = new Map<number, number>();
   for (const id of ids) {
     if (found.has(id)) continue;
     if (taken.size === STYLES) taken.clear();
-    let place = (((id - 1) % STYLES) + STYLES) % STYLES;
+    let place = known[id] ?? placeOf(id);
     while (taken.has(place)) place = (place + 1) % STYLES;
     taken.add(place);
-    found.set(id, styleAt(place));
+    found.set(id, place);
   }
   return found;
 }
+/** The place that is a run's own, whatever else there is. */
+export const placeOf = (id: number): number => (((id - 1) % STYLES) + STYLES) % STYLES;
 
 const channels = (colour: string) => [1, 3, 5].map((at) => Number.parseInt(colour.slice(at, at + 2), 16));
 /** Relative luminance (WCAG 2.2). @param colour `#rrggbb` */

@@ -4,7 +4,6 @@ const SCREENS = [
   ['Datasets', 'go:datasets'],
   ['New Run', 'go:new'],
   ['Runs', 'go:runs'],
-  ['Compare', 'go:compare'],
   ['Bake-off', 'go:bake-off'],
   ['Explore', 'go:explore'],
   ['Runtime', 'go:runtime'],

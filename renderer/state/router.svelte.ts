@@ -18,7 +18,11 @@ function decoded(part: string): string {
   }
 }
 
+/** Addresses of earlier programs: comparing is Runs with some of them chosen. */
+const OLD = /^#\/?compare(?=$|[/?])\??/;
+
 function read(): Route {
+  if (OLD.test(location.hash)) history.replaceState(null, '', location.hash.replace(OLD, '#/runs?view=curves&'));
   const [path = '', search = ''] = location.hash.replace(/^#\/?/, '').split('?');
   return {
     parts: path.split('/').filter(Boolean).map(decoded),

@@ -1,20 +1,23 @@
+import { SvelteMap } from 'svelte/reactivity';
 import type { RunRow } from '../../shared/contract/runs.ts';
 import type { DamagedRow } from '../../shared/damaged-row.ts';
 import { followPace } from '../../shared/pace.ts';
 import { call, on, onConnection } from '../api.ts';
 
-/** Every run that can be read, by id, as it is now. */
-const rows = $state<Record<number, RunRow>>({});
+/** Every run that can be read, by id, as it is now. A row is replaced whole: what is in it need not be watched. */
+const rows = new SvelteMap<number, RunRow>();
+/** Newest first; sorted once for all that ask. */
+const all = $derived([...rows.values()].sort((a, b) => b.id - a.id));
 let damaged = $state.raw<DamagedRow[]>([]);
 let isKnown = $state(false);
 let error = $state.raw<Error>();
 
 async function reload(): Promise<void> {
   try {
-    const [all, others] = await Promise.all([call('runs.list', {}), call('runs.damaged', {})]);
-    const ids = new Set(all.map(({ id }) => String(id)));
-    for (const id of Object.keys(rows)) if (!ids.has(id)) delete rows[Number(id)];
-    for (const run of all) rows[run.id] = run;
+    const [listed, others] = await Promise.all([call('runs.list', {}), call('runs.damaged', {})]);
+    const ids = new Set(listed.map(({ id }) => id));
+    for (const id of [...rows.keys()]) if (!ids.has(id)) rows.delete(id);
+    for (const run of listed) rows.set(run.id, run);
     damaged = others;
     isKnown = true;
     error = undefined;
@@ -23,13 +26,13 @@ async function reload(): Promise<void> {
   }
 }
 on('run', ({ run }) => {
-  rows[run.id] = run;
+  rows.set(run.id, run);
 });
 on('metrics', ({ run, metrics }) => {
-  const row = rows[run];
+  const row = rows.get(run);
   const last = metrics.at(-1);
   if (row && last)
-    rows[run] = { ...row, last, step: Math.max(row.step, last.step), pace: metrics.reduce(followPace, row.pace) };
+    rows.set(run, { ...row, last, step: Math.max(row.step, last.step), pace: metrics.reduce(followPace, row.pace) });
 });
 on('runs', () => void reload());
 on('resync', () => void reload());
@@ -40,10 +43,10 @@ onConnection((state) => {
 export const runs = {
   /** Newest first. */
   get all(): RunRow[] {
-    return Object.values(rows).sort((a, b) => b.id - a.id);
+    return all;
   },
   get(id: number): RunRow | undefined {
-    return rows[id];
+    return rows.get(id);
   },
   /** Those that cannot be read. */
   get damaged(): DamagedRow[] {

@@ -80,7 +80,8 @@ describe.skipIf(!hasChromium)(`what is chosen in a window, in Chromium${why}`, (
 
   test('a deletion of several names them', async () => {
     await page.goto(address('runs?filter=finished'));
-    for (const name of ['seed 1', 'seed 2']) await page.getByRole('checkbox', { name: `Choose ${name}` }).check();
+    for (const name of ['seed 1', 'seed 2', 'mask 1', 'mask 2', 'mask 3'])
+      await page.getByRole('checkbox', { name: `Choose ${name}` }).check();
     await page.getByRole('button', { name: 'Delete', exact: true }).click();
     await page
       .getByText('5 runs are deleted, with their checkpoints: "seed 2", "seed 1", "mask 3" and 2 more.')

@@ -331,12 +331,15 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
     const save = async (button: string): Promise<Buffer> => {
       const [file] = await Promise.all([
         page.waitForEvent('download') as Promise<Download>,
-        page.getByRole('button', { name: button }).click(),
+        page
+          .getByRole('button', { name: 'Export' })
+          .click()
+          .then(() => page.getByRole('button', { name: button }).click()),
       ]);
       return readFileSync(await file.path());
     };
     const table = (await save('Table as CSV')).toString();
-    expect(table.split('\r\n')[0]).toMatch(/^run,name,status,dataset/);
+    expect(table.split('\r\n')[0]).toMatch(/^run,name,status,dataset,.*,contrast\.temperature,/);
     expect(table.trim().split('\r\n')).toHaveLength(1 + stored((store) => store.runs.list().length));
     expect(JSON.parse((await save('Table as JSON')).toString())).toHaveLength(
       stored((store) => store.runs.list().length),

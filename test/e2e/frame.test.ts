@@ -19,7 +19,7 @@ describe.skipIf(!hasChromium)(`the frame of the window, in Chromium${why}`, () =
   test('every screen opens by its key, says its name, and throws nothing', async () => {
     const { page, context, faults } = await serving.window(browser);
     await serving.enter(page);
-    const names = ['Datasets', 'New run', 'Runs', 'Compare', 'Bake-off', 'Explore', 'Runtime'];
+    const names = ['Datasets', 'New run', 'Runs', 'Bake-off', 'Explore', 'Runtime'];
     for (const [i, name] of names.entries()) {
       await page.keyboard.press(`Alt+${i + 1}`);
       await page.getByRole('heading', { level: 1 }).first().waitFor();

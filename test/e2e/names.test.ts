@@ -54,8 +54,8 @@ describe.skipIf(!hasChromium)(`long names stay in their places, in Chromium${why
     }
   });
 
-  test('at the head of an evaluation in Compare, whose whole name is in the tooltip', async () => {
-    await page.goto(address('compare?runs=1'));
+  test('at the head of an evaluation in Runs, whose whole name is in the tooltip', async () => {
+    await page.goto(address('runs'));
     const head = page.getByRole('button', { name: /^k-NN, / }).first();
     await head.waitFor();
     expect((await head.boundingBox())!.height).toBeLessThan(110);

@@ -77,7 +77,7 @@ describe.skipIf(!hasChromium)(`evaluations in the queue, in Chromium${why}`, () 
         timeout: 90_000,
       })
       .toEqual(['linear', 'knn', 'fewshot', 'knn']);
-    await page.goto(address('compare?runs=1'));
+    await page.goto(address('runs?view=table'));
     await page
       .getByRole('button', { name: /^linear probe, /i })
       .first()

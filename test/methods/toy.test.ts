@@ -99,7 +99,7 @@ export const step: Method<RunConfig & TrainerConfig, { views: { picture: Images 
 `;
 /** What a window asks, of the same sources. */
 const ASK = `import { openProgram } from './electron/ipc/program.ts';
-import { tableOf } from './renderer/views/compare/table.ts';
+import { tableOf } from './renderer/views/runs/table.ts';
 const program = await openProgram({ home: process.argv[2], shell: { kind: 'browser', reveal: () => false } });
 const call = async (channel, input) => {
   const answer = await program.call(channel, input);

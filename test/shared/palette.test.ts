@@ -5,9 +5,9 @@ import {
   faintColour,
   lineColour,
   lineDash,
+  placesOf,
   STYLES,
   styleAt,
-  stylesOf,
 } from '../../shared/palette.ts';
 
 const GROUNDS = { light: ['#ffffff', '#f6f7f8'], dark: ['#1d2126', '#15181c'] } as const;
@@ -57,16 +57,23 @@ test.each(THEMES)('%s: what was measured is seen behind its curve, in a colour t
 
 test('as many runs as there are styles are told apart, and a run keeps its own whatever stands beside it', () => {
   const ids = Array.from({ length: STYLES }, (_, i) => 5 + i);
-  const looks = [...stylesOf(ids).values()].map((style) => `${lineColour(style, 'light')} ${lineDash(style).join()}`);
+  const looks = [...placesOf(ids).values()]
+    .map(styleAt)
+    .map((style) => `${lineColour(style, 'light')} ${lineDash(style).join()}`);
   expect(new Set(looks).size).toBe(36);
-  for (const id of ids) expect(stylesOf([id]).get(id)).toEqual(stylesOf(ids).get(id));
+  for (const id of ids) expect(placesOf([id]).get(id)).toEqual(placesOf(ids).get(id));
 });
 
 test('only where two would look alike the later one looks otherwise', () => {
-  const two = stylesOf([1, 1 + STYLES]);
-  expect(two.get(1)).toEqual(styleAt(0));
-  expect(two.get(1 + STYLES)).not.toEqual(styleAt(0));
+  const two = placesOf([1, 1 + STYLES]);
+  expect([...two.values()]).toEqual([0, 1]);
   const many = Array.from({ length: 100 }, (_, i) => i + 1);
-  expect(stylesOf(many).size).toBe(100);
-  expect(stylesOf([0, -3, 1.5e9]).size).toBe(3);
+  expect(placesOf(many).size).toBe(100);
+  expect(placesOf([0, -3, 1.5e9]).size).toBe(3);
+});
+
+test('a run that gave way keeps the place that it got, beside others too', () => {
+  const known = { [1 + STYLES]: 7 };
+  expect(placesOf([1, 1 + STYLES], known).get(1 + STYLES)).toBe(7);
+  expect([...placesOf([1 + STYLES, 8], known).values()]).toEqual([7, 8]); // place 7 is 8's own
 });

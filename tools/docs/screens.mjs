@@ -66,7 +66,7 @@ const PICTURES = {
     await at('runs/1', page.getByRole('region', { name: 'Evaluations' }));
     await top(page, 'Evaluations');
   },
-  compare: ({ page, at }) => at('compare?runs=1,2&metric=top1', page.getByRole('group', { name: /^Look-up/ })),
+  compare: ({ page, at }) => at('runs?view=curves&runs=1,2&metric=top1', page.getByRole('group', { name: /^Look-up/ })),
   explore: ({ page, at }) => at('explore?run=1&image=3&patch=27', page.getByText(/of 48 found/).first()),
   'explore-accuracy': async ({ page, at }) => {
     await at('explore?run=1&image=3&patch=27', page.getByText(/of 48 found/).first());

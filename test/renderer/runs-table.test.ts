@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DESCRIPTIONS } from '../../methods/index.ts';
-import { measures } from '../../renderer/views/compare/measures.ts';
-import { arrange, differing, tableOf } from '../../renderer/views/compare/table.ts';
+import { measures } from '../../renderer/views/runs/measures.ts';
+import {
+  arrange,
+  cellWords,
+  differing,
+  records,
+  settingsOf,
+  tableCsv,
+  tableOf,
+} from '../../renderer/views/runs/table.ts';
 import { chartSvg } from '../../shared/chart-svg.ts';
 import type { RunRow } from '../../shared/contract/runs.ts';
 import type { Evaluation } from '../../shared/evaluation.ts';
@@ -149,19 +157,69 @@ test('500 runs are sorted and filtered quickly (the time is printed)', () => {
   expect(sorted[0]!.cells.loss as number).toBeGreaterThan(sorted[499]!.cells.loss as number);
 });
 
+test('the filter looks at notes and tags; settings that differ are columns, and sorted by their value', () => {
+  const of = (id: number, steps: number, notes: string) =>
+    ({ ...run(id, `run ${id}`, id), config: { train: { steps, seed: 0 } }, notes }) as unknown as RunRow;
+  const { columns, rows } = tableOf([of(1, 100, ''), of(2, 20, 'as in the Paper'), of(3, 3, '')], []);
+  expect(columns.filter(({ group }) => group === 'Settings that differ').map(({ title }) => title)).toEqual([
+    'train.steps',
+  ]);
+  expect(arrange(rows, 'paper', 'name', false).map(({ id }) => id)).toEqual([2]);
+  expect(arrange(rows, '', 'setting train.steps', false).map(({ id }) => id)).toEqual([3, 2, 1]);
+});
+
+test('how long: to the end, or to now where it goes on; not known of what never began', () => {
+  const times = { started_at: 1000, ended_at: 61_000, created_at: 500 };
+  const of = (changes: object) => tableOf([{ ...run(1, 'a', 1), ...times, ...changes }], [], 181_000).rows[0]!.cells;
+  expect([of({}), of({ status: 'running', ended_at: null }), of({ started_at: null })].map((c) => c.duration)).toEqual([
+    60_000,
+    180_000,
+    null,
+  ]);
+  expect(of({ started_at: null }).started).toBe(500);
+  expect(cellWords({ kind: 'duration' }, 60_000)).toBe('1 min 0 s');
+});
+
+test('a file of the table has every setting, tags and notes, whatever is shown', () => {
+  const whole = {
+    ...run(7, 'a, b', 2),
+    config: { train: { steps: 5, crop: [0.1, 1] } },
+    tags: ['x', 'y'],
+    notes: '=1+1',
+    started_at: 0,
+    ended_at: 1000,
+  } as unknown as RunRow;
+  const { rows, columns } = tableOf([whole], []);
+  expect(records(rows, columns, [whole])).toMatchObject([
+    {
+      run: 7,
+      name: 'a, b',
+      tags: 'x, y',
+      started: '1970-01-01T00:00:00.000Z',
+      'train.steps': 5,
+      'train.crop': '[0.1,1]',
+    },
+  ]);
+  const [head, line] = tableCsv(rows, columns, [whole]).split('\r\n');
+  expect(head).toMatch(/^run,name,status,dataset,method,preset,step,loss,.*tags,notes,.*train\.steps,train\.crop$/);
+  expect(line).toContain(`"a, b"`);
+  expect(line).toContain(`'=1+1`); // no formula
+});
+
 test('only settings that differ', () => {
   const configs = [
     { train: { steps: 1, seed: 0 }, mask: { ratio: 0.5 } },
     { train: { steps: 2, seed: 0 }, mask: { ratio: 0.5 } },
   ];
-  expect(differing(configs)).toEqual([{ key: 'train.steps', values: [1, 2] }]);
+  const maps = (all: object[]) => all.map((config) => settingsOf({ config, kind: 'pretrain' } as unknown as RunRow));
+  expect(differing(maps(configs))).toEqual([{ key: 'train.steps', values: [1, 2] }]);
   // Of imported weights it is not known how they were trained; a setting that is new differs from one that lacks it.
-  expect(differing([...configs, { mask: { ratio: 0.6, unit: 2 } }])).toEqual([
+  expect(differing(maps([...configs, { mask: { ratio: 0.6, unit: 2 } }]))).toEqual([
     { key: 'train.steps', values: [1, 2, undefined] },
     { key: 'mask.ratio', values: [0.5, 0.5, 0.6] },
     { key: 'mask.unit', values: [undefined, undefined, 2] },
   ]);
-  expect(differing([configs[0]!, { mask: { ratio: 0.5 } }])).toEqual([]);
+  expect(differing(maps([configs[0]!, { mask: { ratio: 0.5 } }]))).toEqual([]);
 });
 
 test('a chart for a paper: gaps left out, names escaped, curves of their own colours and dashes, as in the window', () => {
