@@ -103,6 +103,33 @@ export function arrange(input: ChartInput): Drawing | null {
 
 const within = (at: number) => Math.max(0, Math.min(1, at));
 
+/** How far from a curve a pointer may be to mean it, share of the height. */
+const REACH = 0.15;
+
+/**
+ * The line that passes nearest below or above a point; null where none is near. Between its values a line is straight.
+ * @param at index of the place among all that any line has @param height of the point, 0 to 1
+ */
+export function nearestLine({ rows, xPlaces }: Drawing, at: number, height: number): number | null {
+  let [nearest, least]: [number | null, number] = [null, REACH];
+  for (const { line, isRaw, places } of rows) {
+    const here = isRaw ? null : placeAt(places, xPlaces, at);
+    if (here === null || Math.abs(here - height) > least) continue;
+    [nearest, least] = [line, Math.abs(here - height)];
+  }
+  return nearest;
+}
+
+function placeAt(places: readonly (number | null)[], xPlaces: readonly number[], at: number): number | null {
+  let [before, after] = [at, at];
+  while (before >= 0 && (places[before] ?? null) === null) before--;
+  while (after < places.length && (places[after] ?? null) === null) after++;
+  const [low, high] = [places[before] ?? null, places[after] ?? null];
+  if (low === null || high === null) return null; // the line has not begun there, or has ended
+  const width = xPlaces[after]! - xPlaces[before]!;
+  return width > 0 ? low + ((high - low) * (xPlaces[at]! - xPlaces[before]!)) / width : low;
+}
+
 /** What was measured last, at a place or before it: some figures are not measured at each step. */
 export function knownAt(values: readonly (number | null)[], at: number | null): number | null {
   for (let i = at === null ? values.length - 1 : Math.min(at, values.length - 1); i >= 0; i--) {

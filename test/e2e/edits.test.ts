@@ -8,7 +8,7 @@ type Leave = (page: Page) => Promise<unknown>;
 /** Every way in which one leaves what one edits. */
 const WAYS: Record<string, Leave> = {
   Back: (page) => page.goBack(),
-  'Alt and a digit': (page) => page.keyboard.press('Alt+7'),
+  'Alt and a digit': (page) => page.keyboard.press('Alt+6'),
   'the palette': async (page) => {
     await page.keyboard.press('Control+k');
     await page.getByRole('combobox', { name: /^Find/ }).fill('run a');

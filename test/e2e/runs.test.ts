@@ -198,6 +198,84 @@ describe.skipIf(!hasChromium)(`the table of runs and its curves, in Chromium${wh
     await inBothThemes(page);
   });
 
+  test('seeds of one recipe are one line with its interval, which opens; a view keeps how it is shown', async () => {
+    await page.goto(address('runs?view=table&filter=run 1'));
+    await page.getByText(/\d shown/).waitFor();
+    await page.getByLabel('Group by').selectOption({ label: 'Seeds' });
+    const groups = table().locator('tr.group');
+    await expect.poll(() => groups.count()).toBe(3); // three rates
+    expect(await groups.first().textContent()).toMatch(/\d\.\d{3} \(-?\d\.\d{3} to \d\.\d{3}\)/);
+    const many = Number(await groups.first().locator('.fold .quiet').textContent());
+    await groups.first().getByRole('button', { expanded: false }).click();
+    await expect.poll(async () => (await names()).length).toBe(many);
+    await groups.first().getByRole('checkbox').check();
+    await page.getByText(`${many} chosen`).waitFor();
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
+    await page.getByRole('button', { name: 'Views' }).click();
+    await page.getByRole('textbox', { name: 'Name of the view' }).fill('by seed');
+    await page.getByRole('button', { name: 'Keep', exact: true }).click();
+    await page.goto(address('runs'));
+    await page.reload();
+    await page.getByRole('button', { name: 'Views' }).click();
+    await page.getByRole('button', { name: 'by seed', exact: true }).click();
+    await expect.poll(() => groups.count()).toBe(3);
+    expect(page.url()).not.toContain('runs='); // which were chosen is not how it is shown
+    await page.getByRole('button', { name: 'Views' }).click();
+    await page.getByRole('button', { name: 'Forget view by seed' }).click();
+    await page.getByText('None is kept yet.').waitFor();
+    await page.keyboard.press('Escape');
+  });
+
+  test('the curve under the pointer is named in table and legend, nothing moves, and a click opens it', async () => {
+    const chosen = ['run 10', 'run 20'];
+    await page.goto(address(`runs?view=curves&smooth=0&sort=name&descending=0&runs=${chosen.map(idOf).join(',')}`));
+    const chart = page.getByRole('group', { name: /^Loss\./ });
+    await chart.locator('canvas').waitFor();
+    await expect.poll(() => chart.locator('.value').allTextContents()).not.toContain('–');
+    const places = () => page.locator('figure').evaluateAll((all) => all.map((one) => one.getBoundingClientRect().top));
+    const before = await places();
+    // Losses: run 10 ends at 2.05, run 20 at 3.05: the upper end of the chart is the latter's.
+    const over = chart.locator('.u-over');
+    const { width, height } = (await over.boundingBox())!;
+    const ink = () => chart.locator('canvas').evaluate((canvas: HTMLCanvasElement) => canvas.toDataURL().length);
+    const calm = await ink();
+    await over.hover({ position: { x: width - 20, y: height - 20 } });
+    await expect.poll(() => table().locator('tr.focused a[data-part=name]').allTextContents()).toEqual(['run 10']);
+    expect(await chart.locator('li.faint .label').allTextContents()).toEqual(['run 20']);
+    await expect.poll(ink).not.toBe(calm);
+    expect(await places()).toEqual(before);
+    await over.click({ position: { x: width - 20, y: height - 20 } });
+    await page.getByText('Run "run 10" has no checkpoint yet.').waitFor();
+    await page.waitForURL(new RegExp(`#/runs/${idOf('run 10')}$`));
+    await page.goBack();
+    expect(window.faults).toEqual([]);
+  });
+
+  test('a setting against a result, and many of both as lines; what is pointed at is named, a click opens it', async () => {
+    await page.goto(address('runs?view=curves&chart=scatter&x=setting optimizer.lr'));
+    const figure = page.getByRole('group', { name: `Loss against optimizer.lr. ${MANY} runs` });
+    await figure.waitFor();
+    await figure.getByText(/Kendall's τ -?\d\.\d\d/).waitFor();
+    expect(await figure.locator('path.point').count()).toBe(MANY);
+    const id = idOf('run 10');
+    const point = figure.locator(`[data-run="${id}"]`);
+    await point.hover({ force: true });
+    const words = figure.locator('figcaption');
+    await expect.poll(() => words.textContent()).toContain('run 10: optimizer.lr 0.002, Loss 2.050');
+    await inBothThemes(page);
+    await page.getByRole('button', { name: 'Parallel' }).click();
+    const lines = page.getByRole('group', { name: /^Parallel coordinates of optimizer\.lr, train\.seed, Loss/ });
+    expect(await lines.locator('path.run').count()).toBe(MANY);
+    await page.getByRole('button', { name: 'Axes' }).click();
+    await page.getByRole('checkbox', { name: 'train.seed' }).uncheck();
+    await page.keyboard.press('Escape');
+    await page.getByRole('group', { name: /^Parallel coordinates of optimizer\.lr, Loss/ }).waitFor();
+    await inBothThemes(page, async () => expect(await excess(page)).toEqual([0, 0]));
+    await page.locator(`path.run[data-run="${id}"]`).dispatchEvent('click');
+    await page.waitForURL(new RegExp(`#/runs/${id}$`));
+    await page.goBack();
+  });
+
   test('a file has all settings, tags and notes of what is shown', async () => {
     await page.goto(address('runs?filter=poster'));
     await page.getByText('1 shown').waitFor();

@@ -167,7 +167,7 @@ describe.skipIf(!hasChromium)(`the desktop application, on a stand-in for Electr
       const items = await app.order<{ label?: string; accelerator?: string }[]>('menu');
       const key = (label: string) => items.find((item) => item.label === label)?.accelerator;
       expect([key('Import Folder…'), key('New Run'), key('Datasets'), key('Runtime')]).toEqual([
-        ...['CmdOrCtrl+O', 'CmdOrCtrl+N', 'Alt+1', 'Alt+7'],
+        ...['CmdOrCtrl+O', 'CmdOrCtrl+N', 'Alt+1', 'Alt+6'],
       ]);
       await app.order('click', 'Runtime');
       await app.page.waitForURL(/#\/runtime/);

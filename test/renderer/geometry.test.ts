@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arrange, knownAt } from '../../renderer/charts/geometry.ts';
+import { arrange, knownAt, nearestLine } from '../../renderer/charts/geometry.ts';
 import { AXES } from '../../shared/axis.ts';
 
 const values = fc.oneof(
@@ -99,4 +99,20 @@ describe('a chart', () => {
     expect(knownAt([null, 2], 0)).toBeNull();
     expect(knownAt([], null)).toBeNull();
   });
+});
+
+test('the curve under a pointer is found between its values too, not beyond its ends, and none from afar', () => {
+  const row = (line: number, places: (number | null)[], isRaw = false) => ({ line, places, isRaw, isPoint: false });
+  const drawing = {
+    xPlaces: [0, 0.5, 1],
+    rows: [
+      row(0, [0.2, 0.2, 0.2]),
+      row(1, [0.4, null, 0.8]),
+      row(2, [null, 0.95, null]),
+      row(3, [0.6, 0.6, 0.6], true),
+    ],
+  } as unknown as Parameters<typeof nearestLine>[0];
+  expect([0.25, 0.58, 0.94].map((height) => nearestLine(drawing, 1, height))).toEqual([0, 1, 2]);
+  expect(nearestLine(drawing, 2, 0.97)).toBe(null); // line 2 has ended, and line 1 is far
+  expect(nearestLine(drawing, 0, 0)).toBe(null);
 });

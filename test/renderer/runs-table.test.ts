@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DESCRIPTIONS } from '../../methods/index.ts';
+import { commonName, grouped, spreadWords } from '../../renderer/views/runs/groups.ts';
 import { measures } from '../../renderer/views/runs/measures.ts';
 import {
   arrange,
@@ -204,6 +205,63 @@ test('a file of the table has every setting, tags and notes, whatever is shown',
   expect(head).toMatch(/^run,name,status,dataset,method,preset,step,loss,.*tags,notes,.*train\.steps,train\.crop$/);
   expect(line).toContain(`"a, b"`);
   expect(line).toContain(`'=1+1`); // no formula
+});
+
+test('runs of one recipe are one line, with the mean and its interval by Student’s t; others stay apart', () => {
+  const of = (id: number, seed: number, lr: number, loss: number) =>
+    ({
+      ...run(id, `rate ${lr}, seed ${seed}`, loss),
+      config: { train: { seed }, optimizer: { lr } },
+    }) as unknown as RunRow;
+  const runs = [of(1, 0, 0.1, 1), of(2, 1, 0.1, 2), of(3, 2, 0.1, 3), of(4, 0, 0.2, 9)];
+  const { rows, columns } = tableOf(runs, []);
+  const lines = (by: string, isOpen = false) =>
+    grouped(
+      rows,
+      columns,
+      by,
+      ['loss', true],
+      () => isOpen,
+      (id) => runs.find((one) => one.id === id),
+    );
+  const groups = lines('seeds').map((line) => ('group' in line ? line.group : null)!);
+  expect(groups.map(({ title, rows: own }) => [title, own.map(({ id }) => id)])).toEqual([
+    ['rate 0.2, seed 0', [4]],
+    ['rate 0.1', [1, 2, 3]],
+  ]);
+  const loss = columns.find(({ key }) => key === 'loss')!;
+  // t of 0.975 with 2 degrees of freedom is 4.3027 (any table of it); 4.3027 / sqrt(3) = 2.484.
+  expect(spreadWords(loss, groups[1]!.spreads.loss!).short).toBe('2.000 (-0.484 to 4.484)');
+  expect(spreadWords(loss, groups[0]!.spreads.loss!)).toEqual({ short: '9.000', full: '9.000, of a single run' });
+  expect(groups[1]!.cells).toMatchObject({ dataset: 'tiles', 'setting train.seed': '3 different' });
+  expect(lines('dataset')).toHaveLength(1);
+  // Of one name they say in what they differ.
+  const alike = [...runs, of(5, 1, 0.2, 8)].map((one) => ({ ...one, name: `run ${one.id}` }));
+  const renamed = tableOf(alike, []);
+  const titles = grouped(
+    renamed.rows,
+    renamed.columns,
+    'seeds',
+    ['loss', true],
+    () => false,
+    (id) => alike.find((one) => one.id === id),
+  );
+  expect(titles.map((line) => ('group' in line ? line.group.title : ''))).toEqual([
+    'run, optimizer.lr 0.2',
+    'run, optimizer.lr 0.1',
+  ]);
+  expect(lines('setting optimizer.lr', true).map((line) => ('row' in line ? line.row.id : line.group.title))).toEqual([
+    'optimizer.lr 0.2',
+    4,
+    'optimizer.lr 0.1',
+    3,
+    2,
+    1,
+  ]);
+  expect(commonName(['a, seed 1', 'a, seed 12'])).toBe('a');
+  expect(commonName(['tiles run', 'tiles run 2', 'tiles run 3'])).toBe('tiles run');
+  expect(commonName(['🔥 x', '🔥 y'])).toBe('🔥');
+  expect(commonName(['one', 'two'])).toBe('one');
 });
 
 test('only settings that differ', () => {

@@ -27,6 +27,13 @@ export const linesOf = (runs: readonly RunRow[], curves: Curves, key: string, sc
     };
   });
 
+/** The step of a run that lies nearest to a place on the horizontal axis. */
+export function stepAt(run: RunRow, curves: Curves, over: Over, x: number): number {
+  const metrics = curves.get(run.id) ?? [];
+  const far = (m: Metric) => Math.abs(place(m, metrics[0], over, run.steps_per_epoch) - x);
+  return metrics.reduce<Metric | null>((best, m) => (best && far(best) <= far(m) ? best : m), null)?.step ?? 0;
+}
+
 /** All that was measured of runs, a line for each step that came. */
 export function curvesCsv(runs: readonly RunRow[], curves: Curves): string {
   const measured = runs.flatMap((run) =>

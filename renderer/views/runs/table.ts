@@ -221,13 +221,21 @@ function measured(run: RunRow, columns: readonly FigureColumn[]): Cells {
   };
 }
 
-/** Rows that hold every word of the filter, in the order of a column; what has no figure comes last either way. */
+/** Rows that hold every word of the filter, in the order of a column. */
 export function arrange(rows: readonly Row[], filter: string, sort: string, descending: boolean): Row[] {
   const words = folded(filter).split(/\s+/).filter(Boolean);
-  const kept = rows.filter(({ text }) => words.every((word) => text.includes(word)));
+  return sorted(
+    rows.filter(({ text }) => words.every((word) => text.includes(word))),
+    sort,
+    descending,
+  );
+}
+
+/** In the order of a column; what has no figure comes last either way, and of equals the newest first. */
+export function sorted<R extends Pick<Row, 'id' | 'cells'>>(rows: readonly R[], key: string, descending: boolean): R[] {
   const sign = descending ? -1 : 1;
-  return kept.sort((a, b) => {
-    const [x, y] = [a.cells[sort] ?? null, b.cells[sort] ?? null];
+  return rows.toSorted((a, b) => {
+    const [x, y] = [a.cells[key] ?? null, b.cells[key] ?? null];
     if (x === null || y === null) return x === y ? b.id - a.id : x === null ? 1 : -1;
     const order = typeof x === 'number' && typeof y === 'number' ? x - y : naturalOrder(String(x), String(y));
     return order * sign || b.id - a.id;
