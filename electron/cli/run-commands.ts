@@ -8,6 +8,7 @@ import { figureColumns, figureOf, figureWords, flat, mainFigures } from '../../s
 import type { Figure, Preset, Sign } from '../../shared/method.ts';
 import { followPace, timeLeftAt } from '../../shared/pace.ts';
 import type { Metric, Notice, Run } from '../../shared/run.ts';
+import { MOST_SEEDS, spreadOf } from '../../shared/statistics.ts';
 import { type Suggestion, timeWords } from '../../shared/suggestion.ts';
 import { lowerFirst } from '../../shared/text.ts';
 import { bytes, dayAndTime, duration, fixed, percent, plural } from '../../shared/words.ts';
@@ -27,8 +28,10 @@ import {
   recoverLostRuns,
   requestRun,
   requireDeletable,
+  seedName,
   startRun,
   waitUntilIdle,
+  withSeeds,
 } from '../services/runs/runs.ts';
 import type { FileLock } from '../store/file-lock.ts';
 import type { RunHead } from '../store/runs.ts';
@@ -52,6 +55,7 @@ function addTraining(command: Command, fallback?: string): Command {
     .option('--epochs <n>', 'passes over the images', wholeNumber('--epochs', 1))
     .option('--steps <n>', 'optimizer steps, instead of epochs', wholeNumber('--steps', 1))
     .option('--name <name>', 'name of the run')
+    .option('--seeds <n>', 'one run after the other, with so many seeds: one group in Runs', wholeNumber('--seeds', 1))
     .option('--resume <run>', 'go on with a run')
     .action(
       withStore<[string | undefined]>(async (context, options, dataset) => {
@@ -67,6 +71,8 @@ function addTraining(command: Command, fallback?: string): Command {
             '',
             `Name one: \`${suggested(command.name(), ['DATASET'], '', process.platform)}\`; \`conmim datasets\` lists them.`,
           );
+        if (options.seeds !== undefined && (options.seeds as number) > MOST_SEEDS)
+          throw new AppError('bad-input', `--seeds is 1 to ${MOST_SEEDS}, not ${options.seeds}.`);
         if (options.epochs !== undefined && options.steps !== undefined)
           throw new AppError('bad-input', '--epochs and --steps exclude each other.', '', 'Give one of them.');
         const settings = [...(options.set as string[])];
@@ -80,6 +86,12 @@ function addTraining(command: Command, fallback?: string): Command {
           savedPresets(store),
         );
         if (!(await trainLenders(context, dataset, config))) return;
+        const seeds = (options.seeds as number | undefined) ?? 1;
+        if (seeds > 1) {
+          const base = (options.name as string | undefined) ?? `${store.datasets.get(dataset).name} run`;
+          await trainSeeds(context, { dataset, preset: preset.name, base, configs: withSeeds(config, seeds) });
+          return;
+        }
         const made = span('run made');
         const { run, place } = createReserved(store, {
           dataset,
@@ -533,6 +545,47 @@ export async function train(context: Context, run: Run, reserved?: FileLock): Pr
     words.join('\n'),
   );
   return after;
+}
+
+/** Trains one recipe with several seeds, one after the other, and says what the figures are with their intervals. */
+async function trainSeeds(
+  context: Context,
+  of: { dataset: string; preset: string; base: string; configs: readonly RunConfig[] },
+): Promise<void> {
+  const { out, store } = context;
+  const done: Run[] = [];
+  for (const config of of.configs) {
+    const name = store.runs.freeName(seedName(of.base, config));
+    const { run, place } = createReserved(store, { dataset: of.dataset, config, preset: of.preset, name });
+    const { after, words } = await trainQuietly(context, run, place);
+    if (after.status !== 'finished') {
+      const left = of.configs.length - done.length - 1;
+      out.result(after, [...words, `  ${plural(left, 'seed')} after it did not begin.`].join('\n'));
+      return;
+    }
+    out.note(words[0]!);
+    done.push(after);
+  }
+  const lasts = done.map(({ id }) => store.metrics.last(id));
+  const keys = [{ key: 'loss', title: 'Loss', scale: 'plain' as const }, ...describe(done[0]!).figures];
+  const measured = keys.flatMap(({ key, title, scale }) => {
+    const values = lasts.flatMap((last) => (last && figureOf(last, key)) ?? []);
+    const spread = spreadOf(values);
+    return spread ? [{ key, title, scale, spread }] : [];
+  });
+  out.result(
+    {
+      runs: done.map((run, i) => ({ ...run, last: flatOf(run, lasts[i]!) })),
+      figures: Object.fromEntries(measured.map(({ key, spread }) => [key, spread])),
+    },
+    [
+      `${plural(done.length, 'run')} are finished: ${done.map(({ id, name }) => `${id} "${name}"`).join(', ')}.`,
+      ...measured.map(({ title, scale, spread: { mean, interval } }) => {
+        const within = interval?.map((value) => figureWords({ scale }, value)).join(' to ');
+        return `  ${lowerFirst(title)} ${figureWords({ scale }, mean)}${within ? `, with 95 % confidence ${within}` : ', of one seed'}`;
+      }),
+    ].join('\n'),
+  );
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Evaluation } from '../evaluation.ts';
 import type { Sign } from '../method.ts';
 import { tagSchema } from '../names.ts';
 import type { Metric, Notice, Run } from '../run.ts';
+import { MOST_SEEDS } from '../statistics.ts';
 import type { Verdict } from '../verdict.ts';
 import type { ConfigCheck } from './recipes.ts';
 import { byId, changes, channel, id, known, name, nothing, part, recipe, text } from './schemas.ts';
@@ -43,13 +44,14 @@ export const RUNS = {
       to: z.number().int().min(0).nullable(),
     }),
   ),
-  /** Puts runs at the end of the queue: one, or one for each combination of the grid's values. */
+  /** Puts runs at the end of the queue: one, or one for each combination of the grid's values; with each of so many seeds. */
   'runs.create': channel<RunRow[]>()(
     z.strictObject({
       ...recipe,
       dataset: id,
       name: name.nullable(),
       grid: z.array(z.strictObject({ key: z.string().max(100), values: z.array(z.json()).min(1).max(50) })).max(2),
+      seeds: z.number().int().min(1).max(MOST_SEEDS).optional(),
     }),
   ),
   'runs.pause': channel<RunRow>()(byId),

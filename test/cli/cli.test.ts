@@ -131,6 +131,20 @@ describe('the command line', () => {
     for (const name of ['decoded', 'read']) conmim('delete', name);
   });
 
+  test('pretrain --seeds: one run after the other, and every figure with its interval', () => {
+    const seeds = ['--seeds', '3', '--set', 'train.seed=4', '--steps', '2', '--name', 'thrice'];
+    const { runs, figures } = conmim('pretrain', 'pictures', ...tiny, ...seeds, '--json').json();
+    expect(runs.map((run: { name: string }) => run.name)).toEqual(['4', '5', '6'].map((s) => `thrice, seed ${s}`));
+    const losses = runs.map((run: { last: { loss: number } }) => run.last.loss) as number[];
+    const mean = (losses[0]! + losses[1]! + losses[2]!) / 3;
+    const sd = Math.sqrt(losses.reduce((sum, loss) => sum + (loss - mean) ** 2, 0) / 2);
+    expect(figures.loss.mean).toBeCloseTo(mean, 9);
+    // t of 0.975 with 2 degrees of freedom is 4.3027, in any table.
+    expect(figures.loss.interval[1]).toBeCloseTo(mean + (4.3027 * sd) / Math.sqrt(3), 4);
+    expect(conmim('pretrain', 'pictures', '--seeds', '99', '--json').json().error.kind).toBe('bad-input');
+    for (const { id } of runs) conmim('delete', String(id));
+  });
+
   test('pretrain, show, evaluate, export, import: what is written comes back', () => {
     const run = conmim('pretrain', 'pictures', ...tiny, '--steps', '7', '--name', 'first', '--json').json();
     expect(run).toMatchObject({ status: 'finished', step: 7, total_steps: 7 });

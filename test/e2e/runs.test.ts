@@ -287,6 +287,29 @@ describe.skipIf(!hasChromium)(`the table of runs and its curves, in Chromium${wh
     expect(json).toMatchObject({ run: idOf('run 7'), 'train.seed': 3, 'optimizer.lr': 0.002 });
   });
 
+  test('Seeds in New run make so many runs of one recipe, which are one line here', async () => {
+    const small = {
+      ...{ 'model.image_size': 32, 'model.embed_dim': 16, 'model.depth': 1, 'model.num_heads': 1 },
+      ...{ 'projector.hidden': 16, 'projector.out': 8, 'train.batch_size': 2, 'train.steps': 3 },
+    };
+    await page.goto(address(`new?dataset=1&preset=small-cpu&set=${encodeURIComponent(JSON.stringify(small))}`));
+    await page.getByRole('textbox', { name: 'Name of the run' }).fill('twice');
+    const seeds = page.getByRole('spinbutton', { name: 'Seeds' });
+    await seeds.fill('99');
+    await expect.poll(() => page.getByRole('button', { name: /^Start/ }).isDisabled()).toBe(true);
+    await seeds.fill('2');
+    await page.getByRole('button', { name: 'Start 2 runs' }).click();
+    await page.waitForURL(/#\/runs\?group=seeds/);
+    const group = table().locator('tr.group').filter({ hasText: 'twice' });
+    await group.waitFor();
+    await group.getByRole('button', { expanded: false }).click();
+    await table().getByRole('link', { name: 'twice, seed 1' }).waitFor();
+    const made = () =>
+      stored(serving.home, (store) => store.runs.list().filter(({ name }) => name.startsWith('twice')));
+    expect(made().map(({ config }) => config.train.seed)).toEqual([0, 1]);
+    await expect.poll(() => made().every(({ status }) => status === 'finished'), { timeout: 90_000 }).toBe(true);
+  });
+
   test.each([
     [1024, 700],
     [720, 450],

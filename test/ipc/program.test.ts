@@ -391,6 +391,28 @@ describe('recipes', () => {
 describe('runs', () => {
   eachAlone();
 
+  test('seeds of a recipe follow its own, each combination has all of them, and their names say which', async () => {
+    const id = await dataset();
+    const changes = { ...SMALL.changes, 'train.seed': 7 };
+    const grid = [{ key: 'contrast.temperature', values: [0.1, 0.2] }];
+    const made = await call('runs.create', { ...SMALL, changes, dataset: id, name: 'a', grid, seeds: 2 });
+    expect(made.map(({ name, config }) => [name, config.train.seed])).toEqual([
+      ['a, temperature 0.1, seed 7', 7],
+      ['a, temperature 0.1, seed 8', 8],
+      ['a, temperature 0.2, seed 7', 7],
+      ['a, temperature 0.2, seed 8', 8],
+    ]);
+    const [plain] = await call('runs.create', { ...SMALL, dataset: id, name: null, grid: [], seeds: 2 });
+    expect(plain!.name).toMatch(/ run, seed 0$/);
+    const seeds = [{ key: 'train.seed', values: [1, 2] }];
+    await expect(
+      call('runs.create', { ...SMALL, dataset: id, name: 'b', grid: seeds, seeds: 2 }),
+    ).rejects.toMatchObject({
+      kind: 'bad-input',
+    });
+    for (const run of await call('runs.list', {})) await call('runs.stop', { id: run.id }).catch(() => {});
+  });
+
   test('a queue of two trains one after the other; metrics, checkpoints and probes arrive', async () => {
     const id = await dataset();
     const made = await call('runs.create', {

@@ -22,7 +22,16 @@ import { UsageMeter } from '../machine/usage.ts';
 import { configOf } from '../recipes/presets.ts';
 import { alarmOfRun } from './alarms.ts';
 import { queueFineTunings } from './fine-tune.ts';
-import { createLenders, createRun, queueRun, recoverLostRuns, requestRun, startRun } from './runs.ts';
+import {
+  createLenders,
+  createRun,
+  queueRun,
+  recoverLostRuns,
+  requestRun,
+  seedName,
+  startRun,
+  withSeeds,
+} from './runs.ts';
 import { measuresOf, verdictOfRun } from './verdicts.ts';
 
 /** The store is looked at this often, ms: runs of other processes are seen as those of this one. */
@@ -113,8 +122,18 @@ export class LiveRuns {
     return this.#store.runs.heads({ status: 'running' });
   }
 
-  /** Puts runs at the end of the queue: one, or one for each combination of the grid's values. @throws AppError bad-input */
-  create({ preset, changes, dataset, name, grid }: Input<'runs.create'>): RunRow[] {
+  /**
+   * Puts runs at the end of the queue: one, or one for each combination of the grid's values; with each of so many seeds.
+   * @throws AppError bad-input
+   */
+  create({ preset, changes, dataset, name, grid, seeds = 1 }: Input<'runs.create'>): RunRow[] {
+    if (seeds > 1 && grid.some(({ key }) => key === 'train.seed'))
+      throw new AppError(
+        'bad-input',
+        'Seeds are among the values that are tried already.',
+        '',
+        'Leave out one of the two.',
+      );
     const combinations = grid.reduce<Record<string, unknown>[]>(
       (all, { key, values }) => all.flatMap((one) => values.map((value) => ({ ...one, [key]: value }))),
       [{}],
@@ -122,18 +141,25 @@ export class LiveRuns {
     // Every combination is checked before the first run is made.
     const configs = combinations.map((c) => configOf(this.#store, { preset, changes: { ...changes, ...c } }));
     const base = name ?? `${this.#store.datasets.get(dataset).name} run`;
-    const make = (config: RunConfig, i: number) => {
+    const make = (config: RunConfig, i: number, nameOf: (base: string) => string) => {
       const words = Object.entries(combinations[i]!).map(
         ([key, value]) => `${basename(key.replace('.', '/'))} ${value}`,
       );
-      const wanted = words.length > 0 ? `${base}, ${words.join(', ')}` : name;
-      const free = wanted === null ? null : words.length > 0 ? this.#store.runs.freeName(wanted) : wanted;
+      const wanted = words.length > 0 ? `${base}, ${words.join(', ')}` : seeds > 1 ? base : name;
+      const isOfMany = words.length > 0 || seeds > 1;
+      const free = wanted === null ? null : isOfMany ? this.#store.runs.freeName(nameOf(wanted)) : wanted;
       const before = createLenders(this.#store, { dataset, config });
       const run = createRun(this.#store, { dataset, config, preset, ...(free !== null && { name: free }) });
       for (const { id } of [...before, run]) this.#store.queue.put({ kind: 'run', id });
       return run.id;
     };
-    const runs = this.#store.atomically(() => configs.map(make));
+    const runs = this.#store.atomically(() =>
+      configs.flatMap((config, i) =>
+        seeds === 1
+          ? make(config, i, (one) => one)
+          : withSeeds(config, seeds).map((own) => make(own, i, (one) => seedName(one, own))),
+      ),
+    );
     this.look();
     return runs.map((id) => this.row(id));
   }

@@ -41,6 +41,16 @@ export function createRun(store: Store, { dataset, config: asked, preset, name }
   });
 }
 
+const HIGHEST_SEED = 2 ** 32;
+/** The same recipe with so many seeds, from its own on. */
+export const withSeeds = (config: RunConfig, many: number): RunConfig[] =>
+  Array.from({ length: many }, (_, i) => {
+    const { train } = config;
+    return { ...config, train: { ...train, seed: (train.seed + i) % HIGHEST_SEED } };
+  });
+/** What a run of several that differ in their seed is called. */
+export const seedName = (base: string, { train }: RunConfig): string => `${base}, seed ${train.seed}`;
+
 /**
  * Puts in the store what has to be trained before a run, where nothing is there that it could take over: a tokenizer, say. The
  * first is the first to be trained. @throws AppError as `createRun`

@@ -2,6 +2,7 @@ import { DEFAULT_PRESET, findMethod } from '../../../methods/index.ts';
 import { BUDGETS, type BudgetKey } from '../../../shared/budgets.ts';
 import type { DatasetRow } from '../../../shared/contract/datasets.ts';
 import type { ConfigCheck, ConfigField, PresetRow } from '../../../shared/contract/recipes.ts';
+import { MOST_SEEDS } from '../../../shared/statistics.ts';
 import type { Suggestion } from '../../../shared/suggestion.ts';
 import { call, on } from '../../api.ts';
 import { wholeFrom } from '../../state/query.ts';
@@ -29,7 +30,8 @@ interface Question {
   dataset: number | null;
 }
 /** What was chosen when the screen was left: a link without a recipe comes back to it. */
-let left: (Question & { name: string; axes: Axis[]; budget: BudgetKey | null; seen: string }) | null = null;
+let left: (Question & { name: string; axes: Axis[]; budget: BudgetKey | null; seeds: number; seen: string }) | null =
+  null;
 /** What someone gets who says nothing. */
 const USUAL_BUDGET: BudgetKey = 'good';
 
@@ -61,6 +63,8 @@ export class Draft {
   budget = $state<BudgetKey | null>(left ? left.budget : USUAL_BUDGET);
   /** What it follows now; its minutes are null while the machine's speed is not known. */
   suggestion = $state.raw<Suggestion | null>(null);
+  /** How often each run is made, with other seeds. */
+  seeds = $state(left?.seeds ?? 1);
 
   readonly checker = new Live<Question, ConfigCheck>((input) =>
     call('config.check', { ...input, changes: { ...input.changes } }),
@@ -95,7 +99,11 @@ export class Draft {
     if (!this.dataset) return 'Choose a dataset.';
     if (!this.preset) return 'Choose a preset.';
     if (this.dataset.image_count === 0) return 'This dataset has no usable images.';
-    if (this.combinations.length > MOST_RUNS) return `At most ${MOST_RUNS} runs at once.`;
+    if (!Number.isInteger(this.seeds) || this.seeds < 1 || this.seeds > MOST_SEEDS)
+      return `Seeds are 1 to ${MOST_SEEDS}.`;
+    if (this.seeds > 1 && this.axes.some(({ key }) => key === 'train.seed'))
+      return 'Seeds are in the ablation already.';
+    if (Math.max(1, this.combinations.length) * this.seeds > MOST_RUNS) return `At most ${MOST_RUNS} runs at once.`;
     if (this.combinations.length > 0)
       return combinationsOf(this).every((check) => check?.config) ? '' : 'Not every run of the ablation can be used.';
     if (this.problems.length > 0) return 'Some settings cannot be used.';
@@ -144,8 +152,8 @@ export class Draft {
       this.checker.end();
       this.gridChecker.end();
       this.estimate.end();
-      const { presetName: preset, changes, datasetId: dataset, name, axes, budget } = this;
-      left = { preset, changes, dataset, name, axes, budget, seen: this.#seen };
+      const { presetName: preset, changes, datasetId: dataset, name, axes, budget, seeds } = this;
+      left = { preset, changes, dataset, name, axes, budget, seeds, seen: this.#seen };
     });
   }
 
