@@ -339,7 +339,7 @@ describe.skipIf(!hasChromium)(`a researcher's way through the window, in Chromiu
       return readFileSync(await file.path());
     };
     const table = (await save('Table as CSV')).toString();
-    expect(table.split('\r\n')[0]).toMatch(/^run,name,status,dataset,.*,contrast\.temperature,/);
+    expect(table.split('\r\n')[0]).toMatch(/^run,name,status,health,dataset,.*,contrast\.temperature,/);
     expect(table.trim().split('\r\n')).toHaveLength(1 + stored((store) => store.runs.list().length));
     expect(JSON.parse((await save('Table as JSON')).toString())).toHaveLength(
       stored((store) => store.runs.list().length),

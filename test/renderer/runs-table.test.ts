@@ -202,7 +202,9 @@ test('a file of the table has every setting, tags and notes, whatever is shown',
     },
   ]);
   const [head, line] = tableCsv(rows, columns, [whole]).split('\r\n');
-  expect(head).toMatch(/^run,name,status,dataset,method,preset,step,loss,.*tags,notes,.*train\.steps,train\.crop$/);
+  expect(head).toMatch(
+    /^run,name,status,health,dataset,method,preset,step,loss,.*tags,notes,.*train\.steps,train\.crop$/,
+  );
   expect(line).toContain(`"a, b"`);
   expect(line).toContain(`'=1+1`); // no formula
 });

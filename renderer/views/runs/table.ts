@@ -50,6 +50,7 @@ const ofSettings = columnOf('Settings that differ');
 const FIRST: readonly Column[] = [
   ofRun('name', 'Name', 'text'),
   ofRun('status', 'Status', 'text'),
+  ofRun('health', 'Health', 'text', true, 'What goes wrong with it, by its last steps'),
   ofRun('dataset', 'Dataset', 'text'),
   ofRun('method', 'Method', 'text', false),
   ofRun('preset', 'Preset', 'text', false),
@@ -149,7 +150,7 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const own = settingsOf(run);
     const shared = {
-      ...{ status: alarm ? `${status}, ${alarm.word}` : status, dataset, method, preset },
+      ...{ status, health: alarm?.word ?? null, dataset, method, preset },
       ...{ tags: tags.join(', ') || null, notes: notes || null, ...timesOf(run, now) },
       ...Object.fromEntries(settings.map((key) => [SETTING + key, asCell(own.get(key))])),
     };
