@@ -50,7 +50,7 @@ const ofSettings = columnOf('Settings that differ');
 const FIRST: readonly Column[] = [
   ofRun('name', 'Name', 'text'),
   ofRun('status', 'Status', 'text'),
-  ofRun('health', 'Health', 'text', true, 'What goes wrong with it, by its last steps'),
+  ofRun('health', 'Health', 'text', true, 'What is to be said of it, by what its features are worth'),
   ofRun('dataset', 'Dataset', 'text'),
   ofRun('method', 'Method', 'text', false),
   ofRun('preset', 'Preset', 'text', false),
@@ -142,15 +142,17 @@ export function tableOf(runs: readonly RunRow[], evaluations: readonly Evaluatio
   }
   const settings = differing(runs.map(settingsOf)).map(({ key }) => key);
   const rows = runs.flatMap((run): Row[] => {
-    const { id, name, status, dataset, preset, step, tags, notes, alarm } = run;
+    const { id, name, status, dataset, preset, step, tags, notes, alarm, health } = run;
     const method = describe(run).title;
     const text = folded(
-      [name, status, alarm?.word ?? '', dataset, method, preset, ...tags, notes].map((part) => part ?? '').join(' '),
+      [name, status, alarm?.word ?? '', health?.word ?? '', dataset, method, preset, ...tags, notes]
+        .map((part) => part ?? '')
+        .join(' '),
     );
     const steps = [...(figures.get(id) ?? [])].sort(([a], [b]) => b - a);
     const own = settingsOf(run);
     const shared = {
-      ...{ status, health: alarm?.word ?? null, dataset, method, preset },
+      ...{ status, health: (health ?? alarm)?.word ?? null, dataset, method, preset },
       ...{ tags: tags.join(', ') || null, notes: notes || null, ...timesOf(run, now) },
       ...Object.fromEntries(settings.map((key) => [SETTING + key, asCell(own.get(key))])),
     };
