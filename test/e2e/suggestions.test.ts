@@ -88,4 +88,28 @@ describe.skipIf(!hasChromium)(`a run that fits the images, in Chromium${why}`, (
     }
     expect(window.faults).toEqual([]);
   });
+
+  test('a term says what it means: to a pointer, to the keyboard, and wholly within the window', async () => {
+    await page.setViewportSize({ width: 1024, height: 700 });
+    await open('new?dataset=1&plan=good');
+    await page.getByText('Patches K').waitFor();
+    const terms = page.locator('.term');
+    expect(await terms.count()).toBeGreaterThan(4);
+    const shown = page.getByRole('tooltip');
+    for (const one of await terms.all()) {
+      await one.hover();
+      await shown.waitFor();
+      const box = (await shown.boundingBox())!;
+      expect(box.x).toBeGreaterThanOrEqual(0);
+      expect(box.x + box.width).toBeLessThanOrEqual(1024);
+      expect(box.y + box.height).toBeLessThanOrEqual(700);
+      expect(await shown.textContent()).toMatch(/^[A-Z].*\.$/);
+      await page.mouse.move(2, 2);
+      await shown.waitFor({ state: 'hidden' });
+    }
+    await page.getByText('Patches K').focus();
+    await page.getByText('K is how many there are').waitFor();
+    await page.keyboard.press('Escape');
+    await shown.waitFor({ state: 'hidden' });
+  });
 });
