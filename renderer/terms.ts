@@ -9,7 +9,8 @@ export const TERMS = {
   preset: 'Settings that belong together, with where they come from and what they are for.',
   method: 'What the network is asked to do with unlabelled images, so that it has to learn what they show.',
   features: 'The numbers by which a network describes an image or a patch: what is alike has numbers that are alike.',
-  network: 'The student learns; the teacher follows it slowly and is steadier; untrained is as it was before the first step.',
+  network:
+    'The student learns; the teacher follows it slowly and is steadier; untrained is as it was before the first step.',
   knn: 'An image is given the class that most of its nearest neighbours have; nothing is trained for it.',
   fewshot: 'The same with a few known images of each class, as if you had labelled only these.',
   linear: 'A straight line is drawn between the classes, in features that stay as they are.',

@@ -89,6 +89,18 @@ describe.skipIf(!hasChromium)(`a run that fits the images, in Chromium${why}`, (
     expect(window.faults).toEqual([]);
   });
 
+  test('measuring that is canceled leaves the fewest steps, and no time is claimed', async () => {
+    await open('new?dataset=1&plan=good');
+    await page.reload(); // what was measured is forgotten
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByText('1,500 steps, of 8 images each').waitFor();
+    for (const title of ['Quick look', 'Good', 'Overnight'])
+      expect(await plan(title).textContent()).toContain('(not measured)');
+    expect(await start().isEnabled()).toBe(true);
+    await page.getByRole('button', { name: 'Measure', exact: true }).click();
+    await expect.poll(() => plan('Overnight').textContent(), { timeout: 60_000 }).toMatch(/\(\d.* h\)/);
+  });
+
   test('a term says what it means: to a pointer, to the keyboard, and wholly within the window', async () => {
     await page.setViewportSize({ width: 1024, height: 700 });
     await open('new?dataset=1&plan=good');
