@@ -36,6 +36,26 @@ test('what a run measured itself counts, and what evaluations found where it mea
   ]);
 });
 
+test('neighbours of the same class count before RankMe, wherever each was measured', () => {
+  const { store, run, dataset } = newStore();
+  const { id } = store.checkpoints.save(run.id, { step: 20, epoch: 1, loss: null, config: run.config, state: {} }, {});
+  const add = (task: 'knn' | 'labelfree', figures: Record<string, number>) => {
+    const checkpoint = { id, run_id: run.id, step: 20 };
+    const result = evaluationResult({ task, checkpoint, test_images: 50, trained: figures, untrained: figures });
+    store.evaluations.add({ checkpoint_id: id, dataset_id: dataset.id, task, result });
+  };
+  const tasks = () => measuresOf(store, run, []).all.map(({ task, step }) => [task, step]);
+  add('labelfree', { rankme: 9 });
+  expect(tasks()).toEqual([['rankme', 20]]);
+  const figures = asFigures({ task: 'rankme', trained: 9, untrained: 8, images: 400, chance: null });
+  store.metrics.add(run.id, [metric(40, { figures })]);
+  expect(tasks()).toEqual([['rankme', 40]]);
+  // Its own images have no classes; others that it was evaluated on do.
+  add('knn', { mean_pooled: 0.7 });
+  add('labelfree', { rankme: 9 });
+  expect(tasks()).toEqual([['knn', 20]]);
+});
+
 test('nothing is said of a run that did not begin, and of one that learned the figures are', () => {
   const { store, run } = newStore();
   expect(verdictOfRun(store, run, null, [])).toBeNull();

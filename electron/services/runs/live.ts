@@ -303,7 +303,7 @@ export class LiveRuns {
     const isSame =
       known?.status === status &&
       (known.step === step || performance.now() - known.at < APPRAISE_EVERY) &&
-      (known.own.length > 0 || known.evaluation === evaluation);
+      (known.own.some(({ task }) => task === 'knn') || known.evaluation === evaluation);
     if (isSame) return known.verdict;
     if (performance.now() > until) {
       this.#unappraised.add(run.id);

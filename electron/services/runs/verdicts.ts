@@ -13,15 +13,17 @@ const KEYS = FEATURE_TASKS.map((task) => featureKeys(task).trained);
 type From = Pick<Store, 'metrics' | 'evaluations'>;
 
 /**
- * What features of a run were worth, by step: as measured at its checkpoints from `from` on. Of a run that measured none, what
- * evaluations of it found.
+ * What features of a run were worth, by step: as measured at its checkpoints from `from` on, else as evaluations of it found.
+ * Neighbours of the same class say more than RankMe does, whichever of the two they were found by.
  */
 export function measuresOf({ metrics, evaluations }: From, { id }: Pick<Run, 'id'>, known: readonly FeatureMeasure[]) {
   const from = (known.at(-1)?.step ?? 0) + 1;
   const own = [...known, ...measuresIn(metrics.listWith(id, KEYS, from))];
-  if (own.length > 0) return { own, all: own };
+  if (own.some(({ task }) => task === 'knn')) return { own, all: own };
   const found = evaluations.list({ run_id: id }).flatMap(({ result }) => measureIn(result));
-  return { own, all: found.sort((a, b) => a.step - b.step) };
+  const byClass = found.filter(({ task }) => task === 'knn');
+  const all = byClass.length > 0 ? byClass : own.length > 0 ? own : found;
+  return { own, all: all.toSorted((a, b) => a.step - b.step) };
 }
 
 /** What an evaluation by k-NN, or without labels, says of features. */
