@@ -58,6 +58,7 @@ export const method: Method = {
   chance: () => ({ loss: 1, words: 'grey', figures: {} }),
   alarm: () => null,
   notes: () => [],
+  causes: () => [],
 };
 `;
 const NETWORK = `import type { NetworkSpec } from '../../electron/engine/network.ts';
