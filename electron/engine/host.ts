@@ -1,8 +1,14 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { isTensorFlow } from './kernels/device.ts';
+import { floats, isTensorFlow, storageOf } from './kernels/device.ts';
 
-/** A tensor's values as an array of our own: backends other than TensorFlow may give a view of theirs. */
+/** A tensor's values as an array of our own, of 16 bits too: backends other than TensorFlow may give a view of theirs. */
 export function hostCopy(tensor: tf.Tensor): Float32Array {
+  if (storageOf(tensor) !== 'fp32') {
+    const wide = floats(tensor);
+    const values = hostCopy(wide);
+    wide.dispose();
+    return values;
+  }
   const values = tensor.dataSync() as Float32Array;
   return isTensorFlow() ? values : values.slice();
 }

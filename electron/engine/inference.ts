@@ -6,6 +6,7 @@ import { encode } from './encoder.ts';
 import { requireFinite, requireFiniteTensor } from './finite.ts';
 import { type HeadConfig, projectorHead } from './heads.ts';
 import { hostTidy } from './host.ts';
+import { floats } from './kernels/device.ts';
 import type { Witness } from './layers/block.ts';
 import { all } from './layers/embed.ts';
 import { project } from './layers/head.ts';
@@ -99,5 +100,5 @@ export function tokensOf(network: Network, images: Float32Array, until = network
   return requireFinite(tokens, 'The features of the network');
 }
 
-/** `[batch, n, width]`; within a tidy. */
-const byImage = ({ tensor, batch, n, width }: Tokens) => tf.reshape(tensor, [batch, n, width]);
+/** `[batch, n, width]`, as floats; within a tidy. */
+const byImage = ({ tensor, batch, n, width }: Tokens) => tf.reshape(floats(tensor), [batch, n, width]);

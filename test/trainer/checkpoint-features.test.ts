@@ -38,13 +38,13 @@ for (let i = 0; i < IMAGES; i++) {
 await importDataset(store, { name: 'classes', folders: [join(root, 'images')], labels: 'folders' });
 await importDataset(store, { name: 'none', folders: [join(root, 'images')], labels: 'none' });
 
-const configOf = (checkpoint_images: number | null) =>
+const configOf = (checkpoint_images: number | null, mixed_precision: 'on' | 'off' = 'off') =>
   parseRunConfig({
     model: { image_size: 16, patch_size: 8, embed_dim: 8, depth: 1, num_heads: 2 },
     mask: { kind: 'uniform' },
     projector: { hidden: 8, out: 8 },
     optimizer: { lr: 1e-2, warmup_epochs: 0 },
-    train: { batch_size: 4, steps: 4 },
+    train: { batch_size: 4, steps: 4, mixed_precision },
     checkpoint: { every_steps: 2, keep_last: 10 },
     metrics: { checkpoint_images },
     data: { workers: 1 },
@@ -129,6 +129,18 @@ test('of images without classes RankMe is, and of none nothing; the training is 
   expect(statesOf(with_)).toEqual(statesOf(without));
   const losses = (run: number) => store.metrics.list(run).map(({ loss }) => loss);
   expect(losses(with_)).toEqual(losses(without));
+});
+
+test('a run that computes in sixteen bits is measured as well', async () => {
+  const config = configOf(512, 'on');
+  const run = await trained('classes', config);
+  const measures = measuresIn(store.metrics.list(run));
+  expect(measures.map(({ step }) => step)).toEqual([2, 4]);
+  for (const { id, step } of store.checkpoints.list(run)) {
+    const want = knnOf(await meansOf('classes', config, store.checkpoints.load(id, 'student')));
+    // Rounded features may have other neighbours, of a few images.
+    expect(Math.abs(measures.find((one) => one.step === step)!.trained - want)).toBeLessThanOrEqual(0.1);
+  }
 });
 
 test('no more images are asked than the setting says, and too few are not', async () => {
