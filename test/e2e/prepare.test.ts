@@ -65,6 +65,7 @@ describe.skipIf(!hasChromium)(`prepared images in the window${why}`, () => {
   test('a new run takes the size as a setting, with what it means', async () => {
     const { page } = window;
     await open(`new?dataset=${dataset}`);
+    await page.getByRole('button', { name: /Recipe/ }).click();
     await page.getByRole('searchbox', { name: /setting/i }).fill('prepared');
     const field = page.getByRole('group', { name: 'Prepared at' });
     await field.getByLabel('Prepared at: none').click();
