@@ -46,3 +46,9 @@ test('what is the same in all runs tells nothing', () => {
   ]);
   expect([isResult(column('percent')), isSetting(column('percent'))]).toEqual([true, false]);
 });
+
+test('durations that are rounded to the same words are marked once', () => {
+  const labels = scaleOf(column('duration'), [100, 900], 6).ticks.map(({ label }) => label);
+  expect(labels.length).toBeGreaterThan(0);
+  expect(new Set(labels).size).toBe(labels.length);
+});

@@ -28,10 +28,10 @@ export function scaleOf({ title, kind }: Column, values: readonly (Cell | undefi
       suffix: kind === 'percent' ? ' %' : '',
     });
     const isTime = kind === 'date' || kind === 'duration';
-    const ticks = axis.ticks.map(({ at, value, label }) => ({
-      at,
-      label: isTime ? cellWords({ kind }, value) : label,
-    }));
+    // Times are rounded: where two would be called the same the first one stands.
+    const ticks = axis.ticks
+      .map(({ at, value, label }) => ({ at, label: isTime ? cellWords({ kind }, value) : label }))
+      .filter(({ label }, i, all) => all.findIndex((one) => one.label === label) === i);
     return { title, isLog, ticks, place: (value) => (typeof value === 'number' ? axis.place(factor * value) : null) };
   }
   const words = [...new Set(known.map(String))].sort(naturalOrder);
